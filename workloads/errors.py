@@ -1,0 +1,18 @@
+"""The one exception a user's mistake ends in."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake in what the user gave. The command prints it as one sentence and exits with code 2."""
+
+
+def unknown_name(what: str, given: str, known: Iterable[str], where: str = "") -> UserError:
+    """The error for a name that is not in a list: says where, what is allowed and the nearest match."""
+    names = sorted(known)
+    near = difflib.get_close_matches(given, names, n=1)
+    place = f"{where}: " if where else ""
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    allowed = ", ".join(names) if names else "(none)"
+    return UserError(f"{place}unknown {what} '{given}'{hint} (known: {allowed})")

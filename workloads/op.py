@@ -1,0 +1,121 @@
+"""One unit of work of a training or inference step."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from workloads.conv import ConvGeometry
+from workloads.pattern import DENSE, Pattern
+
+
+class Phase(StrEnum):
+    FF = "FF"  # forward
+    BP = "BP"  # gradient of the input
+    WU = "WU"  # gradient of the weight
+    UP = "UP"  # update of the weight
+
+
+class Role(StrEnum):
+    WEIGHT = "weight"
+    ACTIVATION = "activation"
+    GRADIENT = "gradient"
+
+
+@dataclass(frozen=True)
+class Operand:
+    """One operand of a product.
+
+    `tensor` names it in the step; two operands of one name are the same data. `pattern` says which elements along
+    the reduction are kept; `permutation` is the key, in the workload's tensors, of the order of the other axis in
+    which a grouped mask holds. `zeros` is the measured share of zero elements, None where nobody measured.
+    """
+
+    tensor: str
+    role: Role
+    pattern: Pattern = DENSE
+    permutation: str | None = None
+    zeros: float | None = None
+
+
+@dataclass(frozen=True)
+class MatrixOp:
+    """`count` independent products of `rows x inner` (left) by `inner x cols` (right).
+
+    For a convolution, `geometry` is kept and `images` is the batch; sizes are those of one channel group:
+
+    | phase | rows                | inner                | cols       | left        | right       |
+    | FF    | output positions    | taps x in channels   | out ch.    | input       | weight      |
+    | BP    | input positions     | taps x out channels  | in ch.     | grad output | weight      |
+    | WU    | taps x in channels  | output positions     | out ch.    | input       | grad output |
+
+    BP sizes count the zeros that a stride inserts; `macs` does not.
+    """
+
+    layer: str
+    phase: Phase
+    rows: int
+    inner: int
+    cols: int
+    left: Operand
+    right: Operand
+    count: int = 1
+    geometry: ConvGeometry | None = None
+    images: int = 1
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the dense product, zeros inserted by a stride left out."""
+        if self.geometry and self.phase is Phase.BP:
+            work = sum(positions * taps for positions, taps in self.geometry.parity_taps())
+            return self.count * self.images * work * (self.inner // self.geometry.taps) * self.cols
+        return self.count * self.rows * self.inner * self.cols
+
+    @property
+    def segments(self) -> int:
+        """Kernel positions the reduction is made of: groups of n:m do not cross them."""
+        return self.geometry.taps if self.geometry and self.phase is not Phase.WU else 1
+
+
+class VectorKind(StrEnum):
+    UPDATE = "update"
+    MASK = "mask"
+    NORMALISATION = "normalisation"
+    SOFTMAX = "softmax"
+    ACTIVATION = "activation"
+    ELEMENTWISE = "elementwise"  # residual sums, biases, dropout, scaling
+    POOLING = "pooling"
+    EMBEDDING = "embedding"
+    LOSS = "loss"
+
+
+class Optimizer(StrEnum):
+    SGD = "sgd"
+    MOMENTUM = "momentum"
+    ADAM = "adam"
+    ADAMW = "adamw"
+
+    @property
+    def states(self) -> int:
+        """FP32 state values kept for each weight."""
+        return {"sgd": 0, "momentum": 1}.get(self.value, 2)
+
+
+@dataclass(frozen=True)
+class VectorOp:
+    """Work on elements one by one. `reads` and `writes` are elements moved if nothing is fused or kept on chip.
+
+    An UPDATE has the optimizer and the number of weights in `elements`; `masks` names the phases that use the weight
+    sparse, each with its pattern: one mask is made for each, every step.
+    """
+
+    layer: str
+    phase: Phase
+    kind: VectorKind
+    elements: int
+    reads: int
+    writes: int
+    count: int = 1
+    optimizer: Optimizer | None = None
+    masks: tuple[tuple[Phase, Pattern], ...] = ()
+
+
+Op = MatrixOp | VectorOp

@@ -1,0 +1,167 @@
+"""The ordered work of one step, and its form on disk: JSON, with sampled tensors beside it in safetensors."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from workloads.errors import UserError
+from workloads.op import MatrixOp, Op
+from workloads.shape_fit import resolve
+
+SCHEMA = 1
+
+
+class Mode(StrEnum):
+    TRAINING = "training"
+    INFERENCE = "inference"
+
+
+@dataclass(frozen=True)
+class Capture:
+    """Where a workload comes from: what ran, on what data, and where its numbers stop being measured ones."""
+
+    source: str  # "recorded step", "--gemm", "topology FILE"
+    shapes: str  # how the shapes were had: "fake-tensor capture", "stated by the user"
+    dataset: str = ""
+    step: int = 0
+    loss: float | None = None
+    loss_scale: float = 1.0
+    seed: int = 0
+    versions: Mapping[str, str] = field(default_factory=dict)
+    masks: str = "derived"  # "measured" when trained under the pattern, "derived" when put on afterwards
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Ops of one step in the order they depend on each other.
+
+    `saved_elements` counts the activations kept from the forward pass for the backward one. `parameters` counts
+    weights, biases included. `kept_dense` names the layers a method leaves dense unless a glob names them.
+    `tensors` is the safetensors file with sampled blocks of real tensors, None where there are none.
+    """
+
+    model: str
+    method: str
+    pattern: str
+    batch: int
+    sequence: int
+    mode: Mode
+    ops: tuple[Op, ...]
+    parameters: int
+    saved_elements: int
+    kept_dense: tuple[str, ...]
+    capture: Capture
+    tensors: Path | None = None
+
+    @property
+    def macs(self) -> int:
+        """Dense multiply-accumulates of the step."""
+        return sum(op.macs for op in self.ops if isinstance(op, MatrixOp))
+
+
+@dataclass(frozen=True)
+class Template:
+    """A workload on disk. Sizes in `ops` and `saved_elements` may be functions of batch B and sequence length S."""
+
+    schema_version: int
+    model: str
+    method: str
+    pattern: str
+    mode: Mode
+    batch: int
+    sequence: int
+    parameters: int
+    saved_elements: int | dict[str, int]
+    kept_dense: tuple[str, ...]
+    capture: Capture
+    ops: list[dict[str, Any]]
+
+    @property
+    def follows_sequence(self) -> bool:
+        """True when some size depends on the sequence length."""
+        return any(name in json.dumps([self.ops, self.saved_elements]) for name in ('"S"', '"BS"', '"SS"', '"BSS"'))
+
+
+def read_template(path: Path) -> Template:
+    """Read a workload file. Raises UserError that names the file, the line and the field."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        node = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not a text file; a workload is JSON") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}:{error.lineno}: not a whole workload: {error.msg}") from None
+    try:
+        return TypeAdapter(Template).validate_python(node)
+    except ValidationError as error:
+        raise _field_error(path, error) from None
+
+
+def instantiate(template: Template, path: Path, batch: int | None = None, sequence: int | None = None) -> Workload:
+    """The workload at a batch and a sequence length (both those it was recorded at by default)."""
+    from pydantic import TypeAdapter, ValidationError
+
+    at = (batch or template.batch, sequence or template.sequence)
+    try:
+        ops = TypeAdapter(tuple[Op, ...]).validate_python(resolve(template.ops, *at))
+    except ValidationError as error:
+        raise _field_error(path, error, "ops") from None
+    tensors = path.with_suffix(".safetensors")
+    return Workload(
+        model=template.model,
+        method=template.method,
+        pattern=template.pattern,
+        batch=at[0],
+        sequence=at[1],
+        mode=template.mode,
+        ops=ops,
+        parameters=template.parameters,
+        saved_elements=int(resolve(template.saved_elements, *at)),  # type: ignore[call-overload]
+        kept_dense=template.kept_dense,
+        capture=template.capture,
+        tensors=tensors if tensors.exists() else None,
+    )
+
+
+def write_template(template: Template, path: Path) -> None:
+    """Write a workload file, one op a line; the file appears whole or not at all."""
+    head = {key: value for key, value in asdict(template).items() if key != "ops"}
+    lines = ",\n".join("  " + json.dumps(op, separators=(", ", ": ")) for op in template.ops)
+    text = json.dumps(head, indent=1)[:-2] + ',\n "ops": [\n' + lines + "\n ]\n}\n"
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def op_node(op: Op) -> dict[str, Any]:
+    """An op as JSON; fields at their default are left out."""
+    return _without_defaults(op)
+
+
+def _without_defaults(value: Any) -> Any:
+    from dataclasses import MISSING, fields, is_dataclass
+
+    if is_dataclass(value):
+        shown = {}
+        for entry in fields(value):
+            inner = getattr(value, entry.name)
+            if entry.default is MISSING or inner != entry.default:
+                shown[entry.name] = _without_defaults(inner)
+        return shown
+    if isinstance(value, tuple):
+        return [_without_defaults(inner) for inner in value]
+    return value
+
+
+def _field_error(path: Path, error: Any, prefix: str = "") -> UserError:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in (prefix, *first["loc"]) if part != "")
+    return UserError(f"{path}: {place}: {first['msg'][0].lower() + first['msg'][1:]}")
+
+
