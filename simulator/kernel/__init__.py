@@ -1,0 +1,1 @@
+"""Two readers of one program: `events` (SimPy, every command an event) and `maxplus` (jumps over what repeats)."""

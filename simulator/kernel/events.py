@@ -1,0 +1,122 @@
+"""The exact reader of a program: every command is a SimPy process step, every slot travels through a SimPy store."""
+
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import simpy
+
+from simulator.program import Command, Loop, Node, Program, Stall
+
+
+class Probe(Protocol):
+    """Sees every command as it ends."""
+
+    def command(self, command: Command, start: int, end: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class Token:
+    """A slot changing hands: usable from `ready` on, and the cause of waiting for it."""
+
+    ready: int
+    cause: Stall
+
+
+class SlotBuffer:
+    """The free and the filled slots of one buffer, each first in, first out."""
+
+    def __init__(self, env: simpy.Environment, slots: int, owner_cause: Stall) -> None:
+        self.free = simpy.Store(env)
+        self.filled = simpy.Store(env)
+        self.free.items.extend(Token(0, owner_cause) for _ in range(slots))
+
+
+@dataclass
+class EngineState:
+    """What one engine has done so far, in ticks."""
+
+    end: int = 0
+    last_cause: Stall = Stall.MEMORY
+
+
+class ExactRun:
+    """One run of one program, every command an event."""
+
+    def __init__(self, program: Program, probe: Probe | None = None) -> None:
+        self.program = program
+        self.env = simpy.Environment(0)
+        self.probe = probe
+        self.buffers = {b.name: SlotBuffer(self.env, b.slots, Stall.ARRAY) for b in program.buffers}
+        self.engines = {program.lead: EngineState()}
+        self.waits = dict.fromkeys(Stall, 0)
+        self.amounts: dict[tuple[str, str], int] = {}
+        self.busy_ticks = 0
+
+    def run(self) -> int:
+        """Cycles from the first command's start to the last one's end. Raises ValueError on a deadlock."""
+        for command, _ in self.program.commands():
+            self.engines.setdefault(command.engine, EngineState())
+        processes = [self.env.process(self._engine(name)) for name in self.engines]
+        self.env.run()
+        if any(process.is_alive for process in processes):
+            raise ValueError("the program can never go on: some engines wait for slots nobody fills or frees")
+        last = max(self.engines.values(), key=lambda engine: engine.end)
+        self.waits[last.last_cause] += last.end - self.engines[self.program.lead].end
+        return last.end
+
+    def _engine(self, name: str) -> Generator[simpy.Event, Any, None]:
+        state = self.engines[name]
+        for command in _in_order(self.program.body):
+            if command.engine == name:
+                yield from self._carry_out(command, state)
+
+    def _carry_out(self, command: Command, state: EngineState) -> Generator[simpy.Event, Any, None]:
+        made_by = command.cause
+        for buffer in command.takes:
+            token = yield from self._wait(self.buffers[buffer].filled, command, state)
+            made_by = token.cause if token else made_by
+        for buffer in command.fills:
+            yield from self._wait(self.buffers[buffer].free, command, state)
+        start = self.env.now
+        yield self.env.timeout(command.ticks)
+        state.end, state.last_cause = int(self.env.now), command.cause
+        for buffer in command.fills:
+            self.buffers[buffer].filled.put(Token(state.end + command.latency, made_by))
+        for buffer in command.frees:
+            self.buffers[buffer].free.put(Token(state.end, command.cause))
+        self._count(command, int(start), state.end)
+
+    def _wait(
+        self, store: simpy.Store, command: Command, state: EngineState
+    ) -> Generator[simpy.Event, Any, Token | None]:
+        """Wait for a slot. Returns its token if the engine had to wait for it, None if it was there already."""
+        since = int(self.env.now)
+        token: Token = yield store.get()
+        if token.ready > self.env.now:
+            yield self.env.timeout(token.ready - self.env.now)
+        waited = int(self.env.now) - since
+        if command.engine == self.program.lead:
+            self.waits[token.cause] += waited
+        return token if waited else None
+
+    def _count(self, command: Command, start: int, end: int) -> None:
+        for action in command.actions:
+            key = (action.kind, action.tensor)
+            self.amounts[key] = self.amounts.get(key, 0) + action.amount
+        if command.engine == self.program.lead:
+            self.busy_ticks += command.ticks
+            for stall, ticks in command.inner_stalls:
+                self.waits[stall] += ticks
+                self.busy_ticks -= ticks
+        if self.probe:
+            self.probe.command(command, start, end)
+
+
+def _in_order(body: Iterable[Node]) -> Iterator[Command]:
+    for node in body:
+        if isinstance(node, Loop):
+            for _ in range(node.count):
+                yield from _in_order(node.body)
+        else:
+            yield node

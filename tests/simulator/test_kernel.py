@@ -1,0 +1,122 @@
+"""The two readers of a program agree, and both agree with a hand-made event log."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulator.kernel.events import ExactRun
+from simulator.kernel.maxplus import evaluate
+from simulator.kernel.tables import CAUSES, tabulate
+from simulator.program import Action, Buffer, Command, Loop, Program, Stall, delay_stores
+
+
+def load(ticks: int, buffer: str = "x", latency: int = 0, engine: str = "dram") -> Command:
+    return Command(engine, ticks, Stall.MEMORY, fills=(buffer,), latency=latency, actions=(Action("read", buffer, 7),))
+
+
+def compute(ticks: int, takes: tuple[str, ...] = ("x",), fills: tuple[str, ...] = ()) -> Command:
+    return Command("array", ticks, Stall.ARRAY, takes=takes, frees=takes, fills=fills, actions=(Action("mac", "", 3),))
+
+
+def store(ticks: int, buffer: str = "y", engine: str = "dram") -> Command:
+    return Command(engine, ticks, Stall.MEMORY, takes=(buffer,), frees=(buffer,), actions=(Action("write", "y", 5),))
+
+
+class Log:
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, int, int]] = []
+
+    def command(self, command: Command, start: int, end: int) -> None:
+        self.lines.append((command.engine, start, end))
+
+
+def test_event_log_of_a_double_buffered_tile_loop() -> None:
+    tile = (load(10, latency=3), compute(6, fills=("y",)), store(4))
+    program = Program("array", (Buffer("x", 2), Buffer("y", 2)), delay_stores((Loop(3, tile),), "y"))
+    log = Log()
+    assert ExactRun(program, log).run() == 47
+    assert log.lines == [
+        ("dram", 0, 10),
+        ("array", 13, 19),
+        ("dram", 10, 20),
+        ("dram", 20, 24),
+        ("array", 23, 29),
+        ("dram", 24, 34),
+        ("dram", 34, 38),
+        ("array", 37, 43),
+        ("dram", 43, 47),
+    ]
+
+
+def test_waits_are_charged_to_what_was_waited_for() -> None:
+    slow = Command("sore", 20, Stall.SORE, takes=("raw",), frees=("raw",), fills=("x",))
+    program = Program("array", (Buffer("raw", 2), Buffer("x", 2)), (Loop(3, (load(5, "raw"), slow, compute(7))),))
+    _, waits, _ = evaluate(tabulate(program))
+    by_cause = dict(zip(CAUSES, waits.tolist(), strict=True))
+    assert by_cause[Stall.MEMORY] == 25  # the first tile: its making began as soon as its load had come
+    assert by_cause[Stall.SORE] == 26
+    assert sum(by_cause.values()) + 21 == 72
+
+
+def test_jumps_make_cost_independent_of_the_loop_count() -> None:
+    def steps(count: int) -> int:
+        tile = (load(10, latency=3), compute(6, fills=("y",)), store(4))
+        program = Program("array", (Buffer("x", 2), Buffer("y", 2)), delay_stores((Loop(count, tile),), "y"))
+        return evaluate(tabulate(program))[2]
+
+    assert steps(10**9) <= steps(1000) + 3
+
+
+def test_a_deadlock_is_an_error_in_both_readers() -> None:
+    program = Program("array", (Buffer("x", 2),), (compute(1), load(1)))
+    with pytest.raises(ValueError, match="never go on"):
+        evaluate(tabulate(program))
+    stuck = Program("array", (Buffer("x", 1),), (compute(1), load(1), compute(1)))
+    with pytest.raises(ValueError, match="never go on"):
+        ExactRun(stuck).run()
+
+
+def test_two_engines_may_not_take_from_one_buffer() -> None:
+    program = Program("array", (Buffer("x", 2),), (load(1), load(1), compute(1), store(1, "x")))
+    with pytest.raises(ValueError, match="both"):
+        tabulate(program)
+
+
+ticks = st.integers(0, 12)
+counts = st.integers(1, 40)
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> Program:
+    """Tile nests of the kinds dataflows write: resident weights, chunked reductions, an engine between, late stores."""
+    between = draw(st.booleans())
+    raw = "raw" if between else "x"
+    fetch = [load(draw(ticks), raw, draw(ticks), draw(st.sampled_from(["dram", "dram2"])))]
+    if between:
+        fetch.append(Command("sore", draw(ticks), Stall.SORE, takes=("raw",), frees=("raw",), fills=("x",)))
+    hold = Command("array", 0, Stall.ARRAY, takes=("w",))
+    drop = Command("array", draw(ticks), Stall.ARRAY, frees=("w",))
+    part = Loop(draw(counts), (*fetch, compute(draw(ticks))))
+    finish = Command("array", draw(ticks), Stall.ARRAY, fills=("y",), inner_stalls=((Stall.FILL_DRAIN, 0),))
+    tile = (part, finish, store(draw(ticks), engine=draw(st.sampled_from(["dram", "port"]))))
+    inner = (load(draw(ticks), "w", draw(ticks), "wport"), hold, Loop(draw(counts), tile), drop)
+    body = delay_stores((Loop(draw(st.integers(1, 6)), inner), Loop(draw(st.integers(0, 2)), inner)), "y")
+    least = {"raw": 1, "x": 1, "w": 1, "y": 2}  # a delayed store needs a second slot of y
+    buffers = tuple(Buffer(name, draw(st.integers(least[name], 4))) for name in least)
+    return Program("array", buffers, body)
+
+
+@settings(max_examples=300, deadline=None)
+@given(programs())
+def test_fast_equals_exact_on_random_nests(program: Program) -> None:
+    exact = ExactRun(program)
+    cycles = exact.run()
+    fast, waits, _ = evaluate(tabulate(program))
+    slow, all_waits, _ = evaluate(tabulate(program), jump=False)
+    assert fast == slow == cycles
+    total = program.inner_stalls()
+    by_cause = {cause: int(ticks) + total[cause] for cause, ticks in zip(CAUSES, waits, strict=True)}
+    assert by_cause == exact.waits
+    assert waits.tolist() == all_waits.tolist()
+    assert dict(program.actions()) == exact.amounts
+    assert exact.busy_ticks + sum(exact.waits.values()) == cycles
