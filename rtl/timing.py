@@ -1,0 +1,115 @@
+"""Cycles of one tile on the systolic array of unified sparse PEs: what the RTL must take and the simulator believes.
+
+A PE multiplies one kept weight by one selected operand a cycle. A group of m operands holds n kept weights; dense
+work of group depth g is the pattern g:g. Notation: R rows, C columns, L adder latency, M multiplier latency, I outputs
+a PE accumulates in turn (interleave). A latency of 0 stands for a result usable in the next cycle.
+
+Output stationary (outputs stay, both operands stream; skew and drain are those of any systolic array):
+
+    round   = max(I, L, 1)                      one addition for each of I accumulators, waiting for the adder
+    group   = max(n * round, operands / link)   links feed m operands a row and n weights a column
+    tile    = sum of groups + (R - 1) + (C - 1) + M + max(L, 1) - 1 + R * I      (the last term: drain)
+
+Weight stationary (n weights a PE stay, operands stream from the west, sums from the north):
+
+    period  = max(n, m / link, sums / link)     one position enters
+    pass    = (n - 1) * L' + max(L, 1)          a position's way through a PE; L' >= L, L' = 1 modulo period, so that
+                                                additions of different positions never meet in the adder
+    fold    = R * ceil(n / link) + P * period + (C - 1) + R * pass - period + M
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+
+@dataclass(frozen=True)
+class Array:
+    """The array's size and latencies in cycles, and its links: operands a row, weights and sums a column, a cycle.
+
+    A link of None is never too narrow. `drains` says that results leave through the columns one a cycle; without it
+    they vanish when they are done, as in an idealised array.
+    """
+
+    rows: int
+    cols: int
+    adder_latency: int = 0
+    multiplier_latency: int = 0
+    west_link: Fraction | None = None
+    north_link: Fraction | None = None
+    sum_link: Fraction | None = None
+    drains: bool = True
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """The reduction of a product: `segments` runs of `length` elements, n of every m kept; groups stay in a run."""
+
+    segments: int
+    length: int
+    n: int
+    m: int
+
+    @property
+    def groups(self) -> int:
+        return self.segments * -(-self.length // self.m)
+
+    @property
+    def kept(self) -> int:
+        """Multiply-accumulates one output takes."""
+        return self.segments * ((self.length // self.m) * self.n + min(self.n, self.length % self.m))
+
+
+@dataclass(frozen=True)
+class TileCycles:
+    """Array cycles of one tile by what they are spent on; their sum is the tile's time."""
+
+    busy: int
+    latency: int
+    links: int
+    fill_drain: int
+
+    @property
+    def total(self) -> int:
+        return self.busy + self.latency + self.links + self.fill_drain
+
+
+def _over(amount: int, link: Fraction | None) -> int:
+    return 0 if link is None else -(-amount * link.denominator // link.numerator)
+
+
+def output_stationary_stream(array: Array, work: Reduction, interleave: int, share_weights: bool) -> TileCycles:
+    """Cycles in which a piece of the reduction streams through an output-stationary tile, fill and drain left out.
+
+    The `interleave` outputs of a PE lie in different rows of the product, and share a weight, when `share_weights`;
+    otherwise in different columns, and share operands.
+    """
+    tail = work.length % work.m
+    full = (work.length // work.m) * work.segments
+    busy = latency = links = 0
+    for number, operands, kept in ((full, work.m, work.n), (work.segments, tail, min(work.n, tail))):
+        waiting = kept * max(0, array.adder_latency - interleave)
+        west = _over(operands * (interleave if share_weights else 1), array.west_link)
+        north = _over(kept * (1 if share_weights else interleave), array.north_link)
+        busy += number * kept * interleave
+        latency += number * waiting
+        links += number * max(0, max(west, north) - kept * interleave - waiting)
+    return TileCycles(busy, latency, links, 0)
+
+
+def output_stationary_ends(array: Array, interleave: int) -> TileCycles:
+    """Cycles of one output-stationary tile outside its stream: skew, pipeline, drain."""
+    skew = array.rows - 1 + array.cols - 1
+    pipeline = array.multiplier_latency + max(array.adder_latency, 1) - 1
+    drain = array.rows * max(interleave, _over(interleave, array.sum_link)) if array.drains else 0
+    return TileCycles(0, 0, 0, skew + pipeline + drain)
+
+
+def weight_stationary_fold(array: Array, positions: int, n: int, m: int) -> TileCycles:
+    """Cycles of one weight-stationary fold: R groups of the reduction by C columns, over `positions` rows."""
+    period = max(n, _over(m, array.west_link), _over(2, array.sum_link))
+    adder = max(array.adder_latency, 1)
+    step = adder + (1 - adder) % period
+    through = (n - 1) * step + adder
+    weights = array.rows * max(1, _over(n, array.north_link))
+    ends = weights + array.cols - 1 + array.rows * through - period + array.multiplier_latency
+    return TileCycles(positions * n, 0, positions * (period - n), ends)
