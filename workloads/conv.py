@@ -38,20 +38,34 @@ class ConvGeometry:
         height, width = self.output_hw
         return height * width
 
-    def parity_taps(self) -> list[tuple[int, int]]:
-        """For each class of input positions alike modulo the stride: (positions an image, kernel taps that reach it).
+    def stride_classes(self) -> list["StrideClass"]:
+        """The input positions, split into those alike modulo the stride; classes no tap reaches are left out.
 
-        The gradient of the input of a strided convolution splits into these classes; each is a product without
-        stride-inserted zeros. Classes no tap reaches are left out.
+        The gradient of the input of a strided convolution is one product for each class, without the zeros that
+        spreading the output gradient over the input would insert.
         """
-        rows = self._axis_classes(0)
-        cols = self._axis_classes(1)
-        both = [(ph * pw, th * tw) for ph, th in rows for pw, tw in cols]
-        return [(positions, taps) for positions, taps in both if positions and taps]
+        classes = [StrideClass((ph, pw), (th, tw)) for ph, th in self._classes(0) for pw, tw in self._classes(1)]
+        return [each for each in classes if each.positions and each.taps]
 
-    def _axis_classes(self, axis: int) -> list[tuple[int, int]]:
+    def _classes(self, axis: int) -> list[tuple[int, int]]:
         stride, size = self.stride[axis], self.input_hw[axis]
         taps = [0] * stride
         for tap in range(self.kernel[axis]):
             taps[(tap * self.dilation[axis] - self.padding[axis]) % stride] += 1
         return [(len(range(start, size, stride)), taps[start]) for start in range(stride)]
+
+
+@dataclass(frozen=True)
+class StrideClass:
+    """Input positions of one image (height, width) and the kernel taps (height, width) that reach each of them."""
+
+    grid: tuple[int, int]
+    kernel: tuple[int, int]
+
+    @property
+    def positions(self) -> int:
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def taps(self) -> int:
+        return self.kernel[0] * self.kernel[1]

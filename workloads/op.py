@@ -65,7 +65,7 @@ class MatrixOp:
     def macs(self) -> int:
         """Multiply-accumulates of the dense product, zeros inserted by a stride left out."""
         if self.geometry and self.phase is Phase.BP:
-            work = sum(positions * taps for positions, taps in self.geometry.parity_taps())
+            work = sum(each.positions * each.taps for each in self.geometry.stride_classes())
             return self.count * self.images * work * (self.inner // self.geometry.taps) * self.cols
         return self.count * self.rows * self.inner * self.cols
 

@@ -1,0 +1,1 @@
+"""Descriptions of machines: files with a provenance on every number, validated once, frozen inside."""

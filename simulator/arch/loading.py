@@ -1,0 +1,184 @@
+"""Reading a machine file: YAML 1.2, a provenance on every number, errors with file and line."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from workloads.errors import UserError, unknown_name
+from workloads.provenance import Origin, Provenance
+
+Spec = TypeVar("Spec")
+LEAF = {"value", "provenance", "source", "low", "high"}
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A machine file as read: plain values by nested key, and the origin and line of each by dotted path."""
+
+    path: Path
+    values: Mapping[str, Any]
+    origins: Mapping[str, Origin]
+    lines: Mapping[str, str]
+
+
+def read_sheet(path: Path, settings: Sequence[str] = ()) -> Sheet:
+    """Read a machine file, the file it `extends`, and `--set` texts such as `array.rows=64` on top.
+
+    Raises UserError for what is wrong, with file and line.
+    """
+    reader = _Reader(path)
+    sheet = Sheet(path, reader.values, reader.origins, reader.lines)
+    if "extends" in sheet.values:
+        base = read_sheet(_beside(path, str(sheet.values["extends"])))
+        own = {key: value for key, value in sheet.values.items() if key != "extends"}
+        merged = _merged(base.values, own)
+        sheet = Sheet(path, merged, {**base.origins, **sheet.origins}, {**base.lines, **sheet.lines})
+    for setting in settings:
+        sheet = _with_setting(sheet, setting)
+    return sheet
+
+
+def build(sheet: Sheet, spec: type[Spec]) -> Spec:
+    """The validated description. Raises UserError for an unknown, missing or impossible field."""
+    try:
+        return TypeAdapter(spec).validate_python(sheet.values)
+    except ValidationError as error:
+        raise _field_error(sheet, spec, error) from None
+
+
+class _Reader:
+    """One file, walked: splits every `{value, provenance, source}` into the value and its origin."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.origins: dict[str, Origin] = {}
+        self.lines: dict[str, str] = {}
+        try:
+            tree = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise UserError(f"{path}: is not a text file; a machine is described in YAML") from None
+        except MarkedYAMLError as error:
+            line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+            raise UserError(f"{path}{line}: not YAML: {error.problem}") from None
+        if not isinstance(tree, dict):
+            raise UserError(f"{path}: a machine file is a mapping of fields, this is not")
+        self.values = {str(key): self._walk(tree, str(key), key, value) for key, value in tree.items()}
+
+    def _walk(self, parent: Any, path: str, key: Any, node: Any) -> Any:
+        self.lines[path] = f"{self.path.name}:{parent.lc.key(key)[0] + 1}"
+        if isinstance(node, dict):
+            if "value" in node:
+                return self._leaf(path, node)
+            return {str(name): self._walk(node, f"{path}.{name}", name, inner) for name, inner in node.items()}
+        if isinstance(node, int | float) and not isinstance(node, bool):
+            raise UserError(
+                f"{self.lines[path]}: {path}: a number needs its provenance; write "
+                f"{{value: {node}, provenance: assumed, source: why}}"
+            )
+        return node
+
+    def _leaf(self, path: str, node: Mapping[str, Any]) -> Any:
+        place = f"{self.lines[path]}: {path}"
+        for name in node:
+            if name not in LEAF:
+                raise UserError(f"{place}: unknown key '{name}'{_near(str(name), LEAF)}")
+        words = [word.value for word in Provenance]
+        if node.get("provenance") not in words:
+            given = node.get("provenance")
+            raise UserError(f"{place}: provenance '{given}' is none of {', '.join(words)}{_near(str(given), words)}")
+        if not str(node.get("source") or "").strip():
+            raise UserError(f"{place}: a number needs its source, or the reason it was assumed")
+        self.origins[path] = Origin(
+            Provenance(node["provenance"]), str(node["source"]), node.get("low"), node.get("high")
+        )
+        return node["value"]
+
+
+def _beside(path: Path, name: str) -> Path:
+    """The file a machine extends: a path beside it, or the name of a machine that ships."""
+    near, shipped = path.parent / name, shipped_sheets()
+    if near.exists():
+        return near
+    if name not in shipped:
+        raise unknown_name("machine file", name, shipped, f"{path.name}: extends")
+    return shipped[name]
+
+
+def shipped_sheets() -> dict[str, Path]:
+    """The machine files that come with the program, by name."""
+    return {path.stem: path for path in sorted(Path(__file__).parent.glob("*.yaml"))}
+
+
+def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in own.items():
+        inner = merged.get(key)
+        both = isinstance(inner, dict) and isinstance(value, dict)
+        merged[key] = _merged(inner, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _with_setting(sheet: Sheet, setting: str) -> Sheet:
+    path, equals, text = setting.partition("=")
+    place = f"--set {setting}"
+    if not equals:
+        raise UserError(f"{place}: write FIELD=VALUE, for example array.rows=64")
+    values = _merged(sheet.values, {})
+    node, keys = values, path.strip().split(".")
+    for depth, key in enumerate(keys):
+        if key not in node:
+            known = [".".join([*keys[:depth], name]) for name in node]
+            raise UserError(f"{place}: unknown field '{path}'{_near(path, known)} (known here: {', '.join(known)})")
+        if depth < len(keys) - 1:
+            if not isinstance(node[key], dict):
+                raise UserError(f"{place}: '{'.'.join(keys[: depth + 1])}' has no fields inside")
+            node[key] = dict(node[key])
+            node = node[key]
+    if isinstance(node[keys[-1]], dict) and text.strip() != "null":
+        raise UserError(f"{place}: '{path}' is a group of fields: {', '.join(node[keys[-1]])}; set one of them")
+    node[keys[-1]] = YAML(typ="safe", pure=True).load(text) if text.strip() else None
+    origin = sheet.origins.get(path, Origin(Provenance.ASSUMED, ""))
+    changed = replace(origin, provenance=Provenance.ASSUMED, source="set on the command line")
+    origins = {key: value for key, value in sheet.origins.items() if not key.startswith(f"{path}.")}
+    return replace(sheet, values=values, origins={**origins, path: changed}, lines={**sheet.lines, path: "--set"})
+
+
+def _field_error(sheet: Sheet, spec: type, error: ValidationError) -> UserError:
+    first = error.errors()[0]
+    keys = [str(part) for part in first["loc"] if str(part) in _all_names(sheet, first)]
+    path = ".".join(keys)
+    place = sheet.lines.get(path, sheet.lines.get(path.rpartition(".")[0], sheet.path.name))
+    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        siblings = _fields(spec, keys[:-1])
+        return UserError(f"{place}: {path}: unknown field{_near(keys[-1], siblings)} (known: {', '.join(siblings)})")
+    if first["type"] in ("missing", "missing_argument"):
+        return UserError(f"{place}: {path}: this field is missing")
+    given = first.get("input")
+    return UserError(f"{place}: {path}: {given!r} is not allowed: {first['msg'][0].lower()}{first['msg'][1:]}")
+
+
+def _all_names(sheet: Sheet, first: Any) -> set[str]:
+    """Keys of the file, so that pydantic's own path parts (names of union members) can be told from them."""
+    names = {part for path in sheet.lines for part in path.split(".")}
+    return names | ({str(first["loc"][-1])} if first["type"] in ("missing", "missing_argument") else set())
+
+
+def _fields(spec: Any, keys: Sequence[str]) -> list[str]:
+    """Names of the fields of the (nested) description at `keys`."""
+    for key in keys:
+        inner = spec.__dataclass_fields__[key].type
+        spec = next(part for part in getattr(inner, "__args__", (inner,)) if hasattr(part, "__dataclass_fields__"))
+    return list(spec.__dataclass_fields__)
+
+
+def _near(given: str, known: Any) -> str:
+    near = difflib.get_close_matches(given, list(known), n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""

@@ -1,0 +1,202 @@
+"""What a systolic N:M training machine is described by. `sat.yaml` and `dense.yaml` fill it in.
+
+A field of None is unlimited (a link, a memory, the DRAM) or absent (an engine).
+"""
+
+from fractions import Fraction
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from rtl.timing import Array
+from simulator.kernel.channel import Channel
+
+CLOSED = ConfigDict(extra="forbid")
+Count = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+@dataclass(frozen=True, config=CLOSED)
+class ArraySpec:
+    """`accumulators` bounds the interleave, `group_max` the kept weights of a group, `window_max` its m.
+
+    `pe: unified` selects n of m operands a group; `pe: compressed` is the idealisation in which kept weights take the
+    place of dense ones, one a PE. Links are a row (west) or a column (north, sums) each cycle.
+    """
+
+    rows: Count
+    cols: Count
+    pe: Literal["unified", "compressed"]
+    accumulators: Count
+    group_max: Count
+    window_max: Count
+    adder_latency_cycles: Whole
+    multiplier_latency_cycles: Whole
+    west_link_operands_per_cycle: Positive | None
+    north_link_weights_per_cycle: Positive | None
+    sum_link_values_per_cycle: Positive | None
+    drains: bool
+
+
+@dataclass(frozen=True, config=CLOSED)
+class FormatSpec:
+    """Bytes of an operand, an accumulator and a master weight or its optimizer state."""
+
+    operand_bytes: Count
+    accumulator_bytes: Count
+    master_bytes: Count
+
+
+@dataclass(frozen=True, config=CLOSED)
+class MemorySpec:
+    """On-chip memories in KiB and what their read ports give the array a cycle."""
+
+    west_kib: Positive | None
+    north_kib: Positive | None
+    output_kib: Positive | None
+    west_port_bytes_per_cycle: Positive | None
+    north_port_bytes_per_cycle: Positive | None
+
+
+@dataclass(frozen=True, config=CLOSED)
+class DramSpec:
+    """All channels act as one, striped; `efficiency` is the share of the peak that transfers get."""
+
+    channels: Count
+    channel_bandwidth_gb_s: Positive
+    efficiency: Share
+    latency_ns: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    burst_bytes: Count
+    capacity_gb: Positive
+
+
+@dataclass(frozen=True, config=CLOSED)
+class SoreSpec:
+    """Top-n sorters: a group of m takes m x `cycles_per_element` in a lane.
+
+    Without `tile_buffer` masks along output channels need a second pass over the weights.
+    """
+
+    lanes: Count
+    cycles_per_element: Count
+    tile_buffer: bool
+
+
+@dataclass(frozen=True, config=CLOSED)
+class WuveSpec:
+    """Weight update lanes and the cycles a weight takes in one, by optimizer."""
+
+    lanes: Count
+    sgd_cycles: Count
+    momentum_cycles: Count
+    adam_cycles: Count
+    adamw_cycles: Count
+
+
+@dataclass(frozen=True, config=CLOSED)
+class VectorSpec:
+    """Lanes for normalisation, softmax and the like; one element read or written a lane a cycle.
+
+    `fuse_elementwise` does activations, biases and residual sums on results as they leave the array.
+    """
+
+    lanes: Count
+    fuse_elementwise: bool
+
+
+@dataclass(frozen=True, config=CLOSED)
+class TransposerSpec:
+    """Turns operands that were packed along channels for the reduction over positions (WU)."""
+
+    elements_per_cycle: Count
+
+
+@dataclass(frozen=True, config=CLOSED)
+class ScheduleSpec:
+    """Switches of the dataflow optimisations.
+
+    `interleave`: several outputs a PE in turn. `pregenerate`: sparse weights are made behind the update, not on the
+    fly. `offline`: dataflow, depth, interleave and generation place are chosen layer by layer from simulated time;
+    without it weight stationary is taken throughout, at the largest depth.
+    """
+
+    interleave: bool
+    pregenerate: bool
+    offline: bool
+
+
+@dataclass(frozen=True, config=CLOSED)
+class LoweringSpec:
+    """How convolutions become products, and how cycles are counted.
+
+    `skip_stride_zeros`: the gradient of a strided convolution's input leaves inserted zeros out. `groups`: n:m groups
+    stay in a kernel position or run along the flattened reduction. `exchange_wu`: the weight gradient is computed
+    transposed. `cycles_from_zero`: report the index of an op's last cycle, counted from 0, instead of their number.
+    """
+
+    skip_stride_zeros: bool
+    groups: Literal["kernel-position", "flattened"]
+    exchange_wu: bool
+    cycles_from_zero: bool
+
+
+@dataclass(frozen=True, config=CLOSED)
+class SystolicArch:
+    """A systolic training machine."""
+
+    machine: Literal["systolic"]
+    title: str
+    clock_mhz: Positive
+    array: ArraySpec
+    format: FormatSpec
+    memory: MemorySpec
+    dram: DramSpec | None
+    sore: SoreSpec | None
+    wuve: WuveSpec | None
+    vector: VectorSpec | None
+    transposer: TransposerSpec | None
+    schedule: ScheduleSpec
+    lowering: LoweringSpec
+
+    def timing_array(self) -> Array:
+        """The array as `rtl.timing` sees it: a link is no wider than its share of the buffer port."""
+        spec, memory = self.array, self.memory
+        west = _narrower(spec.west_link_operands_per_cycle, memory.west_port_bytes_per_cycle, spec.rows, self.format)
+        north = _narrower(spec.north_link_weights_per_cycle, memory.north_port_bytes_per_cycle, spec.cols, self.format)
+        return Array(
+            rows=spec.rows,
+            cols=spec.cols,
+            adder_latency=spec.adder_latency_cycles,
+            multiplier_latency=spec.multiplier_latency_cycles,
+            west_link=west,
+            north_link=north,
+            sum_link=_fraction(spec.sum_link_values_per_cycle),
+            drains=spec.drains,
+        )
+
+    def dram_channel(self) -> Channel:
+        """The DRAM in array cycles; an absent one is infinitely fast."""
+        if self.dram is None:
+            return Channel(None)
+        dram, clock = self.dram, exact(self.clock_mhz)
+        rate = dram.channels * exact(dram.channel_bandwidth_gb_s) * exact(dram.efficiency) * 1000 / clock
+        latency = -(-exact(dram.latency_ns) * clock // 1000)
+        return Channel(rate, int(latency), dram.burst_bytes)
+
+
+def exact(number: float) -> Fraction:
+    """The decimal number as it was written, without binary rounding."""
+    return Fraction(repr(number))
+
+
+def _fraction(number: float | None) -> Fraction | None:
+    return None if number is None else exact(number)
+
+
+def _narrower(link: float | None, port_bytes: float | None, lines: int, form: FormatSpec) -> Fraction | None:
+    share = None if port_bytes is None else exact(port_bytes) / (lines * form.operand_bytes)
+    known = [width for width in (_fraction(link), share) if width is not None]
+    return min(known) if known else None
