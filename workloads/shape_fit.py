@@ -3,17 +3,17 @@
 A size is an integer, or a mapping of monomials to integer coefficients such as `{"BS": 768, "1": 2}`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-MONOMIALS: dict[str, Callable[[int, int], int]] = {
-    "1": lambda batch, sequence: 1,
-    "B": lambda batch, sequence: batch,
-    "S": lambda batch, sequence: sequence,
-    "BS": lambda batch, sequence: batch * sequence,
-    "SS": lambda batch, sequence: sequence * sequence,
-    "BSS": lambda batch, sequence: batch * sequence * sequence,
+MONOMIALS: dict[str, tuple[int, int]] = {  # exponents of batch and sequence length
+    "1": (0, 0),
+    "B": (1, 0),
+    "S": (0, 1),
+    "BS": (1, 1),
+    "SS": (0, 2),
+    "BSS": (1, 2),
 }
 
 Size = int | dict[str, int]
@@ -23,7 +23,12 @@ def evaluate(size: int | Mapping[str, int], batch: int, sequence: int) -> int:
     """The size at one batch and sequence length. Raises KeyError for an unknown monomial."""
     if isinstance(size, int):
         return size
-    return sum(coefficient * MONOMIALS[name](batch, sequence) for name, coefficient in size.items())
+    return sum(coefficient * _monomial(name, batch, sequence) for name, coefficient in size.items())
+
+
+def _monomial(name: str, batch: int, sequence: int) -> int:
+    of_batch, of_sequence = MONOMIALS[name]
+    return int(batch**of_batch * sequence**of_sequence)
 
 
 def fit(points: Sequence[tuple[int, int]], values: Sequence[int]) -> Size:
@@ -35,9 +40,9 @@ def fit(points: Sequence[tuple[int, int]], values: Sequence[int]) -> Size:
     if len(set(values)) == 1:
         return int(values[0])
     for names in _subsets():
-        matrix = np.array([[MONOMIALS[name](*point) for name in names] for point in points], dtype=float)
+        matrix = np.array([[_monomial(name, *point) for name in names] for point in points], dtype=float)
         solution, _, rank, _ = np.linalg.lstsq(matrix, np.array(values, dtype=float), rcond=None)
-        size = {name: int(round(value)) for name, value in zip(names, solution, strict=True)}
+        size = {name: round(float(value)) for name, value in zip(names, solution, strict=True)}
         exact = all(evaluate(size, *point) == value for point, value in zip(points, values, strict=True))
         if rank == len(names) and exact:
             return {name: value for name, value in size.items() if value}

@@ -141,7 +141,8 @@ def write_template(template: Template, path: Path) -> None:
 
 def op_node(op: Op) -> dict[str, Any]:
     """An op as JSON; fields at their default are left out."""
-    return _without_defaults(op)
+    node: dict[str, Any] = _without_defaults(op)
+    return node
 
 
 def _without_defaults(value: Any) -> Any:
@@ -163,5 +164,3 @@ def _field_error(path: Path, error: Any, prefix: str = "") -> UserError:
     first = error.errors()[0]
     place = ".".join(str(part) for part in (prefix, *first["loc"]) if part != "")
     return UserError(f"{path}: {place}: {first['msg'][0].lower() + first['msg'][1:]}")
-
-

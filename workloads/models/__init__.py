@@ -1,0 +1,1 @@
+"""Networks written by hand in PyTorch, each with the facts a training run and a capture need."""

@@ -1,0 +1,126 @@
+"""From one recorded step to a Workload: the products' patterns and measured zeros, and the updates."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import final
+
+from torch import Tensor, nn
+
+from workloads.op import MatrixOp, Op, Operand, Optimizer, Phase, VectorKind, VectorOp
+from workloads.pattern import DENSE, Pattern
+from workloads.training.products import Product
+from workloads.training.recorder import Recorder, is_fake
+from workloads.training.vector_work import merged
+
+PatternOf = Callable[[str, Phase], Pattern]
+Watcher = Callable[[Product], None]
+
+
+@final
+@dataclass(frozen=True)
+class Recorded:
+    """What one step did: its ops (FF, then BP and WU, then UP) and the elements it kept for the backward pass."""
+
+    ops: tuple[Op, ...]
+    saved_elements: int
+    parameters: int
+
+
+def record_pass(
+    model: nn.Module,
+    loss: nn.Module,
+    run: Callable[[], object],
+    optimizer: Optimizer,
+    pattern_of: PatternOf | None = None,
+    watch: Watcher | None = None,
+) -> Recorded:
+    """Record `run`, which calls the model, the loss and backward.
+
+    `pattern_of` gives the pattern of a layer's weight in a phase; a weight that holds more than its pattern allows is
+    a UserError. `watch` sees every product after it was checked. Updates are not run: one is recorded for every
+    parameter that got a gradient.
+    """
+
+    def checked(product: Product) -> Product:
+        shown = replace(product, op=_measured(product, pattern_of or _dense))
+        if watch:
+            watch(shown)
+        return shown
+
+    recorder = Recorder([("", model), ("loss", loss)], checked)
+    with recorder:
+        run()
+    ops = _sorted(recorder.ops)
+    ops += updates(model, optimizer, recorder.layer_of_parameter, pattern_of or _dense)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return Recorded(tuple(ops), recorder.saved_elements, parameters)
+
+
+def updates(
+    model: nn.Module, optimizer: Optimizer, layer_of: Mapping[str, str], pattern_of: PatternOf
+) -> list[VectorOp]:
+    """The UP ops: one for every weight that is multiplied by, named as its layer, with the masks made of it.
+
+    The other parameters of a module (biases, norms, embeddings) are one op, named as the module, or `MODULE.bias` where
+    its weight has an op of its own.
+    """
+    sizes: dict[str, int] = {}
+    weights = {}
+    for name, parameter in model.named_parameters():
+        module = name.rpartition(".")[0] or "model"
+        if parameter.grad is None:
+            continue
+        if name in layer_of:
+            weights[layer_of[name]] = sizes[layer_of[name]] = parameter.numel()
+        else:
+            rest = f"{module}.bias" if f"{module}.weight" in layer_of else module
+            sizes[rest] = sizes.get(rest, 0) + parameter.numel()
+    ops = []
+    for layer, size in sizes.items():
+        found = [(phase, pattern_of(layer, phase)) for phase in (Phase.FF, Phase.BP)] if layer in weights else []
+        masks = tuple((phase, pattern) for phase, pattern in found if not pattern.is_dense)
+        reads, writes = (2 + optimizer.states) * size, (1 + optimizer.states) * size
+        ops.append(VectorOp(layer, Phase.UP, VectorKind.UPDATE, size, reads, writes, 1, optimizer, masks))
+    return ops
+
+
+def _dense(layer: str, phase: Phase) -> Pattern:  # noqa: ARG001  a PatternOf
+    return DENSE
+
+
+def zeros_of(tensor: Tensor) -> float | None:
+    """The share of elements that are zero; None for a tensor without values."""
+    if is_fake(tensor):
+        return None
+    return round(1 - int(tensor.count_nonzero()) / max(1, tensor.numel()), 6)
+
+
+def _measured(product: Product, pattern_of: PatternOf) -> MatrixOp:
+    op = product.op
+    left = _with_zeros(op.left, product.left)
+    right = _with_zeros(op.right, product.right)
+    if product.weight and op.phase is not Phase.WU:
+        right = replace(right, pattern=pattern_of(op.layer, op.phase))
+    return replace(op, left=left, right=right)
+
+
+def _with_zeros(operand: Operand, tensor: Tensor) -> Operand:
+    return replace(operand, zeros=zeros_of(tensor))
+
+
+def _sorted(ops: list[Op]) -> list[Op]:
+    """FF before the rest, each in the order it ran, with neighbouring vector work of one layer and kind merged."""
+    forward = [op for op in ops if op.phase is Phase.FF]
+    backward = [op for op in ops if op.phase is not Phase.FF]
+    return _merged(forward) + _merged(backward)
+
+
+def _merged(ops: list[Op]) -> list[Op]:
+    result: list[Op] = []
+    for op in ops:
+        last = result[-1] if result else None
+        if isinstance(op, VectorOp) and isinstance(last, VectorOp):
+            result[-1:] = merged([last, op])
+        else:
+            result.append(op)
+    return result

@@ -1,0 +1,100 @@
+"""Which tensors of a step are the same data, and what they are called.
+
+A tensor is known by its storage, the part of the storage it covers, and how often the storage was written before.
+Transposing or reshaping gives the same name; a copy, or a change of number format, does too. Storages in use are kept
+alive until the step ends, because a freed one's address is given out again.
+"""
+
+from dataclasses import dataclass, field
+from typing import final
+
+from torch import Tensor, nn
+
+Layout = tuple[tuple[int, int], ...]
+Key = tuple[int, int, int, Layout]
+
+
+def storage_of(tensor: Tensor) -> int:
+    """What identifies the tensor's storage while it is alive; works for fake tensors."""
+    return int(tensor.untyped_storage()._cdata)
+
+
+def layout(tensor: Tensor) -> Layout:
+    """Sizes and strides with broadcast axes left out, largest stride first, neighbours merged where they can be."""
+    axes = sorted(((stride, size) for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if size > 1))
+    merged: list[tuple[int, int]] = []
+    for stride, size in axes:
+        if stride == 0:
+            continue
+        if merged and merged[-1][0] * merged[-1][1] == stride:
+            merged[-1] = (merged[-1][0], merged[-1][1] * size)
+        else:
+            merged.append((stride, size))
+    return tuple(merged)
+
+
+@final
+@dataclass
+class TensorNames:
+    """Names of the tensors of one step. Not frozen: it learns while the step runs."""
+
+    parameters: dict[int, str] = field(default_factory=dict)  # by storage; tensors made from a parameter too
+    _same: dict[Key, Key] = field(default_factory=dict)
+    _names: dict[Key, str] = field(default_factory=dict)
+    _taken: set[str] = field(default_factory=set)
+    _writes: dict[int, int] = field(default_factory=dict)
+    _alive: list[Tensor] = field(default_factory=list)
+
+    def register(self, model: nn.Module) -> None:
+        """Learn the parameters. A tied one keeps the first of its names."""
+        for name, parameter in model.named_parameters():
+            self.parameters.setdefault(storage_of(parameter), name)
+            self._alive.append(parameter)
+
+    def parameter(self, tensor: Tensor) -> str | None:
+        """The parameter that the tensor is, is a part of, or was made from."""
+        return self.parameters.get(storage_of(tensor))
+
+    def derive(self, made: Tensor, source: Tensor) -> None:
+        """`made` is the parameter `source` with some weights masked or in another number format."""
+        self._alive.append(made)
+        self.parameters[storage_of(made)] = self.parameters[storage_of(source)]
+
+    def copied(self, made: Tensor, source: Tensor) -> None:
+        """`made` holds the same data as `source`."""
+        origin = self.key(source)
+        self._alive.extend((made, source))
+        made_key = self._raw_key(made)
+        if made_key != origin:
+            self._same[made_key] = origin
+
+    def written(self, tensor: Tensor) -> None:
+        """The tensor was changed in place: from now on it is other data."""
+        storage = storage_of(tensor)
+        self._alive.append(tensor)
+        self._writes[storage] = self._writes.get(storage, 0) + 1
+
+    def key(self, tensor: Tensor) -> Key:
+        """Equal for two tensors that are the same data."""
+        raw = self._raw_key(tensor)
+        return self._same.get(raw, raw)
+
+    def name(self, tensor: Tensor, wanted: str) -> str:
+        """The tensor's name; a tensor without one gets `wanted`, with a number where another has that already."""
+        key = self.key(tensor)
+        if key not in self._names:
+            self._alive.append(tensor)
+            self._names[key] = self._free(wanted)
+        return self._names[key]
+
+    def _raw_key(self, tensor: Tensor) -> Key:
+        storage = storage_of(tensor)
+        return storage, self._writes.get(storage, 0), int(tensor.storage_offset()), layout(tensor)
+
+    def _free(self, wanted: str) -> str:
+        name, number = wanted, 1
+        while name in self._taken:
+            number += 1
+            name = f"{wanted}.{number}"
+        self._taken.add(name)
+        return name
