@@ -1,0 +1,84 @@
+"""A method put on a captured dense workload, and workloads made from it: inference, or with the stem's BP."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from workloads.methods.base import Method
+from workloads.op import MatrixOp, Op, Operand, Phase, Role, VectorKind
+from workloads.pattern import DENSE, Pattern, PatternMap
+from workloads.workload import Mode, Workload
+
+
+def apply_method(workload: Workload, method: Method, patterns: PatternMap, step: int = 0) -> Workload:
+    """The workload with the method's operands sparse and its masks made by the updates.
+
+    Layers in `workload.kept_dense` stay dense unless a glob of `patterns` names them. The result's masks are
+    `derived`, unless the workload was trained under this very method and pattern: then it is returned as it is.
+    """
+    if (workload.method, workload.pattern) == (method.name, str(patterns)):
+        return workload
+    layers = {op.layer for op in workload.ops if isinstance(op, MatrixOp) and op.right.role is Role.WEIGHT}
+    chosen = {layer: patterns.of(layer, layer in workload.kept_dense) for layer in layers}
+    at_step = {layer: method.pattern_at(pattern, step) for layer, pattern in chosen.items()}
+    return replace(
+        workload,
+        method=method.name,
+        pattern=str(patterns),
+        ops=tuple(_with_method(op, method, at_step.get(op.layer, DENSE)) for op in workload.ops),
+        capture=replace(workload.capture, masks="derived"),
+    )
+
+
+def _with_method(op: Op, method: Method, pattern: Pattern) -> Op:
+    if isinstance(op, MatrixOp):
+        left, right = (_with_pattern(op, operand, method, pattern) for operand in (op.left, op.right))
+        return replace(op, left=left, right=right)
+    if op.kind is not VectorKind.UPDATE or pattern.is_dense:
+        return replace(op, masks=())
+    phases = [operand.phase for operand in method.sparse if operand.role is Role.WEIGHT]
+    return replace(op, masks=tuple((phase, pattern) for phase in phases))
+
+
+def _with_pattern(op: MatrixOp, operand: Operand, method: Method, pattern: Pattern) -> Operand:
+    """Measured zeros of an operand whose pattern changes no longer hold."""
+    sparse = method.operand(op.phase, operand.role)
+    wanted = pattern if sparse else DENSE
+    zeros = operand.zeros if wanted == operand.pattern else None
+    return replace(operand, pattern=wanted, permutation=None, zeros=zeros)
+
+
+def for_inference(workload: Workload) -> Workload:
+    """The forward pass alone; nothing is kept for a backward pass."""
+    ops = tuple(op for op in workload.ops if op.phase is Phase.FF)
+    return replace(workload, mode=Mode.INFERENCE, ops=ops, saved_elements=0)
+
+
+def with_input_gradient(workload: Workload) -> Workload:
+    """The training step with a BP product also where the input needs no gradient: the first layer.
+
+    Some published counts include it. The product stands before the layer's WU.
+    """
+    have = {op.layer for op in _of_phase(workload.ops, Phase.BP)}
+    forward = {op.layer: op for op in _of_phase(workload.ops, Phase.FF)}
+    ops: list[Op] = []
+    for op in workload.ops:
+        if isinstance(op, MatrixOp) and op.phase is Phase.WU and op.layer not in have:
+            ops.append(_input_gradient(forward[op.layer], op.right))
+        ops.append(op)
+    return replace(workload, ops=tuple(ops))
+
+
+def _of_phase(ops: Iterable[Op], phase: Phase) -> Iterator[MatrixOp]:
+    return (op for op in ops if isinstance(op, MatrixOp) and op.phase is phase)
+
+
+def _input_gradient(forward: MatrixOp, gradient: Operand) -> MatrixOp:
+    weight = replace(forward.right, pattern=DENSE)
+    geometry = forward.geometry
+    if geometry is None:
+        sizes = (forward.rows, forward.cols, forward.inner)
+    else:
+        inside = geometry.in_channels // geometry.groups
+        sizes = (forward.images * geometry.input_positions, geometry.taps * forward.cols, inside)
+    rows, inner, cols = sizes
+    return replace(forward, phase=Phase.BP, rows=rows, inner=inner, cols=cols, left=gradient, right=weight)

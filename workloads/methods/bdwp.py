@@ -1,0 +1,58 @@
+"""BDWP, bidirectional weight pruning (arXiv 2309.13015).
+
+Before every step two independent masks are made from the dense FP32 weights: one for FF in groups along input channels,
+one for BP in groups along output channels, both separately for every kernel position. WU is dense and its gradient goes
+to every weight. That much follows from the paper's abstract and from the reduction dimensions; whether the authors add
+the SR-STE decay could not be read, so it is off unless asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, final
+
+from workloads.methods.base import Axis, GradientRule, MaskSource, Method, SparseOperand
+from workloads.op import Phase, Role
+from workloads.pattern import Pattern
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from workloads.methods.base import OptimizerState
+
+
+@final
+@dataclass(frozen=True)
+class Bdwp(Method):
+    name: ClassVar[str] = "bdwp"
+    sparse: ClassVar[tuple[SparseOperand, ...]] = (
+        SparseOperand(Phase.FF, Role.WEIGHT, Axis.INPUT_CHANNELS),
+        SparseOperand(Phase.BP, Role.WEIGHT, Axis.OUTPUT_CHANNELS),
+    )
+    backward_from: ClassVar[MaskSource] = MaskSource.DENSE_WEIGHT
+    gradient_rule: ClassVar[GradientRule] = GradientRule.STRAIGHT_THROUGH
+
+    def pattern_at(self, pattern: Pattern, step: int) -> Pattern:
+        return pattern
+
+    def makes_masks(self, step: int) -> bool:
+        return True
+
+    def forward_mask(self, weight: Tensor, pattern: Pattern, step: int) -> Tensor:
+        from workloads.training.masks import group_mask
+
+        return group_mask(weight, pattern, Axis.INPUT_CHANNELS)
+
+    def backward_mask(self, weight: Tensor, pattern: Pattern, forward_mask: Tensor, step: int) -> Tensor:
+        from workloads.training.masks import group_mask
+
+        return group_mask(weight, pattern, Axis.OUTPUT_CHANNELS)
+
+    def permutation(self, weight: Tensor, pattern: Pattern, forward_mask: Tensor, step: int) -> Tensor | None:
+        return None
+
+    def pruned_gradient(self, gradient: Tensor, pattern: Pattern) -> Tensor:
+        return gradient
+
+    def after_update(self, weight: Tensor, forward_mask: Tensor, state: OptimizerState, step: int) -> None:
+        return None
