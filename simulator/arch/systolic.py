@@ -70,7 +70,7 @@ class DramSpec:
     efficiency: Share
     latency_ns: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     burst_bytes: Count
-    capacity_gb: Positive
+    capacity_gib: Positive
 
 
 @dataclass(frozen=True, config=CLOSED)

@@ -52,6 +52,7 @@ class ExactRun:
         self.waits = dict.fromkeys(Stall, 0)
         self.amounts: dict[tuple[str, str], int] = {}
         self.busy_ticks = 0
+        self.steps = 0
 
     def run(self) -> int:
         """Cycles from the first command's start to the last one's end. Raises ValueError on a deadlock."""
@@ -74,10 +75,10 @@ class ExactRun:
     def _carry_out(self, command: Command, state: EngineState) -> Generator[simpy.Event, Any, None]:
         made_by = command.cause
         for buffer in command.takes:
-            token = yield from self._wait(self.buffers[buffer].filled, command, state)
+            token = yield from self._wait(self.buffers[buffer].filled, command)
             made_by = token.cause if token else made_by
         for buffer in command.fills:
-            yield from self._wait(self.buffers[buffer].free, command, state)
+            yield from self._wait(self.buffers[buffer].free, command)
         start = self.env.now
         yield self.env.timeout(command.ticks)
         state.end, state.last_cause = int(self.env.now), command.cause
@@ -87,9 +88,7 @@ class ExactRun:
             self.buffers[buffer].free.put(Token(state.end, command.cause))
         self._count(command, int(start), state.end)
 
-    def _wait(
-        self, store: simpy.Store, command: Command, state: EngineState
-    ) -> Generator[simpy.Event, Any, Token | None]:
+    def _wait(self, store: simpy.Store, command: Command) -> Generator[simpy.Event, Any, Token | None]:
         """Wait for a slot. Returns its token if the engine had to wait for it, None if it was there already."""
         since = int(self.env.now)
         token: Token = yield store.get()
@@ -101,6 +100,7 @@ class ExactRun:
         return token if waited else None
 
     def _count(self, command: Command, start: int, end: int) -> None:
+        self.steps += 1
         for action in command.actions:
             key = (action.kind, action.tensor)
             self.amounts[key] = self.amounts.get(key, 0) + action.amount

@@ -40,7 +40,7 @@ def evaluate(tables: Tables, jump: bool = True) -> tuple[int, Table, int]:
     return int(cycles), waits, int(steps)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _snapshot(key, engine_free, times, causes, heads, counts, uses_engine, uses_buffer):  # type: ignore[no-untyped-def]
     """Write the state a loop can see into `key`, relative to its latest engine; return that engine's time.
 
@@ -73,7 +73,7 @@ def _snapshot(key, engine_free, times, causes, heads, counts, uses_engine, uses_
     return latest
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _shift(by, engine_free, times, uses_engine, uses_buffer):  # type: ignore[no-untyped-def]
     for engine in range(engine_free.size):
         if uses_engine[engine]:
@@ -83,7 +83,7 @@ def _shift(by, engine_free, times, uses_engine, uses_buffer):  # type: ignore[no
             times[:, buffer, :] += by
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _evaluate(  # type: ignore[no-untyped-def]
     code, commands, takes, frees, fills, slots, uses_engine, uses_buffer, can_jump, engines, lead, waits
 ):

@@ -1,0 +1,68 @@
+"""Cutting a product into blocks, and putting loads ahead of the work that needs them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rtl.timing import Reduction
+from simulator.program import Loop, Node
+
+
+@dataclass(frozen=True)
+class Run:
+    """`count` blocks of `size` elements in a row."""
+
+    size: int
+    count: int
+
+
+def cut(total: int, size: int) -> list[Run]:
+    """Whole blocks of `size` and the rest."""
+    whole, rest = divmod(total, size)
+    return [Run(part, count) for part, count in ((size, whole), (rest, 1)) if part and count]
+
+
+def pieces(reduction: Reduction, most: int) -> list[tuple[Reduction, int]]:
+    """The reduction in pieces of at most about `most` elements, each with how often it comes.
+
+    Whole kernel positions where there are several and one is small enough, otherwise runs of whole groups; the pieces
+    keep the order of the reduction.
+    """
+    segments, length, n, m = reduction.segments, reduction.length, reduction.n, reduction.m
+    if segments > 1 and length <= most:
+        return [(Reduction(run.size, length, n, m), run.count) for run in cut(segments, most // length)]
+    a_segment = [(Reduction(1, run.size, n, m), run.count) for run in cut(length, max(1, most // m) * m)]
+    if len(a_segment) == 1:
+        return [(a_segment[0][0], a_segment[0][1] * segments)]
+    return a_segment * segments
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`count` times: `loads` fetch what `work` needs."""
+
+    loads: tuple[Node, ...]
+    work: tuple[Node, ...]
+    count: int
+
+
+def prefetched(stages: Sequence[Stage]) -> tuple[Node, ...]:
+    """Stages in order, each round's loads written ahead of the work of the round before it (two slots suffice)."""
+    out: list[Node] = list(stages[0].loads)
+    for stage, after in zip(stages, [*stages[1:], None], strict=True):
+        if stage.count > 1:
+            out.append(Loop(stage.count - 1, (*stage.loads, *stage.work)))
+        out.extend((*after.loads, *stage.work) if after else stage.work)
+    return tuple(out)
+
+
+def in_turn(stages: Sequence[Stage]) -> tuple[Node, ...]:
+    """Stages in order, each round's loads right before its work (one slot suffices)."""
+    return tuple(Loop(stage.count, (*stage.loads, *stage.work)) for stage in stages)
+
+
+def repeat(count: int, body: Sequence[Node]) -> tuple[Node, ...]:
+    """The body `count` times, without a loop where once is enough."""
+    if count < 1 or not body:
+        return ()
+    return tuple(body) if count == 1 else (Loop(count, tuple(body)),)
+

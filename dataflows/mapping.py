@@ -1,0 +1,53 @@
+"""One way of carrying out a product, and what it is called in a result."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+from dataflows.lowering import Product
+from dataflows.target import Target
+from simulator.program import Program
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """`depth` is the group depth (kept weights a group); `shared` what interleaved outputs of a PE have in common.
+
+    `order` is the outer loop; `resident` what stays on chip over the inner one; `block` positions a weight-stationary
+    fold streams; `inline` weights are made sparse on the way in.
+    """
+
+    dataflow: str
+    depth: int
+    interleave: int = 1
+    shared: str = ""
+    order: str = ""
+    resident: str = ""
+    block: int = 0
+    pieces: int = 0
+    inline: bool = False
+
+    def describe(self) -> str:
+        """The choices in a line, those that do not apply left out."""
+        said = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "dataflow"}
+        return " ".join(f"{name}={value}" for name, value in said.items() if value)
+
+
+class Plan(Protocol):
+    """A mapping that fits the machine. Its program is written only when it is asked for."""
+
+    def mapping(self) -> Mapping: ...
+
+    def floor_cycles(self) -> int:
+        """Cycles the array alone takes: no run of the program is shorter."""
+        ...
+
+    def program(self) -> Program: ...
+
+
+class Dataflow(Protocol):
+    """A compiler from a product to programs, all of which give the same sums in the same order."""
+
+    name: str
+
+    def plans(self, target: Target, product: Product, inline: bool) -> Iterator[Plan]: ...

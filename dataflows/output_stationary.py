@@ -1,0 +1,250 @@
+"""Output stationary: outputs stay in the PEs, operands stream past.
+
+A tile is R x C outputs, I times over: along the rows of the product, where the I outputs of a PE share each weight,
+or along its columns, where they share operands. Loops over tiles keep a block of one operand on chip.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dataflows.blocks import Stage, cut, in_turn, pieces, prefetched, repeat
+from dataflows.lowering import Product
+from dataflows.mapping import Mapping, Plan
+from dataflows.target import ARRAY, Operands, Target
+from rtl.timing import Array, Reduction, output_stationary_ends, output_stationary_stream
+from simulator.program import Action, Buffer, Command, Node, Program, Stall, delay_stores
+
+SHORTEST_RUN = 8  # pieces a stream is cut into at least when its loads are to overlap its own work
+
+
+class OutputStationary:
+    """The compiler. Its mappings differ in interleave, loop order, what is resident and the size of a piece."""
+
+    name = "output-stationary"
+
+    def plans(self, target: Target, product: Product, inline: bool) -> Iterator[Plan]:
+        for interleave, along_rows in _interleaves(target, product):
+            for rows_outer in (True, False):
+                for resident in ("whole", "block", "none"):
+                    for fewest in (1, SHORTEST_RUN):
+                        plan = _fitted(target, product, inline, interleave, along_rows, rows_outer, resident, fewest)
+                        if plan is not None:
+                            yield plan
+
+
+def _interleaves(target: Target, product: Product) -> list[tuple[int, bool]]:
+    """Interleaves worth a try, each along the rows (True) or the columns."""
+    array = target.array
+    most = target.arch.array.accumulators if target.arch.schedule.interleave else 1
+    chosen = {(1, True)}
+    for along_rows, blocks in ((True, -(-product.rows // array.rows)), (False, -(-product.cols // array.cols))):
+        chosen |= {(min(each, blocks), along_rows) for each in (most, min(most, array.adder_latency)) if each > 1}
+    return sorted(choice for choice in chosen if choice[0] > 1 or choice == (1, True))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """One mapping of one product; `most` elements of the reduction are loaded at once where operands stream."""
+
+    operands: Operands
+    interleave: int
+    along_rows: bool
+    rows_outer: bool
+    resident: str
+    most: int
+    outer_slots: int = 2
+
+    @property
+    def product(self) -> Product:
+        return self.operands.product
+
+    @property
+    def tile_rows(self) -> int:
+        wide = self._array.rows * (self.interleave if self.along_rows else 1)
+        return min(wide, self.product.rows)
+
+    @property
+    def tile_cols(self) -> int:
+        wide = self._array.cols * (1 if self.along_rows else self.interleave)
+        return min(wide, self.product.cols)
+
+    @property
+    def whole(self) -> Reduction:
+        return self.product.reduction
+
+    def streamed(self) -> list[tuple[Reduction, int]]:
+        return pieces(self.whole, self.most)
+
+    def mapping(self) -> Mapping:
+        return Mapping(
+            dataflow="output-stationary",
+            depth=self.whole.n,
+            interleave=self.interleave,
+            shared=("weights" if self.along_rows else "operands") if self.interleave > 1 else "",
+            order="rows" if self.rows_outer else "columns",
+            resident=self.resident,
+            pieces=sum(count for _, count in self.streamed()),
+            inline=self.operands.inline,
+        )
+
+    def buffers(self) -> tuple[Buffer, ...]:
+        ops, rows, cols = self.operands, self.tile_rows, self.tile_cols
+        part = max((part for part, _ in self.streamed()), key=lambda part: part.kept)
+        inner = part.segments * part.length
+        left = {"piece": ops.left_bytes(rows, inner), "block": ops.left_bytes(rows, self.product.inner)}
+        left["whole"] = ops.left_bytes(self.product.rows, self.product.inner)
+        right = {"piece": ops.right_bytes(cols, part), "block": ops.right_bytes(cols, self.whole)}
+        right["whole"] = ops.right_bytes(self.product.cols, self.whole)
+        kinds = self._kinds()
+        west, north = left[kinds[0]], right[kinds[1]]
+        results = rows * cols * ops.target.arch.format.accumulator_bytes
+        return (
+            Buffer("west", self._slots(kinds[0]), "west", west),
+            Buffer("north", self._slots(kinds[1]), "north", north),
+            *ops.staging(west, north),
+            Buffer("out", 2, "output", results),
+        )
+
+    def floor_cycles(self) -> int:
+        total = 0
+        for rows in cut(self.product.rows, self.tile_rows):
+            for cols in cut(self.product.cols, self.tile_cols):
+                turns = self._turns(rows.size, cols.size)
+                stream = output_stationary_stream(self._array, self.whole, turns, self.along_rows)
+                total += rows.count * cols.count * (stream.total + output_stationary_ends(self._array, turns).total)
+        return total * self.product.count
+
+    @property
+    def _array(self) -> Array:
+        return self.operands.target.array
+
+    def _kinds(self) -> tuple[str, str]:
+        """How much of the left and of the right operand a slot holds."""
+        outer = "piece" if self.resident == "none" else "block"
+        inner = "whole" if self.resident == "whole" else "piece"
+        return (outer, inner) if self.rows_outer else (inner, outer)
+
+    def _slots(self, kind: str) -> int:
+        return {"piece": 2, "block": self.outer_slots, "whole": 1}[kind]
+
+    def program(self) -> Program:
+        body = self._whole_load() + self._outer() + self._whole_drop()
+        body = delay_stores(repeat(self.product.count, body), "out")
+        return Program(ARRAY, self.buffers(), body)
+
+    def _whole_load(self) -> tuple[Node, ...]:
+        if self.resident != "whole":
+            return ()
+        ops, product = self.operands, self.product
+        if self.rows_outer:
+            return (*ops.load_right(product.cols, self.whole), _hold("north"))
+        return (*ops.load_left(product.rows, product.inner), _hold("west"))
+
+    def _whole_drop(self) -> tuple[Node, ...]:
+        return (_drop("north" if self.rows_outer else "west"),) if self.resident == "whole" else ()
+
+    def _outer(self) -> tuple[Node, ...]:
+        product = self.product
+        runs = cut(product.rows, self.tile_rows) if self.rows_outer else cut(product.cols, self.tile_cols)
+        if self.resident == "none":
+            return tuple(node for run in runs for node in repeat(run.count, self._inner(run.size)))
+        own = "west" if self.rows_outer else "north"
+        stages = []
+        for run in runs:
+            load = self.operands.load_left(run.size, product.inner) if self.rows_outer else (
+                self.operands.load_right(run.size, self.whole)
+            )  # fmt: skip
+            stages.append(Stage(load, (_hold(own), *self._inner(run.size), _drop(own)), run.count))
+        return prefetched(stages) if self.outer_slots > 1 else in_turn(stages)
+
+    def _inner(self, outer_size: int) -> tuple[Node, ...]:
+        out: list[Node] = []
+        if self.rows_outer:
+            for run in cut(self.product.cols, self.tile_cols):
+                out.extend(repeat(run.count, self._tile(outer_size, run.size)))
+        else:
+            for run in cut(self.product.rows, self.tile_rows):
+                out.extend(repeat(run.count, self._tile(run.size, outer_size)))
+        return tuple(out)
+
+    def _tile(self, rows: int, cols: int) -> tuple[Node, ...]:
+        """One tile: the pieces of its reduction, the way out of the array, the store."""
+        ops, taken = self.operands, self._taken()
+        out: list[Node] = []
+        parts = self.streamed() if taken else [(self.whole, 1)]
+        for part, count in parts:
+            loads: list[Command] = []
+            if "west" in taken:
+                loads.extend(ops.load_left(rows, part.segments * part.length))
+            if "north" in taken:
+                loads.extend(ops.load_right(cols, part))
+            out.extend(repeat(count, (*loads, self._compute(rows, cols, part, taken))))
+        ends = output_stationary_ends(self._array, self._turns(rows, cols))
+        results = rows * cols * ops.target.arch.format.accumulator_bytes
+        final = rows * cols * self.product.final_bytes
+        drain = (Action("output.write", self.product.output, results),)
+        stalls = ((Stall.FILL_DRAIN, ends.total),)
+        out.append(Command(ARRAY, ends.total, Stall.ARRAY, fills=("out",), inner_stalls=stalls, actions=drain))
+        out.append(ops.target.store(self.product.output, final, results, ("out",)))
+        return tuple(out)
+
+    def _taken(self) -> tuple[str, ...]:
+        """Buffers that a piece of a tile takes a slot of."""
+        if self.resident == "whole":
+            return ()
+        if self.resident == "block":
+            return ("north",) if self.rows_outer else ("west",)
+        return ("west", "north")
+
+    def _turns(self, rows: int, cols: int) -> int:
+        return -(-rows // self._array.rows) if self.along_rows else -(-cols // self._array.cols)
+
+    def _compute(self, rows: int, cols: int, part: Reduction, taken: tuple[str, ...]) -> Command:
+        ops, product = self.operands, self.product
+        cycles = output_stationary_stream(self._array, part, self._turns(rows, cols), self.along_rows)
+        stalls = ((Stall.LATENCY, cycles.latency), (Stall.LINKS, cycles.links))
+        actions = (
+            Action("mac", product.right, rows * cols * part.kept),
+            Action("west.read", product.left, rows * part.segments * part.length * ops.target.operand_bytes),
+            Action("north.read", product.right, ops.right_bytes(cols, part)),
+        )
+        return Command(
+            ARRAY, cycles.total, Stall.ARRAY, takes=taken, frees=taken, inner_stalls=stalls, actions=actions
+        )
+
+
+def _hold(buffer: str) -> Command:
+    return Command(ARRAY, 0, Stall.ARRAY, takes=(buffer,))
+
+
+def _drop(buffer: str) -> Command:
+    return Command(ARRAY, 0, Stall.ARRAY, frees=(buffer,))
+
+
+def _fitted(
+    target: Target,
+    product: Product,
+    inline: bool,
+    interleave: int,
+    along_rows: bool,
+    rows_outer: bool,
+    resident: str,
+    fewest: int,
+) -> _Plan | None:
+    """The plan with the largest pieces that fit, at least `fewest` of them; None where nothing fits."""
+    operands = Operands(target, product, inline)
+    most = max(product.reduction.m, -(-product.inner // fewest))
+    if resident == "whole" and fewest > 1:
+        return None  # nothing streams
+    for slots in (2, 1):
+        size = most
+        while True:
+            plan = _Plan(operands, interleave, along_rows, rows_outer, resident, size, slots)
+            if target.fits(plan.buffers()):
+                return plan
+            if size <= product.reduction.m or resident == "whole":
+                break
+            size = max(product.reduction.m, size // 2)
+    return None
+
+

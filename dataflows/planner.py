@@ -1,0 +1,203 @@
+"""Offline scheduling: which dataflow and mapping carries out each product, and where sparse weights are made.
+
+Mappings are tried in the order of their floor, and timed by simulation, until no other can be better by more than
+the tolerance. The place where a layer's weights are made sparse couples its FF, BP and UP, so the places are
+enumerated together, layer by layer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product as every
+
+from dataflows.capacity import check_fits
+from dataflows.elementwise import Packing, update_program, vector_program
+from dataflows.lowering import Product, lower
+from dataflows.mapping import Dataflow, Mapping
+from dataflows.target import Target, packed_bytes
+from rtl.timing import Reduction
+from simulator.arch.systolic import SystolicArch
+from simulator.program import Program
+from simulator.schedule import Runs, ScheduledOp
+from workloads.errors import UserError
+from workloads.op import MatrixOp, Op, Phase, Role, VectorKind, VectorOp
+from workloads.workload import Mode, Workload
+
+TOLERANCE = 0.001
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The chosen mapping of one product, its program and how long that takes."""
+
+    mapping: Mapping
+    program: Program
+    cycles: int
+
+
+def plan(
+    workload: Workload, arch: SystolicArch, dataflows: Sequence[Dataflow], runs: Runs, check_capacity: bool = True
+) -> tuple[ScheduledOp, ...]:
+    """The programs of a step on a systolic machine.
+
+    Raises UserError for a pattern or size the machine cannot take, and where the step does not fit its DRAM.
+    """
+    if check_capacity:
+        check_fits(workload, arch)
+    return Planner(arch, dataflows, runs).plan(workload)
+
+
+class Planner:
+    """Plans ops for one machine. Products met before are not planned again."""
+
+    def __init__(
+        self, arch: SystolicArch, dataflows: Sequence[Dataflow], runs: Runs, tolerance: float = TOLERANCE
+    ) -> None:
+        self.target = Target.of(arch)
+        self.dataflows = dataflows
+        self.runs = runs
+        self.tolerance = tolerance
+        self._choices: dict[tuple[Product, bool, str], Choice | None] = {}
+
+    def plan(self, workload: Workload) -> tuple[ScheduledOp, ...]:
+        """Every op of a step with its programs. Raises UserError for a pattern or size the machine cannot take."""
+        inline = self._places(workload)
+        return tuple(
+            scheduled for op in workload.ops if (scheduled := self._scheduled(op, workload, inline)) is not None
+        )
+
+    def choose(self, op: MatrixOp, inline: bool) -> list[Choice]:
+        """The mappings of an op's products, all of one dataflow. Raises UserError where none fits the machine."""
+        products = self._products(op)
+        found = []
+        for dataflow in self._allowed():
+            choices = [self._choice(product, inline, dataflow) for product in products]
+            if None not in choices:
+                found.append([choice for choice in choices if choice])
+        if not found:
+            names = " or ".join(dataflow.name for dataflow in self._allowed())
+            raise UserError(f"{op.layer} {op.phase}: no {names} mapping fits the on-chip memories of this machine")
+        return min(found, key=lambda choices: sum(choice.cycles for choice in choices))
+
+    def _allowed(self) -> Sequence[Dataflow]:
+        if self.target.arch.schedule.offline or len(self.dataflows) == 1:
+            return self.dataflows
+        return [dataflow for dataflow in self.dataflows if dataflow.name == "weight-stationary"]
+
+    def _products(self, op: MatrixOp) -> list[Product]:
+        arch = self.target.arch
+        spec = arch.array
+        pattern = op.right.pattern
+        if pattern.is_grouped and pattern.m > spec.window_max:
+            raise UserError(f"{op.layer}: pattern {pattern}: array.window_max is {spec.window_max}, m may not be more")
+        if spec.pe == "unified" and pattern.is_grouped and pattern.n > spec.group_max:
+            raise UserError(f"{op.layer}: pattern {pattern}: array.group_max is {spec.group_max}, n may not be more")
+        products = lower(op, arch.lowering, arch.format.operand_bytes, arch.format.master_bytes)
+        return [_compressed(product) for product in products] if spec.pe == "compressed" else products
+
+    def _choice(self, product: Product, inline: bool, dataflow: Dataflow) -> Choice | None:
+        key = (product, inline, dataflow.name)
+        if key not in self._choices:
+            self._choices[key] = self._search(product, inline, dataflow)
+        return self._choices[key]
+
+    def _search(self, product: Product, inline: bool, dataflow: Dataflow) -> Choice | None:
+        floors = ((plan.floor_cycles(), plan) for plan in dataflow.plans(self.target, product, inline))
+        best: Choice | None = None
+        for floor, plan in sorted(floors, key=lambda pair: pair[0]):
+            if best and floor * (1 + self.tolerance) >= best.cycles:
+                break
+            program = plan.program()
+            cycles = self.runs.timing(program).cycles
+            if best is None or cycles < best.cycles:
+                best = Choice(plan.mapping(), program, cycles)
+            if not self.target.arch.schedule.offline:
+                break
+        return best
+
+    def _places(self, workload: Workload) -> dict[str, frozenset[Phase]]:
+        """For every layer, the phases whose sparse weights are made on the way into the array."""
+        arch = self.target.arch
+        updates = [op for op in workload.ops if isinstance(op, VectorOp) and op.masks]
+        if arch.sore is None or workload.mode is Mode.INFERENCE:
+            return {}
+        return {op.layer: self._place(op, _uses(workload, op.layer)) for op in updates}
+
+    def _place(self, update: VectorOp, uses: Sequence[MatrixOp]) -> frozenset[Phase]:
+        phases = [phase for phase, _ in update.masks]
+        everywhere = frozenset(phases)
+        if not self.target.arch.schedule.pregenerate:
+            return everywhere
+        if not self.target.arch.schedule.offline:
+            return frozenset()
+        options = [
+            frozenset(phase for phase, inline in zip(phases, places, strict=True) if inline)
+            for places in every((False, True), repeat=len(phases))
+        ]
+        return min(options, key=lambda inline: self._layer_cycles(update, uses, inline))
+
+    def _layer_cycles(self, update: VectorOp, uses: Sequence[MatrixOp], inline: frozenset[Phase]) -> int:
+        total = sum(choice.cycles for op in uses for choice in self.choose(op, op.phase in inline))
+        program = self._update(update, uses, inline)
+        return total + (self.runs.timing(program).cycles if program else 0)
+
+    def _update(self, update: VectorOp, uses: Sequence[MatrixOp], inline: frozenset[Phase]) -> Program | None:
+        masks = dict(update.masks)
+        packings = tuple(self._packing(op) for op in uses if op.phase in masks and op.phase not in inline)
+        dense = not uses or any(op.right.pattern.is_dense or op.phase in inline for op in uses)
+        if self.target.arch.sore is None:
+            packings = ()
+        return update_program(self.target, update, packings, dense)
+
+    def _packing(self, op: MatrixOp) -> Packing:
+        pattern = op.right.pattern
+        kept = sum(product.cols * product.reduction.kept * product.count for product in self._products(op))
+        size = packed_bytes(kept, self.target.operand_bytes, pattern.index_bits)
+        return Packing(size, pattern.m, across_outputs=op.phase is Phase.BP)
+
+    def _scheduled(self, op: Op, workload: Workload, inline: dict[str, frozenset[Phase]]) -> ScheduledOp | None:
+        if isinstance(op, MatrixOp):
+            return self._matrix(op, op.phase in inline.get(op.layer, frozenset()))
+        if op.kind is VectorKind.UPDATE:
+            uses = _uses(workload, op.layer) if op.masks or _is_weight(op, workload) else []
+            program = self._update(op, uses, inline.get(op.layer, frozenset()))
+        else:
+            program = vector_program(self.target, op)
+        if program is None:
+            return None
+        return ScheduledOp(op, (program,), program.lead, "")
+
+    def _matrix(self, op: MatrixOp, inline: bool) -> ScheduledOp:
+        choices = self.choose(op, inline)
+        arch = self.target.arch
+        real = lower(op, replace(arch.lowering, skip_stride_zeros=True), 1, 1)
+        useful = sum(product.macs_kept for product in real)
+        return ScheduledOp(
+            op=op,
+            programs=tuple(choice.program for choice in choices),
+            dataflow=choices[0].mapping.dataflow,
+            detail="; ".join(choice.mapping.describe() for choice in choices),
+            macs_useful=useful,
+            macs_skipped=op.macs - useful,
+            pes=arch.array.rows * arch.array.cols,
+            last_cycle_index=arch.lowering.cycles_from_zero,
+        )
+
+
+def _compressed(product: Product) -> Product:
+    """Kept weights in the place of dense ones, one a PE."""
+    return replace(product, reduction=Reduction(1, product.reduction.kept, 1, 1))
+
+
+def _uses(workload: Workload, layer: str) -> list[MatrixOp]:
+    """The products of a layer that use its weight."""
+    return [
+        op
+        for op in workload.ops
+        if isinstance(op, MatrixOp) and op.layer == layer and op.right.role is Role.WEIGHT
+    ]
+
+
+def _is_weight(update: VectorOp, workload: Workload) -> bool:
+    """True for the update of a layer's weight matrix, not of its bias."""
+    uses = _uses(workload, update.layer)
+    return bool(uses) and update.elements == uses[0].inner * uses[0].cols * uses[0].count

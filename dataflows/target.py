@@ -1,0 +1,135 @@
+"""What a compiler knows of the machine it writes for, and the commands that bring operands and take results away."""
+
+from dataclasses import dataclass
+
+from dataflows.lowering import Product
+from rtl.timing import Array, Reduction
+from simulator.arch.systolic import SystolicArch
+from simulator.kernel.channel import Channel
+from simulator.program import Action, Buffer, Command, Stall
+
+ARRAY, DRAM, SORE, TRANSPOSER = "array", "dram", "sore", "transposer"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A systolic machine in the units compilers use: cycles and bytes. A memory of None is unlimited."""
+
+    arch: SystolicArch
+    array: Array
+    channel: Channel
+
+    @classmethod
+    def of(cls, arch: SystolicArch) -> "Target":
+        return cls(arch, arch.timing_array(), arch.dram_channel())
+
+    @property
+    def operand_bytes(self) -> int:
+        return self.arch.format.operand_bytes
+
+    def capacity_bytes(self, memory: str) -> int | None:
+        kib = {
+            "west": self.arch.memory.west_kib,
+            "north": self.arch.memory.north_kib,
+            "output": self.arch.memory.output_kib,
+        }[memory]
+        return None if kib is None else int(kib * 1024)
+
+    def slots(self, memory: str, slot_bytes: int, taken_bytes: int = 0) -> int:
+        """How many of two slots fit beside what is taken: 0, 1 or 2."""
+        capacity = self.capacity_bytes(memory)
+        if capacity is None:
+            return 2
+        return min(2, max(0, capacity - taken_bytes) // max(1, slot_bytes))
+
+    def fits(self, buffers: tuple[Buffer, ...]) -> bool:
+        for memory in ("west", "north", "output"):
+            capacity = self.capacity_bytes(memory)
+            used = sum(buffer.slots * buffer.slot_bytes for buffer in buffers if buffer.memory == memory)
+            if capacity is not None and used > capacity:
+                return False
+        return True
+
+    def load(self, tensor: str, size_bytes: int, memory: str, buffer: str, cause: Stall = Stall.MEMORY) -> Command:
+        """A DRAM read into a slot of `buffer`."""
+        moved = self.channel.transferred(size_bytes)
+        actions = (Action("dram.read", tensor, moved), Action(f"{memory}.write", tensor, size_bytes))
+        ticks, latency = self.channel.ticks(size_bytes), self.channel.latency_ticks
+        return Command(DRAM, ticks, cause, fills=(buffer,), latency=latency, actions=actions)
+
+    def store(self, tensor: str, size_bytes: int, on_chip_bytes: int, buffers: tuple[str, ...]) -> Command:
+        """A DRAM write out of the output memory, which gives back a slot of each of `buffers`."""
+        moved = self.channel.transferred(size_bytes)
+        actions = (Action("dram.write", tensor, moved), Action("output.read", tensor, on_chip_bytes))
+        ticks = self.channel.ticks(size_bytes)
+        return Command(DRAM, ticks, Stall.MEMORY, takes=buffers, frees=buffers, actions=actions)
+
+
+@dataclass(frozen=True)
+class Operands:
+    """The two operands of a product on a target: sizes of their blocks and how these come on chip.
+
+    `inline`: weights come dense and are made sparse on the way, instead of packed.
+    """
+
+    target: Target
+    product: Product
+    inline: bool
+
+    def left_bytes(self, rows: int, inner: int) -> int:
+        return self.product.left_elements(rows, inner) * self.target.operand_bytes
+
+    def right_bytes(self, cols: int, part: Reduction) -> int:
+        """Bytes of a block of the right operand on chip: kept elements with their indices."""
+        return packed_bytes(cols * part.kept, self.target.operand_bytes, self.product.pattern.index_bits)
+
+    def load_left(self, rows: int, inner: int) -> tuple[Command, ...]:
+        size = self.left_bytes(rows, inner)
+        if not self._turned:
+            return (self.target.load(self.product.left, size, "west", "west"),)
+        return self.target.load(self.product.left, size, "west", "west.raw"), self._turn(size, "west")
+
+    def load_right(self, cols: int, part: Reduction) -> tuple[Command, ...]:
+        packed = self.right_bytes(cols, part)
+        if self._turned:
+            return self.target.load(self.product.right, packed, "north", "north.raw"), self._turn(packed, "north")
+        if not self.inline:
+            return (self.target.load(self.product.right, packed, "north", "north"),)
+        dense = cols * part.segments * part.length * self.target.operand_bytes
+        return self.target.load(self.product.right, dense, "north", "north.raw"), self._sort(cols, part)
+
+    def staging(self, west_bytes: int, north_bytes: int) -> tuple[Buffer, ...]:
+        """Buffers in front of the transposer and of SORE, for the largest blocks loaded at once."""
+        if self._turned:
+            return Buffer("west.raw", 1, "west", west_bytes), Buffer("north.raw", 1, "north", north_bytes)
+        if self.inline:
+            dense = north_bytes * self.product.reduction.m // self.product.reduction.n
+            return (Buffer("north.raw", 1, "north", dense),)
+        return ()
+
+    @property
+    def _turned(self) -> bool:
+        return self.product.transposed and self.target.arch.transposer is not None
+
+    def _turn(self, size_bytes: int, memory: str) -> Command:
+        spec = self.target.arch.transposer
+        assert spec is not None
+        elements = size_bytes // self.target.operand_bytes
+        ticks = -(-elements // spec.elements_per_cycle)
+        actions = (Action("transposer.element", "", elements),)
+        raw = (f"{memory}.raw",)
+        return Command(TRANSPOSER, ticks, Stall.TRANSPOSE, takes=raw, frees=raw, fills=(memory,), actions=actions)
+
+    def _sort(self, cols: int, part: Reduction) -> Command:
+        spec = self.target.arch.sore
+        assert spec is not None
+        groups = cols * part.groups
+        ticks = -(-groups // spec.lanes) * part.m * spec.cycles_per_element
+        actions = (Action("sore.element", "weight", groups * part.m),)
+        raw = ("north.raw",)
+        return Command(SORE, ticks, Stall.SORE, takes=raw, frees=raw, fills=("north",), actions=actions)
+
+
+def packed_bytes(kept: int, operand_bytes: int, index_bits: int) -> int:
+    """Bytes of kept elements with their indices, packed."""
+    return -(-kept * (8 * operand_bytes + index_bits) // 8)

@@ -1,0 +1,66 @@
+"""Machines by name or by file, and what a description is once it is read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simulator.arch.loading import build, read_sheet
+from workloads.errors import UserError, unknown_name
+from workloads.provenance import Origin
+from workloads.registry import load_entry, names
+
+MACHINES = "sparsehil.machines"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A registered machine: the file that describes it, the type that file is read as, and what it leaves out.
+
+    `kind` is what the file's field `machine` says; all files of one kind are compiled for in the same way.
+    """
+
+    kind: str
+    sheet: Path
+    spec: type
+    not_modelled: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Arch:
+    """A machine described: `spec` holds plain numbers, `origins` where each comes from, by dotted path."""
+
+    name: str
+    kind: str
+    spec: Any
+    origins: Mapping[str, Origin]
+    values: Mapping[str, Any]
+    not_modelled: tuple[str, ...]
+
+
+def load_arch(name: str, settings: Sequence[str] = ()) -> Arch:
+    """A machine by its registered name or the path of a YAML file, with `--set` texts applied.
+
+    Raises UserError for an unknown name or a wrong file.
+    """
+    if name.endswith((".yaml", ".yml")) or "/" in name:
+        path = Path(name)
+        sheet = read_sheet(path, settings)
+        machine = _of_kind(path, str(sheet.values.get("machine", "")))
+        name = path.stem
+    else:
+        machine = load_entry(MACHINES, "machine", name)
+        sheet = read_sheet(machine.sheet, settings)
+    spec: Any = build(sheet, machine.spec)
+    return Arch(name, machine.kind, spec, sheet.origins, sheet.values, machine.not_modelled)
+
+
+def _of_kind(path: Path, kind: str) -> Machine:
+    registered: list[Machine] = [load_entry(MACHINES, "machine", name) for name in names(MACHINES)]
+    for machine in registered:
+        if machine.kind == kind:
+            return machine
+    kinds = sorted({machine.kind for machine in registered})
+    if not kind:
+        raise UserError(f"{path}: machine: this field is missing; it is one of {', '.join(kinds)}, or use 'extends'")
+    raise unknown_name("kind of machine", kind, kinds, f"{path}: machine")

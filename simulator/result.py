@@ -1,0 +1,141 @@
+"""What a run gives: one row an op, one row an action of an op, and a run card. On disk Parquet and JSON."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from simulator.program import Stall
+from simulator.run import Timing
+from simulator.schedule import Runs, ScheduledOp
+from workloads.errors import UserError
+from workloads.op import MatrixOp
+
+SCHEMA = 1
+STALLS = [f"stall_{cause.value}" for cause in Stall]
+
+
+@dataclass(frozen=True)
+class Result:
+    """`ops` has a row an op in the order of the step, `actions` a row for every (op, kind, tensor) with its amount.
+
+    Columns of `ops`: layer, phase, kind, dataflow, detail, rows, cols, inner, count, pattern, cycles, busy_cycles,
+    stall_* (cycles), macs_useful, macs_padded, macs_skipped, pes. `card` says what ran, with what, and on what terms.
+    """
+
+    ops: pd.DataFrame
+    actions: pd.DataFrame
+    card: Mapping[str, Any]
+
+    @property
+    def cycles(self) -> int:
+        return int(self.ops["cycles"].sum())
+
+
+def execute(schedule: Sequence[ScheduledOp], card: Mapping[str, Any], runs: Runs) -> Result:
+    """Run a schedule, op after op. Raises ValueError for a program that can never go on."""
+    rows: list[dict[str, Any]] = []
+    actions: list[dict[str, Any]] = []
+    for number, scheduled in enumerate(schedule):
+        timings = [runs.timing(program) for program in scheduled.programs]
+        rows.append(_row(scheduled, timings))
+        amounts: Counter[tuple[str, str]] = Counter()
+        for timing in timings:
+            amounts.update(timing.actions)
+        actions.extend(
+            {"op": number, "kind": kind, "tensor": tensor, "amount": amount}
+            for (kind, tensor), amount in sorted(amounts.items())
+        )
+    return Result(
+        pd.DataFrame(rows), pd.DataFrame(actions, columns=["op", "kind", "tensor", "amount"]), dict(card)
+    )
+
+
+def _row(scheduled: ScheduledOp, timings: Sequence[Timing]) -> dict[str, Any]:
+    op = scheduled.op
+    stalls: Counter[Stall] = Counter()
+    for timing in timings:
+        stalls.update(timing.stalls)
+    cycles, busy = sum(timing.cycles for timing in timings), sum(timing.busy for timing in timings)
+    if scheduled.last_cycle_index and cycles:
+        cycles -= 1
+        if stalls[Stall.FILL_DRAIN]:
+            stalls[Stall.FILL_DRAIN] -= 1
+        else:
+            busy -= 1
+    matrix = isinstance(op, MatrixOp)
+    lanes = sum(timing.busy for timing in timings) * scheduled.pes
+    return {
+        "layer": op.layer,
+        "phase": op.phase.value,
+        "kind": "product" if isinstance(op, MatrixOp) else op.kind.value,
+        "dataflow": scheduled.dataflow,
+        "detail": scheduled.detail,
+        "rows": op.rows if isinstance(op, MatrixOp) else op.elements,
+        "cols": op.cols if isinstance(op, MatrixOp) else 1,
+        "inner": op.inner if isinstance(op, MatrixOp) else 1,
+        "count": op.count,
+        "pattern": str(op.right.pattern) if isinstance(op, MatrixOp) else "dense",
+        "cycles": cycles,
+        "busy_cycles": busy,
+        **{f"stall_{cause.value}": stalls[cause] for cause in Stall},
+        "macs_useful": scheduled.macs_useful,
+        "macs_padded": lanes - scheduled.macs_useful if matrix else 0,
+        "macs_skipped": scheduled.macs_skipped,
+        "pes": scheduled.pes,
+    }
+
+
+def bytes_by_memory(result: Result) -> dict[int, dict[str, int]]:
+    """For every op's number, bytes moved by memory and direction, such as {"dram.read": 4096}."""
+    moves = result.actions[result.actions["kind"].str.endswith((".read", ".write"))]
+    table: dict[int, dict[str, int]] = {}
+    for op, kind, amount in zip(moves["op"], moves["kind"], moves["amount"], strict=True):
+        kinds = table.setdefault(int(op), {})
+        kinds[kind] = kinds.get(kind, 0) + int(amount)
+    return table
+
+
+def save(result: Result, folder: Path, force: bool = False) -> None:
+    """Write a result folder; it appears whole or not at all. Raises UserError where it cannot be written."""
+    if folder.exists() and not force:
+        raise UserError(f"--out {folder}: is there already; choose another folder or add --force")
+    if folder.exists() and not (folder / "card.json").exists() and any(folder.iterdir()):
+        raise UserError(f"--out {folder}: holds something that is not a result; it is left alone")
+    partial = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        result.ops.to_parquet(partial / "ops.parquet")
+        result.actions.to_parquet(partial / "actions.parquet")
+        (partial / "card.json").write_text(json.dumps(result.card, indent=1) + "\n", encoding="utf-8")
+        partial.chmod(0o777 & ~_umask())
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+    except OSError as error:
+        if partial:
+            shutil.rmtree(partial, ignore_errors=True)
+        raise UserError(f"--out {folder}: cannot be written: {error.strerror or error}") from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def load(folder: Path) -> Result:
+    """Read a result folder. Raises UserError where it is none."""
+    try:
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        return Result(pd.read_parquet(folder / "ops.parquet"), pd.read_parquet(folder / "actions.parquet"), card)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder}: is not a whole result: {error}") from None

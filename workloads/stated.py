@@ -1,0 +1,158 @@
+"""Workloads a user states: products on the command line, or layers in a topology file of SCALE-Sim.
+
+A stated layer is a weight layer: its FF product gives BP, WU and UP. The first layer of a topology reads the
+network's input, which needs no gradient, so it has no BP.
+"""
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from workloads.conv import ConvGeometry
+from workloads.errors import UserError
+from workloads.op import MatrixOp, Op, Operand, Optimizer, Phase, Role, VectorKind, VectorOp
+from workloads.pattern import DENSE, Pattern, parse_pattern
+from workloads.workload import Capture, Mode, Workload
+
+CONV_COLUMNS = ("IFMAP Height", "IFMAP Width", "Filter Height", "Filter Width", "Channels", "Num Filter", "Strides")
+GEMM_COLUMNS = ("M", "N", "K")
+LARGEST = 2**31
+
+
+def from_gemms(texts: Sequence[str], optimizer: Optimizer = Optimizer.MOMENTUM) -> Workload:
+    """Products given as `rows x cols x inner`, such as 3136x64x576. Raises UserError for anything else."""
+    layers = []
+    for number, text in enumerate(texts):
+        found = re.fullmatch(r"(\d+)x(\d+)x(\d+)", text.strip().lower())
+        sizes = [int(size) for size in found.groups()] if found else []
+        if not sizes or min(sizes) < 1 or max(sizes) >= LARGEST:
+            raise UserError(f"--gemm {text}: write ROWSxCOLSxINNER with whole numbers above 0, such as 3136x64x576")
+        layers.append(_product_layer(f"gemm{number}", sizes[0], sizes[1], sizes[2]))
+    return _workload("+".join(texts), "--gemm", layers, optimizer, batch=1, reads_input=False)
+
+
+def from_topology(path: Path, batch: int = 1, optimizer: Optimizer = Optimizer.MOMENTUM) -> Workload:
+    """Layers of a topology file in SCALE-Sim's convolution or GEMM format.
+
+    Convolutions are padded already, as that format has it: the output is ceil((size - filter) / stride) + 1. A column
+    `Sparsity` may hold n:m. Raises UserError with file and line.
+    """
+    try:
+        lines = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error):
+        raise UserError(f"{path}: is not a text file; a topology is CSV") from None
+    rows = [(number, [cell.strip() for cell in line]) for number, line in enumerate(lines, 1)]
+    rows = [(number, cells) for number, cells in rows if any(cells)]
+    if len(rows) < 2:
+        raise UserError(f"{path}: holds no layers; a topology has a header line and a line a layer")
+    gemm = [cell.upper() for cell in rows[0][1][1:4]] == list(GEMM_COLUMNS)
+    layers = [_layer(f"{path}:{number}", cells, gemm, batch) for number, cells in rows[1:]]
+    return _workload(path.stem, f"topology {path.name}", layers, optimizer, batch, reads_input=True)
+
+
+def _layer(place: str, cells: list[str], gemm: bool, batch: int) -> list[MatrixOp]:
+    while cells and not cells[-1]:
+        cells = cells[:-1]
+    columns = GEMM_COLUMNS if gemm else CONV_COLUMNS
+    pattern = DENSE
+    if len(cells) == len(columns) + 2 and ":" in cells[-1]:
+        pattern = parse_pattern(cells[-1], f"{place}: Sparsity")
+        cells = cells[:-1]
+    if len(cells) != len(columns) + 1:
+        raise UserError(
+            f"{place}: {len(cells)} fields where a layer has {len(columns) + 1}: Layer name, {', '.join(columns)}"
+        )
+    sizes = []
+    for column, cell in zip(columns, cells[1:], strict=True):
+        if not cell.isdecimal() or not 0 < int(cell) < LARGEST:
+            raise UserError(f"{place}: {column}: '{cell}' is not a whole number above 0")
+        sizes.append(int(cell))
+    if gemm:
+        layer = _product_layer(cells[0], batch * sizes[0], sizes[1], sizes[2])
+    else:
+        layer = _conv_layer(place, cells[0], sizes, batch)
+    return [replace(op, right=replace(op.right, pattern=_used(pattern, op))) for op in layer]
+
+
+def _used(pattern: Pattern, op: MatrixOp) -> Pattern:
+    return pattern if op.phase is Phase.FF else DENSE
+
+
+def _product_layer(name: str, rows: int, cols: int, inner: int) -> list[MatrixOp]:
+    given, weight, gradient = _operands(name)
+    return [
+        MatrixOp(name, Phase.FF, rows, inner, cols, given, weight),
+        MatrixOp(name, Phase.BP, rows, cols, inner, gradient, weight),
+        MatrixOp(name, Phase.WU, inner, rows, cols, given, gradient),
+    ]
+
+
+def _conv_layer(place: str, name: str, sizes: list[int], images: int) -> list[MatrixOp]:
+    height, width, kernel_h, kernel_w, channels, filters, stride = sizes
+    if kernel_h > height or kernel_w > width:
+        raise UserError(f"{place}: the filter {kernel_h}x{kernel_w} is larger than the input {height}x{width}")
+    out_h, out_w = -(-(height - kernel_h) // stride) + 1, -(-(width - kernel_w) // stride) + 1
+    reach = ((out_h - 1) * stride + kernel_h, (out_w - 1) * stride + kernel_w)
+    geometry = ConvGeometry(channels, filters, (kernel_h, kernel_w), (stride, stride), (0, 0), reach)
+    given, weight, gradient = _operands(name)
+    outputs, inputs, taps = images * out_h * out_w, images * geometry.input_positions, geometry.taps
+    sizes_of = {
+        Phase.FF: (outputs, taps * channels, filters, given, weight),
+        Phase.BP: (inputs, taps * filters, channels, gradient, weight),
+        Phase.WU: (taps * channels, outputs, filters, given, gradient),
+    }
+    return [
+        MatrixOp(name, phase, rows, inner, cols, left, right, geometry=geometry, images=images)
+        for phase, (rows, inner, cols, left, right) in sizes_of.items()
+    ]
+
+
+def _operands(name: str) -> tuple[Operand, Operand, Operand]:
+    return (
+        Operand(f"{name}.input", Role.ACTIVATION),
+        Operand(f"{name}.weight", Role.WEIGHT),
+        Operand(f"{name}.output.grad", Role.GRADIENT),
+    )
+
+
+def _workload(
+    name: str,
+    source: str,
+    layers: Sequence[Sequence[MatrixOp]],
+    optimizer: Optimizer,
+    batch: int,
+    reads_input: bool,
+) -> Workload:
+    forward = [layer[0] for layer in layers]
+    backward: list[Op] = []
+    for number, (_, input_gradient, weight_gradient) in reversed(list(enumerate(layers))):
+        backward.extend([weight_gradient] if reads_input and number == 0 else [input_gradient, weight_gradient])
+    weights = {op.layer: op.inner * op.cols * op.count for op in forward}
+    states = 2 + optimizer.states
+    updates = [
+        VectorOp(layer, Phase.UP, VectorKind.UPDATE, size, size * states, size * (states - 1), optimizer=optimizer)
+        for layer, size in weights.items()
+    ]
+    return Workload(
+        model=name,
+        method="dense",
+        pattern="dense",
+        batch=batch,
+        sequence=1,
+        mode=Mode.TRAINING,
+        ops=(*forward, *backward, *updates),
+        parameters=sum(weights.values()),
+        saved_elements=sum(_input_elements(op) for op in forward),
+        kept_dense=(),
+        capture=Capture(source=source, shapes="stated by the user"),
+    )
+
+
+def _input_elements(op: MatrixOp) -> int:
+    if op.geometry is None:
+        return op.rows * op.inner * op.count
+    return op.images * op.geometry.input_positions * op.geometry.in_channels
