@@ -1,0 +1,78 @@
+"""BERT base (arXiv 1810.04805) with its masked-token head, whose product shares the token embedding."""
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from workloads.models.spec import DataKind, ModelSpec, Objective, Sizes
+from workloads.models.transformer import HEAD, PostNormBlock, initialise
+from workloads.op import Optimizer
+
+DEPTH = 12
+EPSILON = 1e-12
+
+
+@final
+class Embeddings(nn.Module):
+    """Token, position and segment embeddings, summed and normalised: (B, S) integers to (B, S, channels)."""
+
+    def __init__(self, sizes: Sizes, channels: int) -> None:
+        super().__init__()
+        self.token = nn.Embedding(sizes.classes, channels)
+        self.position = nn.Embedding(sizes.sequence, channels)
+        self.segment = nn.Embedding(2, channels)
+        self.norm = nn.LayerNorm(channels, eps=EPSILON)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        positions = self.position(torch.arange(tokens.shape[1]))
+        result: Tensor = self.norm(self.token(tokens) + positions + self.segment(torch.zeros_like(tokens)))
+        return result
+
+
+@final
+class MaskedHead(nn.Module):
+    """Logits for every position: linear, GELU, norm, and the product with the token embedding."""
+
+    def __init__(self, sizes: Sizes, channels: int, embedding: nn.Embedding) -> None:
+        super().__init__()
+        self.transform = nn.Linear(channels, channels)
+        self.gelu = nn.GELU()
+        self.norm = nn.LayerNorm(channels, eps=EPSILON)
+        self.decoder = nn.Linear(channels, sizes.classes)
+        self.decoder.weight = embedding.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.decoder(self.norm(self.gelu(self.transform(x))))
+        return result
+
+
+@final
+class Bert(nn.Module):
+    """Tokens (B, S) to logits (B, S, vocabulary)."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        channels = sizes.wide(768, multiple=HEAD)
+        self.embeddings = Embeddings(sizes, channels)
+        self.layers = nn.Sequential(*(PostNormBlock(channels, EPSILON) for _ in range(DEPTH)))
+        self.head = MaskedHead(sizes, channels, self.embeddings.token)
+        initialise(self)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        result: Tensor = self.head(self.layers(self.embeddings(tokens)))
+        return result
+
+
+bert_base = ModelSpec(
+    name="bert-base",
+    make=Bert,
+    sizes=Sizes(classes=30522, sequence=512),
+    data=DataKind.BYTES,
+    objective=Objective.MASKED,
+    optimizer=Optimizer.ADAMW,
+    kept_dense=("head.transform", "head.decoder"),
+    batch=32,
+    sequence=128,
+    learning_rate=1e-4,
+)
