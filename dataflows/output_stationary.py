@@ -5,7 +5,7 @@ or along its columns, where they share operands. Loops over tiles keep a block o
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dataflows.blocks import Stage, cut, in_turn, pieces, prefetched, repeat
 from dataflows.lowering import Product
@@ -23,13 +23,18 @@ class OutputStationary:
     name = "output-stationary"
 
     def plans(self, target: Target, product: Product, inline: bool) -> Iterator[Plan]:
+        operands = Operands(target, product, inline)
         for interleave, along_rows in _interleaves(target, product):
             for rows_outer in (True, False):
                 for resident in ("whole", "block", "none"):
-                    for fewest in (1, SHORTEST_RUN):
-                        plan = _fitted(target, product, inline, interleave, along_rows, rows_outer, resident, fewest)
-                        if plan is not None:
-                            yield plan
+                    longest = _Plan(operands, interleave, along_rows, rows_outer, resident, product.inner)
+                    fitted = _fitted(longest)
+                    if fitted is None:
+                        continue
+                    yield fitted
+                    shorter = max(product.reduction.m, -(-product.inner // SHORTEST_RUN))
+                    if resident != "whole" and shorter < fitted.most:
+                        yield replace(fitted, most=shorter)
 
 
 def _interleaves(target: Target, product: Product) -> list[tuple[int, bool]]:
@@ -221,30 +226,26 @@ def _drop(buffer: str) -> Command:
     return Command(ARRAY, 0, Stall.ARRAY, frees=(buffer,))
 
 
-def _fitted(
-    target: Target,
-    product: Product,
-    inline: bool,
-    interleave: int,
-    along_rows: bool,
-    rows_outer: bool,
-    resident: str,
-    fewest: int,
-) -> _Plan | None:
-    """The plan with the largest pieces that fit, at least `fewest` of them; None where nothing fits."""
-    operands = Operands(target, product, inline)
-    most = max(product.reduction.m, -(-product.inner // fewest))
-    if resident == "whole" and fewest > 1:
-        return None  # nothing streams
+def _fitted(longest: _Plan) -> _Plan | None:
+    """The plan with the largest pieces that fit; None where nothing fits."""
+    product, target = longest.product, longest.operands.target
     for slots in (2, 1):
-        size = most
+        size = min(longest.most, _largest_piece(longest))
         while True:
-            plan = _Plan(operands, interleave, along_rows, rows_outer, resident, size, slots)
+            plan = replace(longest, most=size, outer_slots=slots)
             if target.fits(plan.buffers()):
                 return plan
-            if size <= product.reduction.m or resident == "whole":
+            if longest.resident == "whole" or size <= product.reduction.m:
                 break
             size = max(product.reduction.m, size // 2)
     return None
 
 
+def _largest_piece(plan: _Plan) -> int:
+    """A piece no larger one of which can fit, with room to spare for elements that neighbours share."""
+    target, sizes = plan.operands.target, []
+    for memory, lines in (("west", plan.tile_rows), ("north", plan.tile_cols)):
+        capacity = target.capacity_bytes(memory)
+        if capacity is not None and plan.product.positions_inner:
+            sizes.append(4 * capacity // (2 * lines * target.operand_bytes))
+    return max(plan.product.reduction.m, min(sizes, default=plan.most))

@@ -107,7 +107,7 @@ class Planner:
             if best and floor * (1 + self.tolerance) >= best.cycles:
                 break
             program = plan.program()
-            cycles = self.runs.timing(program).cycles
+            cycles = self.runs.cycles(program)
             if best is None or cycles < best.cycles:
                 best = Choice(plan.mapping(), program, cycles)
             if not self.target.arch.schedule.offline:
@@ -138,7 +138,7 @@ class Planner:
     def _layer_cycles(self, update: VectorOp, uses: Sequence[MatrixOp], inline: frozenset[Phase]) -> int:
         total = sum(choice.cycles for op in uses for choice in self.choose(op, op.phase in inline))
         program = self._update(update, uses, inline)
-        return total + (self.runs.timing(program).cycles if program else 0)
+        return total + (self.runs.cycles(program) if program else 0)
 
     def _update(self, update: VectorOp, uses: Sequence[MatrixOp], inline: frozenset[Phase]) -> Program | None:
         masks = dict(update.masks)

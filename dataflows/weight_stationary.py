@@ -84,10 +84,7 @@ class WeightStationary:
             reduction = replace(product.reduction, n=depth, m=depth) if product.pattern.is_dense else product.reduction
             operands = Operands(target, replace(product, reduction=reduction), inline)
             for order, resident in (("rows", "whole"), ("rows", "block"), ("columns", "block"), ("rows", "none")):
-                for blocks in SPLITS:
-                    plan = _fitted(operands, order, resident, blocks)
-                    if plan is not None:
-                        yield plan
+                yield from _fitted(operands, order, resident)
             spilled = _Spilled(operands, min(SPILL_BLOCK, product.rows))
             if spilled.depth_in_folds > 1 and target.fits(spilled.buffers()):
                 yield spilled
@@ -370,16 +367,25 @@ def _drop(buffer: str) -> Command:
     return Command(ARRAY, 0, Stall.ARRAY, frees=(buffer,))
 
 
-def _fitted(operands: Operands, order: str, resident: str, split: int) -> _Plan | None:
-    """The plan with `split` times the fewest blocks of positions that fit; None where none fit."""
+def _fitted(operands: Operands, order: str, resident: str) -> Iterator[_Plan]:
+    """Plans with the largest block of positions that fits, and with fractions of it; none where nothing fits."""
     rows = operands.product.rows
     for slots in (2, 1):
-        blocks = 1
+        blocks = _fewest_blocks(operands)
         while blocks <= rows:
             plan = _Plan(operands, order, resident, -(-rows // blocks), slots)
             if operands.target.fits(plan.buffers()):
-                if blocks * split > rows and split > 1:
-                    return None
-                return replace(plan, block=-(-rows // (blocks * split)))
+                sizes = sorted({-(-rows // min(rows, blocks * split)) for split in SPLITS})
+                yield from (replace(plan, block=size) for size in sizes)
+                return
             blocks *= 2
-    return None
+
+
+def _fewest_blocks(operands: Operands) -> int:
+    """Blocks of positions that the output memory alone asks for: two slots of sums."""
+    product, target = operands.product, operands.target
+    capacity = target.capacity_bytes("output")
+    if capacity is None:
+        return 1
+    sums = 2 * product.rows * min(target.array.cols, product.cols) * target.arch.format.accumulator_bytes
+    return max(1, -(-sums // capacity))

@@ -10,7 +10,6 @@ from simulator.kernel.maxplus import evaluate
 from simulator.kernel.tables import CAUSES, tabulate
 from simulator.program import Program, Stall
 
-
 Key = TypeVar("Key")
 
 
@@ -33,12 +32,17 @@ def run(program: Program, exact: bool = False) -> Timing:
     return _run_exact(program) if exact else _run_fast(program)
 
 
+def fast_cycles(program: Program) -> tuple[int, int]:
+    """Cycles of a program alone, and the commands evaluated for them."""
+    cycles, _, steps = evaluate(tabulate(program))
+    return cycles, steps
+
+
 def _run_fast(program: Program) -> Timing:
     cycles, waits, steps = evaluate(tabulate(program))
     stalls = Counter({cause: int(ticks) for cause, ticks in zip(CAUSES, waits, strict=True)})
     stalls.update(program.inner_stalls())
-    inner = sum(program.inner_stalls().values())
-    busy = program.engine_ticks()[program.lead] - inner
+    busy = program.engine_ticks()[program.lead] - sum(program.inner_stalls().values())
     return Timing(cycles, busy, _positive(stalls), _positive(program.actions()), steps)
 
 

@@ -6,12 +6,37 @@ of time alone, the rounds between them repeat until the loop ends, so the rest i
 picked by Brent's rule (the round of the last power of two), so that a period of any length is found.
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numba import njit
 
-from simulator.kernel.tables import CAUSES, END, LOOP, Table, Tables
+from simulator.kernel.tables import CAUSES, LOOP, RUN, Table, Tables
 
-MAX_DEPTH = 16
+FILLED, FREE = 0, 1
+
+
+class State(NamedTuple):
+    """Everything the future depends on. Slots are rings, [side, buffer, place], with the oldest at the head."""
+
+    engine_free: Table
+    last_cause: Table
+    times: Table
+    causes: Table
+    heads: Table
+    counts: Table
+
+
+class Marks(NamedTuple):
+    """For every depth of loops: rounds left and done, and the state of the round it is compared with."""
+
+    left: Table
+    done: Table
+    key: Table
+    saved_key: Table
+    saved_waits: Table
+    saved_time: Table
+    saved_round: Table
 
 
 def evaluate(tables: Tables, jump: bool = True) -> tuple[int, Table, int]:
@@ -20,164 +45,172 @@ def evaluate(tables: Tables, jump: bool = True) -> tuple[int, Table, int]:
     Raises ValueError when a command takes a slot nobody fills, or needs one nobody frees.
     """
     waits = np.zeros(len(CAUSES), dtype=np.int64)
-    cycles, steps = _evaluate(
-        tables.code,
-        tables.commands,
-        tables.takes,
-        tables.frees,
-        tables.fills,
-        tables.slots,
-        tables.uses_engine,
-        tables.uses_buffer,
-        tables.can_jump if jump else np.zeros_like(tables.can_jump),
-        len(tables.engines),
-        tables.lead,
-        waits,
-    )
-    if cycles < 0:
-        command = tables.sources[-cycles - 1]
+    can_jump = tables.can_jump if jump else np.zeros_like(tables.can_jump)
+    uses = (tables.uses_engine, tables.uses_buffer, can_jump)
+    work = (tables.commands, tables.takes, tables.fills, tables.frees)
+    state = _fresh(len(tables.engines), tables.slots)
+    stuck, steps = _evaluate(tables.code, work, uses, state, _marks(tables, len(waits)), tables.lead, waits)
+    if stuck >= 0:
+        command = tables.sources[stuck]
         raise ValueError(f"the program can never go on: {command.engine} waits for {command.takes or command.fills}")
-    return int(cycles), waits, int(steps)
+    cycles = int(state.engine_free.max())
+    last = int(state.engine_free.argmax())
+    waits[state.last_cause[last]] += cycles - state.engine_free[tables.lead]
+    return cycles, waits, int(steps)
+
+
+def _fresh(engines: int, slots: Table) -> State:
+    buffers, widest = len(slots), int(slots.max())
+    counts = np.zeros((2, buffers), dtype=np.int64)
+    counts[FREE] = slots
+    return State(
+        engine_free=np.zeros(engines, dtype=np.int64),
+        last_cause=np.zeros(engines, dtype=np.int64),
+        times=np.zeros((2, buffers, widest), dtype=np.int64),
+        causes=np.zeros((2, buffers, widest), dtype=np.int64),
+        heads=np.zeros((2, buffers), dtype=np.int64),
+        counts=counts,
+    )
+
+
+def _marks(tables: Tables, causes: int) -> Marks:
+    depth = max(1, int((tables.code[:, 0] == LOOP).sum()))
+    width = len(tables.engines) + 2 * len(tables.slots) + 4 * int(tables.slots.sum())
+    return Marks(
+        left=np.zeros(depth, dtype=np.int64),
+        done=np.zeros(depth, dtype=np.int64),
+        key=np.zeros(width, dtype=np.int64),
+        saved_key=np.zeros((depth, width), dtype=np.int64),
+        saved_waits=np.zeros((depth, causes), dtype=np.int64),
+        saved_time=np.zeros(depth, dtype=np.int64),
+        saved_round=np.zeros(depth, dtype=np.int64),
+    )
 
 
 @njit(cache=True)
-def _snapshot(key, engine_free, times, causes, heads, counts, uses_engine, uses_buffer):  # type: ignore[no-untyped-def]
+def _evaluate(code: Any, work: Any, uses: Any, state: Any, marks: Any, lead: Any, waits: Any) -> Any:
+    depth, row, steps = -1, 0, 0
+    while row < code.shape[0]:
+        operation, argument = code[row, 0], code[row, 1]
+        row += 1
+        if operation == RUN:
+            steps += 1
+            if not _carry_out(argument, work, state, lead, waits):
+                return argument, steps
+        elif operation == LOOP:
+            depth += 1
+            marks.left[depth], marks.done[depth], marks.saved_round[depth] = argument, 0, 0
+        else:
+            marks.left[depth] -= 1
+            marks.done[depth] += 1
+            if uses[2][argument] and marks.left[depth] > 0:
+                _jump(depth, state, marks, uses[0][argument], uses[1][argument], waits)
+            if marks.left[depth] > 0:
+                row = argument + 1
+            else:
+                depth -= 1
+    return -1, steps
+
+
+@njit(cache=True)
+def _carry_out(command: Any, work: Any, state: Any, lead: Any, waits: Any) -> Any:
+    """One command; False where it waits for a slot that nobody can give."""
+    commands, takes, fills, frees = work
+    engine, ticks, latency, cause = commands[command]
+    begin, made_by = state.engine_free[engine], cause
+    for side in range(2):
+        for buffer in takes[command] if side == FILLED else fills[command]:
+            if buffer < 0:
+                break
+            if state.counts[side, buffer] == 0:
+                return False
+            head = state.heads[side, buffer]
+            state.heads[side, buffer] = (head + 1) % state.times.shape[2]
+            state.counts[side, buffer] -= 1
+            if state.times[side, buffer, head] > begin:
+                if engine == lead:
+                    waits[state.causes[side, buffer, head]] += state.times[side, buffer, head] - begin
+                begin = state.times[side, buffer, head]
+                if side == FILLED:
+                    made_by = state.causes[side, buffer, head]
+    end = begin + ticks
+    state.engine_free[engine], state.last_cause[engine] = end, cause
+    for buffer in fills[command]:
+        _give(FILLED, buffer, end + latency, made_by, state)
+    for buffer in frees[command]:
+        _give(FREE, buffer, end, cause, state)
+    return True
+
+
+@njit(cache=True)
+def _give(side: Any, buffer: Any, time: Any, cause: Any, state: Any) -> None:
+    if buffer >= 0:
+        tail = (state.heads[side, buffer] + state.counts[side, buffer]) % state.times.shape[2]
+        state.times[side, buffer, tail], state.causes[side, buffer, tail] = time, cause
+        state.counts[side, buffer] += 1
+
+
+@njit(cache=True)
+def _jump(depth: Any, state: Any, marks: Any, uses_engine: Any, uses_buffer: Any, waits: Any) -> None:
+    """Skip whole periods when the state is an earlier one again; otherwise remember it every power of two rounds."""
+    now = _snapshot(state, marks.key, uses_engine, uses_buffer)
+    done = marks.done[depth]
+    if marks.saved_round[depth] > 0 and np.array_equal(marks.key, marks.saved_key[depth]):
+        period = done - marks.saved_round[depth]
+        jumps = marks.left[depth] // period
+        _shift(jumps * (now - marks.saved_time[depth]), state, uses_engine, uses_buffer)
+        waits += jumps * (waits - marks.saved_waits[depth])
+        marks.left[depth] -= jumps * period
+        marks.done[depth] += jumps * period
+        marks.saved_round[depth] = 0
+    elif done & (done - 1) == 0:
+        marks.saved_key[depth] = marks.key
+        marks.saved_waits[depth] = waits
+        marks.saved_time[depth] = now
+        marks.saved_round[depth] = done
+
+
+@njit(cache=True)
+def _snapshot(state: Any, key: Any, uses_engine: Any, uses_buffer: Any) -> Any:
     """Write the state a loop can see into `key`, relative to its latest engine; return that engine's time.
 
     A slot that has been ready since before every engine was free can hold nobody up: its age is forgotten.
     """
-    latest = np.int64(-1)
-    earliest = np.int64(np.iinfo(np.int64).max)
-    for engine in range(engine_free.size):
+    latest, earliest = np.int64(-1), np.int64(np.iinfo(np.int64).max)
+    for engine in range(uses_engine.size):
         if uses_engine[engine]:
-            latest = max(latest, engine_free[engine])
-            earliest = min(earliest, engine_free[engine])
+            latest = max(latest, state.engine_free[engine])
+            earliest = min(earliest, state.engine_free[engine])
     place = 0
-    for engine in range(engine_free.size):
+    for engine in range(uses_engine.size):
         if uses_engine[engine]:
-            key[place] = engine_free[engine] - latest
+            key[place] = state.engine_free[engine] - latest
             place += 1
     for side in range(2):
-        for buffer in range(heads.shape[1]):
-            if not uses_buffer[buffer]:
-                continue
-            key[place] = counts[side, buffer]
-            place += 1
-            for index in range(counts[side, buffer]):
-                slot = (heads[side, buffer] + index) % times.shape[2]
-                binding = times[side, buffer, slot] > earliest
-                key[place] = times[side, buffer, slot] - latest if binding else earliest - latest
-                key[place + 1] = causes[side, buffer, slot] if binding else 0
-                place += 2
+        for buffer in range(state.counts.shape[1]):
+            if uses_buffer[buffer]:
+                key[place] = state.counts[side, buffer]
+                place = _slots_of(side, buffer, state, key, place + 1, latest, earliest)
     key[place:] = 0
     return latest
 
 
 @njit(cache=True)
-def _shift(by, engine_free, times, uses_engine, uses_buffer):  # type: ignore[no-untyped-def]
-    for engine in range(engine_free.size):
-        if uses_engine[engine]:
-            engine_free[engine] += by
-    for buffer in range(times.shape[1]):
-        if uses_buffer[buffer]:
-            times[:, buffer, :] += by
+def _slots_of(side: Any, buffer: Any, state: Any, key: Any, place: Any, latest: Any, earliest: Any) -> Any:
+    for index in range(state.counts[side, buffer]):
+        slot = (state.heads[side, buffer] + index) % state.times.shape[2]
+        binding = state.times[side, buffer, slot] > earliest
+        key[place] = state.times[side, buffer, slot] - latest if binding else earliest - latest
+        key[place + 1] = state.causes[side, buffer, slot] if binding else 0
+        place += 2
+    return place
 
 
 @njit(cache=True)
-def _evaluate(  # type: ignore[no-untyped-def]
-    code, commands, takes, frees, fills, slots, uses_engine, uses_buffer, can_jump, engines, lead, waits
-):
-    widest = slots.max()
-    buffers = slots.size
-    filled, free = 0, 1
-    engine_free = np.zeros(engines, dtype=np.int64)
-    last_cause = np.zeros(engines, dtype=np.int64)
-    times = np.zeros((2, buffers, widest), dtype=np.int64)
-    causes = np.zeros((2, buffers, widest), dtype=np.int64)
-    heads = np.zeros((2, buffers), dtype=np.int64)
-    counts = np.zeros((2, buffers), dtype=np.int64)
-    counts[free] = slots
-    width = engines + 2 * buffers + 4 * slots.sum()
-    key = np.zeros(width, dtype=np.int64)
-    saved = np.zeros((MAX_DEPTH, width), dtype=np.int64)
-    saved_waits = np.zeros((MAX_DEPTH, waits.size), dtype=np.int64)
-    saved_time = np.zeros(MAX_DEPTH, dtype=np.int64)
-    saved_round = np.zeros(MAX_DEPTH, dtype=np.int64)
-    left = np.zeros(MAX_DEPTH, dtype=np.int64)
-    done = np.zeros(MAX_DEPTH, dtype=np.int64)
-    depth, row, steps = -1, 0, 0
-    while row < code.shape[0]:
-        operation, argument = code[row, 0], code[row, 1]
-        if operation == LOOP:
-            depth += 1
-            left[depth], done[depth], saved_round[depth] = argument, 0, 0
-            row += 1
-            continue
-        if operation == END:
-            left[depth] -= 1
-            done[depth] += 1
-            if can_jump[argument] and left[depth] > 0:
-                now = _snapshot(
-                    key, engine_free, times, causes, heads, counts, uses_engine[argument], uses_buffer[argument]
-                )
-                if saved_round[depth] > 0 and np.array_equal(key, saved[depth]):
-                    period = done[depth] - saved_round[depth]
-                    jumps = left[depth] // period
-                    _shift(
-                        jumps * (now - saved_time[depth]), engine_free, times,
-                        uses_engine[argument], uses_buffer[argument],
-                    )  # fmt: skip
-                    waits += jumps * (waits - saved_waits[depth])
-                    left[depth] -= jumps * period
-                    done[depth] += jumps * period
-                    saved_round[depth] = 0
-                elif done[depth] & (done[depth] - 1) == 0:
-                    saved[depth] = key
-                    saved_waits[depth] = waits
-                    saved_time[depth] = now
-                    saved_round[depth] = done[depth]
-            if left[depth] > 0:
-                row = argument + 1
-            else:
-                depth -= 1
-                row += 1
-            continue
-        steps += 1
-        engine, ticks, latency, cause = commands[argument]
-        begin = engine_free[engine]
-        made_by = cause
-        for side in range(2):
-            wanted = takes[argument] if side == filled else fills[argument]
-            for buffer in wanted:
-                if buffer < 0:
-                    break
-                if counts[side, buffer] == 0:
-                    return -argument - 1, steps
-                head = heads[side, buffer]
-                heads[side, buffer] = (head + 1) % widest
-                counts[side, buffer] -= 1
-                if times[side, buffer, head] > begin:
-                    if engine == lead:
-                        waits[causes[side, buffer, head]] += times[side, buffer, head] - begin
-                    begin = times[side, buffer, head]
-                    if side == filled:
-                        made_by = causes[side, buffer, head]
-        end = begin + ticks
-        engine_free[engine] = end
-        last_cause[engine] = cause
-        for buffer in fills[argument]:
-            if buffer < 0:
-                break
-            tail = (heads[filled, buffer] + counts[filled, buffer]) % widest
-            times[filled, buffer, tail], causes[filled, buffer, tail] = end + latency, made_by
-            counts[filled, buffer] += 1
-        for buffer in frees[argument]:
-            if buffer < 0:
-                break
-            tail = (heads[free, buffer] + counts[free, buffer]) % widest
-            times[free, buffer, tail], causes[free, buffer, tail] = end, cause
-            counts[free, buffer] += 1
-        row += 1
-    cycles = engine_free.max()
-    waits[last_cause[engine_free.argmax()]] += cycles - engine_free[lead]
-    return cycles, steps
+def _shift(by: Any, state: Any, uses_engine: Any, uses_buffer: Any) -> None:
+    for engine in range(uses_engine.size):
+        if uses_engine[engine]:
+            state.engine_free[engine] += by
+    for buffer in range(state.times.shape[1]):
+        if uses_buffer[buffer]:
+            state.times[:, buffer, :] += by

@@ -47,18 +47,22 @@ class _Writer:
     def __init__(self, program: Program) -> None:
         self.buffers = {buffer.name: number for number, buffer in enumerate(program.buffers)}
         self.engines: dict[str, int] = {program.lead: 0}
-        self.numbers: dict[Command, int] = {}
+        self.numbers: dict[int, int] = {}  # by identity: the program holds every command, and writes most of them once
+        self.commands: list[Command] = []
         self.owner: dict[tuple[str, str], str] = {}
         self.code: list[tuple[int, int]] = []
-        self.touched: dict[int, set[Command]] = {}
+        self.touched: dict[int, set[int]] = {}
 
-    def write(self, body: tuple[Node, ...]) -> set[Command]:
-        inside: set[Command] = set()
+    def write(self, body: tuple[Node, ...]) -> set[int]:
+        inside: set[int] = set()
         for node in body:
-            inside |= self._loop(node) if isinstance(node, Loop) else self._command(node)
+            if isinstance(node, Loop):
+                inside |= self._loop(node)
+            else:
+                inside.add(self._command(node))
         return inside
 
-    def _loop(self, loop: Loop) -> set[Command]:
+    def _loop(self, loop: Loop) -> set[int]:
         if loop.count < 1:
             return set()
         start = len(self.code)
@@ -68,13 +72,15 @@ class _Writer:
         self.touched[start] = inside
         return inside
 
-    def _command(self, command: Command) -> set[Command]:
-        if command not in self.numbers:
-            self.numbers[command] = len(self.numbers)
+    def _command(self, command: Command) -> int:
+        number = self.numbers.get(id(command))
+        if number is None:
+            number = self.numbers[id(command)] = len(self.commands)
+            self.commands.append(command)
             self.engines.setdefault(command.engine, len(self.engines))
             self._claim(command)
-        self.code.append((RUN, self.numbers[command]))
-        return {command}
+        self.code.append((RUN, number))
+        return number
 
     def _claim(self, command: Command) -> None:
         for use, names in (("takes", command.takes), ("frees", command.frees), ("fills", command.fills)):
@@ -84,20 +90,18 @@ class _Writer:
                     raise ValueError(f"buffer {name}: both {owner} and {command.engine} {use[:-1]} its slots")
 
     def _padded(self, lists: list[tuple[str, ...]]) -> Table:
-        width = max([1, *(len(names) for names in lists)])
-        table = np.full((len(lists), width), -1, dtype=np.int64)
-        for row, names in enumerate(lists):
-            table[row, : len(names)] = [self.buffers[name] for name in names]
-        return table
+        width = max(1, max(map(len, lists), default=1))
+        rows = [[self.buffers[name] for name in names] + [-1] * (width - len(names)) for names in lists]
+        return np.array(rows, dtype=np.int64).reshape(len(lists), width)
 
     def tables(self, program: Program) -> Tables:
-        commands = list(self.numbers)
+        commands = self.commands
         uses_engine = np.zeros((len(self.code), len(self.engines)), dtype=np.int64)
         uses_buffer = np.zeros((len(self.code), max(1, len(self.buffers))), dtype=np.int64)
         can_jump = np.zeros(len(self.code), dtype=np.int64)
         for start, inside in self.touched.items():
-            engines = {command.engine for command in inside}
-            names = {name for command in inside for name in (*command.takes, *command.frees, *command.fills)}
+            engines = {commands[number].engine for number in inside}
+            names = {name for number in inside for name in _touches(commands[number])}
             sharers = {owner for (_, name), owner in self.owner.items() if name in names}
             uses_engine[start, [self.engines[name] for name in engines]] = 1
             uses_buffer[start, [self.buffers[name] for name in names]] = 1
@@ -117,3 +121,7 @@ class _Writer:
             can_jump=can_jump,
             sources=commands,
         )
+
+
+def _touches(command: Command) -> tuple[str, ...]:
+    return (*command.takes, *command.frees, *command.fills)

@@ -1,0 +1,69 @@
+"""A step as one JSON object; its schema is part of what users build on."""
+
+import json
+import math
+from typing import Any
+
+from reports.phases import arithmetic_ceiling, phase_table
+from simulator.program import Stall
+from simulator.result import SCHEMA, Result, bytes_by_memory
+
+
+def step_json(sparse: Result, dense: Result) -> str:
+    """Keys: schema, arch, pattern, model, method, batch, sequence, mode, exact, clock_mhz, totals, ceiling, ops,
+    assumed, numbers, not_modelled, versions, cost.
+
+    `totals` has FF, BP, WU, UP and step, each with cycles, seconds, utilisation (null without products) and
+    speedup_over_dense; `ops` one object an op; `assumed` the values of assumed numbers by dotted path.
+    """
+    card = sparse.card
+    node = {
+        "schema": SCHEMA,
+        **{key: card[key] for key in ("arch", "pattern", "model", "method", "batch", "sequence", "mode", "exact")},
+        "clock_mhz": card["clock_mhz"],
+        "totals": _totals(sparse, dense),
+        "ceiling": _number(arithmetic_ceiling(sparse)),
+        "ops": _ops(sparse),
+        "assumed": {path: card["numbers"][path] for path in card["assumed"]},
+        "numbers": card["numbers"],
+        "not_modelled": card["not_modelled"],
+        "versions": card["versions"],
+        "cost": card["cost"],
+    }
+    return json.dumps(node, indent=1)
+
+
+def _totals(sparse: Result, dense: Result) -> dict[str, Any]:
+    table = phase_table(sparse, dense)
+    return {
+        str(phase): {
+            "cycles": int(row["cycles"]),
+            "seconds": float(row["seconds"]),
+            "utilisation": _number(row["utilisation"]),
+            "speedup_over_dense": _number(row["speedup"]),
+        }
+        for phase, row in table.iterrows()
+    }
+
+
+def _ops(result: Result) -> list[dict[str, Any]]:
+    moved = bytes_by_memory(result)
+    plain = ["layer", "phase", "kind", "dataflow", "detail", "rows", "cols", "inner", "count", "pattern"]
+    plain += ["cycles", "busy_cycles"]
+    counted = ["macs_useful", "macs_padded", "macs_skipped"]
+    ops = []
+    for number, row in enumerate(result.ops.to_dict("records")):
+        stalls = {stall.value: row[f"stall_{stall.value}"] for stall in Stall if row[f"stall_{stall.value}"]}
+        ops.append(
+            {
+                **{key: row[key] for key in plain},
+                "stall_cycles": stalls,
+                **{key: row[key] for key in counted},
+                "bytes": moved.get(number, {}),
+            }
+        )
+    return ops
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)

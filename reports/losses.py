@@ -1,0 +1,54 @@
+"""Where the rest of the ideal went: the step's cycles by what they were spent on, sparse beside dense.
+
+Every cycle of the step is in exactly one term, so each column sums to the step. `speedup` is that of all terms down to
+the row: it begins at what the pattern alone gives and ends at the step's own.
+"""
+
+import pandas as pd
+
+from simulator.program import Stall
+from simulator.result import Result
+
+STALL_NAMES = {
+    Stall.FILL_DRAIN: "fill and drain",
+    Stall.LATENCY: "adder latency",
+    Stall.LINKS: "operand links and ports",
+    Stall.MEMORY: "waiting for DRAM",
+    Stall.SORE: "waiting for SORE",
+    Stall.TRANSPOSE: "waiting for the transposer",
+    Stall.SPILL: "partial sums spilled",
+    Stall.WUVE: "waiting for WUVE",
+    Stall.ARRAY: "waiting for the array",
+}
+
+
+def loss_table(sparse: Result, dense: Result) -> pd.DataFrame:
+    """Rows terms, columns dense_cycles, cycles, share (of the sparse step), speedup (of all terms so far)."""
+    groups = _groups(sparse.ops)
+    spent = pd.DataFrame({"dense_cycles": _spent(dense.ops, groups), "cycles": _spent(sparse.ops, groups)})
+    spent = spent.fillna(0).astype("int64")
+    spent = spent[(spent != 0).any(axis=1)]
+    spent["share"] = spent["cycles"] / max(1, int(spent["cycles"].sum()))
+    spent["speedup"] = spent["dense_cycles"].cumsum() / spent["cycles"].cumsum()
+    return spent
+
+
+def _groups(ops: pd.DataFrame) -> "pd.Series[str]":
+    """What an op is for, seen from the sparse run; its rows stand beside the dense run's."""
+    group = pd.Series("other products, dense", index=ops.index)
+    group[ops["phase"] == "WU"] = "weight gradients (WU), dense"
+    group[ops["pattern"] != "dense"] = "products made sparse"
+    group[ops["kind"] != "product"] = "vector work"
+    group[ops["kind"] == "update"] = "weight update"
+    return group
+
+
+def _spent(ops: pd.DataFrame, groups: "pd.Series[str]") -> "pd.Series[int]":
+    products = ops["kind"] == "product"
+    order = ["products made sparse", "weight gradients (WU), dense", "other products, dense"]
+    terms = {name: int(ops.loc[products & (groups == name), "busy_cycles"].sum()) for name in order}
+    for name in ("weight update", "vector work"):
+        terms[name] = int(ops.loc[groups == name, "cycles"].sum())
+    for stall, name in STALL_NAMES.items():
+        terms[name] = int(ops.loc[products, f"stall_{stall.value}"].sum())
+    return pd.Series(terms)

@@ -1,0 +1,66 @@
+"""A step as tables on a terminal."""
+
+import math
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from reports.losses import loss_table
+from reports.phases import arithmetic_ceiling, phase_table
+from simulator.result import Result
+
+
+def print_step(sparse: Result, dense: Result, folder: Path) -> None:
+    """The table per phase, where the rest of the ideal went, and the assumptions in force."""
+    console = Console(highlight=False, soft_wrap=True)
+    card = sparse.card
+    sequence = f", sequence {card['sequence']}" if card["sequence"] > 1 else ""
+    console.print(
+        f"[bold]{card['model']}[/] {card['mode']} step, batch {card['batch']}{sequence}, {card['method']} "
+        f"{card['pattern']}, on {card['arch']} ({card['arch_title']}) at {card['clock_mhz']:g} MHz"
+    )
+    console.print(_phases(sparse, dense))
+    if card["pattern"] != "dense":
+        console.print(_losses(sparse, dense))
+        console.print(
+            f"Speed-up {dense.cycles / sparse.cycles:.2f}x; counting multiply-accumulates alone, the ceiling of this "
+            f"step is {arithmetic_ceiling(sparse):.2f}x (derived)."
+        )
+    numbers = card["numbers"]
+    assumed = ", ".join(f"{path}={numbers[path]['value']:g}" for path in card["assumed"])
+    console.print(f"[dim]Assumed ({len(card['assumed'])} numbers, reasons in the result): {assumed}[/]")
+    console.print(f"[dim]Simulated in {card['cost']['simulation_seconds']:.2f} s. Result: {folder}[/]")
+
+
+def _phases(sparse: Result, dense: Result) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("phase", "cycles", "ms", "utilisation", "best dense cycles", "speed-up"):
+        table.add_column(name, justify="left" if name == "phase" else "right")
+    for phase, row in phase_table(sparse, dense).iterrows():
+        utilisation = "" if math.isnan(row["utilisation"]) else f"{row['utilisation']:.1%}"
+        table.add_row(
+            str(phase),
+            f"{int(row['cycles']):,}",
+            f"{row['seconds'] * 1e3:,.3f}",
+            utilisation,
+            f"{int(row['dense_cycles']):,}",
+            "" if math.isnan(row["speedup"]) else f"{row['speedup']:.2f}x",
+            style="bold" if phase == "step" else None,
+        )
+    return table
+
+
+def _losses(sparse: Result, dense: Result) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    for name in ("cycles spent on", "best dense", "sparse", "share", "speed-up so far"):
+        table.add_column(name, justify="left" if name == "cycles spent on" else "right")
+    for term, row in loss_table(sparse, dense).iterrows():
+        table.add_row(
+            str(term),
+            f"{int(row['dense_cycles']):,}",
+            f"{int(row['cycles']):,}",
+            f"{row['share']:.1%}",
+            f"{row['speedup']:.2f}x",
+        )
+    return table

@@ -1,0 +1,194 @@
+"""From what the user chose to two results: the pattern asked for, and the best dense schedule beside it."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from simulator.machine import Arch, load_arch
+from simulator.result import Result, execute
+from simulator.schedule import Runs, ScheduledOp
+from workloads.apply_method import apply_method, for_inference, with_input_gradient
+from workloads.errors import UserError, unknown_name
+from workloads.op import Optimizer, VectorKind, VectorOp
+from workloads.pattern import DENSE, PatternMap, parse_patterns
+from workloads.provenance import Provenance
+from workloads.registry import METHODS, load_entry, names
+from workloads.shipped import load_shipped
+from workloads.stated import from_gemms, from_topology
+from workloads.workload import Mode, Workload, instantiate, read_template
+
+DATAFLOWS = "sparsehil.dataflows"
+COMPILERS = "sparsehil.compilers"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the command line says."""
+
+    arch: str
+    patterns: tuple[str, ...]
+    method: str
+    model: str | None = None
+    gemms: tuple[str, ...] = ()
+    topology: Path | None = None
+    workload: Path | None = None
+    batch: int | None = None
+    sequence: int | None = None
+    optimizer: str | None = None
+    mode: str = "training"
+    dataflow: str | None = None
+    settings: tuple[str, ...] = ()
+    input_gradient: bool = False
+    exact: bool = False
+    check_capacity: bool = True
+
+    @property
+    def name(self) -> str:
+        """A name for the result folder."""
+        work = self.model or (self.workload or self.topology or Path("gemm")).stem
+        text = "-".join([Path(self.arch).stem, work, *self.patterns])
+        return "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in text)
+
+
+@dataclass(frozen=True)
+class Job:
+    """The result asked for, and the same step dense on the same machine."""
+
+    sparse: Result
+    dense: Result
+
+
+def run_job(choices: Choices, command: Sequence[str]) -> Job:
+    """Load, plan and run. Raises UserError for anything the user got wrong."""
+    patterns = parse_patterns(list(choices.patterns))
+    arch = load_arch(choices.arch, choices.settings)
+    return simulate_step(load_workload(choices), patterns, arch, choices, command)
+
+
+def simulate_step(
+    workload: Workload, patterns: PatternMap, arch: Arch, choices: Choices, command: Sequence[str]
+) -> Job:
+    """Run a dense workload under a method and patterns, and as it is."""
+    started = time.perf_counter()
+    method = load_entry(METHODS, "method", "dense" if _all_dense(patterns) else choices.method)
+    sparse_work = apply_method(workload, method(), patterns)
+    runs = Runs()
+    dense_plan = _plan(workload, arch, choices, runs)
+    sparse_plan = dense_plan if sparse_work is workload else _plan(sparse_work, arch, choices, runs)
+    final = Runs(exact=True) if choices.exact else runs
+    dense = execute(dense_plan, _card(workload, arch, choices, command), final)
+    sparse = execute(sparse_plan, _card(sparse_work, arch, choices, command), final)
+    cost = {"simulation_seconds": time.perf_counter() - started, "commands_evaluated": runs.steps + final.steps}
+    return Job(replace(sparse, card={**sparse.card, "cost": cost, "dense_cycles": dense.cycles}), dense)
+
+
+def load_workload(choices: Choices) -> Workload:
+    """The dense workload the user named. Raises UserError unless exactly one is named."""
+    given = {
+        "--model": choices.model,
+        "--gemm": choices.gemms,
+        "--topology": choices.topology,
+        "--workload": choices.workload,
+    }
+    named = [option for option, value in given.items() if value]
+    if len(named) != 1:
+        said = " and ".join(named) if named else "none is"
+        raise UserError(f"give exactly one of {', '.join(given)}: {said} given")
+    if choices.batch is not None and choices.batch < 1:
+        raise UserError(f"--batch {choices.batch}: must be at least 1")
+    if choices.sequence is not None and choices.sequence < 1:
+        raise UserError(f"--sequence {choices.sequence}: must be at least 1")
+    return _for_mode(_with_optimizer(_named(choices), choices.optimizer), choices)
+
+
+def _named(choices: Choices) -> Workload:
+    if choices.model:
+        return load_shipped(choices.model, choices.batch, choices.sequence)
+    if choices.workload:
+        template = read_template(choices.workload)
+        return instantiate(template, choices.workload, choices.batch, choices.sequence)
+    if choices.sequence is not None:
+        raise UserError("--sequence: only a captured workload has a sequence length")
+    if choices.topology:
+        return from_topology(choices.topology, choices.batch or 1)
+    if choices.batch is not None:
+        raise UserError("--batch: a product given with --gemm has no batch; its rows are all there is")
+    return from_gemms(choices.gemms)
+
+
+def _with_optimizer(workload: Workload, name: str | None) -> Workload:
+    if name is None:
+        return workload
+    if name not in [each.value for each in Optimizer]:
+        raise unknown_name("optimizer", name, [each.value for each in Optimizer], "--optimizer")
+    ops = tuple(
+        replace(op, optimizer=Optimizer(name)) if isinstance(op, VectorOp) and op.kind is VectorKind.UPDATE else op
+        for op in workload.ops
+    )
+    return replace(workload, ops=ops)
+
+
+def _for_mode(workload: Workload, choices: Choices) -> Workload:
+    if choices.mode not in [each.value for each in Mode]:
+        raise unknown_name("mode", choices.mode, [each.value for each in Mode], "--mode")
+    if choices.mode == Mode.INFERENCE:
+        if choices.input_gradient:
+            raise UserError("--input-gradient: inference has no gradients")
+        return for_inference(workload)
+    return with_input_gradient(workload) if choices.input_gradient else workload
+
+
+def _all_dense(patterns: PatternMap) -> bool:
+    return patterns.default.is_dense and all(pattern == DENSE for _, pattern in patterns.globs)
+
+
+def _plan(workload: Workload, arch: Arch, choices: Choices, runs: Runs) -> tuple[ScheduledOp, ...]:
+    compiler = load_entry(COMPILERS, "kind of machine", arch.kind)
+    if choices.dataflow:
+        chosen = [load_entry(DATAFLOWS, "dataflow", choices.dataflow)()]
+    else:
+        chosen = [load_entry(DATAFLOWS, "dataflow", name)() for name in names(DATAFLOWS)]
+    plan: tuple[ScheduledOp, ...] = compiler(workload, arch.spec, chosen, runs, choices.check_capacity)
+    return plan
+
+
+def _card(workload: Workload, arch: Arch, choices: Choices, command: Sequence[str]) -> Mapping[str, Any]:
+    """What ran, on what terms, and where its numbers come from."""
+    clock = float(arch.spec.clock_mhz)
+    origins = {
+        path: {"value": _value(arch.values, path), "provenance": origin.provenance.value, "source": origin.source}
+        for path, origin in arch.origins.items()
+    }
+    return {
+        "schema": SCHEMA,
+        "command": list(command),
+        "arch": arch.name,
+        "arch_title": getattr(arch.spec, "title", arch.name),
+        "arch_hash": sha256(repr(arch.spec).encode()).hexdigest()[:16],
+        "clock_mhz": clock,
+        "dataflow": choices.dataflow or "best by layer",
+        "exact": choices.exact,
+        "model": workload.model,
+        "method": workload.method,
+        "pattern": workload.pattern,
+        "batch": workload.batch,
+        "sequence": workload.sequence,
+        "mode": workload.mode.value,
+        "capture": {**vars(workload.capture), "versions": dict(workload.capture.versions)},
+        "numbers": origins,
+        "assumed": sorted(path for path, each in origins.items() if each["provenance"] == Provenance.ASSUMED),
+        "not_modelled": list(arch.not_modelled),
+        "versions": {name: version(name) for name in ("sparsehil", "numpy", "numba", "simpy", "pandas")},
+    }
+
+
+def _value(values: Mapping[str, Any], path: str) -> Any:
+    node: Any = values
+    for key in path.split("."):
+        node = node[key]
+    return node

@@ -1,0 +1,50 @@
+"""The entry point: builds the command, and turns a user's mistake into one sentence and exit code 2."""
+
+import sys
+
+import typer
+from typer.exceptions import TyperException
+
+from simulator.cli.listing import list_names
+from simulator.cli.step import step
+from simulator.cli.validate import validate
+from workloads.errors import UserError
+
+
+def build_app() -> typer.Typer:
+    """The command with its sub-commands."""
+    app = typer.Typer(
+        name="simulate",
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(step)
+    app.command("list")(list_names)
+    app.command("validate")(validate)
+    return app
+
+
+def main() -> None:
+    """Run the command. Exit code 2 for a user's mistake, 1 for a fault of the program, 130 when interrupted."""
+    try:
+        code = build_app()(standalone_mode=False)
+    except UserError as error:
+        code = _said(str(error))
+    except TyperException as error:
+        code = _said(error.format_message() if hasattr(error, "format_message") else str(error))
+    except typer.Exit as stop:
+        code = stop.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 141
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _said(sentence: str) -> int:
+    print(f"simulate: {' '.join(sentence.split())}", file=sys.stderr)
+    return 2

@@ -1,0 +1,22 @@
+"""Options that several sub-commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ArchOption = Annotated[str, typer.Option("--arch", help="Machine: a name (`simulate list machines`) or a YAML file.")]
+PatternOption = Annotated[
+    list[str],
+    typer.Option("--pattern", help="n:m such as 2:8, or dense; GLOB=n:m for single layers. Repeatable."),
+]
+MethodOption = Annotated[
+    str, typer.Option("--method", help="Training method: which operand is sparse in which phase.")
+]
+SetOption = Annotated[
+    list[str], typer.Option("--set", help="Change a number of the machine: array.rows=64. Repeatable.")
+]
+BatchOption = Annotated[int | None, typer.Option("--batch", help="Images or sequences a step.", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output and nothing else there.")]
+OutOption = Annotated[Path | None, typer.Option("--out", help="Result folder. [default: a dated one in results/]")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite the result folder.")]

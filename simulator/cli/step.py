@@ -1,0 +1,123 @@
+"""The main job: `simulate --arch sat --pattern 2:8 --model resnet18`."""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from simulator.cli.options import (
+    ArchOption,
+    BatchOption,
+    ForceOption,
+    JsonOption,
+    MethodOption,
+    OutOption,
+    PatternOption,
+    SetOption,
+)
+
+if TYPE_CHECKING:
+    from simulator.cli.job import Job
+
+
+def step(
+    context: typer.Context,
+    arch: ArchOption = "sat",
+    pattern: PatternOption = ["dense"],  # noqa: B006
+    model: Annotated[str | None, typer.Option("--model", help="A captured model (`simulate list models`).")] = None,
+    gemm: Annotated[
+        list[str], typer.Option("--gemm", help="A product ROWSxCOLSxINNER as a layer of its own. Repeatable.")
+    ] = [],  # noqa: B006
+    topology: Annotated[
+        Path | None, typer.Option("--topology", help="Layers in SCALE-Sim's convolution or GEMM format (CSV).")
+    ] = None,
+    workload: Annotated[Path | None, typer.Option("--workload", help="A recorded workload file (JSON).")] = None,
+    method: MethodOption = "bdwp",
+    batch: BatchOption = None,
+    sequence: Annotated[int | None, typer.Option("--sequence", help="Sequence length.", show_default=False)] = None,
+    optimizer: Annotated[
+        str | None, typer.Option("--optimizer", help="sgd, momentum, adam or adamw. [default: as recorded]")
+    ] = None,
+    mode: Annotated[str, typer.Option("--mode", help="training, or inference: the forward pass alone.")] = "training",
+    dataflow: Annotated[
+        str | None, typer.Option("--dataflow", help="Use this dataflow throughout. [default: the best, by layer]")
+    ] = None,
+    settings: SetOption = [],  # noqa: B006
+    input_gradient: Annotated[
+        bool, typer.Option("--input-gradient", help="BP for the first layer too, whose input needs no gradient.")
+    ] = False,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Every tile and transfer an event; the same rows, slower.")
+    ] = False,
+    no_capacity: Annotated[
+        bool, typer.Option("--no-capacity", help="Go on where the step does not fit the machine's DRAM.")
+    ] = False,
+    as_json: JsonOption = False,
+    out: OutOption = None,
+    force: ForceOption = False,
+) -> None:
+    """Simulate one step of N:M sparse training on a machine, beside the best dense schedule of the same machine."""
+    if context.invoked_subcommand:
+        _refuse_options(context)
+        return
+    from simulator.cli.job import Choices, run_job
+    from simulator.result import save
+
+    choices = Choices(
+        arch=arch,
+        patterns=tuple(pattern),
+        method=method,
+        model=model,
+        gemms=tuple(gemm),
+        topology=topology,
+        workload=workload,
+        batch=batch,
+        sequence=sequence,
+        optimizer=optimizer,
+        mode=mode,
+        dataflow=dataflow,
+        settings=tuple(settings),
+        input_gradient=input_gradient,
+        exact=exact,
+        check_capacity=not no_capacity,
+    )
+    folder = out or _dated(choices.name)
+    job = run_job(choices, ["simulate", *sys.argv[1:]])
+    save(job.sparse, folder, force)
+    _show(job, folder, as_json)
+
+
+def _show(job: "Job", folder: Path, as_json: bool) -> None:
+    if as_json:
+        from reports.as_json import step_json
+
+        typer.echo(step_json(job.sparse, job.dense))
+    else:
+        from reports.terminal import print_step
+
+        print_step(job.sparse, job.dense, folder)
+
+
+def _dated(name: str) -> Path:
+    """A folder of its own for every run."""
+    stamp = datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    folder = Path("results") / f"{stamp}-{name}"
+    number = 2
+    while folder.exists():
+        folder = folder.with_name(f"{stamp}-{name}-{number}")
+        number += 1
+    return folder
+
+
+def _refuse_options(context: typer.Context) -> None:
+    from workloads.errors import UserError
+
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            raise UserError(
+                f"{parameter.opts[0]} stands before the sub-command '{context.invoked_subcommand}', where it would do "
+                f"nothing; leave it out, or put it behind the sub-command if that takes it"
+            )

@@ -1,0 +1,5 @@
+"""`simulate validate`."""
+
+
+def validate() -> None:
+    """Placeholder."""
