@@ -59,8 +59,7 @@ class ModelSpec:
     kept_dense: tuple[str, ...]
     batch: int
     sequence: int = 1
-    learning_rate: float = 0.05
-    source: str = ""
+    learning_rate: float = 0.01
 
     def build(self, width: float = 1.0, classes: int | None = None, image: int | None = None) -> nn.Module:
         """A new network with random weights. Raises UserError for a size it cannot have."""

@@ -9,17 +9,21 @@ from pathlib import Path
 from workloads.errors import UserError
 from workloads.models.spec import ModelSpec
 from workloads.registry import MODELS, load_entry, names
+from workloads.samples import write_samples
 from workloads.shipped import FOLDER
+from workloads.training.sampling import put_zeros, sampled_run
 from workloads.training.shapes import fitted_shapes
 from workloads.training.versions import versions
 from workloads.workload import SCHEMA, Capture, Mode, Template, write_template
 
-SHAPES = "fake-tensor captures at several batch sizes and sequence lengths, fitted and checked on one more"
+SHAPES = "fake-tensor captures at several batch sizes and sequence lengths, fitted, checked on one more"
 
 
 def capture(spec: ModelSpec, folder: Path) -> Path:
-    """Capture one model into `folder`. Raises UserError when its shapes cannot be fitted."""
+    """Capture one model into `folder`: NAME.json and NAME.safetensors. Raises UserError when no shapes fit."""
     node, parameters = fitted_shapes(spec)
+    run = sampled_run(spec)
+    put_zeros(node["ops"], run.zeros)
     template = Template(
         schema_version=SCHEMA,
         model=spec.name,
@@ -31,10 +35,20 @@ def capture(spec: ModelSpec, folder: Path) -> Path:
         parameters=parameters,
         saved_elements=node["saved_elements"],
         kept_dense=spec.kept_dense,
-        capture=Capture(source="recorded step", shapes=SHAPES, versions=versions()),
+        capture=Capture(
+            source=f"recorded steps of two runs; {run.source}",
+            shapes=SHAPES,
+            dataset=run.dataset,
+            step=run.step,
+            loss=round(run.loss, 6),
+            loss_scale=run.loss_scale,
+            seed=run.seed,
+            versions=versions(),
+        ),
         ops=node["ops"],
     )
     path = folder / f"{spec.name}.json"
+    write_samples(run.samples, run.settings, path.with_suffix(".safetensors"))
     write_template(template, path)
     return path
 

@@ -6,13 +6,14 @@ from typing import final
 
 from torch import Tensor, nn
 
-from workloads.op import MatrixOp, Op, Operand, Optimizer, Phase, VectorKind, VectorOp
+from workloads.op import MatrixOp, Op, Operand, Optimizer, Phase, Role, VectorKind, VectorOp
 from workloads.pattern import DENSE, Pattern
+from workloads.training.checks import check_groups
 from workloads.training.products import Product
 from workloads.training.recorder import Recorder, is_fake
 from workloads.training.vector_work import merged
 
-PatternOf = Callable[[str, Phase], Pattern]
+PatternOf = Callable[[str, Phase, Role], Pattern]
 Watcher = Callable[[Product], None]
 
 
@@ -36,8 +37,8 @@ def record_pass(
 ) -> Recorded:
     """Record `run`, which calls the model, the loss and backward.
 
-    `pattern_of` gives the pattern of a layer's weight in a phase; a weight that holds more than its pattern allows is
-    a UserError. `watch` sees every product after it was checked. Updates are not run: one is recorded for every
+    `pattern_of` gives the pattern of a layer's operand in a phase; an operand that holds more than its pattern allows
+    is a UserError. `watch` sees every product after it was checked. Updates are not run: one is recorded for every
     parameter that got a gradient.
     """
 
@@ -73,18 +74,22 @@ def updates(
         if name in layer_of:
             weights[layer_of[name]] = sizes[layer_of[name]] = parameter.numel()
         else:
-            rest = f"{module}.bias" if f"{module}.weight" in layer_of else module
+            rest = f"{module}.bias" if module in layer_of.values() else module
             sizes[rest] = sizes.get(rest, 0) + parameter.numel()
     ops = []
     for layer, size in sizes.items():
-        found = [(phase, pattern_of(layer, phase)) for phase in (Phase.FF, Phase.BP)] if layer in weights else []
+        found = (
+            [(phase, pattern_of(layer, phase, Role.WEIGHT)) for phase in (Phase.FF, Phase.BP)]
+            if layer in weights
+            else []
+        )
         masks = tuple((phase, pattern) for phase, pattern in found if not pattern.is_dense)
         reads, writes = (2 + optimizer.states) * size, (1 + optimizer.states) * size
         ops.append(VectorOp(layer, Phase.UP, VectorKind.UPDATE, size, reads, writes, 1, optimizer, masks))
     return ops
 
 
-def _dense(layer: str, phase: Phase) -> Pattern:  # noqa: ARG001  a PatternOf
+def _dense(layer: str, phase: Phase, role: Role) -> Pattern:  # noqa: ARG001  a PatternOf
     return DENSE
 
 
@@ -96,16 +101,17 @@ def zeros_of(tensor: Tensor) -> float | None:
 
 
 def _measured(product: Product, pattern_of: PatternOf) -> MatrixOp:
-    op = product.op
-    left = _with_zeros(op.left, product.left)
-    right = _with_zeros(op.right, product.right)
-    if product.weight and op.phase is not Phase.WU:
-        right = replace(right, pattern=pattern_of(op.layer, op.phase))
-    return replace(op, left=left, right=right)
+    left = _seen(product, product.op.left, product.left, pattern_of)
+    right = _seen(product, product.op.right, product.right, pattern_of)
+    return replace(product.op, left=left, right=right)
 
 
-def _with_zeros(operand: Operand, tensor: Tensor) -> Operand:
-    return replace(operand, zeros=zeros_of(tensor))
+def _seen(product: Product, operand: Operand, tensor: Tensor, pattern_of: PatternOf) -> Operand:
+    """The operand with the pattern that its layer should have, checked, and its zeros."""
+    pattern = pattern_of(product.op.layer, product.op.phase, operand.role) if product.weight else DENSE
+    if not is_fake(tensor):
+        check_groups(product.op, operand.role, tensor, pattern)
+    return replace(operand, pattern=pattern, zeros=zeros_of(tensor))
 
 
 def _sorted(ops: list[Op]) -> list[Op]:

@@ -104,7 +104,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if node is not None:
             return self._layer_of.get(int(node._sequence_nr()), "model")
         layer = self._layers[-1] if self._layers else "model"
-        return self._layer_of.setdefault(self._sequence(), layer) if torch.is_grad_enabled() else layer
+        self._layer_of.setdefault(self._sequence(), layer)
+        return layer
 
     def _sequence(self) -> int:
         """The number of the node that autograd made for the operator now running forward."""

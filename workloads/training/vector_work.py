@@ -2,7 +2,8 @@
 
 Reads and writes are in elements, as an implementation would move them that fuses nothing and keeps nothing on chip.
 Statistics need a pass of their own: normalisation and softmax read their input twice, and backward their input and the
-gradient twice each. A gather reads what it writes. Views, copies, changes of number format and fills are no work.
+gradient twice each. A gather reads what it writes. Views, copies, concatenations, changes of number format and fills
+are no work.
 """
 
 from collections.abc import Sequence
@@ -18,10 +19,11 @@ SMALLEST = 2  # a scalar is no vector work: losses, scales, counters
 
 COPIES = ("_to_copy", "clone", "copy", "copy_", "lift_fresh", "lift_fresh_copy", "contiguous", "alias_copy")
 NO_WORK = (
-    "detach", "empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "zeros", "zeros_like", "ones",
-    "ones_like", "full", "full_like", "new_zeros", "new_ones", "new_full", "fill_", "zero_", "arange", "scalar_tensor",
-    "_local_scalar_dense", "_unsafe_view", "resize_", "set_", "is_same_size", "randn", "rand", "randint",
-)  # fmt: skip
+    *("detach", "_unsafe_view", "resize_", "set_", "_local_scalar_dense", "is_same_size"),
+    *("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "arange", "scalar_tensor"),
+    *("zeros", "zeros_like", "new_zeros", "ones", "ones_like", "new_ones", "full", "full_like", "new_full"),
+    *("fill_", "zero_", "randn", "rand", "randint", "cat", "stack", "select_backward", "slice_backward"),
+)
 
 KINDS: tuple[tuple[str, VectorKind], ...] = (
     ("batch_norm", VectorKind.NORMALISATION),
@@ -106,18 +108,18 @@ def vector_op(call: Call, layer: str, phase: Phase) -> VectorOp:
 def _traffic(call: Call) -> tuple[int, int]:
     """(reads, writes) of one call, in elements."""
     inputs, outputs = call.inputs, call.outputs
-    match call.name:
-        case "embedding":
-            return outputs[0].numel(), outputs[0].numel()
-        case "embedding_dense_backward":
-            return inputs[0].numel(), outputs[0].numel()
-        case "max_pool2d_with_indices":
-            return _stored(inputs), _stored(outputs)
-        case "max_pool2d_with_indices_backward":
-            return _stored([inputs[0], inputs[2]]), _stored(outputs)
-    if any(part in call.name for part in TWO_PASSES):
-        return 2 * _stored(_data(inputs)), _stored(outputs[:1])
-    return _stored(inputs), _stored(outputs[:1])
+    special = {
+        "embedding": (outputs, outputs),
+        "embedding_dense_backward": (inputs[:1], outputs),
+        "nll_loss_forward": (inputs[1:2] * 2, []),  # the targets and what each picks
+        "nll_loss_backward": (inputs[2:3], outputs),
+        "max_pool2d_with_indices": (inputs, outputs),
+        "max_pool2d_with_indices_backward": ([inputs[0], inputs[-1]], outputs),
+    }
+    passes = 2 if any(part in call.name for part in TWO_PASSES) else 1
+    default = (_data(inputs) * passes if passes > 1 else inputs, outputs[:1])
+    reads, writes = special.get(call.name, default)
+    return _stored(reads), _stored(writes)
 
 
 def bias_op(result: Tensor, layer: str) -> VectorOp:

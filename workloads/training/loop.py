@@ -1,0 +1,137 @@
+"""Training steps: masks, forward, backward, gradient rule, update. In mixed precision, with a loss scale."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from workloads.methods.base import GradientRule, Method
+from workloads.models.loss import CrossEntropy
+from workloads.op import Phase
+from workloads.pattern import PatternMap
+from workloads.training.layers import MethodLayer
+from workloads.training.record import Recorded, Watcher, record_pass
+from workloads.training.sparsify import make_masks, method_layers, pattern_in, sparsify
+from workloads.training.updates import State, Update
+
+Batch = tuple[Tensor, Tensor]
+
+
+@final
+@dataclass(frozen=True)
+class LossScale:
+    """What the loss is multiplied by, so that small gradients survive in FP16: halved after an overflow, whose step is
+    left out, and doubled after `patience` steps without one."""
+
+    scale: float = 2.0**14
+    patience: int = 200
+    good_steps: int = 0
+
+    def after(self, finite: bool) -> "LossScale":
+        if not finite:
+            return replace(self, scale=max(1.0, self.scale / 2), good_steps=0)
+        if self.good_steps + 1 == self.patience:
+            return replace(self, scale=self.scale * 2, good_steps=0)
+        return replace(self, good_steps=self.good_steps + 1)
+
+
+@final
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: the method on which layers, the update, and the precision of operands."""
+
+    method: Method
+    patterns: PatternMap
+    kept_dense: Sequence[str]
+    update: Update
+    mixed: bool = False
+    loss_scale: LossScale = LossScale()
+
+
+@final
+@dataclass
+class Training:
+    """A model in training. Not frozen: this is where the state of a run lives."""
+
+    model: nn.Module
+    recipe: Recipe
+    loss: nn.Module = field(default_factory=CrossEntropy)
+    step: int = 0
+    states: dict[str, State] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        recipe = self.recipe
+        self.sparse_layers = sparsify(self.model, recipe.method, recipe.patterns, recipe.kept_dense, recipe.mixed)
+        self.scale = recipe.loss_scale if recipe.mixed else LossScale(1.0)
+        names = {parameter: name for name, parameter in self.model.named_parameters()}
+        self.layer_of = {names[layer.weight]: layer for _, layer in method_layers(self.model)}
+
+    def run_step(self, batch: Batch) -> float:
+        """One step on (inputs, targets). Returns the loss before the update."""
+        make_masks(self.model, self.step)
+        loss = self.gradients(batch)
+        self.update()
+        return loss
+
+    def record_step(self, batch: Batch, watch: Watcher | None = None) -> tuple[Recorded, float]:
+        """One step, recorded. Returns what it did and the loss. Raises UserError for a mask its pattern forbids."""
+        make_masks(self.model, self.step)
+        losses: list[float] = []
+        recorded = record_pass(
+            self.model,
+            self.loss,
+            lambda: losses.append(self.gradients(batch)),
+            self.recipe.update.optimizer,
+            lambda layer, phase, role: pattern_in(self.model, layer, phase, role),
+            watch,
+        )
+        self.update()
+        return recorded, losses[0]
+
+    def gradients(self, batch: Batch) -> float:
+        """Forward and backward. Leaves gradients times the loss scale on the parameters; returns the loss."""
+        inputs, targets = batch
+        self.model.zero_grad(set_to_none=True)
+        loss = self.loss(self.model(inputs), targets)
+        (loss * self.scale.scale).backward()
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Update every parameter that has a gradient, unless a gradient overflowed."""
+        found = {name: each for name, each in self.model.named_parameters() if each.grad is not None}
+        finite = all(bool(each.grad.isfinite().all()) for each in found.values() if each.grad is not None)
+        used, self.scale = self.scale.scale, self.scale.after(finite) if self.recipe.mixed else self.scale
+        if finite:
+            for name, parameter in found.items():
+                self._update_one(name, parameter, used)
+        self.step += 1
+
+    def _update_one(self, name: str, parameter: nn.Parameter, scale: float) -> None:
+        assert parameter.grad is not None
+        layer = self.layer_of.get(name)
+        gradient = parameter.grad / scale
+        if layer:
+            gradient = adjusted(gradient, layer)
+        state = self.states.setdefault(name, {})
+        self.recipe.update.apply(parameter, gradient, state, self.step + 1)
+        if layer and layer.masks:
+            shaped = {key: layer.canonical(value) for key, value in state.items()}
+            mask = layer.canonical(layer.masks.forward)
+            self.recipe.method.after_update(layer.canonical(parameter.data), mask, shaped, self.step)
+
+
+def adjusted(gradient: Tensor, layer: MethodLayer) -> Tensor:
+    """The weight gradient, without loss scale, under the method's gradient rule and decay."""
+    method, masks = layer.treatment.method, layer.masks
+    if masks is None:
+        return gradient
+    if method.gradient_rule is GradientRule.MASKED:
+        gradient = gradient * masks.forward
+    if method.decay.rate:
+        mask = masks.backward if method.decay.phase is Phase.BP else masks.forward
+        dropped = layer.weight.detach() * (1 - mask.to(gradient.dtype))
+        gradient = gradient + dropped * method.decay.rate
+    return gradient
