@@ -65,4 +65,3 @@ def repeat(count: int, body: Sequence[Node]) -> tuple[Node, ...]:
     if count < 1 or not body:
         return ()
     return tuple(body) if count == 1 else (Loop(count, tuple(body)),)
-

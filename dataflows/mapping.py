@@ -1,6 +1,6 @@
 """One way of carrying out a product, and what it is called in a result."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Protocol
 
@@ -45,9 +45,17 @@ class Plan(Protocol):
     def program(self) -> Program: ...
 
 
+@dataclass(frozen=True)
+class Draft:
+    """A family of mappings none of which is shorter than `floor_cycles`; made to fit only when that is worth it."""
+
+    floor_cycles: int
+    plans: Callable[[], Iterator[Plan]]
+
+
 class Dataflow(Protocol):
     """A compiler from a product to programs, all of which give the same sums in the same order."""
 
     name: str
 
-    def plans(self, target: Target, product: Product, inline: bool) -> Iterator[Plan]: ...
+    def drafts(self, target: Target, product: Product, inline: bool) -> Iterator[Draft]: ...

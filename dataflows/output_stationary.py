@@ -6,10 +6,11 @@ or along its columns, where they share operands. Loops over tiles keep a block o
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from dataflows.blocks import Stage, cut, in_turn, pieces, prefetched, repeat
 from dataflows.lowering import Product
-from dataflows.mapping import Mapping, Plan
+from dataflows.mapping import Draft, Mapping, Plan
 from dataflows.target import ARRAY, Operands, Target
 from rtl.timing import Array, Reduction, output_stationary_ends, output_stationary_stream
 from simulator.program import Action, Buffer, Command, Node, Program, Stall, delay_stores
@@ -22,19 +23,26 @@ class OutputStationary:
 
     name = "output-stationary"
 
-    def plans(self, target: Target, product: Product, inline: bool) -> Iterator[Plan]:
+    def drafts(self, target: Target, product: Product, inline: bool) -> Iterator[Draft]:
         operands = Operands(target, product, inline)
         for interleave, along_rows in _interleaves(target, product):
+            first = _Plan(operands, interleave, along_rows, True, "whole", product.inner)
+            floor = first.floor_cycles()
             for rows_outer in (True, False):
                 for resident in ("whole", "block", "none"):
-                    longest = _Plan(operands, interleave, along_rows, rows_outer, resident, product.inner)
-                    fitted = _fitted(longest)
-                    if fitted is None:
-                        continue
-                    yield fitted
-                    shorter = max(product.reduction.m, -(-product.inner // SHORTEST_RUN))
-                    if resident != "whole" and shorter < fitted.most:
-                        yield replace(fitted, most=shorter)
+                    longest = replace(first, rows_outer=rows_outer, resident=resident)
+                    yield Draft(floor, partial(_lengths, longest))
+
+
+def _lengths(longest: "_Plan") -> Iterator[Plan]:
+    """The plan with the largest pieces that fit, and one whose loads overlap its own work."""
+    fitted = _fitted(longest)
+    if fitted is None:
+        return
+    yield fitted
+    shorter = max(fitted.whole.m, -(-fitted.product.inner // SHORTEST_RUN))
+    if fitted.resident != "whole" and shorter < fitted.most:
+        yield replace(fitted, most=shorter)
 
 
 def _interleaves(target: Target, product: Product) -> list[tuple[int, bool]]:
@@ -213,9 +221,7 @@ class _Plan:
             Action("west.read", product.left, rows * part.segments * part.length * ops.target.operand_bytes),
             Action("north.read", product.right, ops.right_bytes(cols, part)),
         )
-        return Command(
-            ARRAY, cycles.total, Stall.ARRAY, takes=taken, frees=taken, inner_stalls=stalls, actions=actions
-        )
+        return Command(ARRAY, cycles.total, Stall.ARRAY, takes=taken, frees=taken, inner_stalls=stalls, actions=actions)
 
 
 def _hold(buffer: str) -> Command:

@@ -12,7 +12,7 @@ from itertools import product as every
 from dataflows.capacity import check_fits
 from dataflows.elementwise import Packing, update_program, vector_program
 from dataflows.lowering import Product, lower
-from dataflows.mapping import Dataflow, Mapping
+from dataflows.mapping import Dataflow, Mapping, Plan
 from dataflows.target import Target, packed_bytes
 from rtl.timing import Reduction
 from simulator.arch.systolic import SystolicArch
@@ -101,18 +101,26 @@ class Planner:
         return self._choices[key]
 
     def _search(self, product: Product, inline: bool, dataflow: Dataflow) -> Choice | None:
-        floors = ((plan.floor_cycles(), plan) for plan in dataflow.plans(self.target, product, inline))
+        drafts = sorted(dataflow.drafts(self.target, product, inline), key=lambda draft: draft.floor_cycles)
         best: Choice | None = None
-        for floor, plan in sorted(floors, key=lambda pair: pair[0]):
-            if best and floor * (1 + self.tolerance) >= best.cycles:
+        for draft in drafts:
+            if self._cannot_win(draft.floor_cycles, best):
                 break
-            program = plan.program()
-            cycles = self.runs.cycles(program)
-            if best is None or cycles < best.cycles:
-                best = Choice(plan.mapping(), program, cycles)
-            if not self.target.arch.schedule.offline:
-                break
+            for plan in draft.plans():
+                if not self._cannot_win(plan.floor_cycles(), best):
+                    best = self._better(plan, best)
         return best
+
+    def _cannot_win(self, floor_cycles: int, best: Choice | None) -> bool:
+        """True when no such mapping can be better by more than the tolerance; or at all, without offline scheduling."""
+        if best is None:
+            return False
+        return not self.target.arch.schedule.offline or floor_cycles * (1 + self.tolerance) >= best.cycles
+
+    def _better(self, plan: Plan, best: Choice | None) -> Choice:
+        program = plan.program()
+        cycles = self.runs.cycles(program)
+        return Choice(plan.mapping(), program, cycles) if best is None or cycles < best.cycles else best
 
     def _places(self, workload: Workload) -> dict[str, frozenset[Phase]]:
         """For every layer, the phases whose sparse weights are made on the way into the array."""
@@ -191,9 +199,7 @@ def _compressed(product: Product) -> Product:
 def _uses(workload: Workload, layer: str) -> list[MatrixOp]:
     """The products of a layer that use its weight."""
     return [
-        op
-        for op in workload.ops
-        if isinstance(op, MatrixOp) and op.layer == layer and op.right.role is Role.WEIGHT
+        op for op in workload.ops if isinstance(op, MatrixOp) and op.layer == layer and op.right.role is Role.WEIGHT
     ]
 
 

@@ -6,11 +6,12 @@ last fold, or go to DRAM and back between folds (`spill`).
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 
 from dataflows.blocks import Stage, cut, in_turn, prefetched, repeat
 from dataflows.lowering import Product
-from dataflows.mapping import Mapping, Plan
+from dataflows.mapping import Draft, Mapping, Plan
 from dataflows.target import ARRAY, Operands, Target
 from rtl.timing import Reduction, weight_stationary_fold
 from simulator.program import Action, Buffer, Command, Node, Program, Stall, delay_stores
@@ -77,17 +78,22 @@ class WeightStationary:
 
     name = "weight-stationary"
 
-    def plans(self, target: Target, product: Product, inline: bool) -> Iterator[Plan]:
+    def drafts(self, target: Target, product: Product, inline: bool) -> Iterator[Draft]:
         for depth in _depths(target, product):
-            if depth > max(1, product.reduction.length):
-                continue
             reduction = replace(product.reduction, n=depth, m=depth) if product.pattern.is_dense else product.reduction
             operands = Operands(target, replace(product, reduction=reduction), inline)
+            block = -(-product.rows // _fewest_blocks(operands))
+            floor = _Plan(operands, "rows", "none", block).floor_cycles()
             for order, resident in (("rows", "whole"), ("rows", "block"), ("columns", "block"), ("rows", "none")):
-                yield from _fitted(operands, order, resident)
+                yield Draft(floor, partial(_fitted, operands, order, resident))
             spilled = _Spilled(operands, min(SPILL_BLOCK, product.rows))
-            if spilled.depth_in_folds > 1 and target.fits(spilled.buffers()):
-                yield spilled
+            if spilled.depth_in_folds > 1:
+                yield Draft(spilled.floor_cycles(), partial(_if_it_fits, spilled))
+
+
+def _if_it_fits(plan: "_Spilled") -> Iterator[Plan]:
+    if plan.operands.target.fits(plan.buffers()):
+        yield plan
 
 
 def _depths(target: Target, product: Product) -> list[int]:
@@ -95,7 +101,8 @@ def _depths(target: Target, product: Product) -> list[int]:
     if not product.pattern.is_dense:
         return [product.reduction.n]
     spec = target.arch.array
-    return [depth for depth in (1, 2, 4, 8, 16) if depth <= min(spec.group_max, spec.window_max)]
+    most = min(spec.group_max, spec.window_max, product.reduction.length)
+    return [depth for depth in (1, 2, 4, 8, 16) if depth <= most]
 
 
 @dataclass(frozen=True)
@@ -215,9 +222,7 @@ class _Plan:
             return tuple(node for run in runs for node in repeat(run.count, self._inner_cols(run.size)))
         else:
             stages = [
-                Stage(
-                    ops.load_left(run.size, product.inner), self._held("west", self._inner_cols(run.size)), run.count
-                )
+                Stage(ops.load_left(run.size, product.inner), self._held("west", self._inner_cols(run.size)), run.count)
                 for run in cut(product.rows, self.block)
             ]
         return prefetched(stages) if self.outer_slots > 1 else in_turn(stages)
@@ -367,7 +372,7 @@ def _drop(buffer: str) -> Command:
     return Command(ARRAY, 0, Stall.ARRAY, frees=(buffer,))
 
 
-def _fitted(operands: Operands, order: str, resident: str) -> Iterator[_Plan]:
+def _fitted(operands: Operands, order: str, resident: str) -> Iterator[Plan]:
     """Plans with the largest block of positions that fits, and with fractions of it; none where nothing fits."""
     rows = operands.product.rows
     for slots in (2, 1):

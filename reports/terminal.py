@@ -28,7 +28,7 @@ def print_step(sparse: Result, dense: Result, folder: Path) -> None:
             f"step is {arithmetic_ceiling(sparse):.2f}x (derived)."
         )
     numbers = card["numbers"]
-    assumed = ", ".join(f"{path}={numbers[path]['value']:g}" for path in card["assumed"])
+    assumed = ", ".join(f"{path}={numbers[path]['value']}" for path in card["assumed"])
     console.print(f"[dim]Assumed ({len(card['assumed'])} numbers, reasons in the result): {assumed}[/]")
     console.print(f"[dim]Simulated in {card['cost']['simulation_seconds']:.2f} s. Result: {folder}[/]")
 

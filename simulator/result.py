@@ -53,9 +53,7 @@ def execute(schedule: Sequence[ScheduledOp], card: Mapping[str, Any], runs: Runs
             {"op": number, "kind": kind, "tensor": tensor, "amount": amount}
             for (kind, tensor), amount in sorted(amounts.items())
         )
-    return Result(
-        pd.DataFrame(rows), pd.DataFrame(actions, columns=["op", "kind", "tensor", "amount"]), dict(card)
-    )
+    return Result(pd.DataFrame(rows), pd.DataFrame(actions, columns=["op", "kind", "tensor", "amount"]), dict(card))
 
 
 def _row(scheduled: ScheduledOp, timings: Sequence[Timing]) -> dict[str, Any]:

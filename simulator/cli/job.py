@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from simulator.kernel.maxplus import load_kernel
 from simulator.machine import Arch, load_arch
 from simulator.result import Result, execute
 from simulator.schedule import Runs, ScheduledOp
@@ -74,6 +75,8 @@ def simulate_step(
     workload: Workload, patterns: PatternMap, arch: Arch, choices: Choices, command: Sequence[str]
 ) -> Job:
     """Run a dense workload under a method and patterns, and as it is."""
+    began = time.perf_counter()
+    load_kernel()
     started = time.perf_counter()
     method = load_entry(METHODS, "method", "dense" if _all_dense(patterns) else choices.method)
     sparse_work = apply_method(workload, method(), patterns)
@@ -83,7 +86,11 @@ def simulate_step(
     final = Runs(exact=True) if choices.exact else runs
     dense = execute(dense_plan, _card(workload, arch, choices, command), final)
     sparse = execute(sparse_plan, _card(sparse_work, arch, choices, command), final)
-    cost = {"simulation_seconds": time.perf_counter() - started, "commands_evaluated": runs.steps + final.steps}
+    cost = {
+        "kernel_load_seconds": started - began,
+        "simulation_seconds": time.perf_counter() - started,
+        "commands_evaluated": runs.steps if final is runs else runs.steps + final.steps,
+    }
     return Job(replace(sparse, card={**sparse.card, "cost": cost, "dense_cycles": dense.cycles}), dense)
 
 
@@ -181,10 +188,15 @@ def _card(workload: Workload, arch: Arch, choices: Choices, command: Sequence[st
         "mode": workload.mode.value,
         "capture": {**vars(workload.capture), "versions": dict(workload.capture.versions)},
         "numbers": origins,
-        "assumed": sorted(path for path, each in origins.items() if each["provenance"] == Provenance.ASSUMED),
+        "assumed": sorted(path for path, each in origins.items() if _is_assumed_number(each)),
         "not_modelled": list(arch.not_modelled),
         "versions": {name: version(name) for name in ("sparsehil", "numpy", "numba", "simpy", "pandas")},
     }
+
+
+def _is_assumed_number(entry: Mapping[str, Any]) -> bool:
+    value = entry["value"]
+    return entry["provenance"] == Provenance.ASSUMED and isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _value(values: Mapping[str, Any], path: str) -> Any:

@@ -10,9 +10,7 @@ PatternOption = Annotated[
     list[str],
     typer.Option("--pattern", help="n:m such as 2:8, or dense; GLOB=n:m for single layers. Repeatable."),
 ]
-MethodOption = Annotated[
-    str, typer.Option("--method", help="Training method: which operand is sparse in which phase.")
-]
+MethodOption = Annotated[str, typer.Option("--method", help="Training method: which operand is sparse in which phase.")]
 SetOption = Annotated[
     list[str], typer.Option("--set", help="Change a number of the machine: array.rows=64. Repeatable.")
 ]

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from simulator.kernel.tables import CAUSES, LOOP, RUN, Table, Tables
+from simulator.kernel.tables import CAUSES, LOOP, RUN, Table, Tables, tabulate
+from simulator.program import Program
 
 FILLED, FREE = 0, 1
 
@@ -57,6 +58,11 @@ def evaluate(tables: Tables, jump: bool = True) -> tuple[int, Table, int]:
     last = int(state.engine_free.argmax())
     waits[state.last_cause[last]] += cycles - state.engine_free[tables.lead]
     return cycles, waits, int(steps)
+
+
+def load_kernel() -> None:
+    """Load the compiled evaluator (or compile it, the first time on a machine): an import, not simulation."""
+    evaluate(tabulate(Program("", (), ())))
 
 
 def _fresh(engines: int, slots: Table) -> State:

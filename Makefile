@@ -1,0 +1,44 @@
+# Two commands on a fresh machine: `make demo`, then `make test`.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+# torch's thread pool spins by default and starves whatever else runs
+export OMP_WAIT_POLICY := passive
+
+.PHONY: demo test test-slow lint bench captures clean
+
+demo: $(VENV)/.installed
+	$(BIN)/simulate --arch sat --pattern 2:8 --model resnet18
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 2
+
+test-slow: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 2 -m slow
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest tests/bench -m bench --benchmark-only -p no:xdist
+
+captures: $(VENV)/.installed-dev
+	$(BIN)/python -m workloads.training.capture --all
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+
+$(VENV)/.made:
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.made pyproject.toml
+	$(BIN)/python -m pip install -q -e .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.made pyproject.toml
+	$(BIN)/python -m pip install -q -e '.[train,dev]'
+	touch $(VENV)/.installed $@
