@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from workloads.models.spec import DataKind, ModelSpec, Objective, Sizes
 from workloads.op import Optimizer
 
+LOGIT_SCALE = 0.125  # as the DAWNBench entries have it: without batch norm in front, logits start too large
+
 
 def _conv(inside: int, outside: int, kernel: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inside, outside, kernel, stride, padding=kernel // 2, bias=False)
@@ -160,7 +162,7 @@ class ResNet9(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.res1(self.layer1(self.prep(x)))
         x = self.res2(self.layer3(self.layer2(x)))
-        result: Tensor = self.fc(self.pool(x).flatten(1))
+        result: Tensor = self.fc(self.pool(x).flatten(1)) * LOGIT_SCALE
         return result
 
 
@@ -171,7 +173,9 @@ def _initialise(model: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
-def _spec(name: str, make: Callable[[Sizes], nn.Module], sizes: Sizes, stem: str, batch: int) -> ModelSpec:
+def _spec(
+    name: str, make: Callable[[Sizes], nn.Module], sizes: Sizes, stem: str, batch: int, learning_rate: float = 0.01
+) -> ModelSpec:
     return ModelSpec(
         name=name,
         make=make,
@@ -181,6 +185,7 @@ def _spec(name: str, make: Callable[[Sizes], nn.Module], sizes: Sizes, stem: str
         optimizer=Optimizer.MOMENTUM,
         kept_dense=(stem, "fc"),
         batch=batch,
+        learning_rate=learning_rate,
     )
 
 
@@ -192,6 +197,6 @@ def _resnet50(sizes: Sizes) -> ResNet:
     return ResNet(sizes, Bottleneck, (3, 4, 6, 3))
 
 
-resnet9 = _spec("resnet9", ResNet9, Sizes(classes=10, image=32), "prep.conv", batch=512)
+resnet9 = _spec("resnet9", ResNet9, Sizes(classes=10, image=32), "prep.conv", batch=512, learning_rate=0.05)
 resnet18 = _spec("resnet18", _resnet18, Sizes(classes=1000, image=224), "conv1", batch=128)
 resnet50 = _spec("resnet50", _resnet50, Sizes(classes=1000, image=224), "conv1", batch=128)

@@ -83,19 +83,18 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Gradients:
         x, back = ctx.saved_tensors
         gradient = rounded(gradient, ctx.mixed)
-        dx = dw = None
+        dx = None
         if ctx.needs_input_grad[0]:
             dx = _convolution_backward(ctx.prune(gradient, 1), x, back, ctx.at, [True, False, False])[0]
-        if ctx.needs_input_grad[1]:
-            dw = _convolution_backward(gradient, x, back, ctx.at, [False, True, False])[1]
-        db = gradient.transpose(0, 1).flatten(1).sum(1) if ctx.needs_input_grad[2] else None
+        dw, db = _convolution_backward(gradient, x, back, ctx.at, [False, *ctx.needs_input_grad[1:3]])[1:]
         return dx, dw, db, None, None, None, None, None
 
 
 def _convolution_backward(
     gradient: Tensor, x: Tensor, weight: Tensor, at: Geometry, wanted: list[bool]
 ) -> list[Tensor]:
-    result: list[Tensor] = torch.ops.aten.convolution_backward(gradient, x, weight, None, *at, wanted)
+    channels = [weight.shape[0]]  # of the bias
+    result: list[Tensor] = torch.ops.aten.convolution_backward(gradient, x, weight, channels, *at, wanted)
     return result
 
 
@@ -126,7 +125,7 @@ class _Linear(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             dx = (ctx.prune(rows, 1) @ back).reshape(x.shape)
         if ctx.needs_input_grad[1]:
-            dw = (x.reshape(-1, x.shape[-1]).mT @ rows).mT
+            dw = rows.mT @ x.reshape(-1, x.shape[-1])
         db = rows.sum(0) if ctx.needs_input_grad[2] else None
         return dx, dw, db, None, None, None, None
 
