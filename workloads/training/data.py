@@ -18,7 +18,7 @@ LICENCES = Path("/usr/share/common-licenses")  # Debian's; other systems go with
 MODULES = (
     *("argparse", "asyncio", "collections", "datetime", "decimal", "difflib", "email", "fractions", "functools"),
     *("http.client", "itertools", "json", "logging", "optparse", "pathlib", "pickle", "random", "re", "statistics"),
-    *("string", "subprocess", "tarfile", "threading", "typing", "unittest", "urllib.request", "zipfile"),
+    *("string", "subprocess", "tarfile", "threading", "unittest", "urllib.request", "zipfile"),
 )
 SMALLEST = 50_000  # bytes of text below which training on it says nothing
 MASK_BYTE = 0  # stands for a hidden token; no text holds it

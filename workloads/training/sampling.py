@@ -127,7 +127,8 @@ class Sampler:
             outside, inside = self._before[layer].shape[:2]
             stride = product.op.geometry.stride if product.op.geometry else (1, 1)
             images = _images(product.left)
-            x = _rows(product.left, inside, images, (WINDOW, WINDOW))
+            rows = product.left if product.op.geometry else product.left.mT
+            x = _rows(rows, inside, images, (WINDOW, WINDOW))
             dy = _rows(product.right, outside, images, (WINDOW // stride[0], WINDOW // stride[1]))
             self._rows[layer] = (x, dy)
 
@@ -158,8 +159,9 @@ def _block(tensor: Tensor) -> Array:
 
 
 def _spread(layers: list[str]) -> list[str]:
-    """LAYERS of the layers, at even distances."""
-    return [layers[(2 * number + 1) * len(layers) // (2 * LAYERS)] for number in range(LAYERS)]
+    """LAYERS of the layers over the depth, at distances that do not pick the same part of every block."""
+    last = len(layers) - 1
+    return [layers[min(last, (2 * number + 1) * len(layers) // (2 * LAYERS) + number)] for number in range(LAYERS)]
 
 
 def _images(x: Tensor) -> int:
