@@ -92,7 +92,7 @@ class Planner:
         if spec.pe == "unified" and pattern.is_grouped and pattern.n > spec.group_max:
             raise UserError(f"{op.layer}: pattern {pattern}: array.group_max is {spec.group_max}, n may not be more")
         products = lower(op, arch.lowering, arch.format.operand_bytes, arch.format.master_bytes)
-        return [_compressed(product) for product in products] if spec.pe == "compressed" else products
+        return [compress(product) for product in products] if spec.pe == "compressed" else products
 
     def _choice(self, product: Product, inline: bool, dataflow: Dataflow) -> Choice | None:
         key = (product, inline, dataflow.name)
@@ -191,7 +191,7 @@ class Planner:
         )
 
 
-def _compressed(product: Product) -> Product:
+def compress(product: Product) -> Product:
     """Kept weights in the place of dense ones, one a PE."""
     return replace(product, reduction=Reduction(1, product.reduction.kept, 1, 1))
 

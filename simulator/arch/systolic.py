@@ -52,13 +52,13 @@ class FormatSpec:
 
 @dataclass(frozen=True, config=CLOSED)
 class MemorySpec:
-    """On-chip memories in KiB and what their read ports give the array a cycle."""
+    """On-chip memories in KiB, and what their read ports give a row (west) or a column (north) of the array a cycle."""
 
     west_kib: Positive | None
     north_kib: Positive | None
     output_kib: Positive | None
-    west_port_bytes_per_cycle: Positive | None
-    north_port_bytes_per_cycle: Positive | None
+    west_port_bytes_per_row_cycle: Positive | None
+    north_port_bytes_per_col_cycle: Positive | None
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -164,8 +164,8 @@ class SystolicArch:
     def timing_array(self) -> Array:
         """The array as `rtl.timing` sees it: a link is no wider than its share of the buffer port."""
         spec, memory = self.array, self.memory
-        west = _narrower(spec.west_link_operands_per_cycle, memory.west_port_bytes_per_cycle, spec.rows, self.format)
-        north = _narrower(spec.north_link_weights_per_cycle, memory.north_port_bytes_per_cycle, spec.cols, self.format)
+        west = _narrower(spec.west_link_operands_per_cycle, memory.west_port_bytes_per_row_cycle, self.format)
+        north = _narrower(spec.north_link_weights_per_cycle, memory.north_port_bytes_per_col_cycle, self.format)
         return Array(
             rows=spec.rows,
             cols=spec.cols,
@@ -196,7 +196,7 @@ def _fraction(number: float | None) -> Fraction | None:
     return None if number is None else exact(number)
 
 
-def _narrower(link: float | None, port_bytes: float | None, lines: int, form: FormatSpec) -> Fraction | None:
-    share = None if port_bytes is None else exact(port_bytes) / (lines * form.operand_bytes)
+def _narrower(link: float | None, port_bytes: float | None, form: FormatSpec) -> Fraction | None:
+    share = None if port_bytes is None else exact(port_bytes) / form.operand_bytes
     known = [width for width in (_fraction(link), share) if width is not None]
     return min(known) if known else None

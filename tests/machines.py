@@ -1,0 +1,111 @@
+"""Random machines, ops and plans for the laws: small enough to run every tile, odd enough to meet every edge."""
+
+from dataclasses import replace
+
+from hypothesis import strategies as st
+
+from dataflows.lowering import lower
+from dataflows.mapping import Plan
+from dataflows.output_stationary import OutputStationary
+from dataflows.planner import compress
+from dataflows.target import Target
+from dataflows.weight_stationary import WeightStationary
+from simulator.arch.systolic import SystolicArch
+from simulator.machine import load_arch
+from workloads.conv import ConvGeometry
+from workloads.op import MatrixOp, Operand, Phase, Role
+from workloads.pattern import DENSE, Pattern, PatternKind
+
+MACHINES: dict[str, SystolicArch] = {name: load_arch(name).spec for name in ("sat", "dense")}
+small = st.integers(1, 6)
+
+
+@st.composite
+def archs(draw: st.DrawFn) -> SystolicArch:
+    """SAT or the dense machine with sizes, memories, links and bandwidths drawn; few of them divide each other."""
+    spec = MACHINES[draw(st.sampled_from(sorted(MACHINES)))]
+    array = replace(spec.array, rows=draw(small), cols=draw(small))
+    if spec.dram is None:
+        return replace(spec, array=array)
+    links = st.sampled_from([None, 0.7, 1, 2.5, 4])
+    array = replace(
+        array,
+        accumulators=draw(small),
+        adder_latency_cycles=draw(st.integers(0, 7)),
+        multiplier_latency_cycles=draw(st.integers(0, 3)),
+        west_link_operands_per_cycle=draw(links),
+        north_link_weights_per_cycle=draw(links),
+        sum_link_values_per_cycle=draw(links),
+        drains=draw(st.booleans()),
+    )
+    kib = st.sampled_from([0.125, 0.3, 1.5, 64, None])
+    memory = replace(spec.memory, west_kib=draw(kib), north_kib=draw(kib), output_kib=draw(kib))
+    dram = replace(
+        spec.dram,
+        channels=draw(st.integers(1, 3)),
+        channel_bandwidth_gb_s=draw(st.sampled_from([0.13, 1.1, 19.2])),
+        latency_ns=draw(st.sampled_from([0, 37, 400])),
+        burst_bytes=draw(st.sampled_from([1, 24, 64])),
+    )
+    return replace(spec, array=array, memory=memory, dram=dram, clock_mhz=draw(st.sampled_from([150, 233.3, 700])))
+
+
+@st.composite
+def patterns(draw: st.DrawFn) -> Pattern:
+    """Dense about half of the time, otherwise n:m with m up to 8."""
+    m = draw(st.integers(1, 8))
+    sparse = Pattern(PatternKind.NM, draw(st.integers(1, m)), m)
+    return draw(st.sampled_from([DENSE, sparse]))
+
+
+@st.composite
+def ops(draw: st.DrawFn) -> MatrixOp:
+    """A product of any phase, plain or of a convolution with stride, padding, groups."""
+    phase = draw(st.sampled_from([Phase.FF, Phase.BP, Phase.WU]))
+    pattern = DENSE if phase is Phase.WU else draw(patterns())
+    left = Operand("x", Role.GRADIENT if phase is Phase.BP else Role.ACTIVATION)
+    right = Operand("w", Role.GRADIENT if phase is Phase.WU else Role.WEIGHT, pattern)
+    if draw(st.booleans()):
+        sizes = [draw(st.integers(1, 40)) for _ in range(3)]
+        return MatrixOp("layer", phase, *sizes, left, right, count=draw(st.integers(1, 3)))
+    groups, stride, extent = draw(st.integers(1, 2)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    height, width = draw(st.integers(extent, 9)), draw(st.integers(extent, 9))
+    channels, filters = groups * draw(st.integers(1, 9)), groups * draw(st.integers(1, 9))
+    geometry = ConvGeometry(
+        channels,
+        filters,
+        (extent, extent),
+        (stride, stride),
+        (draw(st.integers(0, extent - 1)),) * 2,
+        (height, width),
+        groups=groups,
+    )
+    return conv_op(geometry, phase, draw(st.integers(1, 3)), left, right)
+
+
+def conv_op(geometry: ConvGeometry, phase: Phase, images: int, left: Operand, right: Operand) -> MatrixOp:
+    """The product of a phase of a convolution, with the sizes of `MatrixOp`'s table."""
+    inputs, outputs = geometry.in_channels // geometry.groups, geometry.out_channels // geometry.groups
+    rows, inner, cols = {
+        Phase.FF: (images * geometry.output_positions, geometry.taps * inputs, outputs),
+        Phase.BP: (images * geometry.input_positions, geometry.taps * outputs, inputs),
+        Phase.WU: (geometry.taps * inputs, images * geometry.output_positions, outputs),
+    }[phase]
+    return MatrixOp(
+        "layer", phase, rows, inner, cols, left, right, count=geometry.groups, geometry=geometry, images=images
+    )
+
+
+def all_plans(arch: SystolicArch, op: MatrixOp, inline: bool) -> list[Plan]:
+    """Every plan of every dataflow for the first product of an op."""
+    products = lower(op, arch.lowering, arch.format.operand_bytes, arch.format.master_bytes)
+    if not products:
+        return []
+    product = compress(products[0]) if arch.array.pe == "compressed" else products[0]
+    target = Target.of(arch)
+    return [
+        plan
+        for dataflow in (OutputStationary(), WeightStationary())
+        for draft in dataflow.drafts(target, product, inline)
+        for plan in draft.plans()
+    ]
