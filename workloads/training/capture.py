@@ -1,6 +1,7 @@
 """Make the captured workloads: `python -m workloads.training.capture resnet18`, or `--all`."""
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -11,8 +12,6 @@ from workloads.models.spec import ModelSpec
 from workloads.registry import MODELS, load_entry, names
 from workloads.samples import write_samples
 from workloads.shipped import FOLDER
-from workloads.training.sampling import put_zeros, sampled_run
-from workloads.training.shapes import fitted_shapes
 from workloads.training.versions import versions
 from workloads.workload import SCHEMA, Capture, Mode, Template, write_template
 
@@ -21,6 +20,9 @@ SHAPES = "fake-tensor captures at several batch sizes and sequence lengths, fitt
 
 def capture(spec: ModelSpec, folder: Path) -> Path:
     """Capture one model into `folder`: NAME.json and NAME.safetensors. Raises UserError when no shapes fit."""
+    from workloads.training.sampling import put_zeros, sampled_run
+    from workloads.training.shapes import fitted_shapes
+
     node, parameters = fitted_shapes(spec)
     run = sampled_run(spec)
     put_zeros(node["ops"], run.zeros)
@@ -60,15 +62,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="every registered model")
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder to write to (default: the shipped captures)")
     given = parser.parse_args(arguments)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # read when torch is imported: one thread gives the same bits
+        os.environ[name] = "1"
     try:
-        for name in names(MODELS) if given.all else given.models:
+        for name in _chosen(given.models, given.all, given.out):
             start = time.perf_counter()
             path = capture(load_entry(MODELS, "model", name), given.out)
-            print(f"{path} in {time.perf_counter() - start:.0f} s")
+            print(f"{path} in {time.perf_counter() - start:.0f} s", flush=True)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
+
+
+def _chosen(models: Sequence[str], every: bool, folder: Path) -> Sequence[str]:
+    if bool(models) == every:
+        raise UserError("name the models to capture, or give --all and no names")
+    if not folder.is_dir():
+        raise UserError(f"--out: '{folder}' is not a folder")
+    return names(MODELS) if every else models
 
 
 if __name__ == "__main__":

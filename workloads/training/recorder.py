@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from workloads.op import Op, Phase
 from workloads.training.products import Product, backward_products, forward_product, is_product, refuse_opaque
-from workloads.training.tensor_names import TensorNames, storage_of
+from workloads.training.tensor_names import TensorNames
 from workloads.training.vector_work import Call, bias_gradient_op, bias_op, is_copy, is_work, tensors_in, vector_op
 
 DERIVING = ("mul", "where", "masked_fill", "_to_copy", "clone", "bitwise_and")  # masks a weight or changes its format
@@ -45,7 +45,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @property
     def saved_elements(self) -> int:
-        """Elements kept for the backward pass, each storage once, parameters and what is made from them left out."""
+        """Elements kept for the backward pass: each storage once, copies in another number format not at all, nor
+        parameters and what is made from them."""
         return sum(size for storage, (_, size) in self._saved.items() if storage not in self._names.parameters)
 
     @property
@@ -83,7 +84,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*args, **(kwargs or {}))
         call = Call(func, args, result)
         if products:
-            self._record_products(call, products, node)
+            self._record_products(call, products)
         else:
             self._record_vector(call, node)
         self._follow_data(call)
@@ -95,10 +96,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._hooks.append(module.register_forward_hook(lambda *_: _ignore(self._layers.pop()), always_call=True))
 
     def _save(self, tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        size = storage.nbytes() // tensor.element_size()
-        self._saved[storage_of(tensor)] = (tensor.detach(), size)
-        return tensor.detach()
+        size = tensor.untyped_storage().nbytes() // tensor.element_size()
+        kept = tensor.detach()
+        self._saved[self._names.origin(tensor)] = (kept, size)
+        return kept
 
     def _layer(self, node: Any) -> str:
         if node is not None:
@@ -123,11 +124,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         forward = self._forward_of.get(int(node._sequence_nr()), [])
         return backward_products(call, layer, self._names, forward)
 
-    def _record_products(self, call: Call, products: list[Product], node: Any) -> None:
+    def _record_products(self, call: Call, products: list[Product]) -> None:
         self.ops.extend(self._watch(product).op for product in products)
         layer = products[0].op.layer
-        first = call.args[0 if call.name in ("addmm", "baddbmm") else 2] if len(call.args) > 2 else None
-        if node is None and call.name != "mm" and call.name != "bmm" and isinstance(first, Tensor):
+        if call.name in ("addmm", "baddbmm") or (call.name == "convolution" and call.args[2] is not None):
             self.ops.append(bias_op(call.outputs[0], layer))
         if call.name == "convolution_backward" and call.args[10][2]:  # type: ignore[index]
             gradient = call.inputs[0]
