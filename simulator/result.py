@@ -103,10 +103,7 @@ def bytes_by_memory(result: Result) -> dict[int, dict[str, int]]:
 
 def save(result: Result, folder: Path, force: bool = False) -> None:
     """Write a result folder; it appears whole or not at all. Raises UserError where it cannot be written."""
-    if folder.exists() and not force:
-        raise UserError(f"--out {folder}: is there already; choose another folder or add --force")
-    if folder.exists() and not (folder / "card.json").exists() and any(folder.iterdir()):
-        raise UserError(f"--out {folder}: holds something that is not a result; it is left alone")
+    check_free(folder, force)
     partial = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -122,6 +119,18 @@ def save(result: Result, folder: Path, force: bool = False) -> None:
         if partial:
             shutil.rmtree(partial, ignore_errors=True)
         raise UserError(f"--out {folder}: cannot be written: {error.strerror or error}") from None
+
+
+def check_free(folder: Path, force: bool) -> None:
+    """Raises UserError where a result may not be written: a folder in use, or anything that is not a result."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UserError(f"--out {folder}: is a file; a result is a folder")
+    if not force:
+        raise UserError(f"--out {folder}: is there already; choose another folder or add --force")
+    if not (folder / "card.json").exists() and any(folder.iterdir()):
+        raise UserError(f"--out {folder}: holds something that is not a result; it is left alone")
 
 
 def _umask() -> int:

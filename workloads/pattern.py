@@ -98,10 +98,12 @@ def parse_pattern(text: str, where: str = "pattern") -> Pattern:
 
 
 def _grouped(bank: bool, n: int, m: int, words: str, where: str) -> Pattern:
+    if m < 1:
+        raise UserError(f"{where}: '{words}' has empty groups; m must be at least 1, for example {max(n, 1)}:8")
     if n < 1:
-        raise UserError(f"{where}: '{words}' keeps nothing; n must be at least 1, for example 1:{max(m, 2)}")
+        raise UserError(f"{where}: '{words}' keeps nothing; n must be at least 1, for example 1:{m}")
     if n > m:
-        raise UserError(f"{where}: '{words}' keeps more than there is; n must be at most m, for example {m}:{n}")
+        raise UserError(f"{where}: '{words}' keeps more than a group has; n must be at most m, for example {m}:{n}")
     if m > MAX_GROUP:
         raise UserError(f"{where}: '{words}': groups of more than {MAX_GROUP} are not supported")
     return Pattern(PatternKind.BANK if bank else PatternKind.NM, n, m)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from workloads.errors import UserError, unknown_name
 from workloads.provenance import Origin, Provenance
@@ -144,11 +144,21 @@ def _with_setting(sheet: Sheet, setting: str) -> Sheet:
             node = node[key]
     if isinstance(node[keys[-1]], dict) and text.strip() != "null":
         raise UserError(f"{place}: '{path}' is a group of fields: {', '.join(node[keys[-1]])}; set one of them")
-    node[keys[-1]] = YAML(typ="safe", pure=True).load(text) if text.strip() else None
+    node[keys[-1]] = _scalar(text, place)
     origin = sheet.origins.get(path, Origin(Provenance.ASSUMED, ""))
     changed = replace(origin, provenance=Provenance.ASSUMED, source="set on the command line")
     origins = {key: value for key, value in sheet.origins.items() if not key.startswith(f"{path}.")}
     return replace(sheet, values=values, origins={**origins, path: changed}, lines={**sheet.lines, path: "--set"})
+
+
+def _scalar(text: str, place: str) -> Any:
+    try:
+        value = YAML(typ="safe", pure=True).load(text)
+    except YAMLError:
+        value = text
+    if isinstance(value, dict | list):
+        raise UserError(f"{place}: '{text}' is not a single value")
+    return value
 
 
 def _field_error(sheet: Sheet, spec: type, error: ValidationError) -> UserError:

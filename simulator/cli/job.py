@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +15,7 @@ from simulator.result import Result, execute
 from simulator.schedule import Runs, ScheduledOp
 from workloads.apply_method import apply_method, for_inference, with_input_gradient
 from workloads.errors import UserError, unknown_name
-from workloads.op import Optimizer, VectorKind, VectorOp
+from workloads.op import MatrixOp, Optimizer, Role, VectorKind, VectorOp
 from workloads.pattern import DENSE, PatternMap, parse_patterns
 from workloads.provenance import Provenance
 from workloads.registry import METHODS, load_entry, names
@@ -79,6 +80,7 @@ def simulate_step(
     load_kernel()
     started = time.perf_counter()
     method = load_entry(METHODS, "method", "dense" if _all_dense(patterns) else choices.method)
+    _check_globs(workload, patterns)
     sparse_work = apply_method(workload, method(), patterns)
     runs = Runs()
     dense_plan = _plan(workload, arch, choices, runs)
@@ -92,6 +94,13 @@ def simulate_step(
         "commands_evaluated": runs.steps if final is runs else runs.steps + final.steps,
     }
     return Job(replace(sparse, card={**sparse.card, "cost": cost, "dense_cycles": dense.cycles}), dense)
+
+
+def _check_globs(workload: Workload, patterns: PatternMap) -> None:
+    layers = {op.layer for op in workload.ops if isinstance(op, MatrixOp) and op.right.role is Role.WEIGHT}
+    for glob, _ in patterns.globs:
+        if not any(fnmatchcase(layer, glob) for layer in layers):
+            raise unknown_name("layer", glob, layers, "--pattern")
 
 
 def load_workload(choices: Choices) -> Workload:

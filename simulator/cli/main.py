@@ -17,7 +17,6 @@ def build_app() -> typer.Typer:
         name="simulate",
         add_completion=False,
         pretty_exceptions_enable=False,
-        no_args_is_help=True,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(step)

@@ -63,7 +63,7 @@ def step(
         _refuse_options(context)
         return
     from simulator.cli.job import Choices, run_job
-    from simulator.result import save
+    from simulator.result import check_free, save
 
     choices = Choices(
         arch=arch,
@@ -84,6 +84,7 @@ def step(
         check_capacity=not no_capacity,
     )
     folder = out or _dated(choices.name)
+    check_free(folder, force)
     job = run_job(choices, ["simulate", *sys.argv[1:]])
     save(job.sparse, folder, force)
     _show(job, folder, as_json)
