@@ -47,10 +47,14 @@ class Plan(Protocol):
 
 @dataclass(frozen=True)
 class Draft:
-    """A family of mappings none of which is shorter than `floor_cycles`; made to fit only when that is worth it."""
+    """A family of mappings none of which is shorter than `floor_cycles`; made to fit only when that is worth it.
+
+    `usual`: one that always fits if any does, what a controller takes that chooses nothing.
+    """
 
     floor_cycles: int
     plans: Callable[[], Iterator[Plan]]
+    usual: bool = False
 
 
 class Dataflow(Protocol):

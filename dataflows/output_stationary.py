@@ -31,7 +31,7 @@ class OutputStationary:
             for rows_outer in (True, False):
                 for resident in ("whole", "block", "none"):
                     longest = replace(first, rows_outer=rows_outer, resident=resident)
-                    yield Draft(floor, partial(_lengths, longest))
+                    yield Draft(floor, partial(_lengths, longest), usual=resident == "none")
 
 
 def _lengths(longest: "_Plan") -> Iterator[Plan]:

@@ -101,7 +101,11 @@ class Planner:
         return self._choices[key]
 
     def _search(self, product: Product, inline: bool, dataflow: Dataflow) -> Choice | None:
-        drafts = sorted(dataflow.drafts(self.target, product, inline), key=lambda draft: draft.floor_cycles)
+        drafts = list(dataflow.drafts(self.target, product, inline))
+        if self.target.arch.schedule.offline:
+            drafts.sort(key=lambda draft: draft.floor_cycles)
+        else:
+            drafts = [draft for draft in drafts if draft.usual]
         best: Choice | None = None
         for draft in drafts:
             if self._cannot_win(draft.floor_cycles, best):
@@ -112,7 +116,10 @@ class Planner:
         return best
 
     def _cannot_win(self, floor_cycles: int, best: Choice | None) -> bool:
-        """True when no such mapping can be better by more than the tolerance; or at all, without offline scheduling."""
+        """True when no such mapping can be better by more than the tolerance.
+
+        Without offline scheduling the first of the usual ones that fits is taken.
+        """
         if best is None:
             return False
         return not self.target.arch.schedule.offline or floor_cycles * (1 + self.tolerance) >= best.cycles

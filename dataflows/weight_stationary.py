@@ -85,7 +85,7 @@ class WeightStationary:
             block = -(-product.rows // _fewest_blocks(operands))
             floor = _Plan(operands, "rows", "none", block).floor_cycles()
             for order, resident in (("rows", "whole"), ("rows", "block"), ("columns", "block"), ("rows", "none")):
-                yield Draft(floor, partial(_fitted, operands, order, resident))
+                yield Draft(floor, partial(_fitted, operands, order, resident), usual=resident == "none")
             spilled = _Spilled(operands, min(SPILL_BLOCK, product.rows))
             if spilled.depth_in_folds > 1:
                 yield Draft(spilled.floor_cycles(), partial(_if_it_fits, spilled))
@@ -97,12 +97,12 @@ def _if_it_fits(plan: "_Spilled") -> Iterator[Plan]:
 
 
 def _depths(target: Target, product: Product) -> list[int]:
-    """Group depths of dense work; sparse work has its own."""
+    """Group depths of dense work, the largest first; sparse work has its own."""
     if not product.pattern.is_dense:
         return [product.reduction.n]
     spec = target.arch.array
     most = min(spec.group_max, spec.window_max, product.reduction.length)
-    return [depth for depth in (1, 2, 4, 8, 16) if depth <= most]
+    return [depth for depth in (16, 8, 4, 2, 1) if depth <= most]
 
 
 @dataclass(frozen=True)
@@ -380,7 +380,7 @@ def _fitted(operands: Operands, order: str, resident: str) -> Iterator[Plan]:
         while blocks <= rows:
             plan = _Plan(operands, order, resident, -(-rows // blocks), slots)
             if operands.target.fits(plan.buffers()):
-                sizes = sorted({-(-rows // min(rows, blocks * split)) for split in SPLITS})
+                sizes = sorted({-(-rows // min(rows, blocks * split)) for split in SPLITS}, reverse=True)
                 yield from (replace(plan, block=size) for size in sizes)
                 return
             blocks *= 2

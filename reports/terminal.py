@@ -11,9 +11,15 @@ from reports.phases import arithmetic_ceiling, phase_table
 from simulator.result import Result
 
 
+def wide_console() -> Console:
+    """A console that never cuts a table short where nobody looks at a terminal."""
+    console = Console(highlight=False, soft_wrap=True)
+    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=200)
+
+
 def print_step(sparse: Result, dense: Result, folder: Path) -> None:
     """The table per phase, where the rest of the ideal went, and the assumptions in force."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = wide_console()
     card = sparse.card
     sequence = f", sequence {card['sequence']}" if card["sequence"] > 1 else ""
     console.print(

@@ -120,7 +120,8 @@ class ScheduleSpec:
 
     `interleave`: several outputs a PE in turn. `pregenerate`: sparse weights are made behind the update, not on the
     fly. `offline`: dataflow, depth, interleave and generation place are chosen layer by layer from simulated time;
-    without it weight stationary is taken throughout, at the largest depth.
+    without it weight stationary is taken throughout, at the largest depth with both operands streamed, and weights are
+    made sparse behind the update if `pregenerate`, otherwise on the fly.
     """
 
     interleave: bool

@@ -1,0 +1,41 @@
+"""Speed-ups of several models set beside the arithmetic ceiling of each one's own op list."""
+
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+
+from reports.losses import loss_table
+from reports.phases import arithmetic_ceiling
+from simulator.result import Result
+
+STEPS = {
+    "products made sparse": "pattern",
+    "weight gradients (WU), dense": "with WU",
+    "other products, dense": "with dense layers",
+    "weight update": "with update",
+    "vector work": "with vector work",
+    "fill and drain": "with fill",
+}
+
+
+def ceiling_row(sparse: Result, dense: Result) -> Mapping[str, object]:
+    """One model: its ceiling, and the speed-up as each kind of cost is added; the last column is the step's own.
+
+    `ceiling` counts multiply-accumulates alone; `with fill` adds fill and drain as a term of its own; what is left
+    between it and `speed-up` are stalls.
+    """
+    table = loss_table(sparse, dense)
+    row: dict[str, object] = {"model": sparse.card["model"], "batch": sparse.card["batch"]}
+    row["ceiling"] = arithmetic_ceiling(sparse)
+    latest = float("nan")
+    for term, name in STEPS.items():
+        latest = float(table["speedup"].get(term, latest))
+        row[name] = latest
+    row["speed-up"] = dense.cycles / sparse.cycles
+    row["of ceiling"] = dense.cycles / sparse.cycles / arithmetic_ceiling(sparse)
+    return row
+
+
+def ceiling_table(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
+    """The rows as a table, one a model."""
+    return pd.DataFrame(list(rows)).set_index("model")

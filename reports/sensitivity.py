@@ -1,0 +1,62 @@
+"""How a speed-up moves as each assumption goes through its range."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from workloads.provenance import Origin, Provenance
+
+# Numbers that only make sense together: one alone would be throttled by the other.
+TOGETHER = (
+    ("array.rows", "array.cols"),
+    ("array.west_link_operands_per_cycle", "memory.west_port_bytes_per_row_cycle"),
+    ("array.north_link_weights_per_cycle", "memory.north_port_bytes_per_col_cycle"),
+    ("memory.west_kib", "memory.north_kib", "memory.output_kib"),
+)
+
+
+@dataclass(frozen=True)
+class Variation:
+    """Settings to run with at the low and at the high end of a range, and what they are called."""
+
+    name: str
+    low: tuple[str, ...]
+    high: tuple[str, ...]
+
+
+def variations(origins: Mapping[str, Origin]) -> list[Variation]:
+    """Every number that is not certain and has a range, alone or together with those it makes sense with only."""
+    open_numbers = {
+        path: origin
+        for path, origin in origins.items()
+        if origin.provenance in (Provenance.ASSUMED, Provenance.SECONDARY) and None not in (origin.low, origin.high)
+    }
+    grouped = {path for group in TOGETHER for path in group}
+    groups = [tuple(path for path in group if path in open_numbers) for group in TOGETHER]
+    groups += [(path,) for path in open_numbers if path not in grouped]
+    return [_variation(group, open_numbers) for group in groups if group]
+
+
+def _variation(group: Sequence[str], origins: Mapping[str, Origin]) -> Variation:
+    low = tuple(f"{path}={origins[path].low}" for path in group)
+    high = tuple(f"{path}={origins[path].high}" for path in group)
+    return Variation(" and ".join(group), low, high)
+
+
+def sensitivity_table(base: float, rows: Iterable[tuple[Variation, float, float]]) -> pd.DataFrame:
+    """Columns low, high (the settings), speedup_low, speedup_high, spread; the widest spread first."""
+    table = pd.DataFrame(
+        [
+            {
+                "assumption": variation.name,
+                "low": ", ".join(setting.partition("=")[2] for setting in variation.low),
+                "high": ", ".join(setting.partition("=")[2] for setting in variation.high),
+                "speedup_low": low,
+                "speedup_high": high,
+                "spread": max(low, high, base) - min(low, high, base),
+            }
+            for variation, low, high in rows
+        ]
+    )
+    return table.sort_values("spread", ascending=False, kind="stable").set_index("assumption")
