@@ -22,7 +22,7 @@ from workloads.errors import UserError
 from workloads.op import MatrixOp, Op, Phase, Role, VectorKind, VectorOp
 from workloads.workload import Mode, Workload
 
-TOLERANCE = 0.001
+TOLERANCE = 0.002
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Planner:
         self.runs = runs
         self.tolerance = tolerance
         self._choices: dict[tuple[Product, bool, str], Choice | None] = {}
+        self._updates: dict[tuple[VectorOp, tuple[Packing, ...], bool], Program | None] = {}
 
     def plan(self, workload: Workload) -> tuple[ScheduledOp, ...]:
         """Every op of a step with its programs. Raises UserError for a pattern or size the machine cannot take."""
@@ -161,7 +162,10 @@ class Planner:
         dense = not uses or any(op.right.pattern.is_dense or op.phase in inline for op in uses)
         if self.target.arch.sore is None:
             packings = ()
-        return update_program(self.target, update, packings, dense)
+        alike = (replace(update, layer=""), packings, dense)
+        if alike not in self._updates:
+            self._updates[alike] = update_program(self.target, *alike)
+        return self._updates[alike]
 
     def _packing(self, op: MatrixOp) -> Packing:
         pattern = op.right.pattern

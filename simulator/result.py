@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow  # type: ignore[import-untyped]  # noqa: F401  pandas would load it at the first string, in the middle of a run
 
 from simulator.program import Stall
 from simulator.run import Timing

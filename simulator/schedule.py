@@ -32,13 +32,18 @@ class Runs:
     def __init__(self, exact: bool = False) -> None:
         self.exact = exact
         self.steps = 0
-        self._known: dict[int, tuple[Program, Timing]] = {}  # the program is kept, so that its id stays its own
+        # programs are kept, so that their ids stay their own
+        self._known: dict[int, tuple[Program, Timing]] = {}
+        self._cycles: dict[int, tuple[Program, int]] = {}
 
     def cycles(self, program: Program) -> int:
         """Cycles of a program, by jumps; for choosing among many."""
-        cycles, steps = fast_cycles(program)
-        self.steps += steps
-        return cycles
+        known = self._cycles.get(id(program))
+        if known is None:
+            cycles, steps = fast_cycles(program)
+            self.steps += steps
+            known = self._cycles[id(program)] = (program, cycles)
+        return known[1]
 
     def timing(self, program: Program) -> Timing:
         known = self._known.get(id(program))

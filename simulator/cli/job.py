@@ -1,7 +1,7 @@
 """From what the user chose to two results: the pattern asked for, and the best dense schedule beside it."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from hashlib import sha256
@@ -78,13 +78,14 @@ def simulate_step(
     """Run a dense workload under a method and patterns, and as it is."""
     began = time.perf_counter()
     load_kernel()
-    started = time.perf_counter()
     method = load_entry(METHODS, "method", "dense" if _all_dense(patterns) else choices.method)
+    compiler = _compiler(arch, choices)
+    started = time.perf_counter()
     _check_globs(workload, patterns)
     sparse_work = apply_method(workload, method(), patterns)
     runs = Runs()
-    dense_plan = _plan(workload, arch, choices, runs)
-    sparse_plan = dense_plan if sparse_work is workload else _plan(sparse_work, arch, choices, runs)
+    dense_plan = compiler(workload, runs)
+    sparse_plan = dense_plan if sparse_work is workload else compiler(sparse_work, runs)
     final = Runs(exact=True) if choices.exact else runs
     dense = execute(dense_plan, _card(workload, arch, choices, command), final)
     sparse = execute(sparse_plan, _card(sparse_work, arch, choices, command), final)
@@ -163,14 +164,17 @@ def _all_dense(patterns: PatternMap) -> bool:
     return patterns.default.is_dense and all(pattern == DENSE for _, pattern in patterns.globs)
 
 
-def _plan(workload: Workload, arch: Arch, choices: Choices, runs: Runs) -> tuple[ScheduledOp, ...]:
-    compiler = load_entry(COMPILERS, "kind of machine", arch.kind)
-    if choices.dataflow:
-        chosen = [load_entry(DATAFLOWS, "dataflow", choices.dataflow)()]
-    else:
-        chosen = [load_entry(DATAFLOWS, "dataflow", name)() for name in names(DATAFLOWS)]
-    plan: tuple[ScheduledOp, ...] = compiler(workload, arch.spec, chosen, runs, choices.check_capacity)
-    return plan
+def _compiler(arch: Arch, choices: Choices) -> Callable[[Workload, Runs], tuple[ScheduledOp, ...]]:
+    """What plans a workload for the machine, with the dataflows the user allows."""
+    plan = load_entry(COMPILERS, "kind of machine", arch.kind)
+    wanted = [choices.dataflow] if choices.dataflow else names(DATAFLOWS)
+    dataflows = [load_entry(DATAFLOWS, "dataflow", name)() for name in wanted]
+
+    def compiler(workload: Workload, runs: Runs) -> tuple[ScheduledOp, ...]:
+        schedule: tuple[ScheduledOp, ...] = plan(workload, arch.spec, dataflows, runs, choices.check_capacity)
+        return schedule
+
+    return compiler
 
 
 def _card(workload: Workload, arch: Arch, choices: Choices, command: Sequence[str]) -> Mapping[str, Any]:

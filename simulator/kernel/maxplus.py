@@ -46,11 +46,10 @@ def evaluate(tables: Tables, jump: bool = True) -> tuple[int, Table, int]:
     Raises ValueError when a command takes a slot nobody fills, or needs one nobody frees.
     """
     waits = np.zeros(len(CAUSES), dtype=np.int64)
-    can_jump = tables.can_jump if jump else np.zeros_like(tables.can_jump)
-    uses = (tables.uses_engine, tables.uses_buffer, can_jump)
+    loops = tables.loops if jump else np.zeros_like(tables.loops)
     work = (tables.commands, tables.takes, tables.fills, tables.frees)
     state = _fresh(len(tables.engines), tables.slots)
-    stuck, steps = _evaluate(tables.code, work, uses, state, _marks(tables, len(waits)), tables.lead, waits)
+    stuck, steps = _evaluate(tables.code, work, loops, state, _marks(tables, len(waits)), tables.lead, waits)
     if stuck >= 0:
         command = tables.sources[stuck]
         raise ValueError(f"the program can never go on: {command.engine} waits for {command.takes or command.fills}")
@@ -94,7 +93,7 @@ def _marks(tables: Tables, causes: int) -> Marks:
 
 
 @njit(cache=True)
-def _evaluate(code: Any, work: Any, uses: Any, state: Any, marks: Any, lead: Any, waits: Any) -> Any:
+def _evaluate(code: Any, work: Any, loops: Any, state: Any, marks: Any, lead: Any, waits: Any) -> Any:
     depth, row, steps = -1, 0, 0
     while row < code.shape[0]:
         operation, argument = code[row, 0], code[row, 1]
@@ -109,8 +108,8 @@ def _evaluate(code: Any, work: Any, uses: Any, state: Any, marks: Any, lead: Any
         else:
             marks.left[depth] -= 1
             marks.done[depth] += 1
-            if uses[2][argument] and marks.left[depth] > 0:
-                _jump(depth, state, marks, uses[0][argument], uses[1][argument], waits)
+            if loops[argument, 2] and marks.left[depth] > 0:
+                _jump(depth, state, marks, loops[argument, 0], loops[argument, 1], waits)
             if marks.left[depth] > 0:
                 row = argument + 1
             else:
@@ -157,14 +156,14 @@ def _give(side: Any, buffer: Any, time: Any, cause: Any, state: Any) -> None:
 
 
 @njit(cache=True)
-def _jump(depth: Any, state: Any, marks: Any, uses_engine: Any, uses_buffer: Any, waits: Any) -> None:
+def _jump(depth: Any, state: Any, marks: Any, engines: Any, buffers: Any, waits: Any) -> None:
     """Skip whole periods when the state is an earlier one again; otherwise remember it every power of two rounds."""
-    now = _snapshot(state, marks.key, uses_engine, uses_buffer)
+    now = _snapshot(state, marks.key, engines, buffers)
     done = marks.done[depth]
     if marks.saved_round[depth] > 0 and np.array_equal(marks.key, marks.saved_key[depth]):
         period = done - marks.saved_round[depth]
         jumps = marks.left[depth] // period
-        _shift(jumps * (now - marks.saved_time[depth]), state, uses_engine, uses_buffer)
+        _shift(jumps * (now - marks.saved_time[depth]), state, engines, buffers)
         waits += jumps * (waits - marks.saved_waits[depth])
         marks.left[depth] -= jumps * period
         marks.done[depth] += jumps * period
@@ -177,24 +176,24 @@ def _jump(depth: Any, state: Any, marks: Any, uses_engine: Any, uses_buffer: Any
 
 
 @njit(cache=True)
-def _snapshot(state: Any, key: Any, uses_engine: Any, uses_buffer: Any) -> Any:
+def _snapshot(state: Any, key: Any, engines: Any, buffers: Any) -> Any:
     """Write the state a loop can see into `key`, relative to its latest engine; return that engine's time.
 
     A slot that has been ready since before every engine was free can hold nobody up: its age is forgotten.
     """
     latest, earliest = np.int64(-1), np.int64(np.iinfo(np.int64).max)
-    for engine in range(uses_engine.size):
-        if uses_engine[engine]:
+    for engine in range(state.engine_free.size):
+        if engines >> engine & 1:
             latest = max(latest, state.engine_free[engine])
             earliest = min(earliest, state.engine_free[engine])
     place = 0
-    for engine in range(uses_engine.size):
-        if uses_engine[engine]:
+    for engine in range(state.engine_free.size):
+        if engines >> engine & 1:
             key[place] = state.engine_free[engine] - latest
             place += 1
     for side in range(2):
         for buffer in range(state.counts.shape[1]):
-            if uses_buffer[buffer]:
+            if buffers >> buffer & 1:
                 key[place] = state.counts[side, buffer]
                 place = _slots_of(side, buffer, state, key, place + 1, latest, earliest)
     key[place:] = 0
@@ -213,10 +212,10 @@ def _slots_of(side: Any, buffer: Any, state: Any, key: Any, place: Any, latest: 
 
 
 @njit(cache=True)
-def _shift(by: Any, state: Any, uses_engine: Any, uses_buffer: Any) -> None:
-    for engine in range(uses_engine.size):
-        if uses_engine[engine]:
+def _shift(by: Any, state: Any, engines: Any, buffers: Any) -> None:
+    for engine in range(state.engine_free.size):
+        if engines >> engine & 1:
             state.engine_free[engine] += by
     for buffer in range(state.times.shape[1]):
-        if uses_buffer[buffer]:
+        if buffers >> buffer & 1:
             state.times[:, buffer, :] += by

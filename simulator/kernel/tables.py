@@ -18,8 +18,8 @@ class Tables:
     """`code` has a row (operation, argument) an instruction: RUN command, LOOP count, END loop's first row.
 
     `commands` has a row (engine, ticks, latency, cause) a command; `takes`, `frees`, `fills` the buffers of each,
-    filled up with -1. `slots` are the buffers' sizes. `uses_engine` and `uses_buffer` say, for the loop that begins
-    in a row of `code`, what it touches; `can_jump` is false where it shares a buffer with an engine outside it.
+    filled up with -1. `slots` are the buffers' sizes. `loops` has, for the loop that begins in a row of `code`, the
+    engines and the buffers it touches as bits, and 1 where no engine outside it touches those buffers.
     """
 
     engines: list[str]
@@ -30,9 +30,7 @@ class Tables:
     frees: Table
     fills: Table
     slots: Table
-    uses_engine: Table
-    uses_buffer: Table
-    can_jump: Table
+    loops: Table
     sources: list[Command]
 
 
@@ -44,84 +42,90 @@ def tabulate(program: Program) -> Tables:
 
 
 class _Writer:
+    """Walks a program once. A loop's engines and buffers are gathered as bits, so that nesting is an `or`."""
+
     def __init__(self, program: Program) -> None:
         self.buffers = {buffer.name: number for number, buffer in enumerate(program.buffers)}
         self.engines: dict[str, int] = {program.lead: 0}
         self.numbers: dict[int, int] = {}  # by identity: the program holds every command, and writes most of them once
         self.commands: list[Command] = []
-        self.owner: dict[tuple[str, str], str] = {}
+        self.slots: list[tuple[list[int], list[int], list[int]]] = []
+        self.bits: list[tuple[int, int]] = []  # engine and buffers of each command
+        self.owners: list[dict[int, int]] = [{}, {}, {}]  # engine by buffer, for takes, frees, fills
         self.code: list[tuple[int, int]] = []
-        self.touched: dict[int, set[int]] = {}
+        self.loops: dict[int, tuple[int, int]] = {}
 
-    def write(self, body: tuple[Node, ...]) -> set[int]:
-        inside: set[int] = set()
+    def write(self, body: tuple[Node, ...]) -> tuple[int, int]:
+        engines = buffers = 0
         for node in body:
-            if isinstance(node, Loop):
-                inside |= self._loop(node)
-            else:
-                inside.add(self._command(node))
-        return inside
+            inner = self._loop(node) if isinstance(node, Loop) else self._command(node)
+            engines |= inner[0]
+            buffers |= inner[1]
+        return engines, buffers
 
-    def _loop(self, loop: Loop) -> set[int]:
+    def _loop(self, loop: Loop) -> tuple[int, int]:
         if loop.count < 1:
-            return set()
+            return 0, 0
         start = len(self.code)
         self.code.append((LOOP, loop.count))
-        inside = self.write(loop.body)
+        self.loops[start] = self.write(loop.body)
         self.code.append((END, start))
-        self.touched[start] = inside
-        return inside
+        return self.loops[start]
 
-    def _command(self, command: Command) -> int:
+    def _command(self, command: Command) -> tuple[int, int]:
         number = self.numbers.get(id(command))
         if number is None:
-            number = self.numbers[id(command)] = len(self.commands)
-            self.commands.append(command)
-            self.engines.setdefault(command.engine, len(self.engines))
-            self._claim(command)
+            number = self._enter(command)
         self.code.append((RUN, number))
+        return self.bits[number]
+
+    def _enter(self, command: Command) -> int:
+        number = self.numbers[id(command)] = len(self.commands)
+        engine = self.engines.setdefault(command.engine, len(self.engines))
+        numbers = self.buffers
+        takes, frees, fills = (
+            [numbers[name] for name in names] for names in (command.takes, command.frees, command.fills)
+        )
+        used = (takes, frees, fills)
+        touched = 0
+        for owner, buffers in zip(self.owners, used, strict=True):
+            for buffer in buffers:
+                touched |= 1 << buffer
+                if owner.setdefault(buffer, engine) != engine:
+                    raise ValueError(f"buffer {buffer}: {command.engine} is not the only engine to use it so")
+        self.commands.append(command)
+        self.slots.append(used)
+        self.bits.append((1 << engine, touched))
         return number
 
-    def _claim(self, command: Command) -> None:
-        for use, names in (("takes", command.takes), ("frees", command.frees), ("fills", command.fills)):
-            for name in names:
-                owner = self.owner.setdefault((use, name), command.engine)
-                if owner != command.engine:
-                    raise ValueError(f"buffer {name}: both {owner} and {command.engine} {use[:-1]} its slots")
-
-    def _padded(self, lists: list[tuple[str, ...]]) -> Table:
+    def _padded(self, use: int) -> Table:
+        lists = [used[use] for used in self.slots]
         width = max(1, max(map(len, lists), default=1))
-        rows = [[self.buffers[name] for name in names] + [-1] * (width - len(names)) for names in lists]
-        return np.array(rows, dtype=np.int64).reshape(len(lists), width)
+        return np.array([each + [-1] * (width - len(each)) for each in lists], dtype=np.int64).reshape(-1, width)
+
+    def _loops(self) -> Table:
+        """A row a line of code: what the loop that begins there touches, and whether it shares that with others."""
+        sharers = [0] * len(self.buffers)
+        for owner in self.owners:
+            for buffer, engine in owner.items():
+                sharers[buffer] |= 1 << engine
+        table = np.zeros((len(self.code), 3), dtype=np.int64)
+        for start, (engines, buffers) in self.loops.items():
+            outside = [sharer & ~engines for number, sharer in enumerate(sharers) if buffers >> number & 1]
+            table[start] = engines, buffers, not any(outside)
+        return table
 
     def tables(self, program: Program) -> Tables:
-        commands = self.commands
-        uses_engine = np.zeros((len(self.code), len(self.engines)), dtype=np.int64)
-        uses_buffer = np.zeros((len(self.code), max(1, len(self.buffers))), dtype=np.int64)
-        can_jump = np.zeros(len(self.code), dtype=np.int64)
-        for start, inside in self.touched.items():
-            engines = {commands[number].engine for number in inside}
-            names = {name for number in inside for name in _touches(commands[number])}
-            sharers = {owner for (_, name), owner in self.owner.items() if name in names}
-            uses_engine[start, [self.engines[name] for name in engines]] = 1
-            uses_buffer[start, [self.buffers[name] for name in names]] = 1
-            can_jump[start] = sharers <= engines
-        rows = [(self.engines[c.engine], c.ticks, c.latency, _CAUSE[c.cause]) for c in commands]
+        rows = [(self.engines[c.engine], c.ticks, c.latency, _CAUSE[c.cause]) for c in self.commands]
         return Tables(
             engines=list(self.engines),
             lead=0,
             code=np.array(self.code, dtype=np.int64).reshape(-1, 2),
             commands=np.array(rows, dtype=np.int64).reshape(-1, 4),
-            takes=self._padded([c.takes for c in commands]),
-            frees=self._padded([c.frees for c in commands]),
-            fills=self._padded([c.fills for c in commands]),
+            takes=self._padded(0),
+            frees=self._padded(1),
+            fills=self._padded(2),
             slots=np.array([buffer.slots for buffer in program.buffers] or [1], dtype=np.int64),
-            uses_engine=uses_engine,
-            uses_buffer=uses_buffer,
-            can_jump=can_jump,
-            sources=commands,
+            loops=self._loops(),
+            sources=self.commands,
         )
-
-
-def _touches(command: Command) -> tuple[str, ...]:
-    return (*command.takes, *command.frees, *command.fills)
