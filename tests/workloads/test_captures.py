@@ -45,7 +45,7 @@ def test_all_captures_together_are_small() -> None:
 @pytest.mark.parametrize("name", ["resnet18", "vit-s", "gpt2-small", "bert-base"])
 def test_a_fresh_recording_at_another_size_is_the_same(name: str) -> None:
     spec = load_entry(MODELS, "model", name)
-    batch, sequence = 1, 40 if spec.sequence > 1 else 1
+    batch, sequence = 6, 40 if spec.sequence > 1 else 1
     shipped = load_shipped(name, batch, sequence)
     fresh = shapes_at(spec, (batch, sequence))
     recorded = Workload(**{**vars(shipped), "ops": fresh.ops})
@@ -158,7 +158,7 @@ def test_sampled_operands_fit_their_layer(name: str) -> None:
         assert sample.input.shape[1] == inside and sample.grad_output.shape[1] == outside
         assert sample.input.shape[0] == sample.grad_output.shape[0]
         assert outside <= op.cols and inside * (op.geometry.taps if op.geometry else 1) <= op.inner
-        assert np.isfinite(sample.input).all() and (sample.grad_output != 0).mean() > 0.3
+        assert np.isfinite(sample.input).all() and (sample.grad_output != 0).mean() > 0.02
         mask = group_mask(sample.weight.astype(np.float16), parse_pattern("2:8"), axis=1)
         assert largest_group_count(mask, 8, axis=1) == 2
 

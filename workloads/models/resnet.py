@@ -199,4 +199,4 @@ def _resnet50(sizes: Sizes) -> ResNet:
 
 resnet9 = _spec("resnet9", ResNet9, Sizes(classes=10, image=32), "prep.conv", batch=512, learning_rate=0.05)
 resnet18 = _spec("resnet18", _resnet18, Sizes(classes=1000, image=224), "conv1", batch=128)
-resnet50 = _spec("resnet50", _resnet50, Sizes(classes=1000, image=224), "conv1", batch=128)
+resnet50 = _spec("resnet50", _resnet50, Sizes(classes=1000, image=224), "conv1", batch=128, learning_rate=0.003)

@@ -5,6 +5,7 @@ model is written with; under FakeTensorMode it sees shapes only. An operator of 
 whose forward operator made the autograd node that is running: both carry the node's sequence number.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, final
@@ -17,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from workloads.op import Op, Phase
 from workloads.training.products import Product, backward_products, forward_product, is_product, refuse_opaque
-from workloads.training.tensor_names import TensorNames
+from workloads.training.tensor_names import Key, TensorNames
 from workloads.training.vector_work import Call, bias_gradient_op, bias_op, is_copy, is_work, tensors_in, vector_op
 
 DERIVING = ("mul", "where", "masked_fill", "_to_copy", "clone", "bitwise_and")  # masks a weight or changes its format
@@ -38,16 +39,16 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._layers: list[str] = []
         self._layer_of: dict[int, str] = {}
         self._forward_of: dict[int, list[Product]] = {}
-        self._saved: dict[int, tuple[Tensor, int]] = {}
+        self._saved: dict[Key, Tensor] = {}  # the tensors keep their storages from being given out again
         self._saving = torch.autograd.graph.saved_tensors_hooks(self._save, lambda tensor: tensor)
         for _, module in modules:
             self._names.register(module)
 
     @property
     def saved_elements(self) -> int:
-        """Elements kept for the backward pass: each storage once, copies in another number format not at all, nor
-        parameters and what is made from them."""
-        return sum(size for storage, (_, size) in self._saved.items() if storage not in self._names.parameters)
+        """Elements kept for the backward pass: the same data once, parameters and what is made from them left out."""
+        kept = [key for key in self._saved if key[0] not in self._names.parameters]
+        return sum(math.prod(size for _, size in key[-1]) for key in kept)
 
     @property
     def layer_of_parameter(self) -> Mapping[str, str]:
@@ -96,9 +97,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._hooks.append(module.register_forward_hook(lambda *_: _ignore(self._layers.pop()), always_call=True))
 
     def _save(self, tensor: Tensor) -> Tensor:
-        size = tensor.untyped_storage().nbytes() // tensor.element_size()
         kept = tensor.detach()
-        self._saved[self._names.origin(tensor)] = (kept, size)
+        self._saved[self._names.key(tensor)] = kept
         return kept
 
     def _layer(self, node: Any) -> str:

@@ -160,8 +160,14 @@ def _block(tensor: Tensor) -> Array:
 
 def _spread(layers: list[str]) -> list[str]:
     """LAYERS of the layers over the depth, at distances that do not pick the same part of every block."""
-    last = len(layers) - 1
-    return [layers[min(last, (2 * number + 1) * len(layers) // (2 * LAYERS) + number)] for number in range(LAYERS)]
+    count = len(layers)
+    chosen: list[int] = []
+    for number in range(min(LAYERS, count)):
+        place = ((2 * number + 1) * count // (2 * LAYERS) + number) % count
+        while place in chosen:
+            place = (place + 1) % count
+        chosen.append(place)
+    return [layers[place] for place in chosen]
 
 
 def _images(x: Tensor) -> int:

@@ -79,10 +79,6 @@ class TensorNames:
         raw = self._raw_key(tensor)
         return self._same.get(raw, raw)
 
-    def origin(self, tensor: Tensor) -> int:
-        """The storage that holds the tensor's data first: another than its own for a copy."""
-        return self.key(tensor)[0]
-
     def name(self, tensor: Tensor, wanted: str) -> str:
         """The tensor's name; a tensor without one gets `wanted`, with a number where another has that already."""
         key = self.key(tensor)
