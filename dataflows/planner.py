@@ -158,7 +158,7 @@ class Planner:
 
     def _update(self, update: VectorOp, uses: Sequence[MatrixOp], inline: frozenset[Phase]) -> Program | None:
         masks = dict(update.masks)
-        packings = tuple(self._packing(op) for op in uses if op.phase in masks and op.phase not in inline)
+        packings = tuple(self.packing(op) for op in uses if op.phase in masks and op.phase not in inline)
         dense = not uses or any(op.right.pattern.is_dense or op.phase in inline for op in uses)
         if self.target.arch.sore is None:
             packings = ()
@@ -167,7 +167,7 @@ class Planner:
             self._updates[alike] = update_program(self.target, *alike)
         return self._updates[alike]
 
-    def _packing(self, op: MatrixOp) -> Packing:
+    def packing(self, op: MatrixOp) -> Packing:
         pattern = op.right.pattern
         kept = sum(product.cols * product.reduction.kept * product.count for product in self._products(op))
         size = packed_bytes(kept, self.target.operand_bytes, pattern.index_bits)

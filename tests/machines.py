@@ -5,24 +5,26 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from dataflows.lowering import lower
-from dataflows.mapping import Plan
-from dataflows.output_stationary import OutputStationary
+from dataflows.mapping import Dataflow, Plan
 from dataflows.planner import compress
 from dataflows.target import Target
-from dataflows.weight_stationary import WeightStationary
 from simulator.arch.systolic import SystolicArch
 from simulator.machine import load_arch
 from workloads.conv import ConvGeometry
 from workloads.op import MatrixOp, Operand, Phase, Role
 from workloads.pattern import DENSE, Pattern, PatternKind
+from workloads.registry import load_entry, names
 
-MACHINES: dict[str, SystolicArch] = {name: load_arch(name).spec for name in ("sat", "dense")}
+MACHINES: dict[str, SystolicArch] = {name: load_arch(name).spec for name in names("sparsehil.machines")}
+DATAFLOWS: list[Dataflow] = [
+    load_entry("sparsehil.dataflows", "dataflow", name)() for name in names("sparsehil.dataflows")
+]
 small = st.integers(1, 6)
 
 
 @st.composite
 def archs(draw: st.DrawFn) -> SystolicArch:
-    """SAT or the dense machine with sizes, memories, links and bandwidths drawn; few of them divide each other."""
+    """A registered machine with sizes, memories, links and bandwidths drawn; few of them divide each other."""
     spec = MACHINES[draw(st.sampled_from(sorted(MACHINES)))]
     array = replace(spec.array, rows=draw(small), cols=draw(small))
     if spec.dram is None:
@@ -104,8 +106,5 @@ def all_plans(arch: SystolicArch, op: MatrixOp, inline: bool) -> list[Plan]:
     product = compress(products[0]) if arch.array.pe == "compressed" else products[0]
     target = Target.of(arch)
     return [
-        plan
-        for dataflow in (OutputStationary(), WeightStationary())
-        for draft in dataflow.drafts(target, product, inline)
-        for plan in draft.plans()
+        plan for dataflow in DATAFLOWS for draft in dataflow.drafts(target, product, inline) for plan in draft.plans()
     ]

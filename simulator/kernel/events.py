@@ -38,6 +38,7 @@ class EngineState:
 
     end: int = 0
     last_cause: Stall = Stall.MEMORY
+    late: Stall | None = None  # the cause, where the last command waited for its input longer than it worked
 
 
 class ExactRun:
@@ -73,23 +74,24 @@ class ExactRun:
                 yield from self._carry_out(command, state)
 
     def _carry_out(self, command: Command, state: EngineState) -> Generator[simpy.Event, Any, None]:
-        made_by = command.cause
+        made_by, late = state.late or command.cause, None  # who is to blame for what this command makes
         for buffer in command.takes:
-            token = yield from self._wait(self.buffers[buffer].filled, command)
-            made_by = token.cause if token else made_by
+            token, waited = yield from self._wait(self.buffers[buffer].filled, command)
+            if waited > command.ticks:
+                made_by = late = token.cause
         for buffer in command.fills:
             yield from self._wait(self.buffers[buffer].free, command)
         start = self.env.now
         yield self.env.timeout(command.ticks)
-        state.end, state.last_cause = int(self.env.now), command.cause
+        state.end, state.last_cause, state.late = int(self.env.now), made_by, late
         for buffer in command.fills:
             self.buffers[buffer].filled.put(Token(state.end + command.latency, made_by))
         for buffer in command.frees:
             self.buffers[buffer].free.put(Token(state.end, command.cause))
         self._count(command, int(start), state.end)
 
-    def _wait(self, store: simpy.Store, command: Command) -> Generator[simpy.Event, Any, Token | None]:
-        """Wait for a slot. Returns its token if the engine had to wait for it, None if it was there already."""
+    def _wait(self, store: simpy.Store, command: Command) -> Generator[simpy.Event, Any, tuple[Token, int]]:
+        """Wait for a slot. Returns its token and how long the engine waited for it."""
         since = int(self.env.now)
         token: Token = yield store.get()
         if token.ready > self.env.now:
@@ -97,7 +99,7 @@ class ExactRun:
         waited = int(self.env.now) - since
         if command.engine == self.program.lead:
             self.waits[token.cause] += waited
-        return token if waited else None
+        return token, waited
 
     def _count(self, command: Command, start: int, end: int) -> None:
         self.steps += 1

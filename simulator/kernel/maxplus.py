@@ -15,6 +15,7 @@ from simulator.kernel.tables import CAUSES, LOOP, RUN, Table, Tables, tabulate
 from simulator.program import Program
 
 FILLED, FREE = 0, 1
+NOT_LATE = -1
 
 
 class State(NamedTuple):
@@ -22,6 +23,7 @@ class State(NamedTuple):
 
     engine_free: Table
     last_cause: Table
+    late: Table  # the cause, where an engine's last command waited for its input longer than it worked
     times: Table
     causes: Table
     heads: Table
@@ -71,6 +73,7 @@ def _fresh(engines: int, slots: Table) -> State:
     return State(
         engine_free=np.zeros(engines, dtype=np.int64),
         last_cause=np.zeros(engines, dtype=np.int64),
+        late=np.full(engines, NOT_LATE, dtype=np.int64),
         times=np.zeros((2, buffers, widest), dtype=np.int64),
         causes=np.zeros((2, buffers, widest), dtype=np.int64),
         heads=np.zeros((2, buffers), dtype=np.int64),
@@ -80,7 +83,7 @@ def _fresh(engines: int, slots: Table) -> State:
 
 def _marks(tables: Tables, causes: int) -> Marks:
     depth = max(1, int((tables.code[:, 0] == LOOP).sum()))
-    width = len(tables.engines) + 2 * len(tables.slots) + 4 * int(tables.slots.sum())
+    width = 2 * len(tables.engines) + 2 * len(tables.slots) + 4 * int(tables.slots.sum())
     return Marks(
         left=np.zeros(depth, dtype=np.int64),
         done=np.zeros(depth, dtype=np.int64),
@@ -122,7 +125,8 @@ def _carry_out(command: Any, work: Any, state: Any, lead: Any, waits: Any) -> An
     """One command; False where it waits for a slot that nobody can give."""
     commands, takes, fills, frees = work
     engine, ticks, latency, cause = commands[command]
-    begin, made_by = state.engine_free[engine], cause
+    begin, late = state.engine_free[engine], NOT_LATE
+    made_by = cause if state.late[engine] == NOT_LATE else state.late[engine]
     for side in range(2):
         for buffer in takes[command] if side == FILLED else fills[command]:
             if buffer < 0:
@@ -133,13 +137,14 @@ def _carry_out(command: Any, work: Any, state: Any, lead: Any, waits: Any) -> An
             state.heads[side, buffer] = (head + 1) % state.times.shape[2]
             state.counts[side, buffer] -= 1
             if state.times[side, buffer, head] > begin:
+                waited = state.times[side, buffer, head] - begin
                 if engine == lead:
-                    waits[state.causes[side, buffer, head]] += state.times[side, buffer, head] - begin
+                    waits[state.causes[side, buffer, head]] += waited
                 begin = state.times[side, buffer, head]
-                if side == FILLED:
-                    made_by = state.causes[side, buffer, head]
+                if side == FILLED and waited > ticks:
+                    made_by = late = state.causes[side, buffer, head]
     end = begin + ticks
-    state.engine_free[engine], state.last_cause[engine] = end, cause
+    state.engine_free[engine], state.last_cause[engine], state.late[engine] = end, made_by, late
     for buffer in fills[command]:
         _give(FILLED, buffer, end + latency, made_by, state)
     for buffer in frees[command]:
@@ -190,7 +195,8 @@ def _snapshot(state: Any, key: Any, engines: Any, buffers: Any) -> Any:
     for engine in range(state.engine_free.size):
         if engines >> engine & 1:
             key[place] = state.engine_free[engine] - latest
-            place += 1
+            key[place + 1] = state.late[engine]
+            place += 2
     for side in range(2):
         for buffer in range(state.counts.shape[1]):
             if buffers >> buffer & 1:

@@ -11,7 +11,7 @@ import pytest
 
 from simulator.program import Stall
 from simulator.result import load
-from tests.cli.conftest import Run
+from tests.command import Run
 
 MAIN = ("--arch", "sat", "--pattern", "2:8", "--model", "resnet18")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Run
+from tests.command import Run
 from workloads.shipped import shipped_path
 
 RESNET = ("--model", "resnet18")

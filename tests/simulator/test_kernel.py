@@ -48,14 +48,23 @@ def test_event_log_of_a_double_buffered_tile_loop() -> None:
     ]
 
 
-def test_waits_are_charged_to_what_was_waited_for() -> None:
-    slow = Command("sore", 20, Stall.SORE, takes=("raw",), frees=("raw",), fills=("x",))
-    program = Program("array", (Buffer("raw", 2), Buffer("x", 2)), (Loop(3, (load(5, "raw"), slow, compute(7))),))
-    _, waits, _ = evaluate(tabulate(program))
-    by_cause = dict(zip(CAUSES, waits.tolist(), strict=True))
-    assert by_cause[Stall.MEMORY] == 25  # the first tile: its making began as soon as its load had come
-    assert by_cause[Stall.SORE] == 26
-    assert sum(by_cause.values()) + 21 == 72
+@pytest.mark.parametrize(("loading", "making", "cause"), [(5, 20, Stall.SORE), (50, 20, Stall.MEMORY)])
+def test_waits_are_charged_to_what_was_waited_for(loading: int, making: int, cause: Stall) -> None:
+    make = Command("sore", making, Stall.SORE, takes=("raw",), frees=("raw",), fills=("x",))
+    body = (Loop(3, (load(loading, "raw"), make, compute(7))),)
+    program = Program("array", (Buffer("raw", 2), Buffer("x", 2)), body)
+    cycles, waits, _ = evaluate(tabulate(program))
+    assert cycles == 3 * max(loading, making) + min(loading, making) + 7
+    assert dict(zip(CAUSES, waits.tolist(), strict=True))[cause] == sum(waits) == cycles - 3 * 7
+
+
+def test_a_load_behind_a_store_that_waits_is_charged_to_what_the_store_waits_for() -> None:
+    pack = Command("sore", 100, Stall.SORE, takes=("y",), frees=("y",), fills=("packed",))
+    tile = (load(5), compute(7, fills=("y",)), pack, store(1, "packed"))
+    buffers = tuple(Buffer(name, 2) for name in ("x", "y", "packed"))
+    program = Program("array", buffers, delay_stores((Loop(50, tile),), "packed"))
+    cycles, waits, _ = evaluate(tabulate(program))
+    assert dict(zip(CAUSES, waits.tolist(), strict=True))[Stall.SORE] > 0.97 * (cycles - 50 * 7)
 
 
 def test_jumps_make_cost_independent_of_the_loop_count() -> None:

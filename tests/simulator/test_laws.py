@@ -7,7 +7,6 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from dataflows.lowering import lower
-from dataflows.output_stationary import OutputStationary
 from dataflows.planner import Planner, compress
 from dataflows.target import Target
 from dataflows.weight_stationary import WeightStationary
@@ -15,7 +14,7 @@ from simulator.arch.systolic import SystolicArch
 from simulator.result import execute
 from simulator.run import run
 from simulator.schedule import Runs
-from tests.machines import MACHINES, all_plans, archs, ops, patterns
+from tests.machines import DATAFLOWS, MACHINES, all_plans, archs, ops, patterns
 from workloads.errors import UserError
 from workloads.op import MatrixOp, Operand, Phase, Role
 from workloads.pattern import DENSE, Pattern, PatternKind
@@ -32,7 +31,7 @@ def alone(op: MatrixOp) -> Workload:
 @given(archs(), ops())
 def test_every_multiply_accumulate_is_useful_or_skipped(arch: SystolicArch, op: MatrixOp) -> None:
     runs = Runs()
-    planner = Planner(arch, [OutputStationary(), WeightStationary()], runs)
+    planner = Planner(arch, DATAFLOWS, runs)
     try:
         row = execute(planner.plan(alone(op)), {}, runs).ops.iloc[0]
     except UserError as refused:

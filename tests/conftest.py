@@ -1,14 +1,25 @@
-"""Running the command inside the test process."""
+"""Running the command in the test's own process, with a compiled-code cache of its own.
 
+Numba's usual cache would keep a caller whose callee has changed.
+"""
+
+import os
+import shutil
 import sys
-from collections.abc import Callable
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from simulator.cli.main import main
+from tests.command import Run
 
-Run = Callable[..., tuple[int, str, str]]
+_CACHE = tempfile.mkdtemp(prefix="sparsehil-numba-")
+os.environ["NUMBA_CACHE_DIR"] = _CACHE
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_CACHE, ignore_errors=True)
 
 
 @pytest.fixture

@@ -1,0 +1,70 @@
+"""Offline scheduling against enumeration of every mapping and every generation place, with simulated time."""
+
+from dataclasses import replace
+from itertools import product as every
+
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from dataflows.elementwise import update_program
+from dataflows.planner import TOLERANCE, Planner
+from simulator.arch.systolic import SystolicArch
+from simulator.result import execute
+from simulator.run import run
+from simulator.schedule import Runs
+from tests.machines import DATAFLOWS, MACHINES, all_plans, archs, ops
+from workloads.apply_method import apply_method
+from workloads.errors import UserError
+from workloads.methods.bdwp import Bdwp
+from workloads.op import MatrixOp, Phase, VectorOp
+from workloads.pattern import parse_patterns
+from workloads.stated import from_gemms
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(archs(), ops())
+def test_the_chosen_mapping_is_the_best_of_all(arch: SystolicArch, op: MatrixOp) -> None:
+    plans = all_plans(arch, op, False)
+    assume(plans)
+    best = min(run(plan.program()).cycles for plan in plans)
+    one = replace(op, geometry=None) if op.geometry else op
+    assume(one == op or op.phase is not Phase.BP)
+    exact = Planner(arch, DATAFLOWS, Runs(), tolerance=0.0).choose(op, False)
+    quick = Planner(arch, DATAFLOWS, Runs()).choose(op, False)
+    assert sum(choice.cycles for choice in exact) == best
+    assert sum(choice.cycles for choice in quick) <= best * (1 + TOLERANCE)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 80), st.integers(8, 200), st.integers(8, 200), st.sampled_from([0.2, 2.0, 19.2]))
+def test_the_chosen_generation_places_are_the_best_of_all(rows: int, cols: int, inner: int, bandwidth: float) -> None:
+    sat = MACHINES["sat"]
+    assert sat.dram is not None
+    arch = replace(sat, dram=replace(sat.dram, channel_bandwidth_gb_s=bandwidth))
+    work = apply_method(from_gemms([f"{rows}x{cols}x{inner}"]), Bdwp(), parse_patterns(["2:8"]))
+    runs = Runs()
+    planner = Planner(arch, DATAFLOWS, runs, tolerance=0.0)
+    planned = execute(planner.plan(work), {}, runs).ops
+    coupled = planned[planned["phase"].isin(["FF", "BP", "UP"])]
+    forward, backward = (next(op for op in work.ops if op.phase is phase) for phase in (Phase.FF, Phase.BP))
+    update = next(op for op in work.ops if isinstance(op, VectorOp))
+    assert isinstance(forward, MatrixOp) and isinstance(backward, MatrixOp)
+    totals = []
+    for in_forward, in_backward in every((False, True), repeat=2):
+        behind = [planner.packing(op) for op, on in ((forward, in_forward), (backward, in_backward)) if not on]
+        program = update_program(planner.target, update, tuple(behind), in_forward or in_backward)
+        assert program is not None
+        products = [*planner.choose(forward, in_forward), *planner.choose(backward, in_backward)]
+        totals.append(run(program).cycles + sum(choice.cycles for choice in products))
+    assert coupled["cycles"].sum() == min(totals)
+
+
+def test_a_memory_too_small_for_any_mapping_is_an_error() -> None:
+    arch = replace(MACHINES["sat"], memory=replace(MACHINES["sat"].memory, west_kib=0.01))
+    forward = from_gemms(["64x64x64"])
+    try:
+        Planner(arch, DATAFLOWS, Runs()).plan(forward)
+    except UserError as refused:
+        assert "gemm0 FF: no output-stationary or weight-stationary mapping fits" in str(refused)
+    else:
+        raise AssertionError("a program larger than the memory was accepted")

@@ -1,0 +1,54 @@
+"""The README's commands and its Python run as they stand there; the package claims its five rooms alone."""
+
+import re
+import shlex
+from importlib.metadata import distributions, packages_distributions
+from pathlib import Path
+
+import pytest
+
+from tests.command import Run
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+CONV = (
+    "Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, Strides,\n"
+    "conv,9,9,3,3,3,8,1,\n"
+)
+COMMANDS = [line.split("#")[0].strip() for line in README.splitlines() if line.startswith("simulate ")]
+
+
+@pytest.mark.parametrize("command", [each for each in COMMANDS if not each.startswith("simulate validate")])
+def test_a_command_of_the_readme(simulate: Run, tmp_path: Path, command: str) -> None:
+    (tmp_path / "my_layers.csv").write_text(CONV)
+    (tmp_path / "my_sat.yaml").write_text("extends: sat\n")
+    code, out, err = simulate(*shlex.split(command)[1:])
+    assert (code, err) == (0, "")
+    assert out
+
+
+@pytest.mark.slow
+def test_validate_of_the_readme(simulate: Run, tmp_path: Path) -> None:
+    code, out, _ = simulate("validate", "sat", "--out", "v")
+    assert code == 0
+    for words in ("published average at 2:8: 1.75x", "ceiling", "array.rows and array.cols", "without interleave"):
+        assert words in out
+    assert sorted(path.name for path in (tmp_path / "v").iterdir()) == [
+        "ceilings.csv",
+        "optimisations.csv",
+        "sensitivity.csv",
+    ]
+
+
+def test_the_python_of_the_readme(simulate: Run) -> None:
+    assert simulate("--gemm", "64x64x64", "--out", "results/my-run")[0] == 0
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    names: dict[str, object] = {}
+    exec(code, names)
+    assert "result" in names
+
+
+def test_no_other_distribution_claims_our_rooms() -> None:
+    owners = packages_distributions()
+    for room in ("simulator", "rtl", "workloads", "dataflows", "reports"):
+        assert set(owners.get(room, ["sparsehil"])) == {"sparsehil"}
+    assert sum(each.metadata["Name"] == "sparsehil" for each in distributions()) >= 1
