@@ -23,7 +23,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest tests/bench -m bench --benchmark-only -p no:xdist
+	$(BIN)/python -m pytest tests/bench -o addopts= -m bench -p no:xdist --benchmark-columns=min,median,max,rounds
 
 captures: $(VENV)/.installed-dev
 	$(BIN)/python -m workloads.training.capture --all

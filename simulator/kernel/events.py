@@ -17,10 +17,10 @@ class Probe(Protocol):
 
 @dataclass(frozen=True)
 class Token:
-    """A slot changing hands: usable from `ready` on, and the cause of waiting for it."""
+    """A slot changing hands: usable from `ready` on, and who is to blame for a wait; nobody for what the lead makes."""
 
     ready: int
-    cause: Stall
+    cause: Stall | None
 
 
 class SlotBuffer:
@@ -77,7 +77,7 @@ class ExactRun:
         made_by, late = state.late or command.cause, None  # who is to blame for what this command makes
         for buffer in command.takes:
             token, waited = yield from self._wait(self.buffers[buffer].filled, command)
-            if waited > command.ticks:
+            if waited > command.ticks and token.cause:
                 made_by = late = token.cause
         for buffer in command.fills:
             yield from self._wait(self.buffers[buffer].free, command)
@@ -85,7 +85,8 @@ class ExactRun:
         yield self.env.timeout(command.ticks)
         state.end, state.last_cause, state.late = int(self.env.now), made_by, late
         for buffer in command.fills:
-            self.buffers[buffer].filled.put(Token(state.end + command.latency, made_by))
+            blame = None if command.engine == self.program.lead else made_by
+            self.buffers[buffer].filled.put(Token(state.end + command.latency, blame))
         for buffer in command.frees:
             self.buffers[buffer].free.put(Token(state.end, command.cause))
         self._count(command, int(start), state.end)
@@ -97,7 +98,7 @@ class ExactRun:
         if token.ready > self.env.now:
             yield self.env.timeout(token.ready - self.env.now)
         waited = int(self.env.now) - since
-        if command.engine == self.program.lead:
+        if command.engine == self.program.lead and token.cause:
             self.waits[token.cause] += waited
         return token, waited
 

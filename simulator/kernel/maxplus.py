@@ -122,7 +122,10 @@ def _evaluate(code: Any, work: Any, loops: Any, state: Any, marks: Any, lead: An
 
 @njit(cache=True)
 def _carry_out(command: Any, work: Any, state: Any, lead: Any, waits: Any) -> Any:
-    """One command; False where it waits for a slot that nobody can give."""
+    """One command; False where it waits for a slot that nobody can give.
+
+    Nobody is to blame for what the lead engine makes: waiting for it is not what a stall of the lead can come from.
+    """
     commands, takes, fills, frees = work
     engine, ticks, latency, cause = commands[command]
     begin, late = state.engine_free[engine], NOT_LATE
@@ -141,12 +144,13 @@ def _carry_out(command: Any, work: Any, state: Any, lead: Any, waits: Any) -> An
                 if engine == lead:
                     waits[state.causes[side, buffer, head]] += waited
                 begin = state.times[side, buffer, head]
-                if side == FILLED and waited > ticks:
-                    made_by = late = state.causes[side, buffer, head]
+                blame = state.causes[side, buffer, head]
+                if side == FILLED and waited > ticks and blame != NOT_LATE:
+                    made_by = late = blame
     end = begin + ticks
     state.engine_free[engine], state.last_cause[engine], state.late[engine] = end, made_by, late
     for buffer in fills[command]:
-        _give(FILLED, buffer, end + latency, made_by, state)
+        _give(FILLED, buffer, end + latency, NOT_LATE if engine == lead else made_by, state)
     for buffer in frees[command]:
         _give(FREE, buffer, end, cause, state)
     return True
