@@ -137,10 +137,11 @@ def _workload(
         VectorOp(layer, Phase.UP, VectorKind.UPDATE, size, size * states, size * (states - 1), optimizer=optimizer)
         for layer, size in weights.items()
     ]
+    sparse = any(not op.right.pattern.is_dense for op in forward)
     return Workload(
         model=name,
-        method="dense",
-        pattern="dense",
+        method="stated" if sparse else "dense",
+        pattern="stated" if sparse else "dense",
         batch=batch,
         sequence=1,
         mode=Mode.TRAINING,

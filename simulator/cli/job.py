@@ -15,6 +15,7 @@ from simulator.result import Result, execute
 from simulator.schedule import Runs, ScheduledOp
 from workloads.apply_method import apply_method, for_inference, with_input_gradient
 from workloads.errors import UserError, unknown_name
+from workloads.methods.dense import Dense
 from workloads.op import MatrixOp, Optimizer, Role, VectorKind, VectorOp
 from workloads.pattern import DENSE, PatternMap, parse_patterns
 from workloads.provenance import Provenance
@@ -30,7 +31,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Choices:
-    """What the command line says."""
+    """What the command line says. Without `patterns` a workload keeps those it has."""
 
     arch: str
     patterns: tuple[str, ...]
@@ -67,27 +68,28 @@ class Job:
 
 def run_job(choices: Choices, command: Sequence[str]) -> Job:
     """Load, plan and run. Raises UserError for anything the user got wrong."""
-    patterns = parse_patterns(list(choices.patterns))
+    patterns = parse_patterns(list(choices.patterns)) if choices.patterns else None
     arch = load_arch(choices.arch, choices.settings)
     return simulate_step(load_workload(choices), patterns, arch, choices, command)
 
 
 def simulate_step(
-    workload: Workload, patterns: PatternMap, arch: Arch, choices: Choices, command: Sequence[str]
+    workload: Workload, patterns: PatternMap | None, arch: Arch, choices: Choices, command: Sequence[str]
 ) -> Job:
-    """Run a dense workload under a method and patterns, and as it is."""
+    """Run a workload under a method and patterns (as it is, without patterns), and dense."""
     began = time.perf_counter()
     load_kernel()
-    method = load_entry(METHODS, "method", "dense" if _all_dense(patterns) else choices.method)
+    sparse_work, dense_work = (
+        _with_method(workload, choices.method, patterns),
+        apply_method(workload, Dense(), PatternMap()),
+    )
     compiler = _compiler(arch, choices)
     started = time.perf_counter()
-    _check_globs(workload, patterns)
-    sparse_work = apply_method(workload, method(), patterns)
     runs = Runs()
-    dense_plan = compiler(workload, runs)
-    sparse_plan = dense_plan if sparse_work is workload else compiler(sparse_work, runs)
+    dense_plan = compiler(dense_work, runs)
+    sparse_plan = dense_plan if sparse_work.ops == dense_work.ops else compiler(sparse_work, runs)
     final = Runs(exact=True) if choices.exact else runs
-    dense = execute(dense_plan, _card(workload, arch, choices, command), final)
+    dense = execute(dense_plan, _card(dense_work, arch, choices, command), final)
     sparse = execute(sparse_plan, _card(sparse_work, arch, choices, command), final)
     cost = {
         "kernel_load_seconds": started - began,
@@ -97,11 +99,16 @@ def simulate_step(
     return Job(replace(sparse, card={**sparse.card, "cost": cost, "dense_cycles": dense.cycles}), dense)
 
 
-def _check_globs(workload: Workload, patterns: PatternMap) -> None:
+def _with_method(workload: Workload, name: str, patterns: PatternMap | None) -> Workload:
+    """The workload with the method's operands sparse. Raises UserError for a glob that names no layer."""
+    if patterns is None:
+        return workload
+    method = load_entry(METHODS, "method", "dense" if _all_dense(patterns) else name)
     layers = {op.layer for op in workload.ops if isinstance(op, MatrixOp) and op.right.role is Role.WEIGHT}
     for glob, _ in patterns.globs:
         if not any(fnmatchcase(layer, glob) for layer in layers):
             raise unknown_name("layer", glob, layers, "--pattern")
+    return apply_method(workload, method(), patterns)
 
 
 def load_workload(choices: Choices) -> Workload:

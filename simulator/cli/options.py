@@ -8,7 +8,9 @@ import typer
 ArchOption = Annotated[str, typer.Option("--arch", help="Machine: a name (`simulate list machines`) or a YAML file.")]
 PatternOption = Annotated[
     list[str],
-    typer.Option("--pattern", help="n:m such as 2:8, or dense; GLOB=n:m for single layers. Repeatable."),
+    typer.Option(
+        "--pattern", help="n:m such as 2:8, or dense; GLOB=n:m for single layers. Repeatable. [default: as recorded]"
+    ),
 ]
 MethodOption = Annotated[str, typer.Option("--method", help="Training method: which operand is sparse in which phase.")]
 SetOption = Annotated[

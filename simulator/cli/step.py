@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def step(
     context: typer.Context,
     arch: ArchOption = "sat",
-    pattern: PatternOption = ["dense"],  # noqa: B006
+    pattern: PatternOption = [],  # noqa: B006
     model: Annotated[str | None, typer.Option("--model", help="A captured model (`simulate list models`).")] = None,
     gemm: Annotated[
         list[str], typer.Option("--gemm", help="A product ROWSxCOLSxINNER as a layer of its own. Repeatable.")

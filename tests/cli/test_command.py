@@ -158,6 +158,10 @@ def test_topology_files(simulate: Run, tmp_path: Path) -> None:
     assert (by_name["conv1", "FF"]["rows"], by_name["conv1", "FF"]["inner"]) == (18 * 18, 72)
     assert by_name["conv2", "FF"]["rows"] == 9 * 9  # ceil((18 - 3) / 2) + 1
     assert by_name["conv1", "FF"]["pattern"] == "1:4"
+    assert (node["pattern"], node["method"]) == ("stated", "stated")
+    assert node["totals"]["FF"]["speedup_over_dense"] > 1
+    over = as_json(simulate, "--topology", "conv.csv", "--arch", "dense", "--pattern", "dense")
+    assert over["totals"]["step"]["speedup_over_dense"] == 1
     assert ("conv1", "BP") not in by_name and ("conv2", "BP") in by_name
     (tmp_path / "gemm.csv").write_text("Layer, M, N, K,\nfc, 10, 20, 30,\n")
     gemm = as_json(simulate, "--topology", "gemm.csv")["ops"][0]
