@@ -8,6 +8,8 @@ import typer
 from simulator.cli.options import SetOption
 
 if TYPE_CHECKING:
+    from reports.sensitivity import Variation
+    from reports.validation import Tables
     from simulator.cli.job import Choices, Job
 
 PAPER_MODELS = ("resnet9", "vgg19", "vit-s", "resnet18", "resnet50")
@@ -18,7 +20,9 @@ def validate(
     pattern: Annotated[str, typer.Option("--pattern", help="n:m everywhere but the layers kept dense.")] = "2:8",
     model: Annotated[str, typer.Option("--model", help="The model whose sensitivity is shown.")] = "resnet18",
     settings: SetOption = [],  # noqa: B006
-    out: Annotated[Path | None, typer.Option("--out", help="Also write the tables there, as CSV.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Also write the tables there as CSV, and pictures of them.")
+    ] = None,
 ) -> None:
     """Every model's speed-up beside its arithmetic ceiling and the published average, and how it moves."""
     from reports.ceilings import ceiling_row, ceiling_table
@@ -44,6 +48,17 @@ def validate(
     print_validation(pattern, model, PAPER_MODELS, speedup, tables)
     if out is not None:
         write_validation(out, tables)
+        _draw(out, model, speedup, tables)
+
+
+def _draw(out: Path, model: str, speedup: float, tables: "Tables") -> None:
+    try:
+        from reports.figures import ceilings_figure, save_figure, sensitivity_figure
+    except ModuleNotFoundError:
+        typer.echo("no pictures: they need matplotlib: pip install 'sparsehil[report]'", err=True)
+        return
+    save_figure(ceilings_figure(tables[0]), out / "ceilings")
+    save_figure(sensitivity_figure(tables[1], model, speedup), out / "sensitivity")
 
 
 def _models(base: "Choices", models: list[str]) -> dict[str, "Job"]:
@@ -55,7 +70,7 @@ def _models(base: "Choices", models: list[str]) -> dict[str, "Job"]:
     return {name: _run(replace(base, model=name)) for name in steps}
 
 
-def _vary(base: "Choices", model: str, varied: list) -> list:  # type: ignore[type-arg]
+def _vary(base: "Choices", model: str, varied: "list[Variation]") -> "list[tuple[Variation, float, float]]":
     from dataclasses import replace
 
     from rich.progress import track
