@@ -11,7 +11,7 @@ from functools import partial
 from dataflows.blocks import Stage, cut, in_turn, pieces, prefetched, repeat
 from dataflows.lowering import Product
 from dataflows.mapping import Draft, Mapping, Plan
-from dataflows.target import ARRAY, Operands, Target
+from dataflows.target import ARRAY, Operands, Target, drop, hold
 from rtl.timing import Array, Reduction, output_stationary_ends, output_stationary_stream
 from simulator.program import Action, Buffer, Command, Node, Program, Stall, delay_stores
 
@@ -150,11 +150,11 @@ class _Plan:
             return ()
         ops, product = self.operands, self.product
         if self.rows_outer:
-            return (*ops.load_right(product.cols, self.whole), _hold("north"))
-        return (*ops.load_left(product.rows, product.inner), _hold("west"))
+            return (*ops.load_right(product.cols, self.whole), hold("north"))
+        return (*ops.load_left(product.rows, product.inner), hold("west"))
 
     def _whole_drop(self) -> tuple[Node, ...]:
-        return (_drop("north" if self.rows_outer else "west"),) if self.resident == "whole" else ()
+        return (drop("north" if self.rows_outer else "west"),) if self.resident == "whole" else ()
 
     def _outer(self) -> tuple[Node, ...]:
         product = self.product
@@ -167,7 +167,7 @@ class _Plan:
             load = self.operands.load_left(run.size, product.inner) if self.rows_outer else (
                 self.operands.load_right(run.size, self.whole)
             )  # fmt: skip
-            stages.append(Stage(load, (_hold(own), *self._inner(run.size), _drop(own)), run.count))
+            stages.append(Stage(load, (hold(own), *self._inner(run.size), drop(own)), run.count))
         return prefetched(stages) if self.outer_slots > 1 else in_turn(stages)
 
     def _inner(self, outer_size: int) -> tuple[Node, ...]:
@@ -222,14 +222,6 @@ class _Plan:
             Action("north.read", product.right, ops.right_bytes(cols, part)),
         )
         return Command(ARRAY, cycles.total, Stall.ARRAY, takes=taken, frees=taken, inner_stalls=stalls, actions=actions)
-
-
-def _hold(buffer: str) -> Command:
-    return Command(ARRAY, 0, Stall.ARRAY, takes=(buffer,))
-
-
-def _drop(buffer: str) -> Command:
-    return Command(ARRAY, 0, Stall.ARRAY, frees=(buffer,))
 
 
 def _fitted(longest: _Plan) -> _Plan | None:

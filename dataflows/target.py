@@ -133,3 +133,13 @@ class Operands:
 def packed_bytes(kept: int, operand_bytes: int, index_bits: int) -> int:
     """Bytes of kept elements with their indices, packed."""
     return -(-kept * (8 * operand_bytes + index_bits) // 8)
+
+
+def hold(buffer: str) -> Command:
+    """From here on the array works with what the buffer's next slot holds."""
+    return Command(ARRAY, 0, Stall.ARRAY, takes=(buffer,))
+
+
+def drop(buffer: str) -> Command:
+    """The array is done with the slot it holds."""
+    return Command(ARRAY, 0, Stall.ARRAY, frees=(buffer,))

@@ -1,76 +1,22 @@
 """Weight stationary: a fold of weights stays in the PEs, positions stream past, sums go down the rows.
 
 A fold is R groups of the reduction by C columns. The sums of a block of positions stay in the output memory until the
-last fold, or go to DRAM and back between folds (`spill`).
+last fold; `spilled_sums` has the mapping in which they do not.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby
 
 from dataflows.blocks import Stage, cut, in_turn, prefetched, repeat
+from dataflows.folds import Fold, FoldWork, Place, folds, places
 from dataflows.lowering import Product
 from dataflows.mapping import Draft, Mapping, Plan
-from dataflows.target import ARRAY, Operands, Target
-from rtl.timing import Reduction, weight_stationary_fold
-from simulator.program import Action, Buffer, Command, Node, Program, Stall, delay_stores
+from dataflows.spilled_sums import SpilledSums
+from dataflows.target import ARRAY, Operands, Target, drop, hold
+from simulator.program import Buffer, Command, Node, Program, Stall, delay_stores
 
 SPLITS = (1, 2, 4, 16)  # blocks of positions, as multiples of the fewest that fit
-SPILL_BLOCK = 512  # positions whose sums travel at once when they spill
-
-
-@dataclass(frozen=True)
-class Fold:
-    """What R groups hold: dense elements of the reduction and those kept."""
-
-    elements: int
-    kept: int
-
-
-def folds(work: Reduction, rows: int) -> list[tuple[Fold, int]]:
-    """The folds of a reduction in order, like ones together with their number.
-
-    The groups of a kernel position may share a fold with the next one's.
-    """
-    tail = work.length % work.m
-    a_segment = work.groups // work.segments
-    if not tail or work.segments == 1:
-        whole, rest = divmod(work.groups - (1 if tail else 0), rows)
-        last = Fold(rest * work.m + tail, rest * work.n + min(work.n, tail))
-        runs = [(Fold(rows * work.m, rows * work.n), whole), (last, 1)]
-        return [(fold, count) for fold, count in runs if count and fold.elements]
-    out = []
-    for first in range(0, work.groups, rows):
-        last_group = min(work.groups, first + rows)
-        tails = last_group // a_segment - first // a_segment
-        full = last_group - first - tails
-        out.append(Fold(full * work.m + tails * tail, full * work.n + tails * min(work.n, tail)))
-    return [(fold, len(list(same))) for fold, same in groupby(out)]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a fold stands among the folds: the first starts new sums, the last finishes them."""
-
-    fold: Fold
-    first: bool
-    last: bool
-
-
-def places(runs: list[tuple[Fold, int]]) -> list[tuple[Place, int]]:
-    """The folds with the first and the last one set apart."""
-    out = []
-    for at, (fold, count) in enumerate(runs):
-        begins, ends = at == 0, at == len(runs) - 1
-        if begins and ends and count == 1:
-            out.append((Place(fold, True, True), 1))
-            continue
-        middle = count - begins - ends
-        parts = [(Place(fold, True, False), int(begins)), (Place(fold, False, False), middle)]
-        parts.append((Place(fold, False, True), int(ends)))
-        out.extend((place, number) for place, number in parts if number)
-    return out
 
 
 class WeightStationary:
@@ -86,13 +32,12 @@ class WeightStationary:
             floor = _Plan(operands, "rows", "none", block).floor_cycles()
             for order, resident in (("rows", "whole"), ("rows", "block"), ("columns", "block"), ("rows", "none")):
                 yield Draft(floor, partial(_fitted, operands, order, resident), usual=resident == "none")
-            spilled = _Spilled(operands, min(SPILL_BLOCK, product.rows))
-            if spilled.depth_in_folds > 1:
-                yield Draft(spilled.floor_cycles(), partial(_if_it_fits, spilled))
+            spilled = SpilledSums(operands)
+            yield Draft(spilled.floor_cycles(), partial(_if_it_makes_sense, spilled))
 
 
-def _if_it_fits(plan: "_Spilled") -> Iterator[Plan]:
-    if plan.operands.target.fits(plan.buffers()):
+def _if_it_makes_sense(plan: SpilledSums) -> Iterator[Plan]:
+    if plan.makes_sense():
         yield plan
 
 
@@ -103,41 +48,6 @@ def _depths(target: Target, product: Product) -> list[int]:
     spec = target.arch.array
     most = min(spec.group_max, spec.window_max, product.reduction.length)
     return [depth for depth in (16, 8, 4, 2, 1) if depth <= most]
-
-
-@dataclass(frozen=True)
-class _Fold:
-    """The commands of one fold over one block of positions, common to all plans."""
-
-    operands: Operands
-
-    def cycles(self, positions: int) -> tuple[int, tuple[tuple[Stall, int], ...]]:
-        """Ticks and the stalls in them."""
-        reduction = self.operands.product.reduction
-        cycles = weight_stationary_fold(self.operands.target.array, positions, reduction.n, reduction.m)
-        return cycles.total, ((Stall.LINKS, cycles.links), (Stall.FILL_DRAIN, cycles.fill_drain))
-
-    def actions(self, positions: int, cols: int, fold: Fold, seeded: bool) -> tuple[Action, ...]:
-        product, size = self.operands.product, self.operands.target.operand_bytes
-        sums = positions * cols * self.operands.target.arch.format.accumulator_bytes
-        return (
-            Action("mac", product.right, positions * cols * fold.kept),
-            Action("west.read", product.left, positions * fold.elements * size),
-            Action("north.read", product.right, self.weight_bytes(cols, fold)),
-            Action("output.write", "partial-sum", sums),
-            Action("output.read", "partial-sum", sums if seeded else 0),
-        )
-
-    def weight_bytes(self, cols: int, fold: Fold) -> int:
-        return self.operands.right_bytes(cols, self.part(fold))
-
-    def part(self, fold: Fold) -> Reduction:
-        """The fold as a piece of reduction, for the loads."""
-        work = self.operands.product.reduction
-        if work.n == work.m:
-            return Reduction(1, fold.elements, work.n, work.m)
-        groups, rest = divmod(fold.kept, work.n)
-        return Reduction(1, groups * work.m + rest, work.n, work.m)
 
 
 @dataclass(frozen=True)
@@ -163,7 +73,7 @@ class _Plan:
         return folds(self.product.reduction, self.operands.target.array.rows)
 
     def floor_cycles(self) -> int:
-        parts, total = _Fold(self.operands), 0
+        parts, total = FoldWork(self.operands), 0
         for run in cut(self.product.rows, self.block):
             total += run.count * parts.cycles(run.size)[0]
         tiles = sum(run.count for run in cut(self.product.cols, self.cols))
@@ -185,7 +95,7 @@ class _Plan:
         fold = max((fold for fold, _ in self.folds), key=lambda each: each.elements)
         in_blocks = self.resident != "none"
         west = ops.left_bytes(self.block, product.inner if in_blocks else fold.elements)
-        north, north_slots = _Fold(ops).weight_bytes(self.cols, fold), 2
+        north, north_slots = FoldWork(ops).weight_bytes(self.cols, fold), 2
         if self.order == "columns":
             north, north_slots = ops.right_bytes(self.cols, product.reduction), self.outer_slots
         if self.resident == "whole":
@@ -205,8 +115,8 @@ class _Plan:
         whole = self.resident == "whole"
         before: tuple[Node, ...] = ()
         if whole:
-            before = (*ops.load_right(product.cols, product.reduction), _hold("north"))
-        body = (*before, *self._outer(), *((_drop("north"),) if whole else ()))
+            before = (*ops.load_right(product.cols, product.reduction), hold("north"))
+        body = (*before, *self._outer(), *((drop("north"),) if whole else ()))
         return Program(ARRAY, self.buffers(), delay_stores(repeat(product.count, body), "out"))
 
     def _outer(self) -> tuple[Node, ...]:
@@ -228,7 +138,7 @@ class _Plan:
         return prefetched(stages) if self.outer_slots > 1 else in_turn(stages)
 
     def _held(self, buffer: str, body: tuple[Node, ...]) -> tuple[Node, ...]:
-        return _hold(buffer), *body, _drop(buffer)
+        return hold(buffer), *body, drop(buffer)
 
     def _inner_cols(self, positions: int) -> tuple[Node, ...]:
         runs = cut(self.product.cols, self.cols)
@@ -252,7 +162,7 @@ class _Plan:
         return (*out, target.store(product.output, final, sums, ("sums", "out")))
 
     def _fold(self, positions: int, cols: int, place: Place) -> tuple[Node, ...]:
-        ops, parts, fold = self.operands, _Fold(self.operands), place.fold
+        ops, parts, fold = self.operands, FoldWork(self.operands), place.fold
         taken: tuple[str, ...] = ()
         loads: list[Command] = []
         if self.resident == "none":
@@ -273,103 +183,6 @@ class _Plan:
             actions=parts.actions(positions, cols, fold, seeded=not place.first),
         )
         return *loads, compute
-
-
-@dataclass(frozen=True)
-class _Spilled:
-    """Every fold streams all positions; sums travel to DRAM and back between folds."""
-
-    operands: Operands
-    block: int
-
-    @property
-    def folds(self) -> list[tuple[Fold, int]]:
-        return folds(self.operands.product.reduction, self.operands.target.array.rows)
-
-    @property
-    def depth_in_folds(self) -> int:
-        return sum(count for _, count in self.folds)
-
-    def floor_cycles(self) -> int:
-        product = self.operands.product
-        tiles = sum(run.count for run in cut(product.cols, self.cols))
-        return _Fold(self.operands).cycles(product.rows)[0] * tiles * self.depth_in_folds * product.count
-
-    @property
-    def cols(self) -> int:
-        return min(self.operands.target.array.cols, self.operands.product.cols)
-
-    def mapping(self) -> Mapping:
-        return Mapping(
-            dataflow="weight-stationary",
-            depth=self.operands.product.reduction.n,
-            order="columns",
-            resident="spill",
-            block=self.block,
-            pieces=sum(count for _, count in self.folds),
-            inline=self.operands.inline,
-        )
-
-    def buffers(self) -> tuple[Buffer, ...]:
-        ops, fold = self.operands, max((fold for fold, _ in self.folds), key=lambda each: each.elements)
-        west, north = ops.left_bytes(self.block, fold.elements), _Fold(ops).weight_bytes(self.cols, fold)
-        sums = self.block * self.cols * ops.target.arch.format.accumulator_bytes
-        return (
-            Buffer("west", 2, "west", west),
-            Buffer("north", 2, "north", north),
-            *ops.staging(west, north),
-            Buffer("seed", 2, "output", sums),
-            Buffer("out", 2, "output", sums),
-        )
-
-    def program(self) -> Program:
-        product, out = self.operands.product, list[Node]()
-        for run in cut(product.cols, self.cols):
-            body: list[Node] = []
-            for place, count in places(self.folds):
-                body.extend(repeat(count, self._fold(run.size, place)))
-            out.extend(repeat(run.count, body))
-        return Program(ARRAY, self.buffers(), delay_stores(repeat(product.count, out), "out"))
-
-    def _fold(self, cols: int, place: Place) -> tuple[Node, ...]:
-        ops, parts = self.operands, _Fold(self.operands)
-        out: list[Node] = [*ops.load_right(cols, parts.part(place.fold)), _hold("north")]
-        for run in cut(ops.product.rows, self.block):
-            out.extend(repeat(run.count, self._block(run.size, cols, place)))
-        ticks, stalls = parts.cycles(0)
-        ends = Command(ARRAY, ticks, Stall.ARRAY, frees=("north",), inner_stalls=stalls)
-        return *out, ends
-
-    def _block(self, positions: int, cols: int, place: Place) -> tuple[Node, ...]:
-        ops, parts, fold = self.operands, _Fold(self.operands), place.fold
-        target, product = ops.target, ops.product
-        sums = positions * cols * target.arch.format.accumulator_bytes
-        taken = ("west",) if place.first else ("west", "seed")
-        seed = () if place.first else (target.load("partial-sum", sums, "output", "seed", Stall.SPILL),)
-        all_ticks, _ = parts.cycles(positions)
-        ticks = all_ticks - parts.cycles(0)[0]
-        links = ticks - positions * product.reduction.n
-        compute = Command(
-            ARRAY,
-            ticks,
-            Stall.ARRAY,
-            takes=taken,
-            frees=taken,
-            fills=("out",),
-            inner_stalls=((Stall.LINKS, links),),
-            actions=parts.actions(positions, cols, fold, seeded=not place.first),
-        )
-        size = positions * cols * product.final_bytes if place.last else sums
-        store = target.store(product.output if place.last else "partial-sum", size, sums, ("out",))
-        return *ops.load_left(positions, fold.elements), *seed, compute, replace(store, cause=Stall.SPILL)
-
-
-def _hold(buffer: str) -> Command:
-    return Command(ARRAY, 0, Stall.ARRAY, takes=(buffer,))
-
-
-def _drop(buffer: str) -> Command:
-    return Command(ARRAY, 0, Stall.ARRAY, frees=(buffer,))
 
 
 def _fitted(operands: Operands, order: str, resident: str) -> Iterator[Plan]:

@@ -1,0 +1,96 @@
+"""Folds of a weight-stationary array: R groups of the reduction each, and the work of one."""
+
+from dataclasses import dataclass
+from itertools import groupby
+
+from dataflows.target import Operands
+from rtl.timing import Reduction, weight_stationary_fold
+from simulator.program import Action, Stall
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What R groups hold: dense elements of the reduction and those kept."""
+
+    elements: int
+    kept: int
+
+
+def folds(work: Reduction, rows: int) -> list[tuple[Fold, int]]:
+    """The folds of a reduction in order, like ones together with their number.
+
+    The groups of a kernel position may share a fold with the next one's.
+    """
+    tail = work.length % work.m
+    a_segment = work.groups // work.segments
+    if not tail or work.segments == 1:
+        whole, rest = divmod(work.groups - (1 if tail else 0), rows)
+        last = Fold(rest * work.m + tail, rest * work.n + min(work.n, tail))
+        runs = [(Fold(rows * work.m, rows * work.n), whole), (last, 1)]
+        return [(fold, count) for fold, count in runs if count and fold.elements]
+    out = []
+    for first in range(0, work.groups, rows):
+        last_group = min(work.groups, first + rows)
+        tails = last_group // a_segment - first // a_segment
+        full = last_group - first - tails
+        out.append(Fold(full * work.m + tails * tail, full * work.n + tails * min(work.n, tail)))
+    return [(fold, len(list(same))) for fold, same in groupby(out)]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a fold stands among the folds: the first starts new sums, the last finishes them."""
+
+    fold: Fold
+    first: bool
+    last: bool
+
+
+def places(runs: list[tuple[Fold, int]]) -> list[tuple[Place, int]]:
+    """The folds with the first and the last one set apart."""
+    out = []
+    for at, (fold, count) in enumerate(runs):
+        begins, ends = at == 0, at == len(runs) - 1
+        if begins and ends and count == 1:
+            out.append((Place(fold, True, True), 1))
+            continue
+        middle = count - begins - ends
+        parts = [(Place(fold, True, False), int(begins)), (Place(fold, False, False), middle)]
+        parts.append((Place(fold, False, True), int(ends)))
+        out.extend((place, number) for place, number in parts if number)
+    return out
+
+
+@dataclass(frozen=True)
+class FoldWork:
+    """The commands of one fold over one block of positions, common to all plans."""
+
+    operands: Operands
+
+    def cycles(self, positions: int) -> tuple[int, tuple[tuple[Stall, int], ...]]:
+        """Ticks and the stalls in them."""
+        reduction = self.operands.product.reduction
+        cycles = weight_stationary_fold(self.operands.target.array, positions, reduction.n, reduction.m)
+        return cycles.total, ((Stall.LINKS, cycles.links), (Stall.FILL_DRAIN, cycles.fill_drain))
+
+    def actions(self, positions: int, cols: int, fold: Fold, seeded: bool) -> tuple[Action, ...]:
+        product, size = self.operands.product, self.operands.target.operand_bytes
+        sums = positions * cols * self.operands.target.arch.format.accumulator_bytes
+        return (
+            Action("mac", product.right, positions * cols * fold.kept),
+            Action("west.read", product.left, positions * fold.elements * size),
+            Action("north.read", product.right, self.weight_bytes(cols, fold)),
+            Action("output.write", "partial-sum", sums),
+            Action("output.read", "partial-sum", sums if seeded else 0),
+        )
+
+    def weight_bytes(self, cols: int, fold: Fold) -> int:
+        return self.operands.right_bytes(cols, self.part(fold))
+
+    def part(self, fold: Fold) -> Reduction:
+        """The fold as a piece of reduction, for the loads."""
+        work = self.operands.product.reduction
+        if work.n == work.m:
+            return Reduction(1, fold.elements, work.n, work.m)
+        groups, rest = divmod(fold.kept, work.n)
+        return Reduction(1, groups * work.m + rest, work.n, work.m)

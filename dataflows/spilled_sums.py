@@ -1,0 +1,112 @@
+"""Weight stationary with partial sums in DRAM: every fold streams all positions, and sums travel there and back."""
+
+from dataclasses import dataclass, replace
+
+from dataflows.blocks import cut, repeat
+from dataflows.folds import Fold, FoldWork, Place, folds, places
+from dataflows.mapping import Mapping
+from dataflows.target import ARRAY, Operands, hold
+from simulator.program import Buffer, Command, Node, Program, Stall, delay_stores
+
+LARGEST_BLOCK = 512  # positions whose sums travel at once
+
+
+@dataclass(frozen=True)
+class SpilledSums:
+    """Every fold streams all positions; sums travel to DRAM and back between folds.
+
+    There are at least two blocks of positions: the sums of one are stored while the next is under way, so with one
+    alone a fold would load its sums before the fold before it had stored them.
+    """
+
+    operands: Operands
+
+    @property
+    def block(self) -> int:
+        return min(LARGEST_BLOCK, -(-self.operands.product.rows // 2))
+
+    def makes_sense(self) -> bool:
+        """True when there is something to spill and it fits the machine."""
+        enough = self.operands.product.rows > 1 and self.depth_in_folds > 1
+        return enough and self.operands.target.fits(self.buffers())
+
+    @property
+    def folds(self) -> list[tuple[Fold, int]]:
+        return folds(self.operands.product.reduction, self.operands.target.array.rows)
+
+    @property
+    def depth_in_folds(self) -> int:
+        return sum(count for _, count in self.folds)
+
+    def floor_cycles(self) -> int:
+        product = self.operands.product
+        tiles = sum(run.count for run in cut(product.cols, self.cols))
+        return FoldWork(self.operands).cycles(product.rows)[0] * tiles * self.depth_in_folds * product.count
+
+    @property
+    def cols(self) -> int:
+        return min(self.operands.target.array.cols, self.operands.product.cols)
+
+    def mapping(self) -> Mapping:
+        return Mapping(
+            dataflow="weight-stationary",
+            depth=self.operands.product.reduction.n,
+            order="columns",
+            resident="spill",
+            block=self.block,
+            pieces=sum(count for _, count in self.folds),
+            inline=self.operands.inline,
+        )
+
+    def buffers(self) -> tuple[Buffer, ...]:
+        ops, fold = self.operands, max((fold for fold, _ in self.folds), key=lambda each: each.elements)
+        west, north = ops.left_bytes(self.block, fold.elements), FoldWork(ops).weight_bytes(self.cols, fold)
+        sums = self.block * self.cols * ops.target.arch.format.accumulator_bytes
+        return (
+            Buffer("west", 2, "west", west),
+            Buffer("north", 2, "north", north),
+            *ops.staging(west, north),
+            Buffer("seed", 2, "output", sums),
+            Buffer("out", 2, "output", sums),
+        )
+
+    def program(self) -> Program:
+        product, out = self.operands.product, list[Node]()
+        for run in cut(product.cols, self.cols):
+            body: list[Node] = []
+            for place, count in places(self.folds):
+                body.extend(repeat(count, self._fold(run.size, place)))
+            out.extend(repeat(run.count, body))
+        return Program(ARRAY, self.buffers(), delay_stores(repeat(product.count, out), "out"))
+
+    def _fold(self, cols: int, place: Place) -> tuple[Node, ...]:
+        ops, parts = self.operands, FoldWork(self.operands)
+        out: list[Node] = [*ops.load_right(cols, parts.part(place.fold)), hold("north")]
+        for run in cut(ops.product.rows, self.block):
+            out.extend(repeat(run.count, self._block(run.size, cols, place)))
+        ticks, stalls = parts.cycles(0)
+        ends = Command(ARRAY, ticks, Stall.ARRAY, frees=("north",), inner_stalls=stalls)
+        return *out, ends
+
+    def _block(self, positions: int, cols: int, place: Place) -> tuple[Node, ...]:
+        ops, parts, fold = self.operands, FoldWork(self.operands), place.fold
+        target, product = ops.target, ops.product
+        sums = positions * cols * target.arch.format.accumulator_bytes
+        taken = ("west",) if place.first else ("west", "seed")
+        seed = () if place.first else (target.load("partial-sum", sums, "output", "seed", Stall.SPILL),)
+        all_ticks, _ = parts.cycles(positions)
+        ticks = all_ticks - parts.cycles(0)[0]
+        links = ticks - positions * product.reduction.n
+        compute = Command(
+            ARRAY,
+            ticks,
+            Stall.ARRAY,
+            takes=taken,
+            frees=taken,
+            fills=("out",),
+            inner_stalls=((Stall.LINKS, links),),
+            actions=parts.actions(positions, cols, fold, seeded=not place.first),
+        )
+        size = positions * cols * product.final_bytes if place.last else sums
+        store = target.store(product.output if place.last else "partial-sum", size, sums, ("out",))
+        return *ops.load_left(positions, fold.elements), *seed, compute, replace(store, cause=Stall.SPILL)
