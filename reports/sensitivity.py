@@ -18,14 +18,15 @@ TOGETHER = (
 
 @dataclass(frozen=True)
 class Variation:
-    """Settings to run with at the low and at the high end of a range, and what they are called."""
+    """Settings to run with at the low and at the high end of a range, what they are called, and what is in force."""
 
     name: str
+    value: str
     low: tuple[str, ...]
     high: tuple[str, ...]
 
 
-def variations(origins: Mapping[str, Origin]) -> list[Variation]:
+def variations(origins: Mapping[str, Origin], values: Mapping[str, float]) -> list[Variation]:
     """Every number that is not certain and has a range, alone or together with those it makes sense with only."""
     open_numbers = {
         path: origin
@@ -35,21 +36,22 @@ def variations(origins: Mapping[str, Origin]) -> list[Variation]:
     grouped = {path for group in TOGETHER for path in group}
     groups = [tuple(path for path in group if path in open_numbers) for group in TOGETHER]
     groups += [(path,) for path in open_numbers if path not in grouped]
-    return [_variation(group, open_numbers) for group in groups if group]
+    return [_variation(group, open_numbers, values) for group in groups if group]
 
 
-def _variation(group: Sequence[str], origins: Mapping[str, Origin]) -> Variation:
+def _variation(group: Sequence[str], origins: Mapping[str, Origin], values: Mapping[str, float]) -> Variation:
     low = tuple(f"{path}={origins[path].low}" for path in group)
     high = tuple(f"{path}={origins[path].high}" for path in group)
-    return Variation(" and ".join(group), low, high)
+    return Variation(" and ".join(group), ", ".join(str(values[path]) for path in group), low, high)
 
 
 def sensitivity_table(base: float, rows: Iterable[tuple[Variation, float, float]]) -> pd.DataFrame:
-    """Columns low, high (the settings), speedup_low, speedup_high, spread; the widest spread first."""
+    """Columns value (in force), low, high (the settings), speedup_low, speedup_high, spread; the widest spread first."""
     table = pd.DataFrame(
         [
             {
                 "assumption": variation.name,
+                "value": variation.value,
                 "low": ", ".join(setting.partition("=")[2] for setting in variation.low),
                 "high": ", ".join(setting.partition("=")[2] for setting in variation.high),
                 "speedup_low": low,

@@ -40,7 +40,8 @@ def validate(
     base = Choices(arch=machine, patterns=(pattern,), method="bdwp", settings=tuple(settings))
     jobs = _models(base, shipped_models())
     ceilings = ceiling_table(ceiling_row(job.sparse, job.dense) for job in jobs.values())
-    varied = variations(load_arch(machine, settings).origins)
+    numbers = {path: entry["value"] for path, entry in jobs[model].sparse.card["numbers"].items()}
+    varied = variations(load_arch(machine, settings).origins, numbers)
     speedup = _speedup(jobs[model])
     moved = sensitivity_table(speedup, _vary(base, model, varied))
     switched = _switches(base, model)
