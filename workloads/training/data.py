@@ -65,10 +65,14 @@ def _text(
         if objective is Objective.NEXT:
             yield window[:, :-1], window[:, 1:]
         else:
-            tokens = window[:, :-1]
-            hidden = torch.rand(tokens.shape, generator=generator) < HIDDEN
-            hidden[:, 0] = True  # a loss needs at least one target
-            yield tokens.masked_fill(hidden, MASK_BYTE), tokens.masked_fill(~hidden, IGNORED)
+            yield hide(window[:, :-1], generator)
+
+
+def hide(tokens: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Tokens with some of them hidden, and those as the targets: both (B, S)."""
+    hidden = torch.rand(tokens.shape, generator=generator) < HIDDEN
+    hidden[:, 0] = True  # a loss needs at least one target
+    return tokens.masked_fill(hidden, MASK_BYTE), tokens.masked_fill(~hidden, IGNORED)
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,90 @@
+"""Readers of image data sets in their published binary formats. A file that is missing or broken is a UserError."""
+
+import gzip
+import zlib
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from workloads.errors import UserError
+
+IDX_BYTES = 0x08  # the type code of unsigned bytes
+CIFAR_ROW = 1 + 3 * 32 * 32
+CIFAR_TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
+CIFAR_TEST = ("test_batch.bin",)
+CLASSES = 10
+Pixels = tuple[Tensor, Tensor]  # (N, C, H, W) and (N,)
+
+
+def read_idx_pair(folder: Path, part: str, missing: str) -> Pixels:
+    """Images and labels in the IDX format of MNIST, compressed or not; `part` is "train" or "t10k".
+
+    `missing` tells the user where such files come from.
+    """
+    images_path = _idx_path(folder, f"{part}-images-idx3-ubyte", missing)
+    labels_path = _idx_path(folder, f"{part}-labels-idx1-ubyte", missing)
+    images, labels = _read_idx(images_path, 3), _read_idx(labels_path, 1)
+    if len(images) != len(labels):
+        raise UserError(f"{labels_path}: {len(labels)} labels for the {len(images)} images of {images_path.name}")
+    return images.unsqueeze(1), _checked_labels(labels, labels_path)
+
+
+def _idx_path(folder: Path, name: str, missing: str) -> Path:
+    for path in (folder / f"{name}.gz", folder / name):
+        if path.exists():
+            return path
+    raise UserError(f"{folder}: holds no {name}.gz; {missing}")
+
+
+def _read_idx(path: Path, axes: int) -> Tensor:
+    content = _content(path)
+    head = 4 + 4 * axes
+    if len(content) < head or content[:4] != bytes([0, 0, IDX_BYTES, axes]):
+        raise UserError(f"{path}: is not an IDX file of bytes with {axes} {'axis' if axes == 1 else 'axes'}")
+    shape = [int.from_bytes(content[at : at + 4], "big") for at in range(4, head, 4)]
+    values = torch.frombuffer(bytearray(content), dtype=torch.uint8)[head:]
+    size = 1
+    for extent in shape:
+        size *= extent
+    if size == 0 or len(values) != size:
+        raise UserError(f"{path}: is not whole: {len(values)} values where its head promises {size}")
+    return values.reshape(shape)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        raw = path.read_bytes()
+        return gzip.decompress(raw) if path.suffix == ".gz" else raw
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise UserError(f"{path}: is not a whole gzip file") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def read_cifar(folder: Path, names: tuple[str, ...]) -> Pixels:
+    """CIFAR-10, binary version: rows of a label and 32x32 red, green and blue."""
+    inner = folder / "cifar-10-batches-bin"
+    folder = inner if inner.is_dir() else folder
+    parts = [_read_cifar_file(folder, name) for name in names]
+    return torch.cat([pixels for pixels, _ in parts]), torch.cat([labels for _, labels in parts])
+
+
+def _read_cifar_file(folder: Path, name: str) -> Pixels:
+    path = folder / name
+    if not path.exists():
+        pickled = (folder / path.stem).exists() or (folder / "cifar-10-batches-py").exists()
+        also = "; this is the Python version, whose files are pickles and are not read" if pickled else ""
+        raise UserError(f"{folder}: holds no {name}, a file of CIFAR-10's binary version{also}")
+    content = _content(path)
+    if not content or len(content) % CIFAR_ROW:
+        raise UserError(f"{path}: is not whole: {len(content)} bytes are no multiple of {CIFAR_ROW}")
+    rows = torch.frombuffer(bytearray(content), dtype=torch.uint8).reshape(-1, CIFAR_ROW)
+    return rows[:, 1:].reshape(-1, 3, 32, 32), _checked_labels(rows[:, 0], path)
+
+
+def _checked_labels(labels: Tensor, path: Path) -> Tensor:
+    largest = int(labels.max())
+    if largest >= CLASSES:
+        raise UserError(f"{path}: holds label {largest}; there are only the classes 0 to {CLASSES - 1}")
+    return labels.long()
