@@ -2,18 +2,20 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from math import comb
 
-from workloads.methods.base import Method
-from workloads.op import MatrixOp, Op, Operand, Phase, Role, VectorKind
-from workloads.pattern import DENSE, Pattern, PatternMap
+from workloads.methods.base import END_OF_RUN, MaskSource, Method
+from workloads.op import MatrixOp, Op, Operand, Phase, Role, VectorKind, order_name
+from workloads.pattern import DENSE, Pattern, PatternKind, PatternMap
 from workloads.workload import Mode, Workload
 
 
-def apply_method(workload: Workload, method: Method, patterns: PatternMap, step: int = 0) -> Workload:
+def apply_method(workload: Workload, method: Method, patterns: PatternMap, step: int = END_OF_RUN) -> Workload:
     """The workload with the method's operands sparse and its masks made by the updates.
 
     Layers in `workload.kept_dense` stay dense unless a glob of `patterns` names them. The result's masks are
     `derived`, unless the workload was trained under this very method and pattern: then it is returned as it is.
+    By default the method's schedule, if it has one, is over: the patterns asked for are in force.
     """
     if (workload.method, workload.pattern) == (method.name, str(patterns)):
         return workload
@@ -44,7 +46,29 @@ def _with_pattern(op: MatrixOp, operand: Operand, method: Method, pattern: Patte
     sparse = method.operand(op.phase, operand.role)
     wanted = pattern if sparse else DENSE
     zeros = operand.zeros if wanted == operand.pattern else None
-    return replace(operand, pattern=wanted, permutation=None, zeros=zeros)
+    if op.phase is Phase.BP and operand.role is Role.WEIGHT and not pattern.is_dense:
+        zeros = _backward_zeros(op, method, pattern, zeros)
+    order = order_name(operand.tensor) if sparse and sparse.permuted and not wanted.is_dense else None
+    return replace(operand, pattern=wanted, permutation=order, zeros=zeros)
+
+
+def _backward_zeros(op: MatrixOp, method: Method, pattern: Pattern, otherwise: float | None) -> float | None:
+    """The zeros that BP's weight has from the forward mask, where the backward pattern does not say it.
+
+    A part of the forward mask holds at most n of each m of random survivors: fewer than n on average.
+    """
+    taps = op.geometry.taps if op.geometry else 1
+    length = op.cols * taps if pattern.kind is PatternKind.FAN_IN else op.cols
+    share = pattern.kept(length) / length
+    match method.backward_from:
+        case MaskSource.FORWARD_MASK if method.operand(Phase.BP, Role.WEIGHT) is None:
+            return round(1 - share, 6)
+        case MaskSource.PART_OF_FORWARD_MASK:
+            m = pattern.m
+            odds = [comb(m, count) * share**count * (1 - share) ** (m - count) for count in range(m + 1)]
+            kept = sum(min(pattern.n, count) * chance for count, chance in enumerate(odds)) / m
+            return round(1 - kept, 6)
+    return otherwise
 
 
 def for_inference(workload: Workload) -> Workload:

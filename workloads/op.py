@@ -20,13 +20,21 @@ class Role(StrEnum):
     GRADIENT = "gradient"
 
 
+Orders = tuple[tuple[int, ...], ...]  # for each convolution group, where each output channel comes from
+
+
+def order_name(tensor: str) -> str:
+    """The name under which a workload keeps the order of output channels that belongs to an operand."""
+    return f"{tensor}.order"
+
+
 @dataclass(frozen=True)
 class Operand:
     """One operand of a product.
 
     `tensor` names it in the step; two operands of one name are the same data. `pattern` says which elements along
-    the reduction are kept; `permutation` is the key, in the workload's tensors, of the order of the other axis in
-    which a grouped mask holds. `zeros` is the measured share of zero elements, None where nobody measured.
+    the reduction are kept; `permutation` is the name of the order of output channels in which its groups hold, None
+    where it is their own. `zeros` is the measured share of zero elements, None where nobody measured.
     """
 
     tensor: str

@@ -11,24 +11,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, final
 
-from workloads.methods.base import Axis, GradientRule, MaskSource, Method, SparseOperand
+from workloads.methods.base import Axis, GradientRule, MaskSource, MaskUse, SparseOperand
+from workloads.methods.families import WeightMethod
 from workloads.op import Phase, Role
 from workloads.pattern import Pattern
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from workloads.methods.base import OptimizerState
+    from workloads.methods.base import Past
 
 
 @final
 @dataclass(frozen=True)
-class Bdwp(Method):
+class Bdwp(WeightMethod):
     name: ClassVar[str] = "bdwp"
     sparse: ClassVar[tuple[SparseOperand, ...]] = (
         SparseOperand(Phase.FF, Role.WEIGHT, Axis.INPUT_CHANNELS),
         SparseOperand(Phase.BP, Role.WEIGHT, Axis.OUTPUT_CHANNELS),
     )
+    mask_use: ClassVar[MaskUse] = MaskUse.OPERANDS
     backward_from: ClassVar[MaskSource] = MaskSource.DENSE_WEIGHT
     gradient_rule: ClassVar[GradientRule] = GradientRule.STRAIGHT_THROUGH
 
@@ -38,21 +40,14 @@ class Bdwp(Method):
     def makes_masks(self, step: int) -> bool:
         return True
 
-    def forward_mask(self, weight: Tensor, pattern: Pattern, step: int) -> Tensor:
+    def forward_mask(self, weight: Tensor, pattern: Pattern, past: Past, step: int) -> Tensor:
         from workloads.training.masks import group_mask
 
         return group_mask(weight, pattern, Axis.INPUT_CHANNELS)
 
-    def backward_mask(self, weight: Tensor, pattern: Pattern, forward_mask: Tensor, step: int) -> Tensor:
+    def backward_mask(
+        self, weight: Tensor, pattern: Pattern, forward_mask: Tensor, permutation: Tensor | None, step: int
+    ) -> Tensor:
         from workloads.training.masks import group_mask
 
         return group_mask(weight, pattern, Axis.OUTPUT_CHANNELS)
-
-    def permutation(self, weight: Tensor, pattern: Pattern, forward_mask: Tensor, step: int) -> Tensor | None:
-        return None
-
-    def pruned_gradient(self, gradient: Tensor, pattern: Pattern) -> Tensor:
-        return gradient
-
-    def after_update(self, weight: Tensor, forward_mask: Tensor, state: OptimizerState, step: int) -> None:
-        return None

@@ -5,20 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, final
 
-from workloads.methods.base import GradientRule, MaskSource, Method, SparseOperand
+from workloads.methods.base import GradientRule, MaskSource, MaskUse, SparseOperand
+from workloads.methods.families import WeightMethod
 from workloads.pattern import DENSE, Pattern
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from workloads.methods.base import OptimizerState
+    from workloads.methods.base import Past
 
 
 @final
 @dataclass(frozen=True)
-class Dense(Method):
+class Dense(WeightMethod):
     name: ClassVar[str] = "dense"
     sparse: ClassVar[tuple[SparseOperand, ...]] = ()
+    mask_use: ClassVar[MaskUse] = MaskUse.NONE
     backward_from: ClassVar[MaskSource] = MaskSource.NONE
     gradient_rule: ClassVar[GradientRule] = GradientRule.STRAIGHT_THROUGH
 
@@ -28,17 +30,10 @@ class Dense(Method):
     def makes_masks(self, step: int) -> bool:
         return step == 0
 
-    def forward_mask(self, weight: Tensor, pattern: Pattern, step: int) -> Tensor:
+    def forward_mask(self, weight: Tensor, pattern: Pattern, past: Past, step: int) -> Tensor:
         return weight.new_ones(weight.shape).bool()
 
-    def backward_mask(self, weight: Tensor, pattern: Pattern, forward_mask: Tensor, step: int) -> Tensor:
+    def backward_mask(
+        self, weight: Tensor, pattern: Pattern, forward_mask: Tensor, permutation: Tensor | None, step: int
+    ) -> Tensor:
         return forward_mask
-
-    def permutation(self, weight: Tensor, pattern: Pattern, forward_mask: Tensor, step: int) -> Tensor | None:
-        return None
-
-    def pruned_gradient(self, gradient: Tensor, pattern: Pattern) -> Tensor:
-        return gradient
-
-    def after_update(self, weight: Tensor, forward_mask: Tensor, state: OptimizerState, step: int) -> None:
-        return None

@@ -14,7 +14,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from workloads.methods.base import Method
+from workloads.methods.base import MaskUse, Method, Past
 from workloads.op import Phase, Role
 from workloads.pattern import DENSE, Pattern
 from workloads.training.functions import Geometry, convolution, linear, matmul, rounded
@@ -75,26 +75,41 @@ class MethodLayer(nn.Module, ABC):
     @torch.no_grad()
     def make_masks(self, step: int) -> None:
         """Make the masks for a step, if the method makes new ones then."""
-        method = self.treatment.method
+        method, pattern = self.treatment.method, self.treatment.pattern
         if not method.makes_masks(step) and self.masks is not None:
             return
-        self.pattern = method.pattern_at(self.treatment.pattern, step)
-        if self.pattern.is_dense:
+        self.pattern = method.pattern_at(pattern, step)
+        if pattern.is_dense or method.mask_use is MaskUse.NONE:
             self.masks = None
             return
-        weight = self.canonical(rounded(self.weight, self.treatment.mixed))
-        forward = method.forward_mask(weight, self.pattern, step)
-        backward = method.backward_mask(weight, self.pattern, forward, step)
-        order = method.permutation(weight, self.pattern, forward, step)
+        weight, past = self.canonical(rounded(self.weight.detach(), self.treatment.mixed)), self._past()
+        forward = method.forward_mask(weight, pattern, past, step)
+        order = method.permutation(weight, pattern, forward, past, step)
+        backward = method.backward_mask(weight, pattern, forward, order, step)
         self.masks = Masks(forward.reshape(self.weight.shape), backward.reshape(self.weight.shape), order)
+
+    def _past(self) -> Past:
+        gradient = None if self.weight.grad is None else self.canonical(self.weight.grad)
+        if self.masks is None:
+            return Past(gradient=gradient)
+        return Past(self.canonical(self.masks.forward), self.masks.permutation, gradient)
+
+    def permutation_of(self, phase: Phase, role: Role) -> Tensor | None:
+        """The order, (G, O), in which an operand's groups hold; None: as they are."""
+        operand = self.treatment.method.operand(phase, role)
+        return self.masks.permutation if self.masks and operand and operand.permuted else None
 
     @torch.no_grad()
     def weights(self) -> tuple[Tensor, Tensor]:
         """The weights that FF and BP use."""
         seen = rounded(self.weight, self.treatment.mixed)
-        if self.masks is None:
+        if self.masks is None or self.treatment.method.mask_use is MaskUse.DECAY:
             return seen, seen
-        return masked(seen, self.masks.forward), masked(seen, self.masks.backward)
+        return self._masked(seen, self.masks.forward), self._masked(seen, self.masks.backward)
+
+    def _masked(self, seen: Tensor, mask: Tensor) -> Tensor:
+        """Factors leave FP16, so their product is rounded once more."""
+        return rounded(masked(seen, mask), self.treatment.mixed and mask.dtype is not torch.bool)
 
     def pruned(self, gradient: Tensor, channels: int) -> Tensor:
         """The output gradient that BP uses; its channels lie on axis `channels`."""

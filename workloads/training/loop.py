@@ -13,7 +13,7 @@ from workloads.op import Phase
 from workloads.pattern import PatternMap
 from workloads.training.layers import MethodLayer
 from workloads.training.record import Recorded, Watcher, record_pass
-from workloads.training.sparsify import make_masks, method_layers, pattern_in, sparsify
+from workloads.training.sparsify import make_masks, method_layers, order_in, pattern_in, sparsify
 from workloads.training.updates import State, Update
 
 Batch = tuple[Tensor, Tensor]
@@ -86,6 +86,7 @@ class Training:
             self.recipe.update.optimizer,
             lambda layer, phase, role: pattern_in(self.model, layer, phase, role),
             watch,
+            lambda layer, phase, role: order_in(self.model, layer, phase, role),
         )
         self.update()
         return recorded, losses[0]

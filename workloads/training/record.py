@@ -1,30 +1,36 @@
 """From one recorded step to a Workload: the products' patterns and measured zeros, and the updates."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import final
 
 from torch import Tensor, nn
 
-from workloads.op import MatrixOp, Op, Operand, Optimizer, Phase, Role, VectorKind, VectorOp
+from workloads.op import MatrixOp, Op, Operand, Optimizer, Orders, Phase, Role, VectorKind, VectorOp, order_name
 from workloads.pattern import DENSE, Pattern
-from workloads.training.checks import check_groups
+from workloads.training.checks import check_operand
 from workloads.training.products import Product
 from workloads.training.recorder import Recorder, is_fake
 from workloads.training.vector_work import merged
 
 PatternOf = Callable[[str, Phase, Role], Pattern]
+OrderOf = Callable[[str, Phase, Role], Tensor | None]
 Watcher = Callable[[Product], None]
 
 
 @final
 @dataclass(frozen=True)
 class Recorded:
-    """What one step did: its ops (FF, then BP and WU, then UP) and the elements it kept for the backward pass."""
+    """What one step did: its ops (FF, then BP and WU, then UP) and the elements it kept for the backward pass.
+
+    `orders` are the orders of output channels that operands name as their `permutation`: for each convolution group,
+    where each channel comes from.
+    """
 
     ops: tuple[Op, ...]
     saved_elements: int
     parameters: int
+    orders: Mapping[str, Orders] = field(default_factory=dict)
 
 
 def record_pass(
@@ -34,16 +40,22 @@ def record_pass(
     optimizer: Optimizer,
     pattern_of: PatternOf | None = None,
     watch: Watcher | None = None,
+    order_of: OrderOf | None = None,
 ) -> Recorded:
     """Record `run`, which calls the model, the loss and backward.
 
-    `pattern_of` gives the pattern of a layer's operand in a phase; an operand that holds more than its pattern allows
-    is a UserError. `watch` sees every product after it was checked. Updates are not run: one is recorded for every
-    parameter that got a gradient.
+    `pattern_of` gives the pattern of a layer's operand in a phase, and `order_of` the order of output channels, (G, O),
+    in which it holds; an operand that holds more than its pattern allows is a UserError. `watch` sees every product
+    after it was checked. Updates are not run: one is recorded for every parameter that got a gradient.
     """
 
+    orders: dict[str, Orders] = {}
+
     def checked(product: Product) -> Product:
-        shown = replace(product, op=_measured(product, pattern_of or _dense))
+        order = order_of(product.op.layer, product.op.phase, Role.WEIGHT) if order_of and product.weight else None
+        shown = replace(product, op=_measured(product, pattern_of or _dense, order))
+        if order is not None and shown.op.right.permutation:
+            orders[shown.op.right.permutation] = tuple(tuple(int(channel) for channel in group) for group in order)
         if watch:
             watch(shown)
         return shown
@@ -54,7 +66,7 @@ def record_pass(
     ops = _sorted(recorder.ops)
     ops += updates(model, optimizer, recorder.layer_of_parameter, pattern_of or _dense)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return Recorded(tuple(ops), recorder.saved_elements, parameters)
+    return Recorded(tuple(ops), recorder.saved_elements, parameters, orders)
 
 
 def updates(
@@ -100,18 +112,19 @@ def zeros_of(tensor: Tensor) -> float | None:
     return round(1 - int(tensor.count_nonzero()) / max(1, tensor.numel()), 6)
 
 
-def _measured(product: Product, pattern_of: PatternOf) -> MatrixOp:
-    left = _seen(product, product.op.left, product.left, pattern_of)
-    right = _seen(product, product.op.right, product.right, pattern_of)
+def _measured(product: Product, pattern_of: PatternOf, order: Tensor | None) -> MatrixOp:
+    left = _seen(product, product.op.left, product.left, pattern_of, None)
+    right = _seen(product, product.op.right, product.right, pattern_of, order)
     return replace(product.op, left=left, right=right)
 
 
-def _seen(product: Product, operand: Operand, tensor: Tensor, pattern_of: PatternOf) -> Operand:
+def _seen(product: Product, operand: Operand, tensor: Tensor, pattern_of: PatternOf, order: Tensor | None) -> Operand:
     """The operand with the pattern that its layer should have, checked, and its zeros."""
     pattern = pattern_of(product.op.layer, product.op.phase, operand.role) if product.weight else DENSE
     if not is_fake(tensor):
-        check_groups(product.op, operand.role, tensor, pattern)
-    return replace(operand, pattern=pattern, zeros=zeros_of(tensor))
+        check_operand(product.op, operand.role, tensor, pattern, order)
+    name = None if order is None else order_name(operand.tensor)
+    return replace(operand, pattern=pattern, permutation=name, zeros=zeros_of(tensor))
 
 
 def _sorted(ops: list[Op]) -> list[Op]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from workloads.errors import UserError
 from workloads.methods.base import Method
@@ -31,7 +31,7 @@ def sparsify(
     for name, module in found.items():
         model.set_submodule(name, _swapped(name, module, Treatment(method, chosen[name], mixed)))
     make_masks(model, step=0)
-    return [name for name, layer in method_layers(model) if layer.masks is not None]
+    return [name for name, layer in method_layers(model) if layer.masks or not layer.pattern.is_dense]
 
 
 def method_layers(model: nn.Module) -> Iterator[tuple[str, MethodLayer]]:
@@ -40,15 +40,27 @@ def method_layers(model: nn.Module) -> Iterator[tuple[str, MethodLayer]]:
 
 
 def make_masks(model: nn.Module, step: int) -> None:
-    """Make the masks for a step in every layer whose method makes new ones then."""
-    for _, layer in method_layers(model):
-        layer.make_masks(step)
+    """Make the masks for a step in every layer whose method makes new ones then.
+
+    Raises UserError, with the layer's name, for a layer or pattern that the method cannot mask.
+    """
+    for name, layer in method_layers(model):
+        try:
+            layer.make_masks(step)
+        except UserError as error:
+            raise UserError(f"layer '{name}': {error}") from None
 
 
 def pattern_in(model: nn.Module, layer: str, phase: Phase, role: Role) -> Pattern:
     """The pattern in force of one operand of a layer; dense where there is no such layer."""
     found = dict(method_layers(model)).get(layer)
     return found.pattern_of(phase, role) if found else DENSE
+
+
+def order_in(model: nn.Module, layer: str, phase: Phase, role: Role) -> Tensor | None:
+    """The order of output channels, (G, O), in which an operand of a layer is grouped; None: as they are."""
+    found = dict(method_layers(model)).get(layer)
+    return found.permutation_of(phase, role) if found else None
 
 
 def _check_globs(patterns: PatternMap, layers: Sequence[str]) -> None:

@@ -42,6 +42,8 @@ KINDS: tuple[tuple[str, VectorKind], ...] = (
     ("sigmoid", VectorKind.ACTIVATION),
     ("pool", VectorKind.POOLING),
     ("embedding", VectorKind.EMBEDDING),
+    ("sort", VectorKind.MASK),
+    ("scatter", VectorKind.MASK),
 )
 TWO_PASSES = ("norm", "softmax")
 
