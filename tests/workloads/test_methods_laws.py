@@ -1,0 +1,201 @@
+"""Every method's law on real steps: which operand is n:m along which axis, which masks contain which, what dW is."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, linear
+
+from tests.workloads.small import ADAMW, SGD, SPARSE, products_after, through, training, treated
+from workloads.methods.adams import AdamS
+from workloads.methods.base import Axis, MaskSource, MaskUse, Method
+from workloads.methods.bdwp import Bdwp
+from workloads.methods.bimask import BiMask
+from workloads.methods.dense import Dense
+from workloads.methods.families import fitted
+from workloads.methods.mdgf import MdGf
+from workloads.methods.sdgf import SdGf
+from workloads.methods.sdgp import Sdgp
+from workloads.methods.sdwp import Sdwp
+from workloads.methods.srigl import SRigL
+from workloads.methods.srste import SrSte
+from workloads.methods.ste import Ste
+from workloads.methods.torch24 import Flavour, Torch24
+from workloads.methods.transposable import Transposable
+from workloads.op import MatrixOp, Phase, Role
+from workloads.pattern import parse_pattern
+from workloads.registry import METHODS, load_entry, names
+from workloads.training.layers import MethodLayer, masked
+from workloads.training.masks import largest_group_count
+from workloads.training.permutations import reordered
+from workloads.training.products import Product
+
+TWO_OF_FOUR: dict[str, Method] = {
+    "ste": Ste(),
+    "srste": SrSte(),
+    "bdwp": Bdwp(),
+    "sdwp": Sdwp(),
+    "bimask": BiMask(candidates=10),
+    "transposable": Transposable(),
+    "torch24": Torch24(),
+    "torch24 magnitude": Torch24(flavour=Flavour.MAGNITUDE),
+    "mdgf": MdGf(total_steps=4),
+    "sdgf": SdGf(total_steps=4),
+}
+EVERY = {**TWO_OF_FOUR, "sdgp": Sdgp(), "adams": AdamS(), "dense": Dense(), "srigl": SRigL(total_steps=4, period=2)}
+FADING = MdGf(total_steps=100)
+
+
+def pattern_for(method: Method) -> str:
+    return "fan-in 24" if method.name == "srigl" else "2:4"
+
+
+def test_every_registered_method_is_under_test() -> None:
+    assert {method.name for method in EVERY.values()} == set(names(METHODS))
+    for name in names(METHODS):
+        method = load_entry(METHODS, "method", name)()
+        assert method.name == name and method.makes_masks(0)
+        assert fitted(method, 7) == method or fitted(method, 7).total_steps == 7
+
+
+def most(product: Product, axis: Axis, order: Tensor | None = None) -> int:
+    """The most non-zeros of any group of 4 of a weight operand along an axis of (G, O, C, T)."""
+    return largest_group_count(in_groups(product, order), 4, axis)
+
+
+def in_groups(product: Product, order: Tensor | None = None) -> Tensor:
+    right = product.right if product.op.geometry or product.op.phase is Phase.BP else product.right.mT
+    groups = product.op.geometry.groups if product.op.geometry else 1
+    values = right.reshape(groups, right.shape[0] // groups, right.shape[1], -1)
+    return values if order is None else reordered(values, order)
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("name", TWO_OF_FOUR)
+def test_weights_are_two_of_four_where_the_method_says_so_after_real_steps(name: str, mixed: bool) -> None:
+    method = TWO_OF_FOUR[name]
+    run = training(method, mixed=mixed)
+    masters = {layer: run.model.get_submodule(layer) for layer in SPARSE}
+    products = products_after(run, 4)
+    for (layer, phase), product in products.items():
+        if layer not in SPARSE or phase is Phase.WU:
+            assert product.op.right.pattern.is_dense and product.op.left.pattern.is_dense
+            continue
+        operand = method.operand(phase, Role.WEIGHT)
+        assert str(product.op.right.pattern) == ("2:4" if operand else "dense")
+        masks = masters[layer].masks
+        if operand:
+            assert most(product, operand.axis, masks.permutation if operand.permuted else None) == 2
+        assert (product.op.right.permutation is not None) == bool(operand and operand.permuted)
+        of_mask = 1 - float((masks.forward if phase is Phase.FF else masks.backward).float().mean())
+        assert product.op.right.zeros == pytest.approx(of_mask, abs=1e-5 if not mixed else 1e-3)
+
+
+@pytest.mark.parametrize("name", TWO_OF_FOUR)
+def test_masks_contain_each_other_as_the_method_says(name: str) -> None:
+    run = training(TWO_OF_FOUR[name])
+    products_after(run, 4)
+    for layer in SPARSE:
+        masks, method = run.model.get_submodule(layer).masks, run.recipe.method
+        match method.backward_from:
+            case MaskSource.FORWARD_MASK:
+                assert torch.equal(masks.forward, masks.backward)
+            case MaskSource.PART_OF_FORWARD_MASK:
+                assert not (masks.backward & ~masks.forward).any() and (masks.forward & ~masks.backward).any()
+            case _:
+                assert (masks.backward & ~masks.forward).any() or masks.forward.all()
+
+
+LAYERS = {
+    "linear": (lambda: nn.Linear(32, 24, bias=False), (6, 32)),
+    "convolution": (lambda: nn.Conv2d(16, 24, 3, stride=2, padding=1, bias=False), (3, 16, 9, 9)),
+    "grouped": (lambda: nn.Conv2d(24, 16, 3, padding=1, groups=2, bias=False), (2, 24, 6, 6)),
+}
+
+
+def seen_weights(layer: MethodLayer) -> tuple[Tensor, Tensor]:
+    weight = layer.weight.detach()
+    if layer.masks is None or layer.treatment.method.mask_use is not MaskUse.OPERANDS:
+        return weight, weight
+    return masked(weight, layer.masks.forward), masked(weight, layer.masks.backward)
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("name", [*EVERY, "mdgf fading"])
+def test_products_of_a_layer_are_those_of_its_masks_and_dw_is_the_dense_one(name: str, kind: str) -> None:
+    method = EVERY.get(name, FADING)
+    make, shape = LAYERS[kind]
+    dense, x = make(), torch.randn(shape)
+    layer = treated(dense, method, pattern_for(method))
+    ahead, back = seen_weights(layer)
+    y, gradient, dx, dw = through(layer, x)
+    assert torch.equal(dw, through(dense, x)[3])  # WU is dense, bit for bit: no mask reaches it
+    assert torch.equal(y, with_weight(kind, x, ahead, dense))
+    sent = layer.pruned(gradient, 1)
+    at = x.clone().requires_grad_()
+    with_weight(kind, at, back, dense).backward(sent)
+    assert at.grad is not None and torch.equal(dx, at.grad)
+    assert torch.equal(sent, gradient) == (method.name != "sdgp")
+
+
+def with_weight(kind: str, x: Tensor, weight: Tensor, like: nn.Module) -> Tensor:
+    if kind == "linear":
+        return linear(x, weight)
+    return conv2d(x, weight, None, like.stride, like.padding, like.dilation, like.groups)
+
+
+def test_ste_is_dense_along_output_channels() -> None:
+    products = products_after(training(Ste()), 2)
+    for layer in SPARSE:
+        product = products[layer, Phase.BP]
+        assert most(product, Axis.OUTPUT_CHANNELS) > 2
+        assert (product.op.right.pattern.is_dense, product.op.right.zeros) == (True, 0.5)
+
+
+def test_sdwp_is_dense_forward() -> None:
+    products = products_after(training(Sdwp()), 2)
+    for layer in SPARSE:
+        assert products[layer, Phase.FF].op.right.zeros == pytest.approx(0.0, abs=1e-3)
+        assert products[layer, Phase.BP].op.right.zeros == 0.5
+
+
+def test_sdgp_prunes_the_output_gradient_of_bp_alone() -> None:
+    run = training(Sdgp())
+    assert set(run.sparse_layers) == set(SPARSE)
+    products = products_after(run, 3)
+    for layer in SPARSE:
+        pruned, whole = products[layer, Phase.BP], products[layer, Phase.WU]
+        assert str(pruned.op.left.pattern) == "2:4" and whole.op.right.pattern.is_dense
+        assert pruned.op.right.pattern.is_dense and products[layer, Phase.FF].op.right.pattern.is_dense
+        groups = pruned.op.geometry.groups if pruned.op.geometry else 1
+        assert largest_group_count(pruned.left.unflatten(1, (groups, -1)), 4, 2) == 2
+        kept = pruned.left != 0
+        assert torch.equal(pruned.left[kept], whole.right[kept])  # kept ones are not scaled
+        assert pruned.op.left.zeros >= 0.5 and pruned.op.left.zeros > whole.op.right.zeros
+        assert pruned.op.left.tensor != whole.op.right.tensor
+
+
+def test_sdgp_prunes_each_position_by_magnitude_with_ties_to_the_lower_channel() -> None:
+    gradient = torch.tensor([[[1.0, -3.0, 2.0, 0.5, 1.0, 1.0, -1.0, 1.0]]])
+    pruned = Sdgp().pruned_gradient(gradient, parse_pattern("2:4"))
+    assert pruned.tolist() == [[[0.0, -3.0, 2.0, 0.0, 1.0, 1.0, 0.0, 0.0]]]
+
+
+def test_adams_trains_dense() -> None:
+    run = training(AdamS(total_steps=4), update=ADAMW)
+    recorded, _ = run.record_step(next(iter([(torch.randn(4, 1, 8, 8), torch.arange(4))])))
+    products = [op for op in recorded.ops if isinstance(op, MatrixOp)]
+    assert all(op.left.pattern.is_dense and op.right.pattern.is_dense for op in products)
+
+
+def test_srigl_keeps_one_fan_in_and_dropped_weights_stay_zero() -> None:
+    run = training(SRigL(total_steps=8, period=2), "fan-in 24", SGD)
+    products = products_after(run, 4)
+    for layer in SPARSE:
+        product = products[layer, Phase.FF]
+        assert str(product.op.right.pattern) == "fan-in 24" and products[layer, Phase.BP].op.right.pattern.is_dense
+        rows = (product.right if product.op.geometry else product.right.mT).flatten(1)
+        assert set((rows != 0).sum(1).tolist()) <= set(range(12, 25))  # grown ones start from 0
+        module = run.model.get_submodule(layer)
+        assert set(module.masks.forward.flatten(1).sum(1).tolist()) == {24}
+        assert not module.weight.detach()[~module.masks.forward].any()
+        assert not run.states[f"{layer}.weight"]["momentum"][~module.masks.forward].any()
