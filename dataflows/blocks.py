@@ -37,6 +37,20 @@ def pieces(reduction: Reduction, most: int) -> list[tuple[Reduction, int]]:
 
 
 @dataclass(frozen=True)
+class Share:
+    """A part of a reduction: its dense elements, those kept of them, and the groups they are in."""
+
+    elements: int
+    kept: int
+    groups: int
+
+
+def share(reduction: Reduction) -> Share:
+    """All of a reduction."""
+    return Share(reduction.segments * reduction.length, reduction.kept, reduction.groups)
+
+
+@dataclass(frozen=True)
 class Stage:
     """`count` times: `loads` fetch what `work` needs."""
 

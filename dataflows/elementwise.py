@@ -7,7 +7,6 @@ from dataflows.target import SORE, Target
 from simulator.program import Action, Buffer, Command, Node, Program, Stall, delay_stores
 from workloads.op import Optimizer, VectorKind, VectorOp
 
-CHUNK = 16384  # elements on chip at once; only start and end of an op depend on it
 FUSED = (VectorKind.ELEMENTWISE, VectorKind.ACTIVATION)
 
 
@@ -21,30 +20,42 @@ class Packing:
 
 
 def vector_program(target: Target, op: VectorOp) -> Program | None:
-    """Vector work on its lanes; empty where it is fused into the way out of the array; None without lanes."""
+    """Vector work on its lanes; None for a machine without them.
+
+    Fused work costs what its second operands cost: its first is at hand and its result is stored by whoever made that.
+    """
     spec = target.arch.vector
     if spec is None:
         return None
+    reads, writes = op.reads, op.writes
     if spec.fuse_elementwise and op.kind in FUSED:
-        return Program("vector", (), ())
+        reads, writes = max(0, op.reads - op.elements), 0
     size = target.operand_bytes
-    moved = op.reads + op.writes
+    slot = int(target.arch.memory.vector_kib * 1024) // 4  # two slots in, two out
+    rounds = max(1, -(-max(reads, writes) * size // slot))
     body: list[Node] = []
-    for run in cut(moved, CHUNK):
-        reads = run.size * op.reads // moved
-        work = Command(
-            "vector",
-            -(-run.size // spec.lanes),
-            Stall.ARRAY,
-            takes=("in",),
-            frees=("in",),
-            fills=("out",),
-            actions=(Action("vector.element", "activation", run.size),),
-        )
-        load = target.load("activation", reads * size, "vector", "in")
-        store = target.store("activation", (run.size - reads) * size, (run.size - reads) * size, ("out",))
-        body.extend(repeat(run.count, (load, work, store)))
-    return Program("vector", (Buffer("in", 2), Buffer("out", 2)), delay_stores(repeat(op.count, body), "out"))
+    for count, share in _rounds(rounds, (reads, writes)):
+        body.extend(repeat(count, _vector_chunk(target, share[0], share[1], spec.lanes)))
+    buffers = (Buffer("in", 2, "vector", slot), Buffer("out", 2, "vector", slot))
+    return Program("vector", buffers, delay_stores(repeat(op.count, body), "out"))
+
+
+def _rounds(rounds: int, amounts: tuple[int, ...]) -> list[tuple[int, tuple[int, ...]]]:
+    """Amounts in rounds as alike as can be: how often, and how much of each; the last round takes what is left."""
+    each = tuple(amount // rounds for amount in amounts)
+    last = tuple(amount - part * (rounds - 1) for amount, part in zip(amounts, each, strict=True))
+    return [(1, last)] if rounds == 1 else [(rounds - 1, each), (1, last)]
+
+
+def _vector_chunk(target: Target, reads: int, writes: int, lanes: int) -> tuple[Node, ...]:
+    if reads + writes == 0:
+        return ()
+    size = target.operand_bytes
+    actions = (Action("vector.element", "activation", reads + writes),)
+    ticks = -(-(reads + writes) // lanes)
+    work = Command("vector", ticks, Stall.ARRAY, takes=("in",), frees=("in",), fills=("out",), actions=actions)
+    load = target.load("activation", reads * size, "vector", "in")
+    return load, work, target.store("activation", writes * size, writes * size, ("out",))
 
 
 def update_program(target: Target, op: VectorOp, packings: tuple[Packing, ...], dense_copy: bool) -> Program | None:
@@ -62,11 +73,14 @@ def update_program(target: Target, op: VectorOp, packings: tuple[Packing, ...], 
         Optimizer.ADAM: spec.adam_cycles,
         Optimizer.ADAMW: spec.adamw_cycles,
     }[op.optimizer]
+    slot = int(target.arch.memory.wuve_kib * 1024) // 8  # two slots in each of four buffers
+    a_weight = target.arch.format.master_bytes * (2 + op.optimizer.states)
+    chunk = max(1, slot // a_weight)
     body: list[Node] = []
-    for run in cut(op.elements, CHUNK):
+    for run in cut(op.elements, chunk):
         ticks = -(-run.size // spec.lanes) * lane_cycles
         body.extend(repeat(run.count, _update_chunk(target, op, packings, dense_copy, run.size, ticks)))
-    buffers = (Buffer("in", 2), Buffer("updated", 2), Buffer("again", 2), Buffer("out", 2))
+    buffers = tuple(Buffer(name, 2, "wuve", slot) for name in ("in", "updated", "again", "out"))
     return Program("wuve", buffers, delay_stores(repeat(op.count, body), "out"))
 
 

@@ -3,20 +3,13 @@
 from dataclasses import dataclass
 from itertools import groupby
 
+from dataflows.blocks import Share
 from dataflows.target import Operands
 from rtl.timing import Reduction, weight_stationary_fold
 from simulator.program import Action, Stall
 
 
-@dataclass(frozen=True)
-class Fold:
-    """What R groups hold: dense elements of the reduction and those kept."""
-
-    elements: int
-    kept: int
-
-
-def folds(work: Reduction, rows: int) -> list[tuple[Fold, int]]:
+def folds(work: Reduction, rows: int) -> list[tuple[Share, int]]:
     """The folds of a reduction in order, like ones together with their number.
 
     The groups of a kernel position may share a fold with the next one's.
@@ -25,15 +18,16 @@ def folds(work: Reduction, rows: int) -> list[tuple[Fold, int]]:
     a_segment = work.groups // work.segments
     if not tail or work.segments == 1:
         whole, rest = divmod(work.groups - (1 if tail else 0), rows)
-        last = Fold(rest * work.m + tail, rest * work.n + min(work.n, tail))
-        runs = [(Fold(rows * work.m, rows * work.n), whole), (last, 1)]
+        last = Share(rest * work.m + tail, rest * work.n + min(work.n, tail), rest + (1 if tail else 0))
+        runs = [(Share(rows * work.m, rows * work.n, rows), whole), (last, 1)]
         return [(fold, count) for fold, count in runs if count and fold.elements]
     out = []
     for first in range(0, work.groups, rows):
         last_group = min(work.groups, first + rows)
         tails = last_group // a_segment - first // a_segment
         full = last_group - first - tails
-        out.append(Fold(full * work.m + tails * tail, full * work.n + tails * min(work.n, tail)))
+        kept = full * work.n + tails * min(work.n, tail)
+        out.append(Share(full * work.m + tails * tail, kept, last_group - first))
     return [(fold, len(list(same))) for fold, same in groupby(out)]
 
 
@@ -41,12 +35,12 @@ def folds(work: Reduction, rows: int) -> list[tuple[Fold, int]]:
 class Place:
     """Where a fold stands among the folds: the first starts new sums, the last finishes them."""
 
-    fold: Fold
+    fold: Share
     first: bool
     last: bool
 
 
-def places(runs: list[tuple[Fold, int]]) -> list[tuple[Place, int]]:
+def places(runs: list[tuple[Share, int]]) -> list[tuple[Place, int]]:
     """The folds with the first and the last one set apart."""
     out = []
     for at, (fold, count) in enumerate(runs):
@@ -73,24 +67,13 @@ class FoldWork:
         cycles = weight_stationary_fold(self.operands.target.array, positions, reduction.n, reduction.m)
         return cycles.total, ((Stall.LINKS, cycles.links), (Stall.FILL_DRAIN, cycles.fill_drain))
 
-    def actions(self, positions: int, cols: int, fold: Fold, seeded: bool) -> tuple[Action, ...]:
+    def actions(self, positions: int, cols: int, fold: Share, seeded: bool) -> tuple[Action, ...]:
         product, size = self.operands.product, self.operands.target.operand_bytes
         sums = positions * cols * self.operands.target.arch.format.accumulator_bytes
         return (
             Action("mac", product.right, positions * cols * fold.kept),
             Action("west.read", product.left, positions * fold.elements * size),
-            Action("north.read", product.right, self.weight_bytes(cols, fold)),
+            Action("north.read", product.right, self.operands.right_bytes(cols, fold)),
             Action("output.write", "partial-sum", sums),
             Action("output.read", "partial-sum", sums if seeded else 0),
         )
-
-    def weight_bytes(self, cols: int, fold: Fold) -> int:
-        return self.operands.right_bytes(cols, self.part(fold))
-
-    def part(self, fold: Fold) -> Reduction:
-        """The fold as a piece of reduction, for the loads."""
-        work = self.operands.product.reduction
-        if work.n == work.m:
-            return Reduction(1, fold.elements, work.n, work.m)
-        groups, rest = divmod(fold.kept, work.n)
-        return Reduction(1, groups * work.m + rest, work.n, work.m)

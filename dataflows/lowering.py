@@ -7,7 +7,7 @@ from rtl.timing import Reduction
 from simulator.arch.systolic import LoweringSpec
 from workloads.conv import ConvGeometry
 from workloads.errors import UserError
-from workloads.op import MatrixOp, Phase
+from workloads.op import MatrixOp, Phase, Role
 from workloads.pattern import DENSE, Pattern
 
 
@@ -18,7 +18,7 @@ class Product:
     `reduction` has n = m = 1 where the right operand is dense: its group depth is the schedule's to choose.
     `window` tells how many source elements (a channel) the positions touch; they run along the rows, or along the
     reduction where `positions_inner`. `channels` are the source's. `transposed` operands were packed along the other
-    axis. `final_bytes` are those of one result in DRAM.
+    axis; groups of weights `across_outputs` lie along output channels. `final_bytes` are those of a result in DRAM.
     """
 
     rows: int
@@ -30,6 +30,7 @@ class Product:
     channels: int
     positions_inner: bool
     transposed: bool
+    across_outputs: bool
     left: str
     right: str
     output: str
@@ -78,8 +79,7 @@ def _usable_pattern(op: MatrixOp) -> Pattern:
 
 
 def _forward_window(geometry: ConvGeometry) -> Window:
-    reach = [d * (k - 1) + 1 for d, k in zip(geometry.dilation, geometry.kernel, strict=True)]
-    return Window(geometry.output_hw, geometry.input_hw, (reach[0], reach[1]), geometry.stride)
+    return Window(geometry.output_hw, geometry.input_hw, geometry.reach, geometry.stride)
 
 
 def _input_gradient(
@@ -87,11 +87,11 @@ def _input_gradient(
 ) -> list[Product]:
     length = op.inner // geometry.taps
     if not how.skip_stride_zeros:
-        window = Window(geometry.input_hw, geometry.output_hw, geometry.kernel)
+        window = Window(geometry.input_hw, geometry.output_hw, geometry.reach)
         return [_product(op, op.rows, geometry.taps, length, window, pattern, how, operand_bytes)]
     products = []
     for each in geometry.stride_classes():
-        window = Window(each.grid, geometry.output_hw, each.kernel)
+        window = Window(each.grid, geometry.output_hw, each.reach)
         rows = op.images * each.positions
         products.append(_product(op, rows, each.taps, length, window, pattern, how, operand_bytes))
     return products
@@ -113,6 +113,7 @@ def _product(
         channels=length,
         positions_inner=False,
         transposed=False,
+        across_outputs=op.phase is Phase.BP and op.right.role is Role.WEIGHT,
         left=op.left.role.value,
         right=op.right.role.value,
         output="activation" if op.phase is Phase.FF else "gradient",
@@ -135,6 +136,7 @@ def _weight_gradient(op: MatrixOp, how: LoweringSpec, gradient_bytes: int) -> Pr
         channels=op.cols if swap else channels,
         positions_inner=True,
         transposed=True,
+        across_outputs=False,
         left=(op.right if swap else op.left).role.value,
         right=(op.left if swap else op.right).role.value,
         output="weight-gradient",

@@ -49,7 +49,7 @@ class Plan(Protocol):
 class Draft:
     """A family of mappings none of which is shorter than `floor_cycles`; made to fit only when that is worth it.
 
-    `usual`: one that always fits if any does, what a controller takes that chooses nothing.
+    `usual`: what a controller takes that chooses nothing.
     """
 
     floor_cycles: int

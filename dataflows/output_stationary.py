@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from dataflows.blocks import Stage, cut, in_turn, pieces, prefetched, repeat
+from dataflows.blocks import Stage, cut, in_turn, pieces, prefetched, repeat, share
 from dataflows.lowering import Product
 from dataflows.mapping import Draft, Mapping, Plan
 from dataflows.target import ARRAY, Operands, Target, drop, hold
@@ -24,7 +24,7 @@ class OutputStationary:
     name = "output-stationary"
 
     def drafts(self, target: Target, product: Product, inline: bool) -> Iterator[Draft]:
-        operands = Operands(target, product, inline)
+        operands = Operands(target, deepest(target, product), inline)
         for interleave, along_rows in _interleaves(target, product):
             first = _Plan(operands, interleave, along_rows, True, "whole", product.inner)
             floor = first.floor_cycles()
@@ -32,6 +32,15 @@ class OutputStationary:
                 for resident in ("whole", "block", "none"):
                     longest = replace(first, rows_outer=rows_outer, resident=resident)
                     yield Draft(floor, partial(_lengths, longest), usual=resident == "none")
+
+
+def deepest(target: Target, product: Product) -> Product:
+    """Dense work at the largest group depth: outputs stay, so depth costs nothing and links round less often."""
+    if not product.pattern.is_dense:
+        return product
+    spec = target.arch.array
+    depth = min(spec.group_max, spec.window_max, product.reduction.length)
+    return replace(product, reduction=replace(product.reduction, n=depth, m=depth))
 
 
 def _lengths(longest: "_Plan") -> Iterator[Plan]:
@@ -42,7 +51,9 @@ def _lengths(longest: "_Plan") -> Iterator[Plan]:
     yield fitted
     shorter = max(fitted.whole.m, -(-fitted.product.inner // SHORTEST_RUN))
     if fitted.resident != "whole" and shorter < fitted.most:
-        yield replace(fitted, most=shorter)
+        overlapped = replace(fitted, most=shorter)
+        if overlapped.operands.target.fits(overlapped.buffers()):
+            yield overlapped
 
 
 def _interleaves(target: Target, product: Product) -> list[tuple[int, bool]]:
@@ -51,7 +62,9 @@ def _interleaves(target: Target, product: Product) -> list[tuple[int, bool]]:
     most = target.arch.array.accumulators if target.arch.schedule.interleave else 1
     chosen = {(1, True)}
     for along_rows, blocks in ((True, -(-product.rows // array.rows)), (False, -(-product.cols // array.cols))):
-        chosen |= {(min(each, blocks), along_rows) for each in (most, min(most, array.adder_latency)) if each > 1}
+        for each in range(2, min(most, blocks) + 1):
+            tiles = -(-blocks // each)
+            chosen.add((-(-blocks // tiles), along_rows))  # the least that makes as few tiles: all tiles about alike
     return sorted(choice for choice in chosen if choice[0] > 1 or choice == (1, True))
 
 
@@ -106,8 +119,8 @@ class _Plan:
         inner = part.segments * part.length
         left = {"piece": ops.left_bytes(rows, inner), "block": ops.left_bytes(rows, self.product.inner)}
         left["whole"] = ops.left_bytes(self.product.rows, self.product.inner)
-        right = {"piece": ops.right_bytes(cols, part), "block": ops.right_bytes(cols, self.whole)}
-        right["whole"] = ops.right_bytes(self.product.cols, self.whole)
+        right = {"piece": ops.right_bytes(cols, share(part)), "block": ops.right_bytes(cols, share(self.whole))}
+        right["whole"] = ops.right_bytes(self.product.cols, share(self.whole))
         kinds = self._kinds()
         west, north = left[kinds[0]], right[kinds[1]]
         results = rows * cols * ops.target.arch.format.accumulator_bytes
@@ -150,7 +163,7 @@ class _Plan:
             return ()
         ops, product = self.operands, self.product
         if self.rows_outer:
-            return (*ops.load_right(product.cols, self.whole), hold("north"))
+            return (*ops.load_right(product.cols, share(self.whole)), hold("north"))
         return (*ops.load_left(product.rows, product.inner), hold("west"))
 
     def _whole_drop(self) -> tuple[Node, ...]:
@@ -165,7 +178,7 @@ class _Plan:
         stages = []
         for run in runs:
             load = self.operands.load_left(run.size, product.inner) if self.rows_outer else (
-                self.operands.load_right(run.size, self.whole)
+                self.operands.load_right(run.size, share(self.whole))
             )  # fmt: skip
             stages.append(Stage(load, (hold(own), *self._inner(run.size), drop(own)), run.count))
         return prefetched(stages) if self.outer_slots > 1 else in_turn(stages)
@@ -190,7 +203,7 @@ class _Plan:
             if "west" in taken:
                 loads.extend(ops.load_left(rows, part.segments * part.length))
             if "north" in taken:
-                loads.extend(ops.load_right(cols, part))
+                loads.extend(ops.load_right(cols, share(part)))
             out.extend(repeat(count, (*loads, self._compute(rows, cols, part, taken))))
         ends = output_stationary_ends(self._array, self._turns(rows, cols))
         results = rows * cols * ops.target.arch.format.accumulator_bytes
@@ -219,7 +232,7 @@ class _Plan:
         actions = (
             Action("mac", product.right, rows * cols * part.kept),
             Action("west.read", product.left, rows * part.segments * part.length * ops.target.operand_bytes),
-            Action("north.read", product.right, ops.right_bytes(cols, part)),
+            Action("north.read", product.right, ops.right_bytes(cols, share(part))),
         )
         return Command(ARRAY, cycles.total, Stall.ARRAY, takes=taken, frees=taken, inner_stalls=stalls, actions=actions)
 
@@ -230,9 +243,10 @@ def _fitted(longest: _Plan) -> _Plan | None:
     for slots in (2, 1):
         size = min(longest.most, _largest_piece(longest))
         while True:
-            plan = replace(longest, most=size, outer_slots=slots)
-            if target.fits(plan.buffers()):
-                return plan
+            for operands in longest.operands.stagings():
+                plan = replace(longest, operands=operands, most=size, outer_slots=slots)
+                if target.fits(plan.buffers()):
+                    return plan
             if longest.resident == "whole" or size <= product.reduction.m:
                 break
             size = max(product.reduction.m, size // 2)

@@ -127,6 +127,10 @@ class Planner:
 
     def _better(self, plan: Plan, best: Choice | None) -> Choice:
         program = plan.program()
+        if not self.target.fits(program.buffers):
+            raise ValueError(
+                f"{plan.mapping().dataflow} wrote a program whose buffers do not fit the machine's memories"
+            )
         cycles = self.runs.cycles(program)
         return Choice(plan.mapping(), program, cycles) if best is None or cycles < best.cycles else best
 

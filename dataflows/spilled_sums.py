@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from dataflows.blocks import cut, repeat
-from dataflows.folds import Fold, FoldWork, Place, folds, places
+from dataflows.blocks import Share, cut, repeat
+from dataflows.folds import FoldWork, Place, folds, places
 from dataflows.mapping import Mapping
 from dataflows.target import ARRAY, Operands, hold
 from simulator.program import Buffer, Command, Node, Program, Stall, delay_stores
@@ -31,7 +31,7 @@ class SpilledSums:
         return enough and self.operands.target.fits(self.buffers())
 
     @property
-    def folds(self) -> list[tuple[Fold, int]]:
+    def folds(self) -> list[tuple[Share, int]]:
         return folds(self.operands.product.reduction, self.operands.target.array.rows)
 
     @property
@@ -60,7 +60,7 @@ class SpilledSums:
 
     def buffers(self) -> tuple[Buffer, ...]:
         ops, fold = self.operands, max((fold for fold, _ in self.folds), key=lambda each: each.elements)
-        west, north = ops.left_bytes(self.block, fold.elements), FoldWork(ops).weight_bytes(self.cols, fold)
+        west, north = ops.left_bytes(self.block, fold.elements), ops.right_bytes(self.cols, fold)
         sums = self.block * self.cols * ops.target.arch.format.accumulator_bytes
         return (
             Buffer("west", 2, "west", west),
@@ -81,7 +81,7 @@ class SpilledSums:
 
     def _fold(self, cols: int, place: Place) -> tuple[Node, ...]:
         ops, parts = self.operands, FoldWork(self.operands)
-        out: list[Node] = [*ops.load_right(cols, parts.part(place.fold)), hold("north")]
+        out: list[Node] = [*ops.load_right(cols, place.fold), hold("north")]
         for run in cut(ops.product.rows, self.block):
             out.extend(repeat(run.count, self._block(run.size, cols, place)))
         ticks, stalls = parts.cycles(0)

@@ -1,9 +1,10 @@
 """What a compiler knows of the machine it writes for, and the commands that bring operands and take results away."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from dataflows.blocks import Share
 from dataflows.lowering import Product
-from rtl.timing import Array, Reduction
+from rtl.timing import Array
 from simulator.arch.systolic import SystolicArch
 from simulator.kernel.channel import Channel
 from simulator.program import Action, Buffer, Command, Stall
@@ -28,22 +29,19 @@ class Target:
         return self.arch.format.operand_bytes
 
     def capacity_bytes(self, memory: str) -> int | None:
+        memories = self.arch.memory
         kib = {
-            "west": self.arch.memory.west_kib,
-            "north": self.arch.memory.north_kib,
-            "output": self.arch.memory.output_kib,
+            "west": memories.west_kib,
+            "north": memories.north_kib,
+            "output": memories.output_kib,
+            "wuve": memories.wuve_kib,
+            "vector": memories.vector_kib,
         }[memory]
         return None if kib is None else int(kib * 1024)
 
-    def slots(self, memory: str, slot_bytes: int, taken_bytes: int = 0) -> int:
-        """How many of two slots fit beside what is taken: 0, 1 or 2."""
-        capacity = self.capacity_bytes(memory)
-        if capacity is None:
-            return 2
-        return min(2, max(0, capacity - taken_bytes) // max(1, slot_bytes))
-
     def fits(self, buffers: tuple[Buffer, ...]) -> bool:
-        for memory in ("west", "north", "output"):
+        """Whether buffers fit the memories they name."""
+        for memory in {buffer.memory for buffer in buffers if buffer.memory}:
             capacity = self.capacity_bytes(memory)
             used = sum(buffer.slots * buffer.slot_bytes for buffer in buffers if buffer.memory == memory)
             if capacity is not None and used > capacity:
@@ -69,17 +67,19 @@ class Target:
 class Operands:
     """The two operands of a product on a target: sizes of their blocks and how these come on chip.
 
-    `inline`: weights come dense and are made sparse on the way, instead of packed.
+    `inline`: weights come dense and are made sparse on the way, instead of packed. `staging_slots` are in front of the
+    transposer or SORE.
     """
 
     target: Target
     product: Product
     inline: bool
+    staging_slots: int = 2
 
     def left_bytes(self, rows: int, inner: int) -> int:
         return self.product.left_elements(rows, inner) * self.target.operand_bytes
 
-    def right_bytes(self, cols: int, part: Reduction) -> int:
+    def right_bytes(self, cols: int, part: Share) -> int:
         """Bytes of a block of the right operand on chip: kept elements with their indices."""
         return packed_bytes(cols * part.kept, self.target.operand_bytes, self.product.pattern.index_bits)
 
@@ -89,27 +89,39 @@ class Operands:
             return (self.target.load(self.product.left, size, "west", "west"),)
         return self.target.load(self.product.left, size, "west", "west.raw"), self._turn(size, "west")
 
-    def load_right(self, cols: int, part: Reduction) -> tuple[Command, ...]:
+    def load_right(self, cols: int, part: Share) -> tuple[Command, ...]:
         packed = self.right_bytes(cols, part)
         if self._turned:
             return self.target.load(self.product.right, packed, "north", "north.raw"), self._turn(packed, "north")
         if not self.inline:
             return (self.target.load(self.product.right, packed, "north", "north"),)
-        dense = cols * part.segments * part.length * self.target.operand_bytes
-        return self.target.load(self.product.right, dense, "north", "north.raw"), self._sort(cols, part)
+        dense = cols * part.elements * self.target.operand_bytes
+        load = self.target.load(self.product.right, dense * self._passes, "north", "north.raw")
+        return replace(load, cause=Stall.SORE if self._passes > 1 else Stall.MEMORY), self._sort(cols, part)
 
     def staging(self, west_bytes: int, north_bytes: int) -> tuple[Buffer, ...]:
         """Buffers in front of the transposer and of SORE, for the largest blocks loaded at once."""
+        slots = self.staging_slots
         if self._turned:
-            return Buffer("west.raw", 1, "west", west_bytes), Buffer("north.raw", 1, "north", north_bytes)
+            return Buffer("west.raw", slots, "west", west_bytes), Buffer("north.raw", slots, "north", north_bytes)
         if self.inline:
-            dense = north_bytes * self.product.reduction.m // self.product.reduction.n
-            return (Buffer("north.raw", 1, "north", dense),)
+            dense = -(-north_bytes * self.product.reduction.m // self.product.reduction.n)
+            return (Buffer("north.raw", slots, "north", dense),)
         return ()
+
+    def stagings(self) -> list["Operands"]:
+        """The same with two staging slots and with one, where there is staging at all."""
+        return [self, replace(self, staging_slots=1)] if self._turned or self.inline else [self]
 
     @property
     def _turned(self) -> bool:
         return self.product.transposed and self.target.arch.transposer is not None
+
+    @property
+    def _passes(self) -> int:
+        """Times SORE reads weights: groups across output channels need a tile buffer or a second pass."""
+        spec = self.target.arch.sore
+        return 2 if spec is not None and self.product.across_outputs and not spec.tile_buffer else 1
 
     def _turn(self, size_bytes: int, memory: str) -> Command:
         spec = self.target.arch.transposer
@@ -120,12 +132,12 @@ class Operands:
         raw = (f"{memory}.raw",)
         return Command(TRANSPOSER, ticks, Stall.TRANSPOSE, takes=raw, frees=raw, fills=(memory,), actions=actions)
 
-    def _sort(self, cols: int, part: Reduction) -> Command:
+    def _sort(self, cols: int, part: Share) -> Command:
         spec = self.target.arch.sore
         assert spec is not None
-        groups = cols * part.groups
-        ticks = -(-groups // spec.lanes) * part.m * spec.cycles_per_element
-        actions = (Action("sore.element", "weight", groups * part.m),)
+        groups, m = cols * part.groups, self.product.reduction.m
+        ticks = -(-groups // spec.lanes) * m * spec.cycles_per_element
+        actions = (Action("sore.element", "weight", groups * m),)
         raw = ("north.raw",)
         return Command(SORE, ticks, Stall.SORE, takes=raw, frees=raw, fills=("north",), actions=actions)
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from dataflows.blocks import Stage, cut, in_turn, prefetched, repeat
-from dataflows.folds import Fold, FoldWork, Place, folds, places
+from dataflows.blocks import Share, Stage, cut, in_turn, prefetched, repeat, share
+from dataflows.folds import FoldWork, Place, folds, places
 from dataflows.lowering import Product
 from dataflows.mapping import Draft, Mapping, Plan
 from dataflows.spilled_sums import SpilledSums
@@ -47,7 +47,7 @@ def _depths(target: Target, product: Product) -> list[int]:
         return [product.reduction.n]
     spec = target.arch.array
     most = min(spec.group_max, spec.window_max, product.reduction.length)
-    return [depth for depth in (16, 8, 4, 2, 1) if depth <= most]
+    return list(range(most, 0, -1))
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class _Plan:
         return min(self.operands.target.array.cols, self.product.cols)
 
     @property
-    def folds(self) -> list[tuple[Fold, int]]:
+    def folds(self) -> list[tuple[Share, int]]:
         return folds(self.product.reduction, self.operands.target.array.rows)
 
     def floor_cycles(self) -> int:
@@ -95,11 +95,11 @@ class _Plan:
         fold = max((fold for fold, _ in self.folds), key=lambda each: each.elements)
         in_blocks = self.resident != "none"
         west = ops.left_bytes(self.block, product.inner if in_blocks else fold.elements)
-        north, north_slots = FoldWork(ops).weight_bytes(self.cols, fold), 2
+        north, north_slots = ops.right_bytes(self.cols, fold), 2
         if self.order == "columns":
-            north, north_slots = ops.right_bytes(self.cols, product.reduction), self.outer_slots
+            north, north_slots = ops.right_bytes(self.cols, share(product.reduction)), self.outer_slots
         if self.resident == "whole":
-            north, north_slots = ops.right_bytes(product.cols, product.reduction), 1
+            north, north_slots = ops.right_bytes(product.cols, share(product.reduction)), 1
         west_slots = self.outer_slots if in_blocks and self.order == "rows" else 2
         sums = self.block * self.cols * ops.target.arch.format.accumulator_bytes
         return (
@@ -115,7 +115,7 @@ class _Plan:
         whole = self.resident == "whole"
         before: tuple[Node, ...] = ()
         if whole:
-            before = (*ops.load_right(product.cols, product.reduction), hold("north"))
+            before = (*ops.load_right(product.cols, share(product.reduction)), hold("north"))
         body = (*before, *self._outer(), *((drop("north"),) if whole else ()))
         return Program(ARRAY, self.buffers(), delay_stores(repeat(product.count, body), "out"))
 
@@ -124,7 +124,7 @@ class _Plan:
         if self.order == "columns":
             loads, own = ops.load_right, "north"
             stages = [
-                Stage(loads(run.size, product.reduction), self._held(own, self._inner_rows(run.size)), run.count)
+                Stage(loads(run.size, share(product.reduction)), self._held(own, self._inner_rows(run.size)), run.count)
                 for run in cut(product.cols, self.cols)
             ]
         elif self.resident == "none":
@@ -169,7 +169,7 @@ class _Plan:
             loads.extend(ops.load_left(positions, fold.elements))
             taken = ("west",)
         if self.resident != "whole" and self.order == "rows":
-            loads.extend(ops.load_right(cols, parts.part(fold)))
+            loads.extend(ops.load_right(cols, fold))
             taken = (*taken, "north")
         ticks, stalls = parts.cycles(positions)
         compute = Command(
@@ -187,16 +187,20 @@ class _Plan:
 
 def _fitted(operands: Operands, order: str, resident: str) -> Iterator[Plan]:
     """Plans with the largest block of positions that fits, and with fractions of it; none where nothing fits."""
-    rows = operands.product.rows
+    rows, tried = operands.product.rows, set[int]()
     for slots in (2, 1):
         blocks = _fewest_blocks(operands)
         while blocks <= rows:
-            plan = _Plan(operands, order, resident, -(-rows // blocks), slots)
-            if operands.target.fits(plan.buffers()):
-                sizes = sorted({-(-rows // min(rows, blocks * split)) for split in SPLITS}, reverse=True)
-                yield from (replace(plan, block=size) for size in sizes)
-                return
-            blocks *= 2
+            block = -(-rows // blocks)
+            plans = [_Plan(staged, order, resident, block, slots) for staged in operands.stagings()]
+            plan = next((each for each in plans if operands.target.fits(each.buffers())), None)
+            if plan is not None:
+                sizes = {-(-rows // min(rows, blocks * split)) for split in SPLITS} - tried
+                smaller = [replace(plan, block=size) for size in sorted(sizes, reverse=True)]
+                yield from (each for each in smaller if operands.target.fits(each.buffers()))
+                tried |= sizes
+                break
+            blocks += max(1, blocks // 4)
 
 
 def _fewest_blocks(operands: Operands) -> int:

@@ -14,6 +14,7 @@ STEPS = {
     "other products, dense": "with dense layers",
     "weight update": "with update",
     "vector work": "with vector work",
+    "idle PEs at edges": "with edges",
     "fill and drain": "with fill",
 }
 

@@ -19,7 +19,7 @@ def ceilings_figure(table: pd.DataFrame) -> Figure:
     places = range(len(table))
     axes.bar(places, table["ceiling"], color=LOSS, width=0.7, label="ceiling: multiply-accumulates alone (derived)")
     axes.bar(places, table["with vector work"], color="#93b5cc", width=0.7, label="with update and vector work")
-    axes.bar(places, table["with fill"], color="#5d8fb5", width=0.7, label="with fill and drain")
+    axes.bar(places, table["with fill"], color="#5d8fb5", width=0.7, label="with edges, fill and drain")
     axes.bar(places, table["speed-up"], color=FULL, width=0.7, label="with stalls: the step")
     for place, value in zip(places, table["speed-up"], strict=True):
         axes.text(place, value / 2, f"{value:.2f}x", ha="center", va="center", color="white")

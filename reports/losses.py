@@ -1,7 +1,8 @@
 """Where the rest of the ideal went: the step's cycles by what they were spent on, sparse beside dense.
 
-Every cycle of the step is in exactly one term, so each column sums to the step. `speedup` is that of all terms down to
-the row: it begins at what the pattern alone gives and ends at the step's own.
+Every cycle of the step is in exactly one term, so each column sums to the step. Products count with their useful
+multiply-accumulates over all PEs; cycles in which some PEs idle at the edges of tiles are a term of their own. `speedup`
+is that of all terms down to the row: it begins at what the pattern alone gives and ends at the step's own.
 """
 
 import pandas as pd
@@ -46,9 +47,12 @@ def _groups(ops: pd.DataFrame) -> "pd.Series[str]":
 def _spent(ops: pd.DataFrame, groups: "pd.Series[str]") -> "pd.Series[int]":
     products = ops["kind"] == "product"
     order = ["products made sparse", "weight gradients (WU), dense", "other products, dense"]
-    terms = {name: int(ops.loc[products & (groups == name), "busy_cycles"].sum()) for name in order}
+    pes = max(1, int(ops["pes"].max()))
+    terms = {name: round(int(ops.loc[products & (groups == name), "macs_useful"].sum()) / pes) for name in order}
+    idle = int(ops.loc[products, "busy_cycles"].sum()) - sum(terms.values())
     for name in ("weight update", "vector work"):
         terms[name] = int(ops.loc[groups == name, "cycles"].sum())
+    terms["idle PEs at edges"] = idle
     for stall, name in STALL_NAMES.items():
         terms[name] = int(ops.loc[products, f"stall_{stall.value}"].sum())
     return pd.Series(terms)

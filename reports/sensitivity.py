@@ -12,6 +12,7 @@ TOGETHER = (
     ("array.rows", "array.cols"),
     ("array.west_link_operands_per_cycle", "memory.west_port_bytes_per_row_cycle"),
     ("array.north_link_weights_per_cycle", "memory.north_port_bytes_per_col_cycle"),
+    ("array.sum_link_values_per_cycle", "memory.output_port_bytes_per_col_cycle"),
     ("memory.west_kib", "memory.north_kib", "memory.output_kib"),
 )
 
@@ -46,7 +47,7 @@ def _variation(group: Sequence[str], origins: Mapping[str, Origin], values: Mapp
 
 
 def sensitivity_table(base: float, rows: Iterable[tuple[Variation, float, float]]) -> pd.DataFrame:
-    """Columns value (in force), low, high (the settings), speedup_low, speedup_high, spread; the widest spread first."""
+    """Columns value (in force), low, high (settings), speedup_low, speedup_high, spread; the widest spread first."""
     table = pd.DataFrame(
         [
             {

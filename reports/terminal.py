@@ -35,7 +35,7 @@ def print_step(sparse: Result, dense: Result, folder: Path) -> None:
         )
     numbers = card["numbers"]
     assumed = ", ".join(f"{path}={numbers[path]['value']}" for path in card["assumed"])
-    console.print(f"[dim]Assumed ({len(card['assumed'])} numbers, reasons in the result): {assumed}[/]")
+    console.print(f"[dim]Assumed ({len(card['assumed'])}, reasons in the result): {assumed}[/]")
     console.print(f"[dim]Simulated in {card['cost']['simulation_seconds']:.2f} s. Result: {folder}[/]")
 
 

@@ -123,7 +123,8 @@ class Program:
 def _weighted(body: tuple[Node, ...], times: int) -> Iterator[tuple[Command, int]]:
     for node in body:
         if isinstance(node, Loop):
-            yield from _weighted(node.body, times * node.count)
+            if node.count > 0:
+                yield from _weighted(node.body, times * node.count)
         else:
             yield node, times
 

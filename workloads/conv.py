@@ -21,8 +21,13 @@ class ConvGeometry:
         return self._out(0), self._out(1)
 
     def _out(self, axis: int) -> int:
-        reach = self.dilation[axis] * (self.kernel[axis] - 1) + 1
-        return (self.input_hw[axis] + 2 * self.padding[axis] - reach) // self.stride[axis] + 1
+        return (self.input_hw[axis] + 2 * self.padding[axis] - self.reach[axis]) // self.stride[axis] + 1
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Input lines from the first tap to the last: (height, width)."""
+        high, wide = (d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel, strict=True))
+        return high, wide
 
     @property
     def taps(self) -> int:
@@ -44,23 +49,25 @@ class ConvGeometry:
         The gradient of the input of a strided convolution is one product for each class, without the zeros that
         spreading the output gradient over the input would insert.
         """
-        classes = [StrideClass((ph, pw), (th, tw)) for ph, th in self._classes(0) for pw, tw in self._classes(1)]
+        axes = [[self._class(axis, start) for start in range(self.stride[axis])] for axis in (0, 1)]
+        classes = [StrideClass(*zip(high, wide, strict=True)) for high in axes[0] for wide in axes[1]]
         return [each for each in classes if each.positions and each.taps]
 
-    def _classes(self, axis: int) -> list[tuple[int, int]]:
-        stride, size = self.stride[axis], self.input_hw[axis]
-        taps = [0] * stride
-        for tap in range(self.kernel[axis]):
-            taps[(tap * self.dilation[axis] - self.padding[axis]) % stride] += 1
-        return [(len(range(start, size, stride)), taps[start]) for start in range(stride)]
+    def _class(self, axis: int, start: int) -> tuple[int, int, int]:
+        """Positions of one axis from `start` on, the taps that reach each, and the output lines these span."""
+        stride, dilation = self.stride[axis], self.dilation[axis]
+        offsets = [tap * dilation - self.padding[axis] for tap in range(self.kernel[axis])]
+        lines = [(start - offset) // stride for offset in offsets if (start - offset) % stride == 0]
+        return len(range(start, self.input_hw[axis], stride)), len(lines), max(lines) - min(lines) + 1 if lines else 0
 
 
 @dataclass(frozen=True)
 class StrideClass:
-    """Input positions of one image (height, width) and the kernel taps (height, width) that reach each of them."""
+    """Input positions of one image, kernel taps that reach each, output lines these span; each (height, width)."""
 
     grid: tuple[int, int]
     kernel: tuple[int, int]
+    reach: tuple[int, int]
 
     @property
     def positions(self) -> int:

@@ -78,10 +78,11 @@ class _Reader:
             if "value" in node:
                 return self._leaf(path, node)
             return {str(name): self._walk(node, f"{path}.{name}", name, inner) for name, inner in node.items()}
-        if isinstance(node, int | float) and not isinstance(node, bool):
+        if isinstance(node, int | float):
+            what, said = ("switch", str(node).lower()) if isinstance(node, bool) else ("number", str(node))
             raise UserError(
-                f"{self.lines[path]}: {path}: a number needs its provenance; write "
-                f"{{value: {node}, provenance: assumed, source: why}}"
+                f"{self.lines[path]}: {path}: a {what} needs its provenance; write "
+                f"{{value: {said}, provenance: assumed, source: why}}"
             )
         return node
 

@@ -52,13 +52,19 @@ class FormatSpec:
 
 @dataclass(frozen=True, config=CLOSED)
 class MemorySpec:
-    """On-chip memories in KiB, and what their read ports give a row (west) or a column (north) of the array a cycle."""
+    """On-chip memories in KiB, and what their ports move for a row (west) or a column (north, output) a cycle.
+
+    `wuve_kib` and `vector_kib` hold what the update and vector lanes work on.
+    """
 
     west_kib: Positive | None
     north_kib: Positive | None
     output_kib: Positive | None
     west_port_bytes_per_row_cycle: Positive | None
     north_port_bytes_per_col_cycle: Positive | None
+    output_port_bytes_per_col_cycle: Positive | None
+    wuve_kib: Positive
+    vector_kib: Positive
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -100,7 +106,8 @@ class WuveSpec:
 class VectorSpec:
     """Lanes for normalisation, softmax and the like; one element read or written a lane a cycle.
 
-    `fuse_elementwise` does activations, biases and residual sums on results as they leave the array.
+    `fuse_elementwise` does activations, biases and residual sums on values as they leave the array or the lanes, so
+    that only second operands are read from DRAM.
     """
 
     lanes: Count
@@ -165,8 +172,9 @@ class SystolicArch:
     def timing_array(self) -> Array:
         """The array as `rtl.timing` sees it: a link is no wider than its share of the buffer port."""
         spec, memory = self.array, self.memory
-        west = _narrower(spec.west_link_operands_per_cycle, memory.west_port_bytes_per_row_cycle, self.format)
-        north = _narrower(spec.north_link_weights_per_cycle, memory.north_port_bytes_per_col_cycle, self.format)
+        operand, sums = self.format.operand_bytes, self.format.accumulator_bytes
+        west = _narrower(spec.west_link_operands_per_cycle, memory.west_port_bytes_per_row_cycle, operand)
+        north = _narrower(spec.north_link_weights_per_cycle, memory.north_port_bytes_per_col_cycle, operand)
         return Array(
             rows=spec.rows,
             cols=spec.cols,
@@ -174,7 +182,7 @@ class SystolicArch:
             multiplier_latency=spec.multiplier_latency_cycles,
             west_link=west,
             north_link=north,
-            sum_link=_fraction(spec.sum_link_values_per_cycle),
+            sum_link=_narrower(spec.sum_link_values_per_cycle, memory.output_port_bytes_per_col_cycle, sums),
             drains=spec.drains,
         )
 
@@ -193,11 +201,8 @@ def exact(number: float) -> Fraction:
     return Fraction(repr(number))
 
 
-def _fraction(number: float | None) -> Fraction | None:
-    return None if number is None else exact(number)
-
-
-def _narrower(link: float | None, port_bytes: float | None, form: FormatSpec) -> Fraction | None:
-    share = None if port_bytes is None else exact(port_bytes) / form.operand_bytes
-    known = [width for width in (_fraction(link), share) if width is not None]
-    return min(known) if known else None
+def _narrower(link: float | None, port_bytes: float | None, value_bytes: int) -> Fraction | None:
+    """What a link carries a cycle, in values: no more than the memory's port behind it gives."""
+    widths = [] if link is None else [exact(link)]
+    widths += [] if port_bytes is None else [exact(port_bytes) / value_bytes]
+    return min(widths, default=None)

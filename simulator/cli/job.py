@@ -11,7 +11,7 @@ from typing import Any
 
 from simulator.kernel.maxplus import load_kernel
 from simulator.machine import Arch, load_arch
-from simulator.result import Result, execute
+from simulator.result import SCHEMA, Result, execute
 from simulator.schedule import Runs, ScheduledOp
 from workloads.apply_method import apply_method, for_inference, with_input_gradient
 from workloads.errors import UserError, unknown_name
@@ -26,7 +26,6 @@ from workloads.workload import Mode, Workload, instantiate, read_template
 
 DATAFLOWS = "sparsehil.dataflows"
 COMPILERS = "sparsehil.compilers"
-SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -216,7 +215,7 @@ def _card(workload: Workload, arch: Arch, choices: Choices, command: Sequence[st
 
 def _is_assumed_number(entry: Mapping[str, Any]) -> bool:
     value = entry["value"]
-    return entry["provenance"] == Provenance.ASSUMED and isinstance(value, int | float) and not isinstance(value, bool)
+    return entry["provenance"] == Provenance.ASSUMED and isinstance(value, int | float)
 
 
 def _value(values: Mapping[str, Any], path: str) -> Any:

@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from reports.validation import Tables
     from simulator.cli.job import Choices, Job
 
+SWITCHES = (
+    "",
+    "schedule.interleave",
+    "schedule.pregenerate",
+    "schedule.offline",
+    "sore.tile_buffer",
+    "vector.fuse_elementwise",
+)
 PAPER_MODELS = ("resnet9", "vgg19", "vit-s", "resnet18", "resnet50")
 
 
@@ -87,10 +95,10 @@ def _switches(base: "Choices", model: str) -> "dict[str, tuple[int, int]]":
     from dataclasses import replace
 
     found = {}
-    for name in ("", "interleave", "pregenerate", "offline"):
-        more = (f"schedule.{name}=false",) if name else ()
+    for switch in SWITCHES:
+        more = (f"{switch}=false",) if switch else ()
         job = _run(replace(base, model=model, settings=(*base.settings, *more)))
-        found[f"without {name}" if name else "all on"] = (job.dense.cycles, job.sparse.cycles)
+        found[f"without {switch.partition('.')[2]}" if switch else "all on"] = (job.dense.cycles, job.sparse.cycles)
     return found
 
 

@@ -98,8 +98,8 @@ class ExactRun:
         if token.ready > self.env.now:
             yield self.env.timeout(token.ready - self.env.now)
         waited = int(self.env.now) - since
-        if command.engine == self.program.lead and token.cause:
-            self.waits[token.cause] += waited
+        if command.engine == self.program.lead:
+            self.waits[token.cause or command.cause] += waited
         return token, waited
 
     def _count(self, command: Command, start: int, end: int) -> None:

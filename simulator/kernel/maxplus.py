@@ -28,6 +28,7 @@ class State(NamedTuple):
     causes: Table
     heads: Table
     counts: Table
+    slots: Table
 
 
 class Marks(NamedTuple):
@@ -45,7 +46,8 @@ class Marks(NamedTuple):
 def evaluate(tables: Tables, jump: bool = True) -> tuple[int, Table, int]:
     """Cycles, waits of the lead engine by cause (in the order of `Stall`), and commands really evaluated.
 
-    Raises ValueError when a command takes a slot nobody fills, or needs one nobody frees.
+    Raises ValueError when a command takes a slot nobody has filled, needs one nobody has freed, or frees one nobody has
+    taken.
     """
     waits = np.zeros(len(CAUSES), dtype=np.int64)
     loops = tables.loops if jump else np.zeros_like(tables.loops)
@@ -54,7 +56,8 @@ def evaluate(tables: Tables, jump: bool = True) -> tuple[int, Table, int]:
     stuck, steps = _evaluate(tables.code, work, loops, state, _marks(tables, len(waits)), tables.lead, waits)
     if stuck >= 0:
         command = tables.sources[stuck]
-        raise ValueError(f"the program can never go on: {command.engine} waits for {command.takes or command.fills}")
+        slots = f"takes {command.takes}, fills {command.fills}, frees {command.frees}"
+        raise ValueError(f"the program can never go on at a command of {command.engine}: {slots}")
     cycles = int(state.engine_free.max())
     last = int(state.engine_free.argmax())
     waits[state.last_cause[last]] += cycles - state.engine_free[tables.lead]
@@ -78,6 +81,7 @@ def _fresh(engines: int, slots: Table) -> State:
         causes=np.zeros((2, buffers, widest), dtype=np.int64),
         heads=np.zeros((2, buffers), dtype=np.int64),
         counts=counts,
+        slots=slots,
     )
 
 
@@ -122,7 +126,7 @@ def _evaluate(code: Any, work: Any, loops: Any, state: Any, marks: Any, lead: An
 
 @njit(cache=True)
 def _carry_out(command: Any, work: Any, state: Any, lead: Any, waits: Any) -> Any:
-    """One command; False where it waits for a slot that nobody can give.
+    """One command; False where it waits for a slot that nobody can give, or gives back one that nobody took.
 
     Nobody is to blame for what the lead engine makes: waiting for it is not what a stall of the lead can come from.
     """
@@ -141,10 +145,10 @@ def _carry_out(command: Any, work: Any, state: Any, lead: Any, waits: Any) -> An
             state.counts[side, buffer] -= 1
             if state.times[side, buffer, head] > begin:
                 waited = state.times[side, buffer, head] - begin
-                if engine == lead:
-                    waits[state.causes[side, buffer, head]] += waited
                 begin = state.times[side, buffer, head]
                 blame = state.causes[side, buffer, head]
+                if engine == lead:
+                    waits[cause if blame == NOT_LATE else blame] += waited
                 if side == FILLED and waited > ticks and blame != NOT_LATE:
                     made_by = late = blame
     end = begin + ticks
@@ -152,6 +156,8 @@ def _carry_out(command: Any, work: Any, state: Any, lead: Any, waits: Any) -> An
     for buffer in fills[command]:
         _give(FILLED, buffer, end + latency, NOT_LATE if engine == lead else made_by, state)
     for buffer in frees[command]:
+        if buffer >= 0 and state.counts[FREE, buffer] == state.slots[buffer]:
+            return False
         _give(FREE, buffer, end, cause, state)
     return True
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from simulator.program import Command, Loop, Node, Program, Stall
 
 RUN, LOOP, END = 0, 1, 2
+MOST = 62  # engines, buffers: a bit each of a signed 64-bit word
 CAUSES = list(Stall)
 _CAUSE = {cause: number for number, cause in enumerate(CAUSES)}
 Table = NDArray[np.int64]
@@ -38,6 +39,8 @@ def tabulate(program: Program) -> Tables:
     """The tables of a program. Raises ValueError where two engines fill, take or free one buffer."""
     writer = _Writer(program)
     writer.write(program.body)
+    if max(len(writer.engines), len(writer.buffers)) > MOST:
+        raise ValueError(f"a program has at most {MOST} engines and {MOST} buffers")
     return writer.tables(program)
 
 

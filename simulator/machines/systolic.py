@@ -16,6 +16,8 @@ SAT = Machine(
         "DRAM rows, banks and refresh (an efficiency stands for them)",
         "transfers between the card and its host",
         "double-buffered weights or accumulators inside a PE",
+        "bank conflicts where several rows of the array want one element of a convolution's window at once",
+        "storing the zeros of input gradients that no kernel tap reaches",
     ),
 )
 

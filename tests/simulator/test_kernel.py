@@ -1,5 +1,7 @@
 """The two readers of a program agree, and both agree with a hand-made event log."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from simulator.kernel.events import ExactRun
 from simulator.kernel.maxplus import evaluate
 from simulator.kernel.tables import CAUSES, tabulate
 from simulator.program import Action, Buffer, Command, Loop, Program, Stall, delay_stores
+from simulator.run import run
 
 
 def load(ticks: int, buffer: str = "x", latency: int = 0, engine: str = "dram") -> Command:
@@ -76,13 +79,34 @@ def test_jumps_make_cost_independent_of_the_loop_count() -> None:
     assert steps(10**9) <= steps(1000) + 3
 
 
-def test_a_deadlock_is_an_error_in_both_readers() -> None:
-    program = Program("array", (Buffer("x", 2),), (compute(1), load(1)))
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize(
+    "body",
+    [
+        (compute(1), load(1)),  # takes what is filled only later
+        (load(1), compute(1), compute(1)),  # takes what nobody fills
+        (load(1), load(1), load(1), compute(1)),  # fills more than there are slots before any is freed
+        (load(1), compute(1), Command("array", 1, Stall.ARRAY, frees=("x",))),  # frees what it has not taken
+    ],
+)
+def test_what_can_never_go_on_is_an_error_in_both_readers(body: tuple[Command, ...], exact: bool) -> None:
     with pytest.raises(ValueError, match="never go on"):
-        evaluate(tabulate(program))
-    stuck = Program("array", (Buffer("x", 1),), (compute(1), load(1), compute(1)))
-    with pytest.raises(ValueError, match="never go on"):
-        ExactRun(stuck).run()
+        run(Program("array", (Buffer("x", 2),), body), exact)
+
+
+def test_the_lead_waiting_for_what_it_made_itself_is_its_own_wait() -> None:
+    make = Command("array", 1, Stall.SORE, fills=("x",), latency=7)
+    program = Program("array", (Buffer("x", 1),), (make, compute(2)))
+    fast, exact = run(program), run(program, exact=True)
+    assert fast == replace(exact, steps=fast.steps)
+    assert (fast.cycles, fast.busy, fast.stalls) == (10, 3, {Stall.ARRAY: 7})
+
+
+def test_empty_loops_and_too_many_buffers() -> None:
+    program = Program("array", (Buffer("x", 2),), (Loop(0, (store(1, "x"),)), load(1), compute(1)))
+    assert run(program).cycles == run(program, exact=True).cycles == 2
+    with pytest.raises(ValueError, match="at most 62"):
+        run(Program("array", tuple(Buffer(f"b{number}", 1) for number in range(63)), (compute(0, ()),)))
 
 
 def test_two_engines_may_not_take_from_one_buffer() -> None:
