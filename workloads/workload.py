@@ -80,9 +80,17 @@ class Template:
     ops: list[dict[str, Any]]
 
     @property
+    def follows_batch(self) -> bool:
+        """True when some size depends on the batch; a single recorded step has one batch for good."""
+        return self._mentions('"B"', '"BS"', '"BSS"')
+
+    @property
     def follows_sequence(self) -> bool:
         """True when some size depends on the sequence length."""
-        return any(name in json.dumps([self.ops, self.saved_elements]) for name in ('"S"', '"BS"', '"SS"', '"BSS"'))
+        return self._mentions('"S"', '"BS"', '"SS"', '"BSS"')
+
+    def _mentions(self, *terms: str) -> bool:
+        return any(term in json.dumps([self.ops, self.saved_elements]) for term in terms)
 
 
 def read_template(path: Path) -> Template:
@@ -104,9 +112,16 @@ def read_template(path: Path) -> Template:
 
 
 def instantiate(template: Template, path: Path, batch: int | None = None, sequence: int | None = None) -> Workload:
-    """The workload at a batch and a sequence length (both those it was recorded at by default)."""
+    """The workload at a batch and a sequence length (both those it was recorded at by default).
+
+    Raises UserError for another size than the recorded one where the file holds no other, and for a broken file.
+    """
     from pydantic import TypeAdapter, ValidationError
 
+    if batch not in (None, template.batch) and not template.follows_batch:
+        raise UserError(f"{path}: --batch {batch}: is a step recorded at batch {template.batch}, and holds no other")
+    if sequence not in (None, template.sequence) and not template.follows_sequence:
+        raise UserError(f"{path}: --sequence {sequence}: the recorded step does not change with the sequence length")
     at = (batch or template.batch, sequence or template.sequence)
     try:
         ops = TypeAdapter(tuple[Op, ...]).validate_python(resolve(template.ops, *at))
@@ -126,6 +141,24 @@ def instantiate(template: Template, path: Path, batch: int | None = None, sequen
         kept_dense=template.kept_dense,
         capture=template.capture,
         tensors=tensors if tensors.exists() else None,
+    )
+
+
+def template_of(workload: Workload) -> Template:
+    """A recorded step as it goes to disk: at its own batch and sequence length alone."""
+    return Template(
+        schema_version=SCHEMA,
+        model=workload.model,
+        method=workload.method,
+        pattern=workload.pattern,
+        mode=workload.mode,
+        batch=workload.batch,
+        sequence=workload.sequence,
+        parameters=workload.parameters,
+        saved_elements=workload.saved_elements,
+        kept_dense=workload.kept_dense,
+        capture=workload.capture,
+        ops=[op_node(op) for op in workload.ops],
     )
 
 

@@ -150,7 +150,7 @@ class Sampler:
         )
 
     def _state(self, name: str) -> dict[str, Array]:
-        return {key: _block(value) for key, value in self._training.states[name].items()}
+        return {key: _block(value) for key, value in self._training.states.get(name, {}).items()}
 
 
 def _block(tensor: Tensor) -> Array:

@@ -2,18 +2,26 @@
 
 from workloads.models.spec import DataKind, ModelSpec
 from workloads.training.loop import Batch, Training
+from workloads.training.record import Watcher
 from workloads.training.versions import versions
 from workloads.workload import Capture, Mode, Workload
 
 
-def trace_step(spec: ModelSpec, training: Training, batch: Batch, dataset: str = "", seed: int = 0) -> Workload:
-    """Run one step of a training and return what it did.
+def trace_step(
+    spec: ModelSpec,
+    training: Training,
+    batch: Batch,
+    dataset: str = "",
+    seed: int = 0,
+    watch: Watcher | None = None,
+) -> Workload:
+    """Run one step of a training and return what it did. `watch` sees every product with its tensors.
 
     Its masks are `measured`: they are those of the run's own method and patterns. Raises UserError for a mask its
     pattern forbids.
     """
     scale = training.scale.scale
-    recorded, loss = training.record_step(batch)
+    recorded, loss = training.record_step(batch, watch)
     inputs, _ = batch
     return Workload(
         model=spec.name,
