@@ -1,0 +1,190 @@
+"""A training run from its settings to its result: steps, log, checkpoints, captured workloads, test accuracy.
+
+A folder of a run holds `run.json` (what was asked), `log.csv`, a checkpoint, a workload for every step captured, and at
+the end `weights.safetensors` and `result.json`. Every file appears whole or not at all, so a run that was killed goes
+on from its checkpoint.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import final
+
+import torch
+from torch import Tensor
+
+from workloads.errors import UserError
+from workloads.models.loss import IGNORED
+from workloads.samples import write_samples
+from workloads.training.checkpoint import (
+    Mark,
+    load_checkpoint,
+    save_checkpoint,
+    weights_of,
+    write_tensors,
+    write_text,
+)
+from workloads.training.examples import Batch, Examples, batch_at, in_order, steps_an_epoch
+from workloads.training.loop import Training
+from workloads.training.preparing import Prepared, prepare
+from workloads.training.run_folder import RESULT, make_folder, read_unfinished
+from workloads.training.run_log import NAME as LOG
+from workloads.training.run_log import Log, MaskState, Row, flips, masks_of, start_log
+from workloads.training.sampling import Sampler
+from workloads.training.settings import Schedule, Settings
+from workloads.training.sparsify import make_masks
+from workloads.training.trace import trace_step
+from workloads.training.versions import versions
+from workloads.workload import template_of, write_template
+
+Show = Callable[[Row, int], None]  # a step that was made, and how many there are
+SCHEMA = 1
+
+
+@final
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to. `right` of `tested` test examples (of tokens, in a text)."""
+
+    folder: Path
+    steps: int
+    right: int
+    tested: int
+
+    @property
+    def accuracy(self) -> float:
+        return self.right / max(1, self.tested)
+
+
+def start(settings: Settings, folder: Path, show: Show, force: bool = False) -> Outcome:
+    """Train in a new folder. Raises UserError for a mistake, before the folder is made, and for a loss that is none."""
+    prepared = prepare(settings)
+    make_folder(folder, prepared.settings, force)
+    return _train(prepared, folder, show, seconds=0.0)
+
+
+def resume(folder: Path, show: Show) -> Outcome:
+    """Go on from a folder's checkpoint. Raises UserError for a finished run and where the data has changed."""
+    prepared = prepare(read_unfinished(folder))
+    mark = load_checkpoint(prepared.training, folder)
+    if mark and mark.data != prepared.data.description:
+        raise UserError(f"--resume {folder}: trained on '{mark.data}', and now there is '{prepared.data.description}'")
+    return _train(prepared, folder, show, mark.seconds if mark else 0.0)
+
+
+def _train(prepared: Prepared, folder: Path, show: Show, seconds: float) -> Outcome:
+    training, settings, began = prepared.training, prepared.settings, time.perf_counter() - seconds
+    start_log(folder, training.step)
+    with Log(folder) as log:
+        while training.step < prepared.steps:
+            row = _step(prepared, folder)
+            log.add(row)
+            if row.step % settings.checkpoint_every == 0 or row.step == prepared.steps:
+                log.sync()
+                mark = Mark(prepared.data.description, time.perf_counter() - began)
+                save_checkpoint(training, mark, folder)
+            show(row, prepared.steps)
+    return _finish(prepared, folder, time.perf_counter() - began)
+
+
+def _step(prepared: Prepared, folder: Path) -> Row:
+    training, settings = prepared.training, prepared.settings
+    number, scale, before = training.step + 1, training.scale.scale, masks_of(training.model)
+    assert settings.batch is not None
+    batch = batch_at(prepared.data.train, settings.batch, settings.seed, training.step)
+    rate = _set_rate(prepared)
+    seen: list[Tensor] = []
+    hook = training.model.register_forward_hook(lambda _, __, logits: seen.append(logits.detach()))
+    try:
+        loss = _capture(prepared, batch, folder) if number in settings.capture_at else training.run_step(batch)
+    finally:
+        hook.remove()
+    if not math.isfinite(loss):
+        raise UserError(
+            f"step {number}: the loss is {loss}, so the run ends here; a lower --lr than {settings.learning_rate:g} "
+            f"may help (the steps before are in {folder / LOG})"
+        )
+    right, counted = hits(seen[0], batch[1])
+    epoch = 1 + (number - 1) // steps_an_epoch(prepared.data.train, settings.batch)
+    changed = _flips(before, training, number)
+    return Row(number, epoch, loss, right / max(1, counted), rate, scale, *changed)
+
+
+def _flips(before: MaskState, training: Training, number: int) -> tuple[int, int]:
+    """None at the first step: its masks are the first there are."""
+    return (0, 0) if number == 1 else flips(before, masks_of(training.model))
+
+
+def _set_rate(prepared: Prepared) -> float:
+    """The learning rate of the step to come, put in force."""
+    settings, training = prepared.settings, prepared.training
+    assert settings.learning_rate is not None
+    rate = settings.learning_rate
+    if settings.schedule == Schedule.COSINE:
+        rate *= (1 + math.cos(math.pi * training.step / prepared.steps)) / 2
+    update = replace(training.recipe.update, learning_rate=rate)
+    training.recipe = replace(training.recipe, update=update)
+    return rate
+
+
+def _capture(prepared: Prepared, batch: Batch, folder: Path) -> float:
+    """One step, recorded into the folder, in mixed precision with samples of its tensors. Returns its loss."""
+    training, settings, spec = prepared.training, prepared.settings, prepared.spec
+    scale = training.scale.scale
+    sampler = Sampler(training, spec.kept_dense) if settings.mixed_precision else None
+    watch = sampler.watch if sampler else None
+    workload = trace_step(spec, training, batch, prepared.data.description, settings.seed, watch)
+    narrow = f" at width {settings.width:g}" if settings.width != 1 else ""
+    path = folder / f"step-{training.step:06d}.json"
+    if sampler:
+        write_samples(
+            sampler.samples(scale),
+            {"step": training.step, **asdict(training.recipe.update)},
+            path.with_suffix(".safetensors"),
+        )
+    write_template(template_of(replace(workload, model=spec.name + narrow)), path)
+    assert workload.capture.loss is not None
+    return workload.capture.loss
+
+
+def hits(logits: Tensor, targets: Tensor) -> tuple[int, int]:
+    """How many targets are the largest logit, of how many that count."""
+    counts = targets != IGNORED
+    return int(((logits.argmax(-1) == targets) & counts).sum()), int(counts.sum())
+
+
+@torch.no_grad()
+def tested_hits(training: Training, examples: Examples, batch: int, seed: int) -> tuple[int, int]:
+    """The same over a test set, with masks made of the weights as they are now."""
+    make_masks(training.model, training.step)
+    training.model.eval()
+    found = [hits(training.model(inputs), targets) for inputs, targets in in_order(examples, batch, seed)]
+    training.model.train()
+    return sum(right for right, _ in found), sum(counted for _, counted in found)
+
+
+def _finish(prepared: Prepared, folder: Path, seconds: float) -> Outcome:
+    training, settings = prepared.training, prepared.settings
+    assert settings.batch is not None
+    right, tested = tested_hits(training, prepared.data.test, settings.batch, settings.seed)
+    outcome = Outcome(folder, training.step, right, tested)
+    result = {
+        "schema": SCHEMA,
+        "model": prepared.spec.name,
+        "data": prepared.data.description,
+        "steps": training.step,
+        "test_accuracy": outcome.accuracy,
+        "test_right": right,
+        "test_examples": tested,
+        "sparse_layers": training.sparse_layers,
+        "parameters": sum(parameter.numel() for parameter in training.model.parameters()),
+        "seconds": round(seconds, 3),
+        "versions": versions(),
+        "settings": asdict(settings),
+    }
+    write_tensors(weights_of(training.model), folder / "weights.safetensors")
+    write_text(json.dumps(result, indent=1) + "\n", folder / RESULT)
+    return outcome
