@@ -1,12 +1,14 @@
 """The entry point: builds the command, and turns a user's mistake into one sentence and exit code 2."""
 
 import sys
+from io import TextIOWrapper
 
 import typer
 from typer.exceptions import TyperException
 
 from simulator.cli.listing import list_names
 from simulator.cli.step import step
+from simulator.cli.train import train
 from simulator.cli.validate import validate
 from workloads.errors import UserError
 
@@ -21,12 +23,16 @@ def build_app() -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(step)
     app.command("list")(list_names)
+    app.command("train")(train)
     app.command("validate")(validate)
     return app
 
 
 def main() -> None:
     """Run the command. Exit code 2 for a user's mistake, 1 for a fault of the program, 130 when interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = build_app()(standalone_mode=False)
     except UserError as error:
@@ -41,6 +47,8 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         code = 141
+    except OSError as error:
+        code = _said(f"cannot go on: {error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
     sys.exit(code if isinstance(code, int) else 0)
 
 

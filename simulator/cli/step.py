@@ -63,7 +63,8 @@ def step(
         _refuse_options(context)
         return
     from simulator.cli.job import Choices, run_job
-    from simulator.result import check_free, save
+    from simulator.result import check_free
+    from workloads.errors import UserError
 
     choices = Choices(
         arch=arch,
@@ -83,7 +84,7 @@ def step(
         exact=exact,
         check_capacity=not no_capacity,
     )
-    folder = out or _dated(choices.name)
+    folder = out or dated_folder(choices.name)
     check_free(folder, force)
     job = run_job(choices, ["simulate", *sys.argv[1:]])
     save(job.sparse, folder, force)
@@ -101,7 +102,7 @@ def _show(job: "Job", folder: Path, as_json: bool) -> None:
         print_step(job.sparse, job.dense, folder)
 
 
-def _dated(name: str) -> Path:
+def dated_folder(name: str) -> Path:
     """A folder of its own for every run."""
     stamp = datetime.now().strftime("%Y-%m-%d-%H%M%S")
     folder = Path("results") / f"{stamp}-{name}"

@@ -1,0 +1,340 @@
+"""Training from the command line: what is written, that a killed run ends with the same bits, and mistakes."""
+
+import json
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.numpy import load_file
+
+from tests.command import Run
+
+TINY = ("--model", "resnet9", "--width", "0.1", "--image", "8", "--batch", "8", "--limit", "24")
+SPARSE = (*TINY, "--pattern", "2:8")
+SHORT = (*SPARSE, "--steps", "3")
+
+
+def train(simulate: Run, *arguments: str) -> str:
+    code, out, err = simulate("train", *arguments)
+    assert (code, err) == (0, "")
+    return out
+
+
+def result(folder: Path) -> dict[str, Any]:
+    node: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    return node
+
+
+def test_a_run_leaves_log_weights_and_result(simulate: Run, tmp_path: Path) -> None:
+    out = train(simulate, *SPARSE, "--epochs", "2", "--out", "r")
+    assert "step 1 of 6: loss " in out and "step 6 of 6: loss " in out
+    lines = [line.split(",") for line in (tmp_path / "r/log.csv").read_text().splitlines()]
+    assert ",".join(lines[0]).startswith("step,epoch,loss,accuracy,learning_rate,loss_scale,flips_forward,flips_back")
+    assert [(int(line[0]), int(line[1])) for line in lines[1:]] == [(1, 1), (2, 1), (3, 1), (4, 2), (5, 2), (6, 2)]
+    assert lines[1][6:] == ["0", "0"] and all(int(flips) > 0 for line in lines[2:] for flips in line[6:])
+    found = result(tmp_path / "r")
+    assert found["test_accuracy"] == found["test_right"] / found["test_examples"] and found["test_examples"] == 24
+    assert f"test accuracy {100 * found['test_accuracy']:.2f} % ({found['test_right']} of 24) after 6 steps" in out
+    assert (found["settings"]["learning_rate"], found["settings"]["optimizer"]) == (0.05, "momentum")
+    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == [
+        "checkpoint-000006.safetensors",
+        "checkpoint.json",
+        "log.csv",
+        "result.json",
+        "run.json",
+        "weights.safetensors",
+    ]
+    weights = load_file(tmp_path / "r/weights.safetensors")
+    assert weights["layer1.conv.weight"].shape == (16, 8, 3, 3) and "layer1.bn.running_mean" in weights
+
+
+def test_it_learns(simulate: Run, tmp_path: Path) -> None:
+    train(simulate, *TINY[:4], "--image", "8", "--pattern", "2:4", "--steps", "120", "--batch", "32", "--out", "r")
+    losses = [float(line.split(",")[2]) for line in (tmp_path / "r/log.csv").read_text().splitlines()[1:]]
+    assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
+    assert result(tmp_path / "r")["test_accuracy"] > 0.5
+
+
+def test_without_out_every_run_has_a_folder_of_its_own(simulate: Run, tmp_path: Path) -> None:
+    for _ in range(2):
+        train(simulate, *SHORT)
+    names = [path.name for path in (tmp_path / "results").iterdir()]
+    assert len(names) == 2 and all("-train-resnet9-bdwp-2_8" in name for name in names)
+
+
+KILL = """
+import os, signal, sys
+from pathlib import Path
+import workloads.training.checkpoint
+from workloads.training.run_log import Log
+place, count = sys.argv[1], int(sys.argv[2])
+sys.argv = ["simulate", *sys.argv[3:]]
+
+def killing(owner, name, after):
+    real, calls = getattr(owner, name), [0]
+    def wrapped(*arguments, **more):
+        calls[0] += 1
+        if calls[0] == count and not after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        value = real(*arguments, **more)
+        if calls[0] == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return value
+    setattr(owner, name, wrapped)
+
+{"before a rename": lambda: killing(Path, "replace", False), "after a rename": lambda: killing(Path, "replace", True),
+ "before removing": lambda: killing(Path, "unlink", False), "after a line": lambda: killing(Log, "add", True),
+ "in the file": lambda: killing(workloads.training.checkpoint, "save_file", True)}[place]()
+from simulator.cli.main import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "count"),
+    [  # the first rename is that of the log; every checkpoint has two; the first has nothing to remove
+        ("before a rename", 2),  # no checkpoint yet
+        ("before a rename", 4),  # tensors written, not named
+        ("after a rename", 4),  # tensors named, the JSON still that of the checkpoint before
+        ("before removing", 1),  # both checkpoints there
+        ("after a line", 5),
+        ("in the file", 2),
+    ],
+)
+def test_a_killed_run_goes_on_to_the_same_bits(simulate: Run, tmp_path: Path, place: str, count: int) -> None:
+    run = (*SPARSE, "--steps", "7", "--checkpoint-every", "2", "--mixed-precision", "--capture-at", "6")
+    train(simulate, *run, "--out", "whole")
+    command = [sys.executable, "-c", KILL, place, str(count), "train", *run, "--out", "cut"]
+    killed = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, env={**os.environ, "OMP_WAIT_POLICY": "passive"}
+    )
+    assert killed.returncode == -9, killed.stderr
+    assert not (tmp_path / "cut/result.json").exists()
+    train(simulate, "--resume", "cut")
+    names = [sorted(path.name for path in (tmp_path / folder).iterdir()) for folder in ("whole", "cut")]
+    assert names[0] == names[1]
+    for name in ("weights.safetensors", "log.csv", "step-000006.safetensors", "step-000006.json"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes(), name
+    assert result(tmp_path / "whole")["test_right"] == result(tmp_path / "cut")["test_right"]
+
+
+def test_a_seed_gives_the_same_bits_again_and_recording_changes_none(simulate: Run, tmp_path: Path) -> None:
+    for name, more in (("a", ()), ("b", ()), ("c", ("--capture-at", "2")), ("d", ("--seed", "1"))):
+        train(simulate, *SHORT, *more, "--out", name)
+    bits = {name: (tmp_path / name / "weights.safetensors").read_bytes() for name in "abcd"}
+    assert bits["a"] == bits["b"] == bits["c"] != bits["d"]
+
+
+CHANGES = [
+    ("--method", "dense"),
+    ("--pattern", "layer1.conv=1:4"),
+    ("--limit", "16"),
+    ("--image", "16"),
+    ("--width", "0.2"),
+    ("--epochs", "2"),
+    ("--batch", "12"),
+    ("--lr", "0.01"),
+    ("--schedule", "constant"),
+    ("--optimizer", "adamw"),
+    ("--weight-decay", "0.1"),
+    ("--decay", "0.1"),
+    ("--mixed-precision",),
+    ("--seed", "5"),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=[change[0] for change in CHANGES])
+def test_an_option_changes_the_weights(simulate: Run, tmp_path: Path, change: tuple[str, ...]) -> None:
+    plain = [*TINY, "--pattern", "2:8", "--epochs", "1", "--out", "plain"]
+    changed = list(plain)
+    if change[0] == "--method":
+        del changed[changed.index("--pattern") : changed.index("--pattern") + 2]
+    if change[0] in changed and change[0] != "--pattern":
+        del changed[changed.index(change[0]) : changed.index(change[0]) + 2]
+    train(simulate, *plain)
+    train(simulate, *changed, *change, "--out", "changed")
+    bits = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("plain", "changed")]
+    assert bits[0] != bits[1]
+
+
+def test_threads_are_those_asked_for(simulate: Run) -> None:
+    import torch
+
+    train(simulate, *SHORT, "--threads", "2")
+    assert torch.get_num_threads() == 2
+    train(simulate, *SHORT)
+    assert torch.get_num_threads() == 1
+
+
+def test_a_text_model_trains_on_text(simulate: Run, tmp_path: Path) -> None:
+    text = ("--model", "gpt2-small", "--width", "0.08", "--pattern", "2:8", "--batch", "2", "--steps", "1")
+    monkey = pytest.MonkeyPatch()
+    from workloads.training import run
+
+    monkey.setattr(run, "tested_hits", lambda *_: (1, 2))  # a whole test of it takes minutes
+    out = train(simulate, *text, "--sequence", "8", "--dataset", "text", "--capture-at", "1", "--out", "r")
+    monkey.undo()
+    assert "test accuracy 50.00 %" in out
+    node = json.loads((tmp_path / "r/step-000001.json").read_text())
+    assert (node["batch"], node["sequence"], node["model"]) == (2, 8, "gpt2-small at width 0.08")
+    assert "bytes of licences and Python documentation" in node["capture"]["dataset"]
+
+
+def test_a_captured_step_is_a_workload_with_measured_masks(simulate: Run, tmp_path: Path) -> None:
+    out = train(simulate, *SHORT, "--mixed-precision", "--capture-at", "1", "--capture-at", "3", "--out", "r")
+    assert "recorded: simulate --workload r/step-000003.json" in out
+    node = json.loads((tmp_path / "r/step-000003.json").read_text())
+    capture = node["capture"]
+    assert (capture["step"], capture["masks"], capture["loss_scale"]) == (3, "measured", 2**14)
+    assert (node["method"], node["pattern"], node["batch"]) == ("bdwp", "2:8", 8)
+    zeros = {op["right"]["zeros"] for op in node["ops"] if op.get("right", {}).get("pattern", {}).get("n") == 2}
+    assert zeros == {0.75}
+    assert {path.name for path in (tmp_path / "r").glob("step-*")} == {
+        f"step-00000{step}.{kind}" for step in (1, 3) for kind in ("json", "safetensors")
+    }
+    code, out, err = simulate("--workload", "r/step-000003.json", "--json", "--out", "s")
+    assert (code, err) == (0, "")
+    simulated = json.loads(out)
+    assert (simulated["method"], simulated["pattern"], simulated["batch"]) == ("bdwp", "2:8", 8)
+    assert {op["pattern"] for op in simulated["ops"]} == {"dense", "2:8"}
+    code, _, err = simulate("--workload", "r/step-000003.json", "--batch", "16")
+    assert code == 2 and "step-000003.json: --batch 16: is a step recorded at batch 8, and holds no other" in err
+
+
+def test_a_loss_that_is_no_number_ends_the_run_with_its_step(simulate: Run, tmp_path: Path) -> None:
+    code, _, err = simulate("train", *SPARSE, "--epochs", "9", "--lr", "1e30", "--out", "r")
+    assert code == 2 and err.count("\n") == 1
+    lines = len((tmp_path / "r/log.csv").read_text().splitlines())
+    assert f"simulate: step {lines}: the loss is " in err and "a lower --lr than 1e+30 may help" in err
+
+
+MODEL = ("--model", "resnet9")
+MISTAKES = [
+    ((), "--model: say which, for example --model resnet9"),
+    (("--model", "resnet10", "--pattern", "2:8"), "unknown model 'resnet10'; did you mean 'resnet50'?"),
+    (MODEL, "--pattern: method 'bdwp' needs one, for example --pattern 2:8"),
+    ((*MODEL, "--pattern", "9:8"), "'9:8' keeps more than a group has"),
+    ((*MODEL, "--pattern", "2:8", "--pattern", "layr=1:8"), "pattern 'layr': no layer has such a name"),
+    ((*MODEL, "--method", "bdpw", "--pattern", "2:8"), "unknown method 'bdpw'; did you mean 'bdwp'?"),
+    ((*MODEL, "--method", "dense", "--pattern", "2:8"), "--pattern: method 'dense' keeps every weight"),
+    ((*MODEL, "--method", "dense", "--decay", "0.1"), "--decay 0.1: no weight is masked"),
+    ((*SPARSE, "--dataset", "mnist"), "--dataset: unknown data set 'mnist'"),
+    ((*SPARSE, "--dataset", "text"), "--dataset text: resnet9 reads images; use digits"),
+    (("--model", "bert-base", "--pattern", "2:8", "--dataset", "digits"), "bert-base reads bytes; use text"),
+    (("--model", "bert-base", "--pattern", "2:8", "--limit", "9"), "--limit: counts images; a text has none"),
+    (("--model", "bert-base", "--pattern", "2:8", "--image", "9"), "--image: bert-base reads text"),
+    (("--model", "bert-base", "--pattern", "2:8", "--sequence", "999"), "--sequence 999: bert-base takes at most 512"),
+    ((*SPARSE, "--sequence", "9"), "--sequence: resnet9 reads images"),
+    ((*SPARSE, "--dataset", "cifar10"), "--dataset cifar10: say where it is with --data-folder"),
+    ((*SPARSE, "--dataset", "imagenet"), "--dataset imagenet: say where it is with --data-folder"),
+    ((*SPARSE, "--dataset", "fashion-mnist", "--data-folder", "/proc"), "/proc: holds no train-images-idx3-ubyte.gz"),
+    ((*SPARSE, "--dataset", "fashion-mnist", "--data-folder", "x"), "--data-folder: '"),
+    ((*SPARSE, "--data-folder", "."), "--data-folder: digits comes with the installation"),
+    ((*SPARSE, "--limit", "4"), "--batch 8: there are only 4 examples to train on"),
+    ((*SPARSE, "--limit", "9999"), "--limit 9999: digits has only 1437 images to train on"),
+    ((*SPARSE, "--image", "4"), "--image 4: resnet9 cannot take images of this side: "),
+    ((*SPARSE, "--epochs", "1", "--steps", "2"), "--epochs and --steps: give one of them"),
+    ((*SPARSE, "--steps", "3", "--capture-at", "4"), "--capture-at 4: the run has the steps 1 to 3"),
+    ((*SPARSE, "--capture-at", "0"), "--capture-at 0: the run has the steps 1 to 3"),
+    ((*SPARSE, "--optimizer", "adan"), "--optimizer: unknown optimizer 'adan'; did you mean 'adam'?"),
+    ((*SPARSE, "--optimizer", "sgd"), "optimizer 'sgd' cannot train; allowed are momentum and adamw"),
+    ((*SPARSE, "--schedule", "cosin"), "--schedule: unknown schedule 'cosin'; did you mean 'cosine'?"),
+    ((*SPARSE, "--seed", "-1"), "--seed -1: must lie between 0 and 4294967295"),
+    ((*SPARSE, "--width", "0"), "--width 0: must be above 0"),
+    ((*SPARSE, "--lr", "-1"), "--lr -1: must be 0 or more"),
+    ((*SPARSE, "--lr", "nan"), "--lr nan: must be 0 or more"),
+    ((*SPARSE, "--decay", "-1"), "--decay -1: must be 0 or more"),
+    ((*SPARSE, "--weight-decay", "inf"), "--weight-decay inf: must be 0 or more"),
+    ((*SPARSE, "--out", "/proc/nowhere/x"), "--out /proc/nowhere/x: cannot be written"),
+    (("--resume", "nowhere"), "--resume nowhere: holds no training run: nowhere/run.json: No such file"),
+    (("--resume", "nowhere", "--lr", "1"), "--lr: --resume takes every setting from nowhere; leave it out"),
+    (("--resume", "nowhere", "--force"), "--force: --resume takes every setting from nowhere; leave it out"),
+    *(
+        ((*SPARSE, f"--{name}", "0"), f"--{name} 0: must be at least 1")
+        for name in ("limit", "image", "sequence", "epochs", "steps", "batch", "threads", "checkpoint-every")
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), MISTAKES, ids=[" ".join(each) or "nothing" for each, _ in MISTAKES])
+def test_one_sentence_and_exit_code_2(simulate: Run, tmp_path: Path, arguments: tuple[str, ...], sentence: str) -> None:
+    code, out, err = simulate("train", *arguments)
+    assert sentence in err
+    assert err.count("\n") == 1
+    assert (code, out, list(tmp_path.iterdir())) == (2, "", [])
+
+
+def test_runs_are_never_overwritten_unasked(simulate: Run, tmp_path: Path) -> None:
+    train(simulate, *SHORT, "--out", "r")
+    before = (tmp_path / "r/weights.safetensors").read_bytes()
+    code, _, err = simulate("train", *SHORT, "--seed", "3", "--out", "r")
+    assert code == 2 and "--out r: is there already; choose another folder, add --force, or use --resume" in err
+    code, _, err = simulate("train", "--resume", "r")
+    assert code == 2 and "this run came to its end; its result is in r/result.json" in err
+    assert (tmp_path / "r/weights.safetensors").read_bytes() == before
+    train(simulate, *SHORT, "--seed", "3", "--out", "r", "--force")
+    assert (tmp_path / "r/weights.safetensors").read_bytes() != before
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.tex").write_text("")
+    code, _, err = simulate("train", *SHORT, "--out", "mine", "--force")
+    assert code == 2 and "holds something that is not a training run; it is left alone" in err
+    code, _, err = simulate("train", *SHORT, "--out", "mine/thesis.tex", "--force")
+    assert code == 2 and "is a file; a run is a folder" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("run.json", "{", "r/run.json is not the description of a training run"),
+        ("run.json", '{"settings": {"model": 3}}', "r/run.json is not the description of a training run"),
+        ("checkpoint.json", "{", "r/checkpoint.json: is not a whole checkpoint of this run: JSONDecodeError"),
+        ("checkpoint-000003.safetensors", "", "r/checkpoint.json: is not a whole checkpoint of this run: Safetensor"),
+        ("log.csv", "step\n", "r/log.csv: has 0 lines where the checkpoint says 3 steps"),
+    ],
+)
+def test_a_broken_folder_is_not_resumed(simulate: Run, tmp_path: Path, name: str, content: str, sentence: str) -> None:
+    train(simulate, *SHORT, "--out", "r")
+    (tmp_path / "r/result.json").unlink()
+    (tmp_path / "r" / name).write_text(content)
+    code, _, err = simulate("train", "--resume", "r")
+    assert code == 2 and sentence in err and err.count("\n") == 1
+
+
+def test_other_data_is_not_resumed(simulate: Run, tmp_path: Path) -> None:
+    train(simulate, *SHORT, "--out", "r")
+    (tmp_path / "r/result.json").unlink()
+    node = json.loads((tmp_path / "r/checkpoint.json").read_text())
+    (tmp_path / "r/checkpoint.json").write_text(json.dumps({**node, "data": "other digits"}))
+    code, _, err = simulate("train", "--resume", "r")
+    assert code == 2 and "--resume r: trained on 'other digits', and now there is 'digits of scikit-learn" in err
+
+
+def test_without_torch_it_says_how_to_get_it(simulate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(("workloads.training", "torch"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    code, _, err = simulate("train", *SHORT)
+    assert code == 2 and "training needs the package 'torch', which is missing: pip install 'sparsehil[train]'" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_on_a_terminal_there_is_a_bar(simulate: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    out = train(simulate, *SHORT)
+    assert "3/3" in out and "loss " in out and "accuracy " in out and "step 1 of 3" not in out
+
+
+def test_the_rate_falls_as_a_cosine_unless_constant(simulate: Run, tmp_path: Path) -> None:
+    for name, more in (("cosine", ()), ("constant", ("--schedule", "constant"))):
+        train(simulate, *SPARSE, "--steps", "4", *more, "--out", name)
+    rates = {
+        name: [float(line.split(",")[4]) for line in (tmp_path / name / "log.csv").read_text().splitlines()[1:]]
+        for name in ("cosine", "constant")
+    }
+    assert rates["constant"] == [0.05] * 4
+    assert rates["cosine"][0] == 0.05 and all(later < sooner for sooner, later in pairwise(rates["cosine"]))
