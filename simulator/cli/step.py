@@ -63,8 +63,7 @@ def step(
         _refuse_options(context)
         return
     from simulator.cli.job import Choices, run_job
-    from simulator.result import check_free
-    from workloads.errors import UserError
+    from simulator.result import check_free, save
 
     choices = Choices(
         arch=arch,
