@@ -5,10 +5,16 @@ from dataclasses import replace
 import pytest
 
 from workloads.apply_method import apply_method, for_inference, with_input_gradient
+from workloads.methods.adams import AdamS
 from workloads.methods.bdwp import Bdwp
 from workloads.methods.dense import Dense
+from workloads.methods.mdgf import MdGf
+from workloads.methods.sdgf import SdGf
+from workloads.methods.sdgp import Sdgp
+from workloads.methods.srigl import SRigL
 from workloads.op import MatrixOp, Phase, Role, VectorKind, VectorOp
 from workloads.pattern import DENSE, parse_pattern, parse_patterns
+from workloads.registry import METHODS, load_entry
 from workloads.shipped import load_shipped
 from workloads.workload import Mode, Workload
 
@@ -75,6 +81,55 @@ def test_a_workload_trained_under_the_method_is_left_alone() -> None:
     trained = replace(trained, capture=replace(trained.capture, masks="measured"))
     assert apply_method(trained, Bdwp(), parse_patterns(["2:8"])) is trained
     assert apply_method(trained, Bdwp(), parse_patterns(["2:4"])).capture.masks == "derived"
+
+
+BOTH, FORWARD = {"FF": "2:4", "BP": "2:4"}, {"FF": "2:4"}
+PUT_ON = {
+    **dict.fromkeys(("ste", "srste", "mdgf", "sdgf"), (FORWARD, 0.5)),
+    **dict.fromkeys(("bdwp", "transposable", "torch24"), (BOTH, None)),
+    "bimask": (BOTH, 0.59375),  # 0.406 are left of random weights, 0.409 after the search
+    "sdwp": ({"BP": "2:4"}, None),
+}
+
+
+@pytest.mark.parametrize("name", PUT_ON)
+def test_methods_on_a_capture(name: str) -> None:
+    """The weights that are sparse, and the zeros that BP's has from the forward mask."""
+    sparse = apply_method(load_shipped("resnet18", 4), load_entry(METHODS, "method", name)(), parse_patterns(["2:4"]))
+    masks, zeros = PUT_ON[name]
+    assert set(map(str, masks_of(sparse).values())) == {str(masks)}
+    for op in (op for op in sparse.ops if isinstance(op, MatrixOp) and op.layer.startswith("layer")):
+        assert str(op.right.pattern) == masks.get(op.phase.value, "dense") and op.left.pattern.is_dense
+        if op.phase is Phase.BP:
+            assert op.right.zeros == zeros
+        ordered = op.right.permutation == f"{op.layer}.weight.order"
+        assert ordered == (name == "bimask" and op.phase is Phase.BP)
+
+
+def test_methods_without_sparse_weights_on_a_capture() -> None:
+    dense = load_shipped("resnet9", 4)
+    pruned = apply_method(dense, Sdgp(), parse_patterns(["2:4"]))
+    left = {op.phase.value: str(op.left.pattern) for op in pruned.ops if isinstance(op, MatrixOp) and "res" in op.layer}
+    assert left == {"FF": "dense", "BP": "2:4", "WU": "dense"}
+    assert masks_of(pruned) == {} and set(patterns_of(pruned, Phase.BP).values()) == {"dense"}
+    assert apply_method(dense, AdamS(), parse_patterns(["2:4"])).ops == dense.ops
+    fan_in = apply_method(dense, SRigL(), parse_patterns(["fan-in 64"]))
+    conv = {op.phase: op for op in fan_in.ops if isinstance(op, MatrixOp) and op.layer == "layer1.conv"}
+    assert str(conv[Phase.FF].right.pattern) == "fan-in 64" and conv[Phase.BP].right.pattern.is_dense
+    assert conv[Phase.BP].right.zeros == round(1 - 64 / (9 * 64), 6)
+
+
+def test_a_schedule_is_over_unless_a_step_is_named() -> None:
+    dense, asked = load_shipped("resnet9", 4), parse_patterns(["1:8"])
+    shown = [
+        patterns_of(apply_method(dense, SdGf(total_steps=40), asked, *step), Phase.FF) for step in ((5,), (15,), ())
+    ]
+    assert [patterns["layer1.conv"] for patterns in shown] == ["7:8", "4:8", "1:8"]
+    assert set(patterns_of(apply_method(dense, MdGf(), asked, 0), Phase.FF).values()) == {"dense"}
+    soft = apply_method(dense, MdGf(), asked, 0)
+    assert [op.right.zeros for op in soft.ops if isinstance(op, MatrixOp)] == [
+        op.right.zeros for op in dense.ops if isinstance(op, MatrixOp)
+    ]
 
 
 def test_inference_is_the_forward_pass() -> None:

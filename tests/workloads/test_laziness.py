@@ -8,6 +8,22 @@ import pytest
 MODULES = (
     "workloads.methods.bdwp, workloads.methods.dense, workloads.shipped, workloads.apply_method, workloads.registry",
     "workloads.samples, workloads.masks",
+    ", ".join(
+        f"workloads.methods.{name}"
+        for name in (
+            "ste",
+            "srste",
+            "sdwp",
+            "sdgp",
+            "bimask",
+            "transposable",
+            "mdgf",
+            "sdgf",
+            "srigl",
+            "adams",
+            "torch24",
+        )
+    ),
 )
 
 

@@ -1,10 +1,10 @@
 """Transposable masks (arXiv 2102.08124): one mask that is n:m along input and along output channels at once.
 
 Every m x m tile of m output by m input channels of one kernel position holds at most n ones in every row and column, so
-FF and BP use one masked weight, and both as n:m. For 2:4 the mask is the best there is: of the 90 patterns of a tile
-the one that keeps the most magnitude (as in arXiv 2404.01847). For others the largest weights are taken first wherever
-row and column have room, which keeps at least half of the best. Channels that are no multiple of m are filled up with
-weights that are never kept. WU is dense, and dropped weights get their whole gradient.
+FF and BP use one masked weight, and both as n:m. For 2:4 the mask is the best of those with exactly two: of the 90
+patterns of a tile the one that keeps the most magnitude (as in arXiv 2404.01847). For others the largest weights are
+taken first wherever row and column have room, which keeps at least half of the best. Channels that are no multiple of m
+are filled up with weights that are never kept. WU is dense, and dropped weights get their whole gradient.
 
 New masks are made every `period` steps; 40 is that of both papers' code. The first has no decay; for that of the
 second set `decay` (6e-5 to 2e-4 there). Its sampled 2:4 output gradients in WU are left out. Public code of the first

@@ -14,9 +14,10 @@ NEVER = -torch.inf
 
 
 def best_2_of_4(weight: Tensor) -> Tensor:
-    """The 2:4 mask, in both directions, that keeps the most magnitude: the best of the 90 patterns of a tile.
+    """The mask with exactly two of four, in both directions, that keeps the most magnitude: the best of 90 patterns.
 
-    weight: (G, O, C, T). Ties go to the first pattern in the order of `patterns_2_of_4`.
+    A mask of at most two can keep slightly more in some tiles, with seven ones. weight: (G, O, C, T). Ties go to the
+    first pattern in the order of `patterns_2_of_4`.
     """
     patterns = patterns_2_of_4()
     best = (_tiles(weight.detach().abs(), 4, filler=0.0) @ patterns.mT).argmax(-1)

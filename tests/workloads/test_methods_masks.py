@@ -1,0 +1,213 @@
+"""Masks of single methods: against torch's own, against every pattern there is, and against known densities."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.sparse._semi_structured_conversions import _sparse_semi_structured_tile
+
+from tests.workloads.small import SPARSE, batches, products_after, training, treated
+from workloads.errors import UserError
+from workloads.methods.base import Axis, Past
+from workloads.methods.bimask import BiMask
+from workloads.methods.torch24 import Flavour, Torch24
+from workloads.methods.transposable import Transposable
+from workloads.op import Phase, Role
+from workloads.pattern import DENSE, Pattern, parse_pattern
+from workloads.training.checks import check_operand
+from workloads.training.masks import group_mask, largest_group_count
+from workloads.training.permutations import best_order, inverse, reordered
+from workloads.training.record import record_pass
+from workloads.training.sparsify import pattern_in
+from workloads.training.tiles import best_2_of_4, greedy, patterns_2_of_4
+
+SHAPES = [(1, 16, 24, 1), (1, 8, 8, 9), (3, 7, 13, 1), (2, 5, 3, 4)]
+
+
+def noise(*shape: int, ties: bool = False) -> Tensor:
+    values = torch.randn(shape, generator=torch.Generator().manual_seed(2))
+    return (values * 2).round() / 2 if ties else values
+
+
+def first(method: BiMask | Transposable | Torch24, weight: Tensor, pattern: str) -> Tensor:
+    return method.forward_mask(weight, parse_pattern(pattern), Past(), 0)
+
+
+# --- transposable ----------------------------------------------------------------------------------------------------
+
+
+def test_there_are_90_patterns() -> None:
+    patterns = patterns_2_of_4().reshape(-1, 4, 4)
+    assert len({tuple(pattern.flatten().tolist()) for pattern in patterns}) == 90
+    assert (patterns.sum(1) == 2).all() and (patterns.sum(2) == 2).all()
+
+
+def test_two_of_four_is_the_best_there_is() -> None:
+    weight = noise(1, 8, 12, 2)
+    mask = best_2_of_4(weight)
+    for row, col, tap in [(r, c, t) for r in (0, 4) for c in (0, 4, 8) for t in (0, 1)]:
+        tile = weight[0, row : row + 4, col : col + 4, tap].abs()
+        best = max(float((tile * pattern.reshape(4, 4)).sum()) for pattern in patterns_2_of_4())
+        assert float((tile * mask[0, row : row + 4, col : col + 4, tap]).sum()) == pytest.approx(best)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("text", ["2:4", "2:8", "4:8", "1:4", "1:16"])
+def test_transposable_masks_are_n_of_m_in_both_directions(text: str, shape: tuple[int, ...]) -> None:
+    pattern = parse_pattern(text)
+    mask = first(Transposable(), noise(*shape), text).float()
+    for axis in (Axis.INPUT_CHANNELS, Axis.OUTPUT_CHANNELS):
+        assert largest_group_count(mask, pattern.m, axis) <= pattern.n
+    assert mask.any()
+
+
+def test_true_tiles_span_output_channels_unlike_blocks_of_one_output() -> None:
+    one_way = group_mask(noise(1, 64, 128, 1), parse_pattern("4:8"), 2)
+    assert largest_group_count(one_way.float(), 8, 1) > 4
+    assert largest_group_count(first(Transposable(), noise(1, 64, 128, 1), "4:8").float(), 8, 1) == 4
+
+
+def share_kept(weight: Tensor, mask: Tensor, of: Tensor) -> float:
+    return float((weight.abs() * mask).sum() / (weight.abs() * of).sum())
+
+
+def test_magnitude_that_transposable_masks_keep() -> None:
+    weight = noise(1, 64, 576, 1)
+    whole = torch.ones_like(weight)
+    one_way = group_mask(weight, parse_pattern("2:4"), 2)
+    assert share_kept(weight, first(Transposable(), weight, "2:4"), one_way) == pytest.approx(0.944, abs=0.003)
+    assert share_kept(weight, group_mask(weight, parse_pattern("4:8"), 2), whole) == pytest.approx(0.766, abs=0.003)
+    taken = first(Transposable(), weight, "4:8")
+    assert share_kept(weight, taken, whole) == pytest.approx(0.734, abs=0.003)
+    ones = taken.reshape(8, 8, 72, 8).sum((1, 3))
+    assert float((ones < 32).float().mean()) == pytest.approx(0.53, abs=0.05)
+
+
+def test_greedy_keeps_at_least_half_of_the_best() -> None:
+    """A little more, even, in some tiles: it may keep 7, and the 90 patterns are those that keep 8."""
+    weight = noise(1, 64, 256, 1)
+    taken, best = greedy(weight.abs(), 2, 4), best_2_of_4(weight)
+    tiles = [(weight.abs() * mask).reshape(16, 4, 64, 4).sum((1, 3)) for mask in (taken, best)]
+    ratio = tiles[0] / tiles[1]
+    assert 0.5 <= float(ratio.min()) < 0.9 < float(ratio.mean()) < 1 < float(ratio.max()) < 1.1
+
+
+# --- torch's 2:4 -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("flavour", list(Flavour))
+def test_masks_are_those_of_torch(flavour: Flavour, ties: bool) -> None:
+    weight = noise(1, 24, 32, 1, ties=ties)
+    ranked = weight[0, :, :, 0].abs() if flavour is Flavour.MAGNITUDE else weight[0, :, :, 0]
+    shifted = ranked + 100  # torch marks what it drops by zeros, and zeros among the weights would hide it
+    theirs = _sparse_semi_structured_tile(shifted.clone()) != 0
+    before = weight.clone()
+    assert torch.equal(first(Torch24(flavour=flavour), weight, "2:4")[0, :, :, 0], theirs)
+    assert torch.equal(weight, before)  # torch's function prunes its argument; ours leaves it alone
+
+
+def test_torchs_default_ranks_signed_values() -> None:
+    weight = noise(1, 64, 576, 1)
+    signed, magnitude = (first(Torch24(flavour=flavour), weight, "2:4") for flavour in Flavour)
+    assert float((weight[signed] > 0).float().mean()) == pytest.approx(0.74, abs=0.01)
+    assert float((weight[magnitude] > 0).float().mean()) == pytest.approx(0.5, abs=0.01)
+    assert float(weight.abs()[signed].mean()) == pytest.approx(0.877, abs=0.01)
+    assert float(weight.abs()[~signed].mean()) == pytest.approx(0.721, abs=0.01)
+
+
+# --- Bi-Mask ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "density"), [("2:4", 0.409), ("1:4", 0.174), ("2:8", 0.194), ("4:8", 0.434), ("1:16", 0.041)]
+)
+def test_density_of_bi_masks_on_random_weights(text: str, density: float) -> None:
+    method, weight, pattern = BiMask(), noise(1, 64, 576, 1), parse_pattern(text)
+    forward = method.forward_mask(weight, pattern, Past(), 0)
+    order = method.permutation(weight, pattern, forward, Past(), 0)
+    assert order is not None
+    backward = method.backward_mask(weight, pattern, forward, order, 0)
+    assert float(forward.float().mean()) == pattern.n / pattern.m
+    assert float(backward.float().mean()) == pytest.approx(density, abs=0.002)
+    assert not (backward & ~forward).any()
+    assert largest_group_count(reordered(backward.float(), order), pattern.m, 1) == pattern.n
+    assert largest_group_count(backward.float(), pattern.m, 1) > pattern.n
+
+
+def test_the_order_is_the_best_of_its_candidates_for_each_convolution_group() -> None:
+    pattern, mask = parse_pattern("2:4"), group_mask(noise(3, 16, 8, 1), parse_pattern("2:4"), 2)
+    order = best_order(mask, pattern, 20, seed=1)
+    assert [sorted(group) for group in order.tolist()] == [list(range(16))] * 3
+    generator = torch.Generator().manual_seed(1)
+    candidates = [torch.rand(3, 16, generator=generator).argsort(-1) for _ in range(20)]
+    kept = torch.stack([surviving(mask, each) for each in candidates])
+    assert torch.equal(surviving(mask, order), kept.max(0).values) and bool(
+        (kept.min(0).values < kept.max(0).values).all()
+    )
+    assert torch.equal(reordered(reordered(mask, order), inverse(order)), mask)
+
+
+def surviving(mask: Tensor, order: Tensor) -> Tensor:
+    """By hand: what the 2:4 groups of each convolution group keep."""
+    ordered = torch.stack([group[places] for group, places in zip(mask, order, strict=True)])
+    return ordered.unflatten(1, (-1, 4)).sum(2).clamp(max=2).sum((1, 2, 3))
+
+
+def test_the_order_is_searched_every_period_and_kept_in_between() -> None:
+    run, data, orders = training(BiMask(candidates=5, period=3)), batches(), []
+    layer = run.model.get_submodule("middle")
+    for _ in range(7):
+        run.run_step(next(data))
+        orders.append(layer.masks.permutation)
+    same = [torch.equal(before, after) for before, after in pairwise(orders)]
+    assert same == [True, True, False, True, True, False]
+
+
+def test_the_recorder_needs_the_order() -> None:
+    run = training(BiMask(candidates=5))
+    products = products_after(run, 2)
+    recorded, _ = run.record_step(next(batches()))
+    for layer in SPARSE:
+        product = products[layer, Phase.BP]
+        assert product.op.right.permutation == f"{layer}.weight.order"
+        order = run.model.get_submodule(layer).masks.permutation
+        assert recorded.orders[f"{layer}.weight.order"] == tuple(map(tuple, order.tolist()))
+        two_of_four = parse_pattern("2:4")
+        check_operand(product.op, Role.WEIGHT, product.right, two_of_four, order)
+        with pytest.raises(UserError, match=rf"layer '{layer}': the weight of BP has [34] non-zeros in a group of 4"):
+            check_operand(product.op, Role.WEIGHT, product.right, two_of_four)
+        with pytest.raises(UserError, match="along output channels, in their stored order; the pattern 1:4 allows 1"):
+            check_operand(product.op, Role.WEIGHT, product.right, parse_pattern("1:4"), order)
+    assert set(recorded.orders) == {f"{layer}.weight.order" for layer in SPARSE}
+
+
+def test_a_step_recorded_without_the_order_is_refused() -> None:
+    run = training(BiMask(candidates=5))
+    inputs, targets = next(batches())
+
+    def step() -> None:
+        run.loss(run.model(inputs), targets).backward()
+
+    def patterns(layer: str, phase: Phase, role: Role) -> Pattern:
+        return pattern_in(run.model, layer, phase, role)
+
+    with pytest.raises(UserError, match="the pattern 2:4 allows 2"):
+        record_pass(run.model, run.loss, step, run.recipe.update.optimizer, patterns)
+
+
+# --- odd sizes -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", [BiMask(candidates=3), Transposable()])
+def test_channels_fewer_than_a_group_are_filled_up(method: BiMask | Transposable) -> None:
+    layer = treated(nn.Conv2d(3, 5, 3), method, "2:8")
+    assert layer.masks is not None and layer.pattern != DENSE
+    assert largest_group_count(layer.canonical(layer.masks.forward).float(), 8, 2) == 2
+    assert int(layer.masks.forward.sum(1).max()) == 2
+
+
+def test_torch24_takes_multiples_of_four() -> None:
+    with pytest.raises(UserError, match="layer 'head': method 'torch24': 10 output and 32 input channels; torch's 2:4"):
+        training(Torch24(), "2:4,head=2:4")
