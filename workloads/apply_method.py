@@ -28,6 +28,7 @@ def apply_method(workload: Workload, method: Method, patterns: PatternMap, step:
         pattern=str(patterns),
         ops=tuple(_with_method(op, method, at_step.get(op.layer, DENSE)) for op in workload.ops),
         capture=replace(workload.capture, masks="derived"),
+        orders={},
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from workloads.errors import UserError
-from workloads.op import MatrixOp, Op
+from workloads.op import MatrixOp, Op, Orders
 from workloads.shape_fit import resolve
 
 SCHEMA = 1
@@ -40,7 +40,8 @@ class Workload:
 
     `saved_elements` counts the activations kept from the forward pass for the backward one. `parameters` counts
     weights, biases included. `kept_dense` names the layers a method leaves dense unless a glob names them.
-    `tensors` is the safetensors file with sampled blocks of real tensors, None where there are none.
+    `tensors` is the safetensors file with sampled blocks of real tensors, None where there are none. `orders` are those
+    that operands name as their permutation, as far as they were recorded.
     """
 
     model: str
@@ -55,6 +56,7 @@ class Workload:
     kept_dense: tuple[str, ...]
     capture: Capture
     tensors: Path | None = None
+    orders: Mapping[str, Orders] = field(default_factory=dict)
 
     @property
     def macs(self) -> int:
@@ -78,6 +80,7 @@ class Template:
     kept_dense: tuple[str, ...]
     capture: Capture
     ops: list[dict[str, Any]]
+    orders: dict[str, Orders] = field(default_factory=dict)
 
     @property
     def follows_batch(self) -> bool:
@@ -141,6 +144,7 @@ def instantiate(template: Template, path: Path, batch: int | None = None, sequen
         kept_dense=template.kept_dense,
         capture=template.capture,
         tensors=tensors if tensors.exists() else None,
+        orders=template.orders,
     )
 
 
@@ -159,14 +163,19 @@ def template_of(workload: Workload) -> Template:
         kept_dense=workload.kept_dense,
         capture=workload.capture,
         ops=[op_node(op) for op in workload.ops],
+        orders=dict(workload.orders),
     )
 
 
 def write_template(template: Template, path: Path) -> None:
-    """Write a workload file, one op a line; the file appears whole or not at all."""
-    head = {key: value for key, value in asdict(template).items() if key != "ops"}
+    """Write a workload file, one op and one order a line; the file appears whole or not at all."""
+    head = {key: value for key, value in asdict(template).items() if key not in ("ops", "orders")}
+    text = json.dumps(head, indent=1)[:-2]
+    if template.orders:
+        orders = ",\n".join(f"  {json.dumps(name)}: {json.dumps(order)}" for name, order in template.orders.items())
+        text += ',\n "orders": {\n' + orders + "\n }"
     lines = ",\n".join("  " + json.dumps(op, separators=(", ", ": ")) for op in template.ops)
-    text = json.dumps(head, indent=1)[:-2] + ',\n "ops": [\n' + lines + "\n ]\n}\n"
+    text += ',\n "ops": [\n' + lines + "\n ]\n}\n"
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from workloads.errors import UserError
+from workloads.methods.families import fitted
 from workloads.models.spec import ModelSpec
 from workloads.op import Optimizer
 from workloads.pattern import parse_patterns
@@ -37,7 +38,7 @@ def prepare(wanted: Settings) -> Prepared:
     spec: ModelSpec = load_entry(MODELS, "model", checked(wanted).model)
     settings = filled(wanted, spec, default_data(spec))
     torch.set_num_threads(settings.threads)
-    recipe = _recipe(settings, spec)
+    recipe = _recipe(settings, spec)  # before the data, which may take long to read
     data = load_data(_request(settings), spec)
     assert settings.batch is not None and settings.dataset is not None
     steps = settings.steps or (settings.epochs or 1) * steps_an_epoch(data.train, settings.batch)
@@ -45,6 +46,7 @@ def prepare(wanted: Settings) -> Prepared:
         if not 1 <= step <= steps:
             raise UserError(f"--capture-at {step}: the run has the steps 1 to {steps}")
     torch.manual_seed(settings.seed)
+    recipe = replace(recipe, method=fitted(recipe.method, steps))
     training = Training(_built(settings, spec, data), recipe)
     if settings.decay is not None and all(layer.masks is None for _, layer in method_layers(training.model)):
         raise UserError(f"--decay {settings.decay:g}: no weight is masked, so there is none that could decay")

@@ -34,6 +34,7 @@ def trace_step(
         parameters=recorded.parameters,
         saved_elements=recorded.saved_elements,
         kept_dense=tuple(training.recipe.kept_dense),
+        orders=recorded.orders,
         capture=Capture(
             source="recorded step",
             shapes="recorded step",

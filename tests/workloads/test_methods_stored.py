@@ -1,0 +1,98 @@
+"""What a method needs to remember: the order of channels in a workload file, and masks in a checkpoint."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.workloads.small import ADAMW, SGD, batches, training
+from workloads.apply_method import apply_method
+from workloads.methods.adams import AdamS
+from workloads.methods.base import Method
+from workloads.methods.bdwp import Bdwp
+from workloads.methods.bimask import BiMask
+from workloads.methods.mdgf import MdGf
+from workloads.methods.sdgf import SdGf
+from workloads.methods.sdgp import Sdgp
+from workloads.methods.srigl import SRigL
+from workloads.methods.transposable import Transposable
+from workloads.models.resnet import resnet9
+from workloads.op import MatrixOp, Phase
+from workloads.pattern import parse_patterns
+from workloads.training.checkpoint import Mark, load_checkpoint, save_checkpoint
+from workloads.training.data import batches as digit_batches
+from workloads.training.loop import Recipe, Training
+from workloads.training.preparing import prepare
+from workloads.training.settings import Settings
+from workloads.training.trace import trace_step
+from workloads.workload import Workload, instantiate, read_template, template_of, write_template
+
+
+@pytest.fixture(scope="module")
+def traced() -> Workload:
+    torch.manual_seed(3)
+    recipe = Recipe(BiMask(candidates=5), parse_patterns(["2:4"]), resnet9.kept_dense, SGD)
+    run = Training(resnet9.build(width=0.25, image=16), recipe)
+    return trace_step(resnet9, run, next(digit_batches(resnet9, 2, image=16)))
+
+
+def test_the_order_is_in_the_file(traced: Workload, tmp_path: Path) -> None:
+    path = tmp_path / "step.json"
+    write_template(template_of(traced), path)
+    again = instantiate(read_template(path), path)
+    assert again == traced and again.orders == traced.orders
+    backward = [op for op in again.ops if isinstance(op, MatrixOp) and op.phase is Phase.BP]
+    named = {op.right.permutation: op for op in backward if op.right.permutation}
+    assert set(named) == set(again.orders) and len(named) == 7
+    for name, op in named.items():
+        assert op.geometry is not None and sorted(again.orders[name][0]) == list(range(op.geometry.out_channels))
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert len(lines) < 40 + len(traced.ops) + len(traced.orders)  # one order a line
+
+
+def test_files_without_orders_say_nothing_of_them(traced: Workload, tmp_path: Path) -> None:
+    path = tmp_path / "step.json"
+    other = apply_method(traced, Bdwp(), parse_patterns(["2:8"]))
+    assert other.orders == {}
+    assert all(op.right.permutation is None for op in other.ops if isinstance(op, MatrixOp))
+    write_template(template_of(other), path)
+    assert "orders" not in json.loads(path.read_text(encoding="utf-8"))
+    assert instantiate(read_template(path), path) == other
+
+
+RESUMED: list[tuple[Method, str]] = [
+    (BiMask(candidates=3, period=4), "2:4"),
+    (Transposable(period=4), "2:8"),
+    (SRigL(period=4, total_steps=12), "fan-in 24"),
+    (AdamS(period=4, total_steps=12), "2:4"),
+    (SdGf(total_steps=12), "1:8"),
+    (MdGf(total_steps=12), "2:4"),
+    (Sdgp(), "2:4"),
+]
+
+
+@pytest.mark.parametrize("steps", [3, 4])  # 4: the next step makes new masks
+@pytest.mark.parametrize(("method", "pattern"), RESUMED)
+def test_a_run_goes_on_from_its_checkpoint_to_the_bit(method: Method, pattern: str, steps: int, tmp_path: Path) -> None:
+    update = ADAMW if method.name == "adams" else SGD
+    whole, first, second = (training(method, pattern, update) for _ in range(3))
+    for run, count in ((whole, 7), (first, steps)):
+        data = batches()
+        for _ in range(count):
+            run.run_step(next(data))
+    save_checkpoint(first, Mark("digits", 0.0), tmp_path)
+    assert load_checkpoint(second, tmp_path) == Mark("digits", 0.0)
+    data = batches()
+    for number in range(7):
+        batch = next(data)
+        if number >= steps:
+            second.run_step(batch)
+    for name, parameter in whole.model.named_parameters():
+        assert torch.equal(parameter, second.model.get_parameter(name)), name
+
+
+def test_a_training_run_fits_the_schedule_to_its_length() -> None:
+    settings = Settings("resnet9", "sdgf", ("2:8",), "digits", image=16, width=0.25, steps=17, batch=4)
+    method = prepare(settings).training.recipe.method
+    assert isinstance(method, SdGf) and method.total_steps == 17
