@@ -5,14 +5,15 @@ the tolerance. The place where a layer's weights are made sparse couples its FF,
 enumerated together, layer by layer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product as every
 
+from dataflows import mapping
 from dataflows.capacity import check_fits
 from dataflows.elementwise import Packing, update_program, vector_program
 from dataflows.lowering import Product, lower
-from dataflows.mapping import Dataflow, Mapping, Plan
+from dataflows.mapping import Dataflow, Plan
 from dataflows.target import Target, packed_bytes
 from rtl.timing import Reduction
 from simulator.arch.systolic import SystolicArch
@@ -23,13 +24,14 @@ from workloads.op import MatrixOp, Op, Phase, Role, VectorKind, VectorOp
 from workloads.workload import Mode, Workload
 
 TOLERANCE = 0.002
+Uses = Mapping[str, list[MatrixOp]]
 
 
 @dataclass(frozen=True)
 class Choice:
     """The chosen mapping of one product, its program and how long that takes."""
 
-    mapping: Mapping
+    mapping: mapping.Mapping
     program: Program
     cycles: int
 
@@ -61,10 +63,10 @@ class Planner:
 
     def plan(self, workload: Workload) -> tuple[ScheduledOp, ...]:
         """Every op of a step with its programs. Raises UserError for a pattern or size the machine cannot take."""
-        inline = self._places(workload)
-        return tuple(
-            scheduled for op in workload.ops if (scheduled := self._scheduled(op, workload, inline)) is not None
-        )
+        uses = _uses(workload)
+        inline = self._places(workload, uses)
+        schedule = (self._scheduled(op, uses, inline) for op in workload.ops)
+        return tuple(scheduled for scheduled in schedule if scheduled is not None)
 
     def choose(self, op: MatrixOp, inline: bool) -> list[Choice]:
         """The mappings of an op's products, all of one dataflow. Raises UserError where none fits the machine."""
@@ -134,13 +136,13 @@ class Planner:
         cycles = self.runs.cycles(program)
         return Choice(plan.mapping(), program, cycles) if best is None or cycles < best.cycles else best
 
-    def _places(self, workload: Workload) -> dict[str, frozenset[Phase]]:
+    def _places(self, workload: Workload, uses: Uses) -> dict[str, frozenset[Phase]]:
         """For every layer, the phases whose sparse weights are made on the way into the array."""
         arch = self.target.arch
         updates = [op for op in workload.ops if isinstance(op, VectorOp) and op.masks]
         if arch.sore is None or workload.mode is Mode.INFERENCE:
             return {}
-        return {op.layer: self._place(op, _uses(workload, op.layer)) for op in updates}
+        return {op.layer: self._place(op, uses[op.layer]) for op in updates}
 
     def _place(self, update: VectorOp, uses: Sequence[MatrixOp]) -> frozenset[Phase]:
         phases = [phase for phase, _ in update.masks]
@@ -177,12 +179,11 @@ class Planner:
         size = packed_bytes(kept, self.target.operand_bytes, pattern.index_bits)
         return Packing(size, pattern.m, across_outputs=op.phase is Phase.BP)
 
-    def _scheduled(self, op: Op, workload: Workload, inline: dict[str, frozenset[Phase]]) -> ScheduledOp | None:
+    def _scheduled(self, op: Op, uses: Uses, inline: dict[str, frozenset[Phase]]) -> ScheduledOp | None:
         if isinstance(op, MatrixOp):
             return self._matrix(op, op.phase in inline.get(op.layer, frozenset()))
         if op.kind is VectorKind.UPDATE:
-            uses = _uses(workload, op.layer) if op.masks or _is_weight(op, workload) else []
-            program = self._update(op, uses, inline.get(op.layer, frozenset()))
+            program = self._update(op, uses.get(op.layer, []), inline.get(op.layer, frozenset()))
         else:
             program = vector_program(self.target, op)
         if program is None:
@@ -211,14 +212,10 @@ def compress(product: Product) -> Product:
     return replace(product, reduction=Reduction(1, product.reduction.kept, 1, 1))
 
 
-def _uses(workload: Workload, layer: str) -> list[MatrixOp]:
-    """The products of a layer that use its weight."""
-    return [
-        op for op in workload.ops if isinstance(op, MatrixOp) and op.layer == layer and op.right.role is Role.WEIGHT
-    ]
-
-
-def _is_weight(update: VectorOp, workload: Workload) -> bool:
-    """True for the update of a layer's weight matrix, not of its bias."""
-    uses = _uses(workload, update.layer)
-    return bool(uses) and update.elements == uses[0].inner * uses[0].cols * uses[0].count
+def _uses(workload: Workload) -> Uses:
+    """The products that use each layer's weight."""
+    uses: dict[str, list[MatrixOp]] = {}
+    for op in workload.ops:
+        if isinstance(op, MatrixOp) and op.right.role is Role.WEIGHT:
+            uses.setdefault(op.layer, []).append(op)
+    return uses

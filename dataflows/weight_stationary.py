@@ -210,4 +210,4 @@ def _fewest_blocks(operands: Operands) -> int:
     if capacity is None:
         return 1
     sums = 2 * product.rows * min(target.array.cols, product.cols) * target.arch.format.accumulator_bytes
-    return max(1, -(-sums // capacity))
+    return max(1, -(-sums // max(1, capacity)))

@@ -35,14 +35,15 @@ def step_json(sparse: Result, dense: Result) -> str:
 
 def _totals(sparse: Result, dense: Result) -> dict[str, Any]:
     table = phase_table(sparse, dense)
+    columns = [table[name].tolist() for name in ("cycles", "seconds", "utilisation", "speedup")]
     return {
         str(phase): {
-            "cycles": int(row["cycles"]),
-            "seconds": float(row["seconds"]),
-            "utilisation": _number(row["utilisation"]),
-            "speedup_over_dense": _number(row["speedup"]),
+            "cycles": cycles,
+            "seconds": seconds,
+            "utilisation": _number(utilisation),
+            "speedup_over_dense": _number(speedup),
         }
-        for phase, row in table.iterrows()
+        for phase, cycles, seconds, utilisation, speedup in zip(table.index, *columns, strict=True)
     }
 
 

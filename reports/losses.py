@@ -1,8 +1,8 @@
 """Where the rest of the ideal went: the step's cycles by what they were spent on, sparse beside dense.
 
 Every cycle of the step is in exactly one term, so each column sums to the step. Products count with their useful
-multiply-accumulates over all PEs; cycles in which some PEs idle at the edges of tiles are a term of their own. `speedup`
-is that of all terms down to the row: it begins at what the pattern alone gives and ends at the step's own.
+multiply-accumulates over all PEs; cycles in which some PEs idle at the edges of tiles are a term apart. `speedup` is
+that of all terms down to the row: it begins at what the pattern alone gives and ends at the step's own.
 """
 
 import pandas as pd

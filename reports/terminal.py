@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from reports.losses import loss_table
@@ -22,10 +23,11 @@ def print_step(sparse: Result, dense: Result, folder: Path) -> None:
     console = wide_console()
     card = sparse.card
     sequence = f", sequence {card['sequence']}" if card["sequence"] > 1 else ""
-    console.print(
-        f"[bold]{card['model']}[/] {card['mode']} step, batch {card['batch']}{sequence}, {card['method']} "
+    title = (
+        f"{card['model']} {card['mode']} step, batch {card['batch']}{sequence}, {card['method']} "
         f"{card['pattern']}, on {card['arch']} ({card['arch_title']}) at {card['clock_mhz']:g} MHz"
     )
+    console.print(f"[bold]{escape(title)}[/]")
     console.print(_phases(sparse, dense))
     if card["pattern"] != "dense":
         console.print(_losses(sparse, dense))
@@ -35,8 +37,8 @@ def print_step(sparse: Result, dense: Result, folder: Path) -> None:
         )
     numbers = card["numbers"]
     assumed = ", ".join(f"{path}={numbers[path]['value']}" for path in card["assumed"])
-    console.print(f"[dim]Assumed ({len(card['assumed'])}, reasons in the result): {assumed}[/]")
-    console.print(f"[dim]Simulated in {card['cost']['simulation_seconds']:.2f} s. Result: {folder}[/]")
+    console.print(f"[dim]Assumed ({len(card['assumed'])}, reasons in the result): {escape(assumed)}[/]")
+    console.print(f"[dim]Simulated in {card['cost']['simulation_seconds']:.2f} s. Result: {escape(str(folder))}[/]")
 
 
 def _phases(sparse: Result, dense: Result) -> Table:

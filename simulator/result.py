@@ -20,7 +20,8 @@ from workloads.errors import UserError
 from workloads.op import MatrixOp
 
 SCHEMA = 1
-STALLS = [f"stall_{cause.value}" for cause in Stall]
+FILES = {"card.json", "ops.parquet", "actions.parquet"}
+LARGEST = 2**62  # what a column of 64-bit integers may sum to
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,10 @@ class Result:
 
 
 def execute(schedule: Sequence[ScheduledOp], card: Mapping[str, Any], runs: Runs) -> Result:
-    """Run a schedule, op after op. Raises ValueError for a program that can never go on."""
+    """Run a schedule, op after op. Raises ValueError for a program that can never go on.
+
+    Raises UserError for a step whose counts do not fit 64 bits.
+    """
     rows: list[dict[str, Any]] = []
     actions: list[dict[str, Any]] = []
     for number, scheduled in enumerate(schedule):
@@ -54,6 +58,9 @@ def execute(schedule: Sequence[ScheduledOp], card: Mapping[str, Any], runs: Runs
             {"op": number, "kind": kind, "tensor": tensor, "amount": amount}
             for (kind, tensor), amount in sorted(amounts.items())
         )
+    for column in ("cycles", "macs_useful", "macs_padded", "macs_skipped"):
+        if sum(row[column] for row in rows) >= LARGEST:
+            raise UserError(f"the step is too large: its {column} do not fit 64 bits; take a smaller one")
     return Result(pd.DataFrame(rows), pd.DataFrame(actions, columns=["op", "kind", "tensor", "amount"]), dict(card))
 
 
@@ -108,30 +115,50 @@ def save(result: Result, folder: Path, force: bool = False) -> None:
     partial = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        partial = Path(tempfile.mkdtemp(prefix=".result-", dir=folder.parent))
         result.ops.to_parquet(partial / "ops.parquet")
         result.actions.to_parquet(partial / "actions.parquet")
         (partial / "card.json").write_text(json.dumps(result.card, indent=1) + "\n", encoding="utf-8")
         partial.chmod(0o777 & ~_umask())
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
+        _put(partial, folder, force)
     except OSError as error:
-        if partial:
-            shutil.rmtree(partial, ignore_errors=True)
         raise UserError(f"--out {folder}: cannot be written: {error.strerror or error}") from None
+    except UnicodeEncodeError:
+        raise UserError(f"--out {str(folder)!a}: is not a name this system can write") from None
+    finally:
+        if partial and partial.exists():
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _put(partial: Path, folder: Path, force: bool) -> None:
+    """Move the whole result to its place; an older one goes only once the new one is there."""
+    if not (force and folder.exists()):
+        partial.rename(folder)  # fails where somebody else's result has appeared meanwhile
+        return
+    aside = Path(tempfile.mkdtemp(prefix=".replaced-", dir=folder.parent))
+    folder.rename(aside / "old")
+    try:
+        partial.rename(folder)
+    except OSError:
+        (aside / "old").rename(folder)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def check_free(folder: Path, force: bool) -> None:
     """Raises UserError where a result may not be written: a folder in use, or anything that is not a result."""
+    if folder.is_symlink():
+        raise UserError(f"--out {folder}: is a link; name the folder itself")
     if not folder.exists():
         return
     if not folder.is_dir():
         raise UserError(f"--out {folder}: is a file; a result is a folder")
     if not force:
         raise UserError(f"--out {folder}: is there already; choose another folder or add --force")
-    if not (folder / "card.json").exists() and any(folder.iterdir()):
-        raise UserError(f"--out {folder}: holds something that is not a result; it is left alone")
+    others = {path.name for path in folder.iterdir()} - FILES
+    if others:
+        raise UserError(f"--out {folder}: holds '{min(others)}', which is no part of a result; it is left alone")
 
 
 def _umask() -> int:

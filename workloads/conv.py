@@ -1,20 +1,25 @@
 """Convolution geometry: the sizes of its three products and how many input elements a block of outputs touches."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge
+
+Size = Annotated[int, Ge(1)]  # checked where files are read
 
 
 @dataclass(frozen=True)
 class ConvGeometry:
     """A 2-D convolution (1-D: height 1) from (B, in_channels, *input_hw) to (B, out_channels, *output_hw)."""
 
-    in_channels: int
-    out_channels: int
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    input_hw: tuple[int, int]
-    dilation: tuple[int, int] = (1, 1)
-    groups: int = 1
+    in_channels: Size
+    out_channels: Size
+    kernel: tuple[Size, Size]
+    stride: tuple[Size, Size]
+    padding: tuple[Annotated[int, Ge(0)], Annotated[int, Ge(0)]]
+    input_hw: tuple[Size, Size]
+    dilation: tuple[Size, Size] = (1, 1)
+    groups: Size = 1
 
     @property
     def output_hw(self) -> tuple[int, int]:

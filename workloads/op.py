@@ -2,9 +2,17 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from annotated_types import Ge, Interval
 
 from workloads.conv import ConvGeometry
 from workloads.pattern import DENSE, Pattern
+
+# Read by the validation of files; a dataclass made in the program is not checked.
+Count = Annotated[int, Ge(1)]
+Amount = Annotated[int, Ge(0)]
+CLOSED = {"extra": "forbid"}
 
 
 class Phase(StrEnum):
@@ -41,7 +49,9 @@ class Operand:
     role: Role
     pattern: Pattern = DENSE
     permutation: str | None = None
-    zeros: float | None = None
+    zeros: Annotated[float, Interval(ge=0, le=1)] | None = None
+
+    __pydantic_config__: ClassVar[dict[str, str]] = CLOSED
 
 
 @dataclass(frozen=True)
@@ -60,14 +70,16 @@ class MatrixOp:
 
     layer: str
     phase: Phase
-    rows: int
-    inner: int
-    cols: int
+    rows: Count
+    inner: Count
+    cols: Count
     left: Operand
     right: Operand
-    count: int = 1
+    count: Count = 1
     geometry: ConvGeometry | None = None
-    images: int = 1
+    images: Count = 1
+
+    __pydantic_config__: ClassVar[dict[str, str]] = CLOSED
 
     @property
     def macs(self) -> int:
@@ -76,6 +88,25 @@ class MatrixOp:
             work = sum(each.positions * each.taps for each in self.geometry.stride_classes())
             return self.count * self.images * work * (self.inner // self.geometry.taps) * self.cols
         return self.count * self.rows * self.inner * self.cols
+
+    def mismatch(self) -> str:
+        """What of the sizes contradicts the geometry, in words; empty where nothing does."""
+        geometry = self.geometry
+        if geometry is None:
+            return ""
+        inputs, outputs = geometry.in_channels // geometry.groups, geometry.out_channels // geometry.groups
+        positions, taps = self.images * geometry.output_positions, geometry.taps
+        rows, inner, cols = {
+            Phase.FF: (positions, taps * inputs, outputs),
+            Phase.BP: (self.images * geometry.input_positions, taps * outputs, inputs),
+        }.get(self.phase, (taps * inputs, positions, outputs))
+        wanted = {"rows": rows, "inner": inner, "cols": cols, "count": geometry.groups}
+        wrong = [
+            f"{name} is {getattr(self, name)}, not {size}"
+            for name, size in wanted.items()
+            if getattr(self, name) != size
+        ]
+        return wrong[0] + " as its geometry says" if wrong else ""
 
     @property
     def segments(self) -> int:
@@ -118,12 +149,14 @@ class VectorOp:
     layer: str
     phase: Phase
     kind: VectorKind
-    elements: int
-    reads: int
-    writes: int
-    count: int = 1
+    elements: Amount
+    reads: Amount
+    writes: Amount
+    count: Count = 1
     optimizer: Optimizer | None = None
     masks: tuple[tuple[Phase, Pattern], ...] = ()
+
+    __pydantic_config__: ClassVar[dict[str, str]] = CLOSED
 
 
 Op = MatrixOp | VectorOp

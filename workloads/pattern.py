@@ -84,9 +84,9 @@ def parse_pattern(text: str, where: str = "pattern") -> Pattern:
     words = text.strip()
     if words == "dense":
         return DENSE
-    if found := re.fullmatch(r"(bank\s+)?(\d+):(\d+)", words):
+    if found := re.fullmatch(r"(bank\s+)?([0-9]{1,9}):([0-9]{1,9})", words):
         return _grouped(bool(found[1]), int(found[2]), int(found[3]), words, where)
-    if found := re.fullmatch(r"fan-in\s+(\d+)", words):
+    if found := re.fullmatch(r"fan-in\s+([0-9]{1,9})", words):
         if int(found[1]) < 1:
             raise UserError(f"{where}: '{words}' keeps nothing; the fan-in must be at least 1")
         return Pattern(PatternKind.FAN_IN, fan_in=int(found[1]))

@@ -60,6 +60,9 @@ def resolve(node: object, batch: int, sequence: int) -> object:
     if isinstance(node, dict):
         if node and all(key in MONOMIALS for key in node):
             return evaluate(node, batch, sequence)
+        unknown = [key for key, value in node.items() if isinstance(value, int) and key.isupper()]
+        if unknown:
+            raise ValueError(f"unknown monomial '{unknown[0]}' (known: {', '.join(MONOMIALS)})")
         return {key: resolve(value, batch, sequence) for key, value in node.items()}
     if isinstance(node, list):
         return [resolve(value, batch, sequence) for value in node]

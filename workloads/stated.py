@@ -25,7 +25,7 @@ def from_gemms(texts: Sequence[str], optimizer: Optimizer = Optimizer.MOMENTUM) 
     """Products given as `rows x cols x inner`, such as 3136x64x576. Raises UserError for anything else."""
     layers = []
     for number, text in enumerate(texts):
-        found = re.fullmatch(r"(\d+)x(\d+)x(\d+)", text.strip().lower())
+        found = re.fullmatch(r"([0-9]{1,10})x([0-9]{1,10})x([0-9]{1,10})", text.strip().lower())
         sizes = [int(size) for size in found.groups()] if found else []
         if not sizes or min(sizes) < 1 or max(sizes) >= LARGEST:
             raise UserError(f"--gemm {text}: write ROWSxCOLSxINNER with whole numbers above 0, such as 3136x64x576")
@@ -40,7 +40,9 @@ def from_topology(path: Path, batch: int = 1, optimizer: Optimizer = Optimizer.M
     `Sparsity` may hold n:m. Raises UserError with file and line.
     """
     try:
-        lines = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path}: is not a file")
+        lines = list(csv.reader(path.read_text(encoding="utf-8-sig").split("\n")))
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error):
@@ -49,9 +51,32 @@ def from_topology(path: Path, batch: int = 1, optimizer: Optimizer = Optimizer.M
     rows = [(number, cells) for number, cells in rows if any(cells)]
     if len(rows) < 2:
         raise UserError(f"{path}: holds no layers; a topology has a header line and a line a layer")
-    gemm = [cell.upper() for cell in rows[0][1][1:4]] == list(GEMM_COLUMNS)
+    gemm = _is_gemm(f"{path}:{rows[0][0]}", rows[0][1])
+    _check_names(path, rows[1:])
     layers = [_layer(f"{path}:{number}", cells, gemm, batch) for number, cells in rows[1:]]
     return _workload(path.stem, f"topology {path.name}", layers, optimizer, batch, reads_input=True)
+
+
+def _is_gemm(place: str, header: list[str]) -> bool:
+    """Which of the two formats a header line announces. Raises UserError where it announces neither."""
+    said = [" ".join(cell.lower().split()) for cell in header[1:]]
+    for columns, gemm in ((GEMM_COLUMNS, True), (CONV_COLUMNS, False)):
+        if said[: len(columns)] == [column.lower() for column in columns]:
+            return gemm
+    raise UserError(
+        f"{place}: not a header; the first line names the columns: Layer name, {', '.join(CONV_COLUMNS)}; "
+        f"or Layer, {', '.join(GEMM_COLUMNS)}"
+    )
+
+
+def _check_names(path: Path, rows: Sequence[tuple[int, list[str]]]) -> None:
+    seen: dict[str, int] = {}
+    for number, cells in rows:
+        if not cells[0]:
+            raise UserError(f"{path}:{number}: a layer needs a name")
+        if cells[0] in seen:
+            raise UserError(f"{path}:{number}: layer '{cells[0]}' is there already, in line {seen[cells[0]]}")
+        seen[cells[0]] = number
 
 
 def _layer(place: str, cells: list[str], gemm: bool, batch: int) -> list[MatrixOp]:
@@ -68,7 +93,7 @@ def _layer(place: str, cells: list[str], gemm: bool, batch: int) -> list[MatrixO
         )
     sizes = []
     for column, cell in zip(columns, cells[1:], strict=True):
-        if not cell.isdecimal() or not 0 < int(cell) < LARGEST:
+        if not re.fullmatch("[0-9]{1,10}", cell) or not 0 < int(cell) < LARGEST:
             raise UserError(f"{place}: {column}: '{cell}' is not a whole number above 0")
         sizes.append(int(cell))
     if gemm:
@@ -95,6 +120,8 @@ def _conv_layer(place: str, name: str, sizes: list[int], images: int) -> list[Ma
     height, width, kernel_h, kernel_w, channels, filters, stride = sizes
     if kernel_h > height or kernel_w > width:
         raise UserError(f"{place}: the filter {kernel_h}x{kernel_w} is larger than the input {height}x{width}")
+    if stride > max(height, width):
+        raise UserError(f"{place}: Strides: {stride} is more than the input {height}x{width}")
     out_h, out_w = -(-(height - kernel_h) // stride) + 1, -(-(width - kernel_w) // stride) + 1
     reach = ((out_h - 1) * stride + kernel_h, (out_w - 1) * stride + kernel_w)
     geometry = ConvGeometry(channels, filters, (kernel_h, kernel_w), (stride, stride), (0, 0), reach)

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Final, Literal
 
 from workloads.errors import UserError
-from workloads.op import MatrixOp, Op, Orders
+from workloads.op import CLOSED, Amount, Count, MatrixOp, Op, Orders
 from workloads.shape_fit import resolve
 
-SCHEMA = 1
+SCHEMA: Final = 1
 
 
 class Mode(StrEnum):
@@ -68,19 +68,21 @@ class Workload:
 class Template:
     """A workload on disk. Sizes in `ops` and `saved_elements` may be functions of batch B and sequence length S."""
 
-    schema_version: int
+    schema_version: Literal[1]
     model: str
     method: str
     pattern: str
     mode: Mode
-    batch: int
-    sequence: int
-    parameters: int
-    saved_elements: int | dict[str, int]
+    batch: Count
+    sequence: Count
+    parameters: Amount
+    saved_elements: Amount | dict[str, int]
     kept_dense: tuple[str, ...]
     capture: Capture
     ops: list[dict[str, Any]]
     orders: dict[str, Orders] = field(default_factory=dict)
+
+    __pydantic_config__: ClassVar[dict[str, str]] = CLOSED
 
     @property
     def follows_batch(self) -> bool:
@@ -108,6 +110,8 @@ def read_template(path: Path) -> Template:
         raise UserError(f"{path}: is not a text file; a workload is JSON") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{error.lineno}: not a whole workload: {error.msg}") from None
+    except (RecursionError, ValueError):
+        raise UserError(f"{path}: is nested too deeply, or holds a number too long to read") from None
     try:
         return TypeAdapter(Template).validate_python(node)
     except ValidationError as error:
@@ -128,8 +132,12 @@ def instantiate(template: Template, path: Path, batch: int | None = None, sequen
     at = (batch or template.batch, sequence or template.sequence)
     try:
         ops = TypeAdapter(tuple[Op, ...]).validate_python(resolve(template.ops, *at))
+        saved = int(resolve(template.saved_elements, *at))  # type: ignore[call-overload]
     except ValidationError as error:
         raise _field_error(path, error, "ops") from None
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path}: ops or saved_elements: {error}") from None
+    _check(template, ops, path)
     tensors = path.with_suffix(".safetensors")
     return Workload(
         model=template.model,
@@ -140,7 +148,7 @@ def instantiate(template: Template, path: Path, batch: int | None = None, sequen
         mode=template.mode,
         ops=ops,
         parameters=template.parameters,
-        saved_elements=int(resolve(template.saved_elements, *at)),  # type: ignore[call-overload]
+        saved_elements=saved,
         kept_dense=template.kept_dense,
         capture=template.capture,
         tensors=tensors if tensors.exists() else None,
@@ -200,6 +208,21 @@ def _without_defaults(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_without_defaults(inner) for inner in value]
     return value
+
+
+def _check(template: Template, ops: tuple[Op, ...], path: Path) -> None:
+    """Raises UserError where a file contradicts itself."""
+    if not ops:
+        raise UserError(f"{path}: ops: a workload has at least one")
+    products = [op for op in ops if isinstance(op, MatrixOp)]
+    for op in products:
+        if wrong := op.mismatch():
+            raise UserError(f"{path}: {op.layer} {op.phase}: {wrong}")
+    sparse = any(not (op.left.pattern.is_dense and op.right.pattern.is_dense) for op in products)
+    claims = (template.method, template.pattern) != ("dense", "dense")
+    if claims and not sparse:
+        said = f"says method '{template.method}' and pattern '{template.pattern}'"
+        raise UserError(f"{path}: {said}, but no operand is sparse; both are 'dense' then")
 
 
 def _field_error(path: Path, error: Any, prefix: str = "") -> UserError:

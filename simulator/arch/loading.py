@@ -27,21 +27,45 @@ class Sheet:
     lines: Mapping[str, str]
 
 
-def read_sheet(path: Path, settings: Sequence[str] = ()) -> Sheet:
+def read_sheet(path: Path, settings: Sequence[str] = (), above: tuple[Path, ...] = ()) -> Sheet:
     """Read a machine file, the file it `extends`, and `--set` texts such as `array.rows=64` on top.
+
+    `above` are the files that extend this one.
 
     Raises UserError for what is wrong, with file and line.
     """
     reader = _Reader(path)
     sheet = Sheet(path, reader.values, reader.origins, reader.lines)
     if "extends" in sheet.values:
-        base = read_sheet(_beside(path, str(sheet.values["extends"])))
-        own = {key: value for key, value in sheet.values.items() if key != "extends"}
-        merged = _merged(base.values, own)
-        sheet = Sheet(path, merged, {**base.origins, **sheet.origins}, {**base.lines, **sheet.lines})
+        sheet = _extended(sheet, (*above, path.resolve()))
     for setting in settings:
         sheet = _with_setting(sheet, setting)
     return sheet
+
+
+def _extended(sheet: Sheet, chain: tuple[Path, ...]) -> Sheet:
+    """A sheet on top of the one it extends."""
+    name, place = sheet.values["extends"], sheet.lines["extends"]
+    if not isinstance(name, str):
+        raise UserError(f"{place}: extends: give the name or the path of a machine file")
+    base_path = _beside(sheet.path, name)
+    if base_path.resolve() in chain:
+        raise UserError(f"{place}: extends: {' -> '.join(path.name for path in (*chain, base_path))} never ends")
+    base = read_sheet(base_path, (), chain)
+    own = {key: value for key, value in sheet.values.items() if key != "extends"}
+    leaves = [path for path in sheet.lines if not isinstance(_at(own, path), dict)]  # a section may have become null
+    kept = {
+        path: each for path, each in base.origins.items() if not any(path.startswith(f"{leaf}.") for leaf in leaves)
+    }
+    merged = _merged(base.values, own)
+    return Sheet(sheet.path, merged, {**kept, **sheet.origins}, {**base.lines, **sheet.lines})
+
+
+def _at(values: Mapping[str, Any], path: str) -> Any:
+    node: Any = values
+    for key in path.split("."):
+        node = node.get(key) if isinstance(node, dict) else None
+    return node
 
 
 def build(sheet: Sheet, spec: type[Spec]) -> Spec:
@@ -59,12 +83,16 @@ class _Reader:
         self.path = path
         self.origins: dict[str, Origin] = {}
         self.lines: dict[str, str] = {}
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path}: is not a file")
         try:
             tree = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise UserError(f"{path}: cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:
             raise UserError(f"{path}: is not a text file; a machine is described in YAML") from None
+        except (RecursionError, ValueError):
+            raise UserError(f"{path}: is nested too deeply, or holds a number too long to read") from None
         except MarkedYAMLError as error:
             line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
             raise UserError(f"{path}{line}: not YAML: {error.problem}") from None
@@ -73,7 +101,12 @@ class _Reader:
         self.values = {str(key): self._walk(tree, str(key), key, value) for key, value in tree.items()}
 
     def _walk(self, parent: Any, path: str, key: Any, node: Any) -> Any:
-        self.lines[path] = f"{self.path.name}:{parent.lc.key(key)[0] + 1}"
+        try:
+            self.lines[path] = f"{self.path.name}:{parent.lc.key(key)[0] + 1}"
+        except (AttributeError, KeyError, TypeError):  # a merged key has no line of its own
+            raise UserError(f"{self.path}: {path}: merge keys (<<) are not supported; use 'extends'") from None
+        if "." in str(key):
+            raise UserError(f"{self.lines[path]}: '{key}': nest the fields of a group, without dots in names")
         if isinstance(node, dict):
             if "value" in node:
                 return self._leaf(path, node)
@@ -129,11 +162,12 @@ def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
 
 def _with_setting(sheet: Sheet, setting: str) -> Sheet:
     path, equals, text = setting.partition("=")
+    path = path.strip()
     place = f"--set {setting}"
-    if not equals:
+    if not equals or not text.strip():
         raise UserError(f"{place}: write FIELD=VALUE, for example array.rows=64")
     values = _merged(sheet.values, {})
-    node, keys = values, path.strip().split(".")
+    node, keys = values, path.split(".")
     for depth, key in enumerate(keys):
         if key not in node:
             known = [".".join([*keys[:depth], name]) for name in node]
@@ -155,7 +189,7 @@ def _with_setting(sheet: Sheet, setting: str) -> Sheet:
 def _scalar(text: str, place: str) -> Any:
     try:
         value = YAML(typ="safe", pure=True).load(text)
-    except YAMLError:
+    except (YAMLError, ValueError):
         value = text
     if isinstance(value, dict | list):
         raise UserError(f"{place}: '{text}' is not a single value")

@@ -13,10 +13,11 @@ from rtl.timing import Array
 from simulator.kernel.channel import Channel
 
 CLOSED = ConfigDict(extra="forbid")
-Count = Annotated[int, Field(ge=1)]
-Whole = Annotated[int, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0, le=1)]
+Count = Annotated[int, Field(strict=True, ge=1, le=2**40)]
+Whole = Annotated[int, Field(strict=True, ge=0, le=2**40)]
+Positive = Annotated[float, Field(strict=True, ge=1e-9, le=1e12, allow_inf_nan=False)]
+Switch = Annotated[bool, Field(strict=True)]
+Share = Annotated[float, Field(strict=True, ge=1e-6, le=1)]
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -38,7 +39,7 @@ class ArraySpec:
     west_link_operands_per_cycle: Positive | None
     north_link_weights_per_cycle: Positive | None
     sum_link_values_per_cycle: Positive | None
-    drains: bool
+    drains: Switch
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -74,7 +75,7 @@ class DramSpec:
     channels: Count
     channel_bandwidth_gb_s: Positive
     efficiency: Share
-    latency_ns: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    latency_ns: Annotated[float, Field(strict=True, ge=0, le=1e12, allow_inf_nan=False)]
     burst_bytes: Count
     capacity_gib: Positive
 
@@ -88,7 +89,7 @@ class SoreSpec:
 
     lanes: Count
     cycles_per_element: Count
-    tile_buffer: bool
+    tile_buffer: Switch
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -111,7 +112,7 @@ class VectorSpec:
     """
 
     lanes: Count
-    fuse_elementwise: bool
+    fuse_elementwise: Switch
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -131,9 +132,9 @@ class ScheduleSpec:
     made sparse behind the update if `pregenerate`, otherwise on the fly.
     """
 
-    interleave: bool
-    pregenerate: bool
-    offline: bool
+    interleave: Switch
+    pregenerate: Switch
+    offline: Switch
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -145,10 +146,10 @@ class LoweringSpec:
     transposed. `cycles_from_zero`: report the index of an op's last cycle, counted from 0, instead of their number.
     """
 
-    skip_stride_zeros: bool
+    skip_stride_zeros: Switch
     groups: Literal["kernel-position", "flattened"]
-    exchange_wu: bool
-    cycles_from_zero: bool
+    exchange_wu: Switch
+    cycles_from_zero: Switch
 
 
 @dataclass(frozen=True, config=CLOSED)

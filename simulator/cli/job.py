@@ -24,6 +24,7 @@ from workloads.shipped import load_shipped
 from workloads.stated import from_gemms, from_topology
 from workloads.workload import Mode, Workload, instantiate, read_template
 
+LARGEST_STEP = 2**60
 DATAFLOWS = "sparsehil.dataflows"
 COMPILERS = "sparsehil.compilers"
 
@@ -69,7 +70,13 @@ def run_job(choices: Choices, command: Sequence[str]) -> Job:
     """Load, plan and run. Raises UserError for anything the user got wrong."""
     patterns = parse_patterns(list(choices.patterns)) if choices.patterns else None
     arch = load_arch(choices.arch, choices.settings)
-    return simulate_step(load_workload(choices), patterns, arch, choices, command)
+    workload = load_workload(choices)
+    if workload.macs >= LARGEST_STEP:
+        raise UserError(f"the step is too large: {workload.macs:.1e} multiply-accumulates do not fit 64 bits")
+    try:
+        return simulate_step(workload, patterns, arch, choices, command)
+    except OverflowError:
+        raise UserError("some cycles or bytes do not fit 64 bits; take a smaller step or other --set values") from None
 
 
 def simulate_step(
@@ -100,9 +107,12 @@ def simulate_step(
 
 def _with_method(workload: Workload, name: str, patterns: PatternMap | None) -> Workload:
     """The workload with the method's operands sparse. Raises UserError for a glob that names no layer."""
+    chosen = load_entry(METHODS, "method", name)
     if patterns is None:
         return workload
-    method = load_entry(METHODS, "method", "dense" if _all_dense(patterns) else name)
+    if name == Dense.name and not _all_dense(patterns):
+        raise UserError(f"--method dense keeps every weight: it takes no --pattern {patterns}")
+    method = Dense if _all_dense(patterns) else chosen
     layers = {op.layer for op in workload.ops if isinstance(op, MatrixOp) and op.right.role is Role.WEIGHT}
     for glob, _ in patterns.globs:
         if not any(fnmatchcase(layer, glob) for layer in layers):
@@ -118,7 +128,7 @@ def load_workload(choices: Choices) -> Workload:
         "--topology": choices.topology,
         "--workload": choices.workload,
     }
-    named = [option for option, value in given.items() if value]
+    named = [option for option, value in given.items() if value not in (None, ())]
     if len(named) != 1:
         said = " and ".join(named) if named else "none is"
         raise UserError(f"give exactly one of {', '.join(given)}: {said} given")
@@ -130,9 +140,9 @@ def load_workload(choices: Choices) -> Workload:
 
 
 def _named(choices: Choices) -> Workload:
-    if choices.model:
+    if choices.model is not None:
         return load_shipped(choices.model, choices.batch, choices.sequence)
-    if choices.workload:
+    if choices.workload is not None:
         template = read_template(choices.workload)
         return instantiate(template, choices.workload, choices.batch, choices.sequence)
     if choices.sequence is not None:
@@ -160,10 +170,16 @@ def _for_mode(workload: Workload, choices: Choices) -> Workload:
     if choices.mode not in [each.value for each in Mode]:
         raise unknown_name("mode", choices.mode, [each.value for each in Mode], "--mode")
     if choices.mode == Mode.INFERENCE:
-        if choices.input_gradient:
-            raise UserError("--input-gradient: inference has no gradients")
+        for option, given in (("--input-gradient", choices.input_gradient), ("--optimizer", choices.optimizer)):
+            if given:
+                raise UserError(f"{option}: inference has no gradients and no update")
         return for_inference(workload)
-    return with_input_gradient(workload) if choices.input_gradient else workload
+    if not choices.input_gradient:
+        return workload
+    more = with_input_gradient(workload)
+    if len(more.ops) == len(workload.ops):
+        raise UserError(f"--input-gradient: every product of {workload.model} has its BP already")
+    return more
 
 
 def _all_dense(patterns: PatternMap) -> bool:
@@ -173,7 +189,7 @@ def _all_dense(patterns: PatternMap) -> bool:
 def _compiler(arch: Arch, choices: Choices) -> Callable[[Workload, Runs], tuple[ScheduledOp, ...]]:
     """What plans a workload for the machine, with the dataflows the user allows."""
     plan = load_entry(COMPILERS, "kind of machine", arch.kind)
-    wanted = [choices.dataflow] if choices.dataflow else names(DATAFLOWS)
+    wanted = names(DATAFLOWS) if choices.dataflow is None else [choices.dataflow]
     dataflows = [load_entry(DATAFLOWS, "dataflow", name)() for name in wanted]
 
     def compiler(workload: Workload, runs: Runs) -> tuple[ScheduledOp, ...]:

@@ -63,7 +63,8 @@ def step(
         _refuse_options(context)
         return
     from simulator.cli.job import Choices, run_job
-    from simulator.result import check_free, save
+    from simulator.result import check_free
+    from workloads.errors import UserError
 
     choices = Choices(
         arch=arch,
@@ -83,11 +84,28 @@ def step(
         exact=exact,
         check_capacity=not no_capacity,
     )
-    folder = out or dated_folder(choices.name)
-    check_free(folder, force)
+    if out is not None:
+        check_free(out, force)
+    elif force:
+        raise UserError("--force: overwrites the folder that --out names; without --out every run has its own")
     job = run_job(choices, ["simulate", *sys.argv[1:]])
-    save(job.sparse, folder, force)
+    folder = _saved(job, out, force, choices.name)
     _show(job, folder, as_json)
+
+
+def _saved(job: "Job", out: Path | None, force: bool, name: str) -> Path:
+    """Where the result was written. A dated folder that another run has just taken is no error: the next one is."""
+    from simulator.result import save
+    from workloads.errors import UserError
+
+    folder = out or dated_folder(name)
+    try:
+        save(job.sparse, folder, force)
+    except UserError:
+        if out is not None or not folder.exists():
+            raise
+        return _saved(job, None, force, name)
+    return folder
 
 
 def _show(job: "Job", folder: Path, as_json: bool) -> None:

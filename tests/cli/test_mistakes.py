@@ -37,6 +37,20 @@ MISTAKES = [
     ((*RESNET, "--mode", "inference", "--input-gradient"), "inference has no gradients"),
     ((*RESNET, "--optimizer", "adan"), "unknown optimizer 'adan'; did you mean 'adam'?"),
     ((*RESNET, "--dataflow", "row-stationary"), "unknown dataflow 'row-stationary'"),
+    ((*RESNET, "--method", "bdpw"), "unknown method 'bdpw'; did you mean 'bdwp'?"),
+    (
+        (*RESNET, "--pattern", "2:8", "--method", "dense"),
+        "--method dense keeps every weight: it takes no --pattern 2:8",
+    ),
+    ((*RESNET, "--mode", "inference", "--optimizer", "adam"), "--optimizer: inference has no gradients and no update"),
+    (("--gemm", "3x4x5", "--input-gradient"), "every product of 3x4x5 has its BP already"),
+    (("--gemm", "3x4x5", "--force"), "--force: overwrites the folder that --out names"),
+    (("--gemm", "2147483647x2147483647x2147483647"), "the step is too large: 3.0e+28 multiply-accumulates"),
+    (("--gemm", "1587401x1587401x158740"), "the step is too large"),
+    ((*RESNET, "--set", "array.rows=64", "--set", "array.cols=true"), "array.cols: True is not allowed"),
+    ((*RESNET, "--set", "clock_mhz=1e30"), "clock_mhz: 1e+30 is not allowed"),
+    ((*RESNET, "--set", "memory.output_kib=1e-6"), "mapping fits the on-chip memories"),
+    ((*RESNET, "--set", "array.rows= "), "write FIELD=VALUE"),
     ((*RESNET, "--pattern", "2:8", "--method", "bdpw"), "unknown method 'bdpw'; did you mean 'bdwp'?"),
     ((*RESNET, "--arch", "satt"), "unknown machine 'satt'; did you mean 'sat'? (known: dense, sat)"),
     ((*RESNET, "--arch", "./none.yaml"), "none.yaml: cannot be read: No such file"),
@@ -76,6 +90,14 @@ FILES = [
     ("a.yaml", "--arch", "extends: sat\narray:\n  rows: 5\n", "a.yaml:3: array.rows: a number needs its provenance"),
     ("a.yaml", "--arch", "extends: sta\n", "a.yaml: extends: unknown machine file 'sta'; did you mean 'sat'?"),
     ("a.yaml", "--arch", "extends: sat\narray: {rows\n", "a.yaml:3: not YAML"),
+    ("a.csv", "--topology", "conv1,9,9,3,3,3,8,1\nconv2,7,7,3,3,8,8,1\n", "a.csv:1: not a header"),
+    ("a.csv", "--topology", "Layer, M, N, K,\nfc,1,2,3\nfc,4,5,6\n", "a.csv:3: layer 'fc' is there already, in line 2"),
+    ("a.csv", "--topology", "Layer, M, N, K,\n,1,2,3\n", "a.csv:2: a layer needs a name"),
+    ("a.csv", "--topology", HEADER + "c,16,16,3,3,3,8,300\n", "a.csv:2: Strides: 300 is more than the input 16x16"),
+    ("a.yaml", "--arch", "extends: ./a.yaml\n", "a.yaml:1: extends: a.yaml -> a.yaml never ends"),
+    ("a.yaml", "--arch", "extends: [sat]\n", "a.yaml:1: extends: give the name or the path"),
+    ("a.yaml", "--arch", "extends: sat\narray.rows: null\n", "nest the fields of a group, without dots"),
+    ("a.yaml", "--arch", "extends: sat\narray:\n  drains: true\n", "a.yaml:3: array.drains: a switch needs"),
     ("a.yaml", "--arch", "- 1\n", "a.yaml: a machine file is a mapping of fields"),
     ("a.yaml", "--arch", "machine: systlic\n", "unknown kind of machine 'systlic'; did you mean 'systolic'?"),
 ]  # fmt: skip
@@ -89,6 +111,48 @@ def test_wrong_files(simulate: Run, tmp_path: Path, name: str, option: str, text
     assert sentence in err
     assert err.count("\n") == 1
     assert (code, out, [path.name for path in tmp_path.iterdir()]) == (2, "", [name])
+
+
+def test_a_section_may_be_taken_away(simulate: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("extends: sat\ndram: null\nvector: null\n")
+    assert simulate("--arch", "./a.yaml", "--gemm", "64x64x64", "--pattern", "2:8", "--out", "r")[0] == 0
+
+
+def test_force_takes_nothing_that_is_not_a_result(simulate: Run, tmp_path: Path) -> None:
+    assert simulate("--gemm", "8x8x8", "--out", "r")[0] == 0
+    (tmp_path / "r" / "thesis.tex").write_text("")
+    code, _, err = simulate("--gemm", "8x8x8", "--out", "r", "--force")
+    assert code == 2 and "'thesis.tex', which is no part of a result" in err
+    assert (tmp_path / "r" / "thesis.tex").exists()
+
+
+def test_markup_in_names_is_shown_as_it_is(simulate: Run) -> None:
+    code, out, _ = simulate("--gemm", "8x8x8", "--set", "title=[/red] x", "--out", "r[b]")
+    assert code == 0
+    assert "[/red] x" in out and "r[b]" in out
+
+
+EDITS = [
+    ('"rows": {"B": 3136}', '"rows": {"B": -3136}', "ops.4"),
+    ('"rows": {"B": 3136}', '"rows": {"Q": 3136}', "unknown monomial 'Q'"),
+    ('"rows": {"B": 3136}', '"rows": {"B": 3137}', "layer1.0.conv1 FF: rows is"),
+    ('"schema_version": 1', '"schema_version": 2', "schema_version"),
+    ('"method": "dense"', '"method": "bdwp"', "says method 'bdwp' and pattern 'dense'"),
+    ('"kind": "normalisation"', '"kind": "normalization"', "ops.1"),
+    ('"inner": 147', '"inner": 0', "ops.0"),
+    ('"inner": 147', '"inner": 147, "colour": 3', "ops.0"),
+    ('"batch": 128', '"batch": -1', "batch"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "sentence"), EDITS, ids=[new for _, new, _ in EDITS])
+def test_edited_workloads(simulate: Run, tmp_path: Path, old: str, new: str, sentence: str) -> None:
+    whole = shipped_path("resnet18").read_text()
+    assert old in whole
+    (tmp_path / "w.json").write_text(whole.replace(old, new, 1))
+    code, _, err = simulate("--workload", "w.json")
+    assert code == 2
+    assert sentence in err and err.count("\n") == 1
 
 
 def test_a_truncated_workload_names_its_line(simulate: Run, tmp_path: Path) -> None:
@@ -109,7 +173,7 @@ def test_results_are_never_overwritten_unasked(simulate: Run, tmp_path: Path) ->
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("")
     code, _, err = simulate("--gemm", "9x9x9", "--out", "mine", "--force")
-    assert code == 2 and "holds something that is not a result; it is left alone" in err
+    assert code == 2 and "holds 'thesis.tex', which is no part of a result; it is left alone" in err
     (tmp_path / "file").write_text("")
     code, _, err = simulate("--gemm", "9x9x9", "--out", "file", "--force")
     assert code == 2 and "is a file; a result is a folder" in err
