@@ -74,7 +74,7 @@ def backward_products(call: Call, layer: str, names: TensorNames, forward: list[
         b = Operand(weight, Role.WEIGHT)
         return [_product(_matmul(layer, Phase.BP, gradient, other, a, b), gradient, other, weight, names)]
     of_weight = next((product.weight for product in forward if product.weight), None)
-    left_is_input = names.key(left) in keys
+    left_is_input = names.key(left) in keys or names.is_made_again(left)
     if of_weight:
         data, gradient = (left, right) if left_is_input else (right.mT, left.mT)
         a = Operand(names.name(data, f"{layer}.input"), Role.ACTIVATION)

@@ -2,7 +2,8 @@
 
 It stands between torch and its operators (TorchDispatchMode), so it sees what really ran, with the values, whatever the
 model is written with; under FakeTensorMode it sees shapes only. An operator of the backward pass belongs to the layer
-whose forward operator made the autograd node that is running: both carry the node's sequence number.
+whose forward operator made the autograd node that is running: both carry the node's sequence number. Activation
+checkpointing runs forward operators again inside the backward pass; they are recorded as FF once more.
 """
 
 import math
@@ -80,7 +81,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         if func.namespace != "aten":
             return func(*args, **(kwargs or {}))
-        node = torch._C._current_autograd_node()
+        node = self._backward_node()
         products = self._products(Call(func, args, None), node)
         result = func(*args, **(kwargs or {}))
         call = Call(func, args, result)
@@ -98,8 +99,14 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _save(self, tensor: Tensor) -> Tensor:
         kept = tensor.detach()
-        self._saved[self._names.key(tensor)] = kept
+        if torch._C._current_autograd_node() is None:  # what a checkpoint makes again is not kept until then
+            self._saved[self._names.key(tensor)] = kept
         return kept
+
+    def _backward_node(self) -> Any:
+        """The autograd node that is running; None in the forward pass, and where a checkpoint runs it again."""
+        node = torch._C._current_autograd_node()
+        return None if self._layers or torch.is_grad_enabled() else node
 
     def _layer(self, node: Any) -> str:
         if node is not None:
@@ -149,6 +156,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return sources[0] if len(sources) == 1 and made.dtype.is_floating_point else None
 
     def _follow_data(self, call: Call) -> None:
+        if torch._C._current_autograd_node() is not None and self._backward_node() is None:
+            self._names.made_again(call.outputs)
         if call.func._schema.is_mutable:
             for tensor in call.outputs:
                 self._names.written(tensor)

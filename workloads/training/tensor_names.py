@@ -5,6 +5,7 @@ Transposing or reshaping gives the same name; a copy, or a change of number form
 alive until the step ends, because a freed one's address is given out again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import final
 
@@ -43,6 +44,7 @@ class TensorNames:
     _names: dict[Key, str] = field(default_factory=dict)
     _taken: set[str] = field(default_factory=set)
     _writes: dict[int, int] = field(default_factory=dict)
+    _again: set[int] = field(default_factory=set)
     _alive: list[Tensor] = field(default_factory=list)
 
     def register(self, model: nn.Module) -> None:
@@ -73,6 +75,14 @@ class TensorNames:
         storage = storage_of(tensor)
         self._alive.append(tensor)
         self._writes[storage] = self._writes.get(storage, 0) + 1
+
+    def made_again(self, tensors: Sequence[Tensor]) -> None:
+        """A checkpoint made data of the forward pass once more, inside the backward pass."""
+        self._alive.extend(tensors)
+        self._again.update(storage_of(tensor) for tensor in tensors)
+
+    def is_made_again(self, tensor: Tensor) -> bool:
+        return storage_of(tensor) in self._again
 
     def key(self, tensor: Tensor) -> Key:
         """Equal for two tensors that are the same data."""
