@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.command import Run
+from workloads.registry import METHODS, names
+from workloads.workload import instantiate, read_template
 
 TINY = ("--model", "resnet9", "--width", "0.1", "--image", "8", "--batch", "8", "--limit", "24")
 SPARSE = (*TINY, "--pattern", "2:8")
@@ -120,6 +123,47 @@ def test_a_killed_run_goes_on_to_the_same_bits(simulate: Run, tmp_path: Path, pl
     for name in ("weights.safetensors", "log.csv", "step-000006.safetensors", "step-000006.json"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes(), name
     assert result(tmp_path / "whole")["test_right"] == result(tmp_path / "cut")["test_right"]
+
+
+PATTERNS = {"srigl": ("fan-in 5",), "torch24": ("2:4",), "dense": ()}
+
+
+@pytest.mark.parametrize("method", names(METHODS))
+def test_every_method_goes_on_to_the_same_bits(
+    simulate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Stopped in the middle, without a kill; a method that remembers what no checkpoint holds fails here."""
+    given = [part for pattern in PATTERNS.get(method, ("2:4",)) for part in ("--pattern", pattern)]
+    run = (*TINY, "--method", method, *given, "--steps", "6", "--checkpoint-every", "3", "--optimizer", "adamw")
+    train(simulate, *run, "--out", "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr("workloads.training.run_log.Log.sync", _stop_at_second_call())
+        assert simulate("train", *run, "--out", "cut")[0] == 130
+    assert json.loads((tmp_path / "cut/checkpoint.json").read_text())["step"] == 3
+    train(simulate, "--resume", "cut")
+    for name in ("weights.safetensors", "log.csv"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes(), name
+
+
+def _stop_at_second_call() -> Callable[[object], None]:
+    calls: list[object] = []
+
+    def sync(log: object) -> None:
+        calls.append(log)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    return sync
+
+
+def test_a_captured_step_holds_the_orders_of_its_masks(simulate: Run, tmp_path: Path) -> None:
+    train(simulate, *TINY, "--method", "bimask", "--pattern", "2:8", "--steps", "2", "--capture-at", "2", "--out", "r")
+    path = tmp_path / "r/step-000002.json"
+    template = read_template(path)
+    named = {op["right"]["permutation"] for op in template.ops if "permutation" in op.get("right", {})}
+    assert named == set(template.orders) and "layer1.conv.weight.order" in named
+    assert all(sorted(group) == list(range(len(group))) for order in template.orders.values() for group in order)
+    assert instantiate(template, path).orders == template.orders
 
 
 def test_a_seed_gives_the_same_bits_again_and_recording_changes_none(simulate: Run, tmp_path: Path) -> None:
