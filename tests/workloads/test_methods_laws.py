@@ -1,8 +1,11 @@
 """Every method's law on real steps: which operand is n:m along which axis, which masks contain which, what dW is."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import conv2d, linear
 
 from tests.workloads.small import ADAMW, SGD, SPARSE, products_after, through, training, treated
@@ -21,13 +24,15 @@ from workloads.methods.srste import SrSte
 from workloads.methods.ste import Ste
 from workloads.methods.torch24 import Flavour, Torch24
 from workloads.methods.transposable import Transposable
-from workloads.op import MatrixOp, Phase, Role
+from workloads.op import MatrixOp, Op, Phase, Role, VectorOp
 from workloads.pattern import parse_pattern
 from workloads.registry import METHODS, load_entry, names
 from workloads.training.layers import MethodLayer, masked
 from workloads.training.masks import largest_group_count
 from workloads.training.permutations import reordered
 from workloads.training.products import Product
+from workloads.training.record import record_pass
+from workloads.training.sparsify import order_in, pattern_in
 
 TWO_OF_FOUR: dict[str, Method] = {
     "ste": Ste(),
@@ -103,6 +108,32 @@ def test_masks_contain_each_other_as_the_method_says(name: str) -> None:
                 assert not (masks.backward & ~masks.forward).any() and (masks.forward & ~masks.backward).any()
             case _:
                 assert (masks.backward & ~masks.forward).any() or masks.forward.all()
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_methods_are_recorded_without_values_too(name: str) -> None:
+    """Patterns of operands under fake tensors are those of a real step."""
+    method = EVERY[name]
+    real = training(method, pattern_for(method), ADAMW).record_step((torch.randn(4, 1, 8, 8), torch.arange(4)))[0]
+    with FakeTensorMode():
+        run = training(method, pattern_for(method), ADAMW)
+        inputs, targets = torch.randn(4, 1, 8, 8), torch.randint(0, 10, (4,))
+        fake = record_pass(
+            run.model,
+            run.loss,
+            lambda: run.loss(run.model(inputs), targets).backward(),
+            run.recipe.update.optimizer,
+            lambda layer, phase, role: pattern_in(run.model, layer, phase, role),
+            None,
+            lambda layer, phase, role: order_in(run.model, layer, phase, role),
+        )
+    assert [shapes(op) for op in fake.ops] == [shapes(op) for op in real.ops]
+
+
+def shapes(op: Op) -> Op:
+    if isinstance(op, VectorOp):
+        return op
+    return replace(op, left=replace(op.left, zeros=None), right=replace(op.right, zeros=None))
 
 
 LAYERS = {

@@ -54,7 +54,7 @@ def record_pass(
     def checked(product: Product) -> Product:
         order = order_of(product.op.layer, product.op.phase, Role.WEIGHT) if order_of and product.weight else None
         shown = replace(product, op=_measured(product, pattern_of or _dense, order))
-        if order is not None and shown.op.right.permutation:
+        if order is not None and shown.op.right.permutation and not is_fake(order):
             orders[shown.op.right.permutation] = tuple(tuple(int(channel) for channel in group) for group in order)
         if watch:
             watch(shown)
