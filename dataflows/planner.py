@@ -7,13 +7,13 @@ enumerated together, layer by layer.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product as every
+from itertools import product as combinations
 
 from dataflows import mapping
 from dataflows.capacity import check_fits
 from dataflows.elementwise import Packing, update_program, vector_program
 from dataflows.lowering import Product, lower
-from dataflows.mapping import Dataflow, Plan
+from dataflows.mapping import Dataflow, Draft, Plan
 from dataflows.target import Target, packed_bytes
 from rtl.timing import Reduction
 from simulator.arch.systolic import SystolicArch
@@ -58,7 +58,7 @@ class Planner:
         self.dataflows = dataflows
         self.runs = runs
         self.tolerance = tolerance
-        self._choices: dict[tuple[Product, bool, str], Choice | None] = {}
+        self._choices: dict[tuple[Product, bool], Choice | None] = {}
         self._updates: dict[tuple[VectorOp, tuple[Packing, ...], bool], Program | None] = {}
 
     def plan(self, workload: Workload) -> tuple[ScheduledOp, ...]:
@@ -69,17 +69,13 @@ class Planner:
         return tuple(scheduled for scheduled in schedule if scheduled is not None)
 
     def choose(self, op: MatrixOp, inline: bool) -> list[Choice]:
-        """The mappings of an op's products, all of one dataflow. Raises UserError where none fits the machine."""
-        products = self._products(op)
-        found = []
-        for dataflow in self._allowed():
-            choices = [self._choice(product, inline, dataflow) for product in products]
-            if None not in choices:
-                found.append([choice for choice in choices if choice])
-        if not found:
+        """The best mapping of each of an op's products. Raises UserError where none fits the machine."""
+        choices = [self._choice(product, inline) for product in self._products(op)]
+        found = [choice for choice in choices if choice]
+        if len(found) < len(choices):
             names = " or ".join(dataflow.name for dataflow in self._allowed())
             raise UserError(f"{op.layer} {op.phase}: no {names} mapping fits the on-chip memories of this machine")
-        return min(found, key=lambda choices: sum(choice.cycles for choice in choices))
+        return found
 
     def _allowed(self) -> Sequence[Dataflow]:
         if self.target.arch.schedule.offline or len(self.dataflows) == 1:
@@ -97,26 +93,28 @@ class Planner:
         products = lower(op, arch.lowering, arch.format.operand_bytes, arch.format.master_bytes)
         return [compress(product) for product in products] if spec.pe == "compressed" else products
 
-    def _choice(self, product: Product, inline: bool, dataflow: Dataflow) -> Choice | None:
-        key = (product, inline, dataflow.name)
+    def _choice(self, product: Product, inline: bool) -> Choice | None:
+        key = (product, inline)
         if key not in self._choices:
-            self._choices[key] = self._search(product, inline, dataflow)
+            self._choices[key] = self._search(product, inline)
         return self._choices[key]
 
-    def _search(self, product: Product, inline: bool, dataflow: Dataflow) -> Choice | None:
-        drafts = list(dataflow.drafts(self.target, product, inline))
-        if self.target.arch.schedule.offline:
-            drafts.sort(key=lambda draft: draft.floor_cycles)
-        else:
-            drafts = [draft for draft in drafts if draft.usual]
+    def _search(self, product: Product, inline: bool) -> Choice | None:
         best: Choice | None = None
-        for draft in drafts:
+        for draft in self._drafts(product, inline):
             if self._cannot_win(draft.floor_cycles, best):
                 break
             for plan in draft.plans():
                 if not self._cannot_win(plan.floor_cycles(), best):
                     best = self._better(plan, best)
         return best
+
+    def _drafts(self, product: Product, inline: bool) -> list[Draft]:
+        """The families of mappings to be tried, the lowest floor first; without offline scheduling the usual ones."""
+        every = [draft for flow in self._allowed() for draft in flow.drafts(self.target, product, inline)]
+        if not self.target.arch.schedule.offline:
+            return [draft for draft in every if draft.usual]
+        return sorted(every, key=lambda draft: draft.floor_cycles)
 
     def _cannot_win(self, floor_cycles: int, best: Choice | None) -> bool:
         """True when no such mapping can be better by more than the tolerance.
@@ -142,7 +140,7 @@ class Planner:
         updates = [op for op in workload.ops if isinstance(op, VectorOp) and op.masks]
         if arch.sore is None or workload.mode is Mode.INFERENCE:
             return {}
-        return {op.layer: self._place(op, uses[op.layer]) for op in updates}
+        return {op.layer: self._place(op, uses.get(op.layer, [])) for op in updates}
 
     def _place(self, update: VectorOp, uses: Sequence[MatrixOp]) -> frozenset[Phase]:
         phases = [phase for phase, _ in update.masks]
@@ -153,14 +151,25 @@ class Planner:
             return frozenset()
         options = [
             frozenset(phase for phase, inline in zip(phases, places, strict=True) if inline)
-            for places in every((False, True), repeat=len(phases))
+            for places in combinations((False, True), repeat=len(phases))
         ]
-        return min(options, key=lambda inline: self._layer_cycles(update, uses, inline))
+        return self._best_place(update, uses, options)
 
-    def _layer_cycles(self, update: VectorOp, uses: Sequence[MatrixOp], inline: frozenset[Phase]) -> int:
-        total = sum(choice.cycles for op in uses for choice in self.choose(op, op.phase in inline))
-        program = self._update(update, uses, inline)
-        return total + (self.runs.cycles(program) if program else 0)
+    def _best_place(
+        self, update: VectorOp, uses: Sequence[MatrixOp], options: Sequence[frozenset[Phase]]
+    ) -> frozenset[Phase]:
+        """The option of the shortest FF, BP and UP together, found within the tolerance."""
+        floor = sum(self._drafts(product, False)[0].floor_cycles for op in uses for product in self._products(op))
+        best, best_cycles = options[0], 0
+        for option in options:
+            program = self._update(update, uses, option)
+            cycles = self.runs.cycles(program) if program else 0
+            if best_cycles and (floor + cycles) * (1 + self.tolerance) >= best_cycles:
+                continue
+            cycles += sum(choice.cycles for op in uses for choice in self.choose(op, op.phase in option))
+            if not best_cycles or cycles < best_cycles:
+                best, best_cycles = option, cycles
+        return best
 
     def _update(self, update: VectorOp, uses: Sequence[MatrixOp], inline: frozenset[Phase]) -> Program | None:
         masks = dict(update.masks)
@@ -198,7 +207,7 @@ class Planner:
         return ScheduledOp(
             op=op,
             programs=tuple(choice.program for choice in choices),
-            dataflow=choices[0].mapping.dataflow,
+            dataflow=", ".join(sorted({choice.mapping.dataflow for choice in choices})),
             detail="; ".join(choice.mapping.describe() for choice in choices),
             macs_useful=useful,
             macs_skipped=op.macs - useful,

@@ -189,18 +189,31 @@ def _fitted(operands: Operands, order: str, resident: str) -> Iterator[Plan]:
     """Plans with the largest block of positions that fits, and with fractions of it; none where nothing fits."""
     rows, tried = operands.product.rows, set[int]()
     for slots in (2, 1):
-        blocks = _fewest_blocks(operands)
-        while blocks <= rows:
-            block = -(-rows // blocks)
-            plans = [_Plan(staged, order, resident, block, slots) for staged in operands.stagings()]
-            plan = next((each for each in plans if operands.target.fits(each.buffers())), None)
-            if plan is not None:
-                sizes = {-(-rows // min(rows, blocks * split)) for split in SPLITS} - tried
-                smaller = [replace(plan, block=size) for size in sorted(sizes, reverse=True)]
-                yield from (each for each in smaller if operands.target.fits(each.buffers()))
-                tried |= sizes
-                break
-            blocks += max(1, blocks // 4)
+        plan = _largest(operands, order, resident, slots)
+        if plan is not None:
+            blocks = -(-rows // plan.block)
+            sizes = {-(-rows // min(rows, blocks * split)) for split in SPLITS} - tried
+            smaller = [replace(plan, block=size) for size in sorted(sizes, reverse=True)]
+            yield from (each for each in smaller if operands.target.fits(each.buffers()))
+            tried |= sizes
+
+
+def _largest(operands: Operands, order: str, resident: str, slots: int) -> _Plan | None:
+    """The plan with the fewest blocks of positions: twice as many until they fit, then back by eighths."""
+    rows, blocks = operands.product.rows, _fewest_blocks(operands)
+    while blocks <= rows:
+        plan = _fits(operands, order, resident, slots, blocks)
+        if plan is not None:
+            fewer = (_fits(operands, order, resident, slots, -(-blocks * part // 8)) for part in (5, 6, 7))
+            return next((each for each in fewer if each is not None), plan) if blocks > 2 else plan
+        blocks *= 2
+    return None
+
+
+def _fits(operands: Operands, order: str, resident: str, slots: int, blocks: int) -> _Plan | None:
+    block = -(-operands.product.rows // blocks)
+    plans = (_Plan(staged, order, resident, block, slots) for staged in operands.stagings())
+    return next((plan for plan in plans if operands.target.fits(plan.buffers())), None)
 
 
 def _fewest_blocks(operands: Operands) -> int:
