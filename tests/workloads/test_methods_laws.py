@@ -9,6 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import conv2d, linear
 
 from tests.workloads.small import ADAMW, SGD, SPARSE, products_after, through, training, treated
+from workloads.errors import UserError
 from workloads.methods.adams import AdamS
 from workloads.methods.base import Axis, MaskSource, MaskUse, Method
 from workloads.methods.bdwp import Bdwp
@@ -24,7 +25,7 @@ from workloads.methods.srste import SrSte
 from workloads.methods.ste import Ste
 from workloads.methods.torch24 import Flavour, Torch24
 from workloads.methods.transposable import Transposable
-from workloads.op import MatrixOp, Op, Phase, Role, VectorOp
+from workloads.op import MatrixOp, Op, Phase, Role, VectorKind, VectorOp
 from workloads.pattern import parse_pattern
 from workloads.registry import METHODS, load_entry, names
 from workloads.training.layers import MethodLayer, masked
@@ -136,6 +137,16 @@ def shapes(op: Op) -> Op:
     return replace(op, left=replace(op.left, zeros=None), right=replace(op.right, zeros=None))
 
 
+def test_an_output_with_more_inputs_than_its_fan_in_is_refused() -> None:
+    run = training(SRigL(), "fan-in 24")
+    run.step = 1  # masks are not new then
+    run.model.hidden.masks.forward[3] = True
+    with pytest.raises(
+        UserError, match=r"layer 'hidden': an output's weight of FF has 256 non-zeros; the pattern fan-in"
+    ):
+        run.record_step((torch.randn(4, 1, 8, 8), torch.arange(4)))
+
+
 LAYERS = {
     "linear": (lambda: nn.Linear(32, 24, bias=False), (6, 32)),
     "convolution": (lambda: nn.Conv2d(16, 24, 3, stride=2, padding=1, bias=False), (3, 16, 9, 9)),
@@ -203,6 +214,13 @@ def test_sdgp_prunes_the_output_gradient_of_bp_alone() -> None:
         assert torch.equal(pruned.left[kept], whole.right[kept])  # kept ones are not scaled
         assert pruned.op.left.zeros >= 0.5 and pruned.op.left.zeros > whole.op.right.zeros
         assert pruned.op.left.tensor != whole.op.right.tensor
+
+
+def test_pruning_gradients_is_work_of_the_step() -> None:
+    ops = training(Sdgp()).record_step((torch.randn(4, 1, 8, 8), torch.arange(4)))[0].ops
+    masks = {op.layer: op for op in ops if isinstance(op, VectorOp) and op.kind is VectorKind.MASK}
+    assert set(masks) == set(SPARSE) and {op.phase for op in masks.values()} == {Phase.BP}
+    assert all(op.masks == () for op in ops if isinstance(op, VectorOp) and op.kind is VectorKind.UPDATE)
 
 
 def test_sdgp_prunes_each_position_by_magnitude_with_ties_to_the_lower_channel() -> None:

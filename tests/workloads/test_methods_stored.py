@@ -61,6 +61,17 @@ def test_files_without_orders_say_nothing_of_them(traced: Workload, tmp_path: Pa
     assert instantiate(read_template(path), path) == other
 
 
+@pytest.mark.parametrize("method", [MdGf(), AdamS()])
+def test_a_recorded_step_whose_weights_only_fade_can_be_read(method: Method, tmp_path: Path) -> None:
+    recipe = Recipe(method, parse_patterns(["2:4"]), resnet9.kept_dense, ADAMW)
+    run, path = Training(resnet9.build(width=0.25, image=16), recipe), tmp_path / "step.json"
+    traced = trace_step(resnet9, run, next(digit_batches(resnet9, 2, image=16)))
+    write_template(template_of(traced), path)
+    again = instantiate(read_template(path), path)
+    assert (again.method, again.pattern, again) == (method.name, "2:4", traced)
+    assert all(op.right.pattern.is_dense for op in again.ops if isinstance(op, MatrixOp))
+
+
 RESUMED: list[tuple[Method, str]] = [
     (BiMask(candidates=3, period=4), "2:4"),
     (Transposable(period=4), "2:8"),
