@@ -71,7 +71,9 @@ def ops(draw: st.DrawFn) -> MatrixOp:
         sizes = [draw(st.integers(1, 40)) for _ in range(3)]
         return MatrixOp("layer", phase, *sizes, left, right, count=draw(st.integers(1, 3)))
     groups, stride, extent = draw(st.integers(1, 2)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    height, width = draw(st.integers(extent, 9)), draw(st.integers(extent, 9))
+    dilation = draw(st.integers(1, 2))
+    reach = dilation * (extent - 1) + 1
+    height, width = draw(st.integers(reach, 9)), draw(st.integers(reach, 9))
     channels, filters = groups * draw(st.integers(1, 9)), groups * draw(st.integers(1, 9))
     geometry = ConvGeometry(
         channels,
@@ -81,6 +83,7 @@ def ops(draw: st.DrawFn) -> MatrixOp:
         (draw(st.integers(0, extent - 1)),) * 2,
         (height, width),
         groups=groups,
+        dilation=(dilation, dilation),
     )
     return conv_op(geometry, phase, draw(st.integers(1, 3)), left, right)
 
