@@ -1,6 +1,7 @@
 """Programs for work on elements one by one: the weight update with its masks, and vector work."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from dataflows.blocks import cut, repeat
 from dataflows.target import SORE, Target
@@ -34,17 +35,20 @@ def vector_program(target: Target, op: VectorOp) -> Program | None:
     slot = int(target.arch.memory.vector_kib * 1024) // 4  # two slots in, two out
     rounds = max(1, -(-max(reads, writes) * size // slot))
     body: list[Node] = []
-    for count, share in _rounds(rounds, (reads, writes)):
-        body.extend(repeat(count, _vector_chunk(target, share[0], share[1], spec.lanes)))
+    for count, in_round, out_round in _rounds(rounds, reads, writes):
+        body.extend(repeat(count, _vector_chunk(target, in_round, out_round, spec.lanes)))
     buffers = (Buffer("in", 2, "vector", slot), Buffer("out", 2, "vector", slot))
     return Program("vector", buffers, delay_stores(repeat(op.count, body), "out"))
 
 
-def _rounds(rounds: int, amounts: tuple[int, ...]) -> list[tuple[int, tuple[int, ...]]]:
-    """Amounts in rounds as alike as can be: how often, and how much of each; the last round takes what is left."""
-    each = tuple(amount // rounds for amount in amounts)
-    last = tuple(amount - part * (rounds - 1) for amount, part in zip(amounts, each, strict=True))
-    return [(1, last)] if rounds == 1 else [(rounds - 1, each), (1, last)]
+def _rounds(rounds: int, reads: int, writes: int) -> list[tuple[int, int, int]]:
+    """Reads and writes spread over rounds as evenly as whole elements allow: how many rounds, and each one's amounts."""
+    more_reads, more_writes = reads % rounds, writes % rounds
+    borders = sorted({0, more_reads, more_writes, rounds})
+    return [
+        (end - start, reads // rounds + (start < more_reads), writes // rounds + (start < more_writes))
+        for start, end in pairwise(borders)
+    ]
 
 
 def _vector_chunk(target: Target, reads: int, writes: int, lanes: int) -> tuple[Node, ...]:

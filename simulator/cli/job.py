@@ -85,10 +85,8 @@ def simulate_step(
     """Run a workload under a method and patterns (as it is, without patterns), and dense."""
     began = time.perf_counter()
     load_kernel()
-    sparse_work, dense_work = (
-        _with_method(workload, choices.method, patterns),
-        apply_method(workload, Dense(), PatternMap()),
-    )
+    sparse_work = _with_method(workload, choices.method, patterns)
+    dense_work = apply_method(workload, Dense(), PatternMap())
     compiler = _compiler(arch, choices)
     started = time.perf_counter()
     runs = Runs()
