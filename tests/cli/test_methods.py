@@ -16,7 +16,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(
-    "method", ["ste", "srste", "sdwp", "bimask", "transposable", "torch24", "mdgf", "sdgf", "adams"]
+    "method",
+    ["ste", "srste", "sdwp", "bimask", "transposable", "torch24", "torch24-magnitude", "mdgf", "sdgf", "adams"],
 )
 def test_methods_run(method: str, simulate: Run, tmp_path: Path) -> None:
     code, _, error = simulate(*LAYER, "--pattern", "2:4", "--method", method, "--out", str(tmp_path / "out"))

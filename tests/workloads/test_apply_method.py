@@ -86,7 +86,7 @@ def test_a_workload_trained_under_the_method_is_left_alone() -> None:
 BOTH, FORWARD = {"FF": "2:4", "BP": "2:4"}, {"FF": "2:4"}
 PUT_ON = {
     **dict.fromkeys(("ste", "srste", "mdgf", "sdgf"), (FORWARD, 0.5)),
-    **dict.fromkeys(("bdwp", "transposable", "torch24"), (BOTH, None)),
+    **dict.fromkeys(("bdwp", "transposable", "torch24", "torch24-magnitude"), (BOTH, None)),
     "bimask": (BOTH, 0.59375),  # 0.406 are left of random weights, 0.409 after the search
     "sdwp": ({"BP": "2:4"}, None),
 }

@@ -23,7 +23,7 @@ from workloads.methods.sdwp import Sdwp
 from workloads.methods.srigl import SRigL
 from workloads.methods.srste import SrSte
 from workloads.methods.ste import Ste
-from workloads.methods.torch24 import Flavour, Torch24
+from workloads.methods.torch24 import Torch24, Torch24Magnitude
 from workloads.methods.transposable import Transposable
 from workloads.op import MatrixOp, Op, Phase, Role, VectorKind, VectorOp
 from workloads.pattern import parse_pattern
@@ -43,7 +43,7 @@ TWO_OF_FOUR: dict[str, Method] = {
     "bimask": BiMask(candidates=10),
     "transposable": Transposable(),
     "torch24": Torch24(),
-    "torch24 magnitude": Torch24(flavour=Flavour.MAGNITUDE),
+    "torch24-magnitude": Torch24Magnitude(),
     "mdgf": MdGf(total_steps=4),
     "sdgf": SdGf(total_steps=4),
 }

@@ -11,7 +11,7 @@ from tests.workloads.small import SPARSE, batches, products_after, training, tre
 from workloads.errors import UserError
 from workloads.methods.base import Axis, Past
 from workloads.methods.bimask import BiMask
-from workloads.methods.torch24 import Flavour, Torch24
+from workloads.methods.torch24 import TileMethod, Torch24, Torch24Magnitude
 from workloads.methods.transposable import Transposable
 from workloads.op import Phase, Role
 from workloads.pattern import DENSE, Pattern, parse_pattern
@@ -30,7 +30,7 @@ def noise(*shape: int, ties: bool = False) -> Tensor:
     return (values * 2).round() / 2 if ties else values
 
 
-def first(method: BiMask | Transposable | Torch24, weight: Tensor, pattern: str) -> Tensor:
+def first(method: BiMask | Transposable | TileMethod, weight: Tensor, pattern: str) -> Tensor:
     return method.forward_mask(weight, parse_pattern(pattern), Past(), 0)
 
 
@@ -97,20 +97,20 @@ def test_greedy_keeps_at_least_half_of_the_best() -> None:
 
 
 @pytest.mark.parametrize("ties", [False, True])
-@pytest.mark.parametrize("flavour", list(Flavour))
-def test_masks_are_those_of_torch(flavour: Flavour, ties: bool) -> None:
+@pytest.mark.parametrize("method", [Torch24(), Torch24Magnitude()])
+def test_masks_are_those_of_torch(method: TileMethod, ties: bool) -> None:
     weight = noise(1, 24, 32, 1, ties=ties)
-    ranked = weight[0, :, :, 0].abs() if flavour is Flavour.MAGNITUDE else weight[0, :, :, 0]
+    ranked = weight[0, :, :, 0] if method.signed else weight[0, :, :, 0].abs()
     shifted = ranked + 100  # torch marks what it drops by zeros, and zeros among the weights would hide it
     theirs = _sparse_semi_structured_tile(shifted.clone()) != 0
     before = weight.clone()
-    assert torch.equal(first(Torch24(flavour=flavour), weight, "2:4")[0, :, :, 0], theirs)
+    assert torch.equal(first(method, weight, "2:4")[0, :, :, 0], theirs)
     assert torch.equal(weight, before)  # torch's function prunes its argument; ours leaves it alone
 
 
 def test_torchs_default_ranks_signed_values() -> None:
     weight = noise(1, 64, 576, 1)
-    signed, magnitude = (first(Torch24(flavour=flavour), weight, "2:4") for flavour in Flavour)
+    signed, magnitude = (first(method, weight, "2:4") for method in (Torch24(), Torch24Magnitude()))
     assert float((weight[signed] > 0).float().mean()) == pytest.approx(0.74, abs=0.01)
     assert float((weight[magnitude] > 0).float().mean()) == pytest.approx(0.5, abs=0.01)
     assert float(weight.abs()[signed].mean()) == pytest.approx(0.877, abs=0.01)
