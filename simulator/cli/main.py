@@ -8,6 +8,7 @@ from typer.exceptions import TyperException
 
 from simulator.cli.listing import list_names
 from simulator.cli.step import step
+from simulator.cli.trace import trace
 from simulator.cli.train import train
 from simulator.cli.validate import validate
 from workloads.errors import UserError
@@ -23,6 +24,7 @@ def build_app() -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(step)
     app.command("list")(list_names)
+    app.command("trace")(trace)
     app.command("train")(train)
     app.command("validate")(validate)
     return app

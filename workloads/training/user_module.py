@@ -1,0 +1,144 @@
+"""A user's own module: found by `package.module:name`, built, and looked over before a method is put on it."""
+
+import importlib
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from workloads.errors import UserError, unknown_name
+
+Layers = (nn.Conv1d, nn.Conv2d, nn.Linear)
+
+
+@final
+@dataclass(frozen=True)
+class Input:
+    """One input of a model: normal numbers, or integers from 0 to `below` - 1 such as tokens."""
+
+    shape: tuple[int, ...]
+    below: int | None = None
+
+    def __str__(self) -> str:
+        sizes = "x".join(str(size) for size in self.shape)
+        return sizes if self.below is None else f"{sizes}:{self.below}"
+
+    def drawn(self) -> Tensor:
+        """Values by torch's own generator."""
+        return torch.randn(self.shape) if self.below is None else torch.randint(0, self.below, self.shape)
+
+
+def parse_input(text: str) -> Input:
+    """Read sizes such as 1x3x224x224, or 8x128:30522 for integers. Raises UserError for anything else."""
+    found = re.fullmatch(r"(\d+(?:x\d+)*)(?::(\d+))?", text.strip())
+    shape = tuple(int(size) for size in found[1].split("x")) if found else ()
+    below = int(found[2]) if found and found[2] else None
+    if not shape or min(shape) < 1 or below == 0:
+        raise UserError(f"--input {text}: write sizes, such as 1x3x224x224, or 8x128:30522 for integers below 30522")
+    return Input(shape, below)
+
+
+@contextmanager
+def current_folder_first() -> Iterator[None]:
+    """Modules of the folder the command runs in can be imported, as with `python -m`."""
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        if folder in sys.path:
+            sys.path.remove(folder)
+
+
+def find_target(target: str) -> Callable[[], object] | nn.Module:
+    """What `package.module:name` names: a module, or what builds one. Raises UserError where there is none."""
+    place, colon, name = target.partition(":")
+    if not (place and colon and name):
+        raise UserError(f"'{target}': write MODULE:NAME, for example mypkg.mymodule:build_model")
+    module = _imported(place)
+    if not hasattr(module, name):
+        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise unknown_name(f"name in {place}", name, known)
+    found = getattr(module, name)
+    if not isinstance(found, nn.Module) and not callable(found):
+        raise UserError(
+            f"{target}: is a {type(found).__name__}; wanted is a torch module or a function that builds one"
+        )
+    return found  # type: ignore[no-any-return]
+
+
+def build(target: str, found: Callable[[], object] | nn.Module) -> nn.Module:
+    """The module, not compiled and in training mode. Raises UserError where building fails or gives something else."""
+    with blamed_on(f"{target}: building it stopped"):
+        model = found if isinstance(found, nn.Module) else found()
+    if not isinstance(model, nn.Module):
+        raise UserError(f"{target}: gives a {type(model).__name__}; wanted is a torch module")
+    return uncompiled(model).train()
+
+
+@contextmanager
+def blamed_on(what: str) -> Iterator[None]:
+    """Whatever the user's code raises becomes one sentence that starts with `what`."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise UserError(f"{what}: {type(error).__name__}{': ' + lines[0] if lines else ''}") from None
+
+
+def uncompiled(model: nn.Module) -> nn.Module:
+    """The module with every `torch.compile` taken off: compiling changes no product, and hides the layers' names."""
+    while type(model).__name__ == "OptimizedModule":
+        model = model.get_submodule("_orig_mod")
+    for name, module in list(model.named_modules()):
+        if type(module).__name__ == "OptimizedModule":
+            model.set_submodule(name, uncompiled(module))
+    for module in model.modules():
+        module._compiled_call_impl = None
+    return model
+
+
+def layers_of(model: nn.Module) -> dict[str, nn.Module]:
+    """The layers a method can be put on, in the order they were registered.
+
+    Raises UserError for one that a method cannot stand in for: it would go on dense, or lose what it does.
+    """
+    found: dict[str, nn.Module] = {name: each for name, each in model.named_modules() if isinstance(each, Layers)}
+    for name, module in model.named_modules(remove_duplicate=False):
+        if module in found.values() and name not in found:
+            first = next(known for known, other in found.items() if other is module)
+            raise UserError(f"layer '{name}': is the same module as '{first}'; a method can take only one name of it")
+    for name, module in found.items():
+        if "weight" not in module._parameters:
+            raise UserError(
+                f"layer '{name}': its weight is made sparse by another tool already; record it as it is, without "
+                "--pattern, or make that permanent first"
+            )
+        kind = next(kind for kind in Layers if isinstance(module, kind))
+        if type(module).forward is not kind.forward:
+            raise UserError(
+                f"layer '{name}': is a {type(module).__name__}, with a forward pass of its own; a method cannot stand "
+                "in for it, so record it without --pattern"
+            )
+    return found
+
+
+def _imported(place: str) -> ModuleType:
+    try:
+        return importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        if error.name and f"{place}.".startswith(f"{error.name}."):
+            where = "the current folder and the installed packages"
+            raise UserError(f"there is no module '{error.name}'; looked for '{place}' in {where}") from None
+        raise UserError(f"{place}: importing it needs the package '{error.name}', which is missing") from None
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{place}: importing it stopped: {type(error).__name__}: {error}") from None
