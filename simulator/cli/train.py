@@ -121,10 +121,11 @@ def _run(settings: "Settings | None", folder: Path, force: bool) -> None:
         with shown() as show:
             outcome = start(settings, folder, show, force) if settings else resume(folder, show)
     except ModuleNotFoundError as error:
-        if error.name not in ("torch", "sklearn"):
+        package = (error.name or "").partition(".")[0]
+        if package not in ("torch", "sklearn"):
             raise
         raise UserError(
-            f"training needs the package '{error.name}', which is missing: pip install 'sparsehil[train]'"
+            f"training needs the package '{package}', which is missing: pip install 'sparsehil[train]'"
         ) from None
     _say(outcome)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
-from tests.command import Run
+from tests.command import Run, without
 from workloads.registry import METHODS, names
 from workloads.workload import instantiate, read_template
 
@@ -357,13 +357,12 @@ def test_other_data_is_not_resumed(simulate: Run, tmp_path: Path) -> None:
     assert code == 2 and "--resume r: trained on 'other digits', and now there is 'digits of scikit-learn" in err
 
 
-def test_without_torch_it_says_how_to_get_it(simulate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith(("workloads.training", "torch"))]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "torch", None)
-    code, _, err = simulate("train", *SHORT)
-    assert code == 2 and "training needs the package 'torch', which is missing: pip install 'sparsehil[train]'" in err
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize("package", ["torch", "sklearn"])
+def test_without_a_package_it_says_how_to_get_it(tmp_path: Path, package: str) -> None:
+    done = without(package, tmp_path, "train", *SHORT)
+    assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (2, "", [])
+    sentence = f"training needs the package '{package}', which is missing: pip install 'sparsehil[train]'"
+    assert done.stderr == f"simulate: {sentence}\n"
 
 
 def test_on_a_terminal_there_is_a_bar(simulate: Run, monkeypatch: pytest.MonkeyPatch) -> None:
