@@ -14,6 +14,11 @@ CONV = (
     "Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, Strides,\n"
     "conv,9,9,3,3,3,8,1,\n"
 )
+MODULE = """from torch import nn
+
+def build_model():
+    return nn.Sequential(nn.Conv2d(3, 8, 7, 4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))
+"""
 COMMANDS = [line.split("#")[0].strip() for line in README.splitlines() if line.startswith("simulate ")]
 
 
@@ -21,6 +26,8 @@ COMMANDS = [line.split("#")[0].strip() for line in README.splitlines() if line.s
 def test_a_command_of_the_readme(simulate: Run, tmp_path: Path, command: str) -> None:
     (tmp_path / "my_layers.csv").write_text(CONV)
     (tmp_path / "my_sat.yaml").write_text("extends: sat\n")
+    (tmp_path / "mypkg").mkdir()
+    (tmp_path / "mypkg/mymodule.py").write_text(MODULE)
     code, out, err = simulate(*shlex.split(command)[1:])
     assert (code, err) == (0, "")
     assert out
