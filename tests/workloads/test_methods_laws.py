@@ -25,10 +25,13 @@ from workloads.methods.srste import SrSte
 from workloads.methods.ste import Ste
 from workloads.methods.torch24 import Torch24, Torch24Magnitude
 from workloads.methods.transposable import Transposable
+from workloads.models.vit import vit_s
 from workloads.op import MatrixOp, Op, Phase, Role, VectorKind, VectorOp
-from workloads.pattern import parse_pattern
+from workloads.pattern import DENSE, parse_pattern, parse_patterns
 from workloads.registry import METHODS, load_entry, names
+from workloads.training.data import batches as digit_batches
 from workloads.training.layers import MethodLayer, masked
+from workloads.training.loop import Recipe, Training
 from workloads.training.masks import largest_group_count
 from workloads.training.permutations import reordered
 from workloads.training.products import Product
@@ -129,6 +132,50 @@ def test_methods_are_recorded_without_values_too(name: str) -> None:
             lambda layer, phase, role: order_in(run.model, layer, phase, role),
         )
     assert [shapes(op) for op in fake.ops] == [shapes(op) for op in real.ops]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_attention_projections_are_trained_alike(name: str) -> None:
+    method = EVERY[name]
+    recipe = Recipe(method, parse_patterns([pattern_for(method)]), vit_s.kept_dense, ADAMW, mixed=True)
+    run, data = Training(vit_s.build(width=0.125, image=32), recipe), digit_batches(vit_s, 2, image=32)
+    run.run_step(next(data))
+    ops = run.record_step(next(data))[0].ops
+    projections = [op for op in ops if isinstance(op, MatrixOp) and op.layer.endswith(("qkv", "proj"))]
+    assert len({op.layer for op in projections}) == 24
+    in_force = method.pattern_at(parse_pattern(pattern_for(method)), 1)
+    for operand, phase in ((operand, op.phase) for op in projections for operand in (op.left, op.right)):
+        assert operand.pattern == (in_force if method.operand(phase, operand.role) else DENSE)
+
+
+class Odd(nn.Module):
+    """One dimension, depthwise, and channels that are no multiple of anything."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flat = nn.Conv1d(8, 12, 3, padding=1)
+        self.depthwise = nn.Conv1d(12, 12, 3, padding=1, groups=12)
+        self.uneven = nn.Conv1d(12, 7, 1)
+        self.last = nn.Linear(70, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.last(self.uneven(self.depthwise(torch.relu(self.flat(x)))).flatten(1))
+        return result
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_odd_layers_are_trained_or_refused_by_name(name: str) -> None:
+    method = EVERY[name]
+    recipe = Recipe(method, parse_patterns([pattern_for(method)]), (), ADAMW)
+    batch = torch.randn(3, 8, 10), torch.arange(3)
+    if name.startswith("torch24"):
+        with pytest.raises(UserError, match=r"layer 'depthwise': method 'torch24.*1 output and 1 input channels"):
+            Training(Odd(), recipe)
+        return
+    run = Training(Odd(), recipe)
+    before = run.run_step(batch)
+    run.record_step(batch)
+    assert run.run_step(batch) < before or name == "srigl"
 
 
 def shapes(op: Op) -> Op:
