@@ -42,7 +42,7 @@ def vector_program(target: Target, op: VectorOp) -> Program | None:
 
 
 def _rounds(rounds: int, reads: int, writes: int) -> list[tuple[int, int, int]]:
-    """Reads and writes spread over rounds as evenly as whole elements allow: how many rounds, and each one's amounts."""
+    """Reads and writes spread over rounds as evenly as whole elements allow: how many rounds, and what each moves."""
     more_reads, more_writes = reads % rounds, writes % rounds
     borders = sorted({0, more_reads, more_writes, rounds})
     return [

@@ -120,6 +120,10 @@ def _run(settings: "Settings | None", folder: Path, force: bool) -> None:
             check_folder(folder, force)
         with shown() as show:
             outcome = start(settings, folder, show, force) if settings else resume(folder, show)
+    except KeyboardInterrupt:
+        if folder.exists():
+            typer.echo(f"to go on: simulate train --resume {folder}", err=True)
+        raise
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in ("torch", "sklearn"):

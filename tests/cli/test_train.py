@@ -1,5 +1,6 @@
 """Training from the command line: what is written, that a killed run ends with the same bits, and mistakes."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.command import Run, without
+from tests.workloads.test_datasets import write_fashion
 from workloads.registry import METHODS, names
 from workloads.workload import instantiate, read_template
 
@@ -138,7 +140,8 @@ def test_every_method_goes_on_to_the_same_bits(
     train(simulate, *run, "--out", "whole")
     with monkeypatch.context() as patch:
         patch.setattr("workloads.training.run_log.Log.sync", _stop_at_second_call())
-        assert simulate("train", *run, "--out", "cut")[0] == 130
+        code, _, err = simulate("train", *run, "--out", "cut")
+        assert code == 130 and err.startswith("to go on: simulate train --resume cut\n")
     assert json.loads((tmp_path / "cut/checkpoint.json").read_text())["step"] == 3
     train(simulate, "--resume", "cut")
     for name in ("weights.safetensors", "log.csv"):
@@ -328,6 +331,27 @@ def test_runs_are_never_overwritten_unasked(simulate: Run, tmp_path: Path) -> No
     assert code == 2 and "holds something that is not a training run; it is left alone" in err
     code, _, err = simulate("train", *SHORT, "--out", "mine/thesis.tex", "--force")
     assert code == 2 and "is a file; a run is a folder" in err
+
+
+def test_two_processes_do_not_train_in_one_folder(simulate: Run, tmp_path: Path) -> None:
+    train(simulate, *SHORT, "--out", "r")
+    (tmp_path / "r/result.json").unlink()
+    with (tmp_path / "r/run.json").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for command in (("--resume", "r"), (*SHORT, "--out", "r", "--force")):
+            code, _, err = simulate("train", *command)
+            assert (code, err) == (2, "simulate: r: another process is training there\n")
+    train(simulate, "--resume", "r")
+
+
+def test_a_named_folder_of_data_is_trained_on(simulate: Run, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    write_fashion(tmp_path / "data")
+    short = ("--model", "resnet9", "--width", "0.1", "--image", "8", "--batch", "4", "--pattern", "2:8")
+    train(simulate, *short, "--dataset", "fashion-mnist", "--data-folder", "data", "--out", "r")
+    found = result(tmp_path / "r")
+    assert (found["steps"], found["data"]) == (3, "Fashion-MNIST, 12 of 12 images of 28x28, at 8x8")
+    assert found["settings"]["data_folder"] == str(tmp_path / "data")
 
 
 @pytest.mark.parametrize(

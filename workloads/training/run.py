@@ -30,7 +30,7 @@ from workloads.training.checkpoint import (
 from workloads.training.examples import Batch, Examples, batch_at, in_order, steps_an_epoch
 from workloads.training.loop import Training
 from workloads.training.preparing import Prepared, prepare
-from workloads.training.run_folder import RESULT, make_folder, read_unfinished
+from workloads.training.run_folder import RESULT, held, make_folder, read_unfinished
 from workloads.training.run_log import NAME as LOG
 from workloads.training.run_log import Log, MaskState, Row, flips, masks_of, start_log
 from workloads.training.sampling import Sampler
@@ -63,16 +63,19 @@ def start(settings: Settings, folder: Path, show: Show, force: bool = False) -> 
     """Train in a new folder. Raises UserError for a mistake, before the folder is made, and for a loss that is none."""
     prepared = prepare(settings)
     make_folder(folder, prepared.settings, force)
-    return _train(prepared, folder, show, seconds=0.0)
+    with held(folder):
+        return _train(prepared, folder, show, seconds=0.0)
 
 
 def resume(folder: Path, show: Show) -> Outcome:
     """Go on from a folder's checkpoint. Raises UserError for a finished run and where the data has changed."""
     prepared = prepare(read_unfinished(folder))
-    mark = load_checkpoint(prepared.training, folder)
-    if mark and mark.data != prepared.data.description:
-        raise UserError(f"--resume {folder}: trained on '{mark.data}', and now there is '{prepared.data.description}'")
-    return _train(prepared, folder, show, mark.seconds if mark else 0.0)
+    with held(folder):
+        mark = load_checkpoint(prepared.training, folder)
+        data = prepared.data.description
+        if mark and mark.data != data:
+            raise UserError(f"--resume {folder}: trained on '{mark.data}', and now there is '{data}'")
+        return _train(prepared, folder, show, mark.seconds if mark else 0.0)
 
 
 def _train(prepared: Prepared, folder: Path, show: Show, seconds: float) -> Outcome:

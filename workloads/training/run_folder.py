@@ -1,7 +1,10 @@
 """The folder of a training run: making it, and finding out whether it can go on."""
 
+import fcntl
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from workloads.errors import UserError
@@ -20,6 +23,20 @@ def check_folder(folder: Path, force: bool) -> None:
         raise UserError(f"--out {folder}: is there already; choose another folder, add --force, or use --resume")
     if not (folder / NAME).exists() and any(folder.iterdir()):
         raise UserError(f"--out {folder}: holds something that is not a training run; it is left alone")
+    if (folder / NAME).exists():
+        with held(folder):
+            pass
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Raises UserError where another process trains in the folder; a killed one does not count."""
+    with (folder / NAME).open(encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder}: another process is training there") from None
+        yield
 
 
 def make_folder(folder: Path, settings: Settings, force: bool) -> None:
