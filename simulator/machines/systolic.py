@@ -17,6 +17,7 @@ SAT = Machine(
         "transfers between the card and its host",
         "double-buffered weights or accumulators inside a PE",
         "bank conflicts where several rows of the array want one element of a convolution's window at once",
+        "making masks that are no plain groups (tiles, permuted channels) and reordering permuted channels",
         "storing the zeros of input gradients that no kernel tap reaches",
     ),
 )
