@@ -213,8 +213,6 @@ PLAIN = [("0", "FF"), ("2", "FF"), ("4", "FF"), ("4", "BP"), ("4", "WU"), ("2", 
 def test_products_do_not_depend_on_how_a_module_is_wrapped(
     simulate: Run, tmp_path: Path, module: str, name: str, shapes: tuple[str, ...]
 ) -> None:
-    if shapes and name == "pruned_by_ao":
-        pytest.skip("torch's sparsifier reads values")
     node = trace(simulate, tmp_path, f"{module}:{name}", "--input", "4x16", *shapes)
     assert products(node) == PLAIN
     zeros = {
