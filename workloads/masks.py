@@ -1,9 +1,11 @@
-"""Masks of grouped patterns, in numpy: the one function that makes them for shipped captures and golden models.
+"""Masks of grouped patterns: the one function that makes them, for captures, golden models and training on a CPU.
 
-Ranking is by magnitude; ties go to the lower index, as in the SORE hardware and in the training code.
+Ranking is by magnitude, compared as the integers that IEEE 754 makes of magnitudes: the same order, with NaN above
+infinity. Ties go to the lower index, as in the SORE hardware.
 """
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from workloads.pattern import Pattern
@@ -18,16 +20,39 @@ def group_mask(weights: NDArray[np.floating], pattern: Pattern, axis: int) -> ND
     """
     if not pattern.is_grouped:
         raise ValueError(f"{pattern} has no groups")
-    moved = np.moveaxis(np.abs(weights), axis, -1)
-    length = moved.shape[-1]
-    missing = -length % pattern.m
-    padded = np.pad(moved, [(0, 0)] * (moved.ndim - 1) + [(0, missing)], constant_values=-1)
-    groups = padded.reshape(-1, pattern.m)
-    order = np.argsort(-groups, axis=1, kind="stable")[:, : pattern.n]
-    mask = np.zeros(groups.shape, dtype=np.bool_)
-    np.put_along_axis(mask, order, True, axis=1)
-    kept = mask.reshape(*moved.shape[:-1], length + missing)[..., :length]
-    return np.ascontiguousarray(np.moveaxis(kept, -1, axis))
+    return largest(weights, pattern.n, pattern.m, axis)
+
+
+def largest(weights: NDArray[np.floating], n: int, m: int, axis: int) -> NDArray[np.bool_]:
+    """True for the n largest magnitudes of every m along `axis`, as in `group_mask`."""
+    shape = weights.shape
+    before, after = shape[:axis], shape[axis:][1:]
+    bits = np.ascontiguousarray(weights).view(f"i{weights.itemsize}")
+    lined = bits.reshape(int(np.prod(before)), shape[axis], int(np.prod(after)))
+    mask: NDArray[np.bool_] = _largest(lined, np.iinfo(bits.dtype).max, n, m).reshape(shape)
+    return mask
+
+
+@njit(cache=True, nogil=True)
+def _largest(bits: NDArray[np.integer], magnitude: int, n: int, m: int) -> NDArray[np.bool_]:
+    """True for the n largest of every m along the middle axis; `magnitude` masks the sign away."""
+    outer, length, inner = bits.shape
+    kept = np.zeros(bits.shape, np.bool_)
+    group = np.empty(m, np.int64)
+    for i in range(outer):
+        for start in range(0, length, m):
+            size = min(m, length - start)
+            for k in range(inner):
+                for j in range(size):
+                    group[j] = bits[i, start + j, k] & magnitude
+                for _ in range(min(n, size)):
+                    best = 0
+                    for j in range(1, size):
+                        if group[j] > group[best]:
+                            best = j
+                    group[best] = -1
+                    kept[i, start + best, k] = True
+    return kept
 
 
 def pack_mask(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:

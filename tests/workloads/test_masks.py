@@ -44,6 +44,8 @@ def test_torch_mask_is_numpys(text: str, shape: tuple[int, ...], ties: bool) -> 
     for axis in (0, 1):
         mask = in_torch.group_mask(torch.tensor(weights), pattern, axis).numpy()
         np.testing.assert_array_equal(mask, group_mask(weights, pattern, axis))
+        by_sorting = in_torch.sorted_mask(torch.tensor(weights), pattern.n, pattern.m, axis).numpy()
+        np.testing.assert_array_equal(mask, by_sorting)  # what other devices run
         assert mask.sum() == pattern.kept(shape[axis]) * weights.size // shape[axis]
 
 
@@ -51,6 +53,22 @@ def test_ties_keep_the_lower_index() -> None:
     weights = torch.tensor([[-1.0, 1.0, 1.0, -1.0, 2.0, 1.0, 0.0, 0.0]])
     mask = in_torch.group_mask(weights, parse_pattern("2:4"), axis=1)
     assert mask.tolist() == [[True, True, False, False, True, True, False, False]]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_every_number_format_is_ranked(dtype: torch.dtype) -> None:
+    weights, pattern = torch.tensor(values((8, 20, 3), ties=True)).to(dtype).movedim(0, 2), parse_pattern("2:8")
+    expected = group_mask(weights.double().numpy(), pattern, 1)
+    np.testing.assert_array_equal(in_torch.group_mask(weights, pattern, 1).numpy(), expected)
+
+
+def test_zeros_of_both_signs_tie_and_infinities_rank_above_all_numbers() -> None:
+    weights = np.array([[-0.0, 0.0, 0.0, -0.0], [1.0, np.inf, -np.inf, 2.0], [np.inf, np.nan, 1.0, np.nan]])
+    assert group_mask(weights, parse_pattern("2:4"), 1).tolist() == [
+        [True, True, False, False],
+        [False, True, True, False],
+        [False, True, False, True],
+    ]
 
 
 def test_both_counts_of_a_group_agree() -> None:

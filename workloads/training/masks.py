@@ -1,9 +1,10 @@
-"""Masks of grouped patterns in torch: equal to `workloads.masks.group_mask`, element for element."""
+"""Masks of grouped patterns in torch: `workloads.masks.group_mask` on a CPU, the same by sorting on other devices."""
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from workloads import masks
 from workloads.errors import UserError
 from workloads.pattern import Pattern
 
@@ -16,8 +17,27 @@ def group_mask(weight: Tensor, pattern: Pattern, axis: int) -> Tensor:
     """
     if not pattern.is_grouped:
         raise UserError(f"pattern '{pattern}': masks can be trained for 'n:m' and 'bank n:m' only")
-    groups, length = _groups(weight.detach().abs(), pattern.m, axis, filler=-1.0)
-    order = torch.sort(groups, dim=-1, descending=True, stable=True).indices[..., : pattern.n]
+    mask: Tensor = _group_mask(weight.detach(), pattern.n, pattern.m, axis)
+    return mask
+
+
+@torch.library.custom_op("sparsehil::group_mask", mutates_args=())  # one operator, so that a recorder sees one
+def _group_mask(weight: Tensor, n: int, m: int, axis: int) -> Tensor:
+    if weight.device.type != "cpu":
+        return sorted_mask(weight, n, m, axis)
+    known = weight.float() if weight.dtype is torch.bfloat16 else weight  # numpy has no bfloat16
+    return torch.from_numpy(masks.largest(known.numpy(), n, m, axis))
+
+
+@_group_mask.register_fake
+def _shape_alone(weight: Tensor, n: int, m: int, axis: int) -> Tensor:
+    return torch.empty(weight.shape, dtype=torch.bool, device=weight.device)
+
+
+def sorted_mask(weight: Tensor, n: int, m: int, axis: int) -> Tensor:
+    """`group_mask` in operators that every device has."""
+    groups, length = _groups(weight.abs(), m, axis, filler=-1.0)
+    order = torch.sort(groups, dim=-1, descending=True, stable=True).indices[..., :n]
     mask = torch.zeros_like(groups, dtype=torch.bool).scatter_(-1, order, True)
     return mask.flatten(-2)[..., :length].movedim(-1, axis).contiguous()
 

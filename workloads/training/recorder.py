@@ -22,6 +22,7 @@ from workloads.training.products import Product, backward_products, forward_prod
 from workloads.training.tensor_names import Key, TensorNames
 from workloads.training.vector_work import Call, bias_gradient_op, bias_op, is_copy, is_work, tensors_in, vector_op
 
+SEEN = ("aten", "sparsehil")  # namespaces whose operators are work
 DERIVING = ("mul", "where", "masked_fill", "_to_copy", "clone", "bitwise_and")  # masks a weight or changes its format
 Watcher = Callable[[Product], Product]
 
@@ -79,7 +80,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: OpOverload, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        if func.namespace != "aten":
+        if func.namespace not in SEEN:
             return func(*args, **(kwargs or {}))
         node = self._backward_node()
         products = self._products(Call(func, args, None), node)

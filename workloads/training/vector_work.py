@@ -42,6 +42,7 @@ KINDS: tuple[tuple[str, VectorKind], ...] = (
     ("sigmoid", VectorKind.ACTIVATION),
     ("pool", VectorKind.POOLING),
     ("embedding", VectorKind.EMBEDDING),
+    ("group_mask", VectorKind.MASK),
     ("sort", VectorKind.MASK),
     ("scatter", VectorKind.MASK),
 )
