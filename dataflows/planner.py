@@ -5,9 +5,10 @@ the tolerance. The place where a layer's weights are made sparse couples its FF,
 enumerated together, layer by layer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product as combinations
+from typing import Any
 
 from dataflows import mapping
 from dataflows.capacity import check_fits
@@ -49,7 +50,7 @@ def plan(
 
 
 class Planner:
-    """Plans ops for one machine. Products met before are not planned again."""
+    """Plans ops for one machine. Products met before, in any step planned on the same runs, are not planned again."""
 
     def __init__(
         self, arch: SystolicArch, dataflows: Sequence[Dataflow], runs: Runs, tolerance: float = TOLERANCE
@@ -58,8 +59,7 @@ class Planner:
         self.dataflows = dataflows
         self.runs = runs
         self.tolerance = tolerance
-        self._choices: dict[tuple[Product, bool], Choice | None] = {}
-        self._updates: dict[tuple[VectorOp, tuple[Packing, ...], bool], Program | None] = {}
+        self._known = runs.memory((arch, tuple(flow.name for flow in dataflows), tolerance))
 
     def plan(self, workload: Workload) -> tuple[ScheduledOp, ...]:
         """Every op of a step with its programs. Raises UserError for a pattern or size the machine cannot take."""
@@ -94,10 +94,13 @@ class Planner:
         return [compress(product) for product in products] if spec.pe == "compressed" else products
 
     def _choice(self, product: Product, inline: bool) -> Choice | None:
-        key = (product, inline)
-        if key not in self._choices:
-            self._choices[key] = self._search(product, inline)
-        return self._choices[key]
+        choice: Choice | None = self._once((product, inline), lambda: self._search(product, inline))
+        return choice
+
+    def _once(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        if key not in self._known:
+            self._known[key] = make()
+        return self._known[key]
 
     def _search(self, product: Product, inline: bool) -> Choice | None:
         best: Choice | None = None
@@ -178,9 +181,8 @@ class Planner:
         if self.target.arch.sore is None:
             packings = ()
         alike = (replace(update, layer=""), packings, dense)
-        if alike not in self._updates:
-            self._updates[alike] = update_program(self.target, *alike)
-        return self._updates[alike]
+        program: Program | None = self._once(alike, lambda: update_program(self.target, *alike))
+        return program
 
     def packing(self, op: MatrixOp) -> Packing:
         pattern = op.right.pattern
@@ -194,7 +196,8 @@ class Planner:
         if op.kind is VectorKind.UPDATE:
             program = self._update(op, uses.get(op.layer, []), inline.get(op.layer, frozenset()))
         else:
-            program = vector_program(self.target, op)
+            alike = replace(op, layer="", phase=Phase.FF)
+            program = self._once(alike, lambda: vector_program(self.target, alike))
         if program is None:
             return None
         return ScheduledOp(op, (program,), program.lead, "")

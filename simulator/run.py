@@ -27,23 +27,33 @@ class Timing:
     steps: int
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What the default reader makes of a program: cycles, waits of the lead engine by cause, commands evaluated."""
+
+    cycles: int
+    waits: tuple[int, ...]
+    steps: int
+
+
 def run(program: Program, exact: bool = False) -> Timing:
     """Run a program; `exact` makes every command an event. Raises ValueError when it can never go on."""
-    return _run_exact(program) if exact else _run_fast(program)
+    return _run_exact(program) if exact else timing(program, evaluated(program))
 
 
-def fast_cycles(program: Program) -> tuple[int, int]:
-    """Cycles of a program alone, and the commands evaluated for them."""
-    cycles, _, steps = evaluate(tabulate(program))
-    return cycles, steps
-
-
-def _run_fast(program: Program) -> Timing:
+def evaluated(program: Program) -> Evaluation:
+    """A program run by jumps. Raises ValueError when it can never go on."""
     cycles, waits, steps = evaluate(tabulate(program))
-    stalls = Counter({cause: int(ticks) for cause, ticks in zip(CAUSES, waits, strict=True)})
-    stalls.update(program.inner_stalls())
-    busy = program.engine_ticks()[program.lead] - sum(program.inner_stalls().values())
-    return Timing(cycles, busy, _positive(stalls), _positive(program.actions()), steps)
+    return Evaluation(cycles, tuple(waits.tolist()), steps)
+
+
+def timing(program: Program, found: Evaluation) -> Timing:
+    """A run by jumps with what the program itself says: stalls inside commands, and actions."""
+    inner = program.inner_stalls()
+    stalls = Counter(dict(zip(CAUSES, found.waits, strict=True)))
+    stalls.update(inner)
+    busy = program.engine_ticks()[program.lead] - sum(inner.values())
+    return Timing(found.cycles, busy, _positive(stalls), _positive(program.actions()), found.steps)
 
 
 def _run_exact(program: Program) -> Timing:

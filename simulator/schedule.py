@@ -1,9 +1,11 @@
 """What a machine is given: the ops of a step, each with the programs that carry it out."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 
 from simulator.program import Program
-from simulator.run import Timing, fast_cycles, run
+from simulator.run import Evaluation, Timing, evaluated, run, timing
 from workloads.op import Op
 
 
@@ -27,28 +29,43 @@ class ScheduledOp:
 
 
 class Runs:
-    """Timings of programs, each run once: programs that are the same object take the same time."""
+    """Timings of programs, each run once: programs that are the same object take the same time.
+
+    Steps planned on the same runs share what their compiler found out about the machine.
+    """
 
     def __init__(self, exact: bool = False) -> None:
         self.exact = exact
         self.steps = 0
         # programs are kept, so that their ids stay their own
+        self._evaluated: dict[int, tuple[Program, Evaluation]] = {}
         self._known: dict[int, tuple[Program, Timing]] = {}
-        self._cycles: dict[int, tuple[Program, int]] = {}
+        self._memories: dict[Hashable, dict[Any, Any]] = {}
 
     def cycles(self, program: Program) -> int:
         """Cycles of a program, by jumps; for choosing among many."""
-        known = self._cycles.get(id(program))
-        if known is None:
-            cycles, steps = fast_cycles(program)
-            self.steps += steps
-            known = self._cycles[id(program)] = (program, cycles)
-        return known[1]
+        return self._evaluation(program).cycles
 
     def timing(self, program: Program) -> Timing:
         known = self._known.get(id(program))
         if known is None:
-            known = (program, run(program, self.exact))
-            self._known[id(program)] = known
+            known = self._known[id(program)] = (program, self._timing(program))
+        return known[1]
+
+    def memory(self, owner: Hashable) -> dict[Any, Any]:
+        """What `owner` (a compiler for one machine, say) wants to remember from step to step."""
+        return self._memories.setdefault(owner, {})
+
+    def _timing(self, program: Program) -> Timing:
+        if not self.exact:
+            return timing(program, self._evaluation(program))
+        found = run(program, exact=True)
+        self.steps += found.steps
+        return found
+
+    def _evaluation(self, program: Program) -> Evaluation:
+        known = self._evaluated.get(id(program))
+        if known is None:
+            known = self._evaluated[id(program)] = (program, evaluated(program))
             self.steps += known[1].steps
         return known[1]
