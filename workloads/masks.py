@@ -10,6 +10,11 @@ from numpy.typing import NDArray
 
 from workloads.pattern import Pattern
 
+LANES_PAY_FROM, LANES_PAY_TO = (
+    8,
+    32,
+)  # measured: elements behind each other, and a group's size, where counting is faster
+
 
 def group_mask(weights: NDArray[np.floating], pattern: Pattern, axis: int) -> NDArray[np.bool_]:
     """True where a weight is kept.
@@ -23,19 +28,36 @@ def group_mask(weights: NDArray[np.floating], pattern: Pattern, axis: int) -> ND
     return largest(weights, pattern.n, pattern.m, axis)
 
 
-def largest(weights: NDArray[np.floating], n: int, m: int, axis: int) -> NDArray[np.bool_]:
+def largest(weights: NDArray[np.generic], n: int, m: int, axis: int) -> NDArray[np.bool_]:
     """True for the n largest magnitudes of every m along `axis`, as in `group_mask`."""
-    shape = weights.shape
-    before, after = shape[:axis], shape[axis:][1:]
-    bits = np.ascontiguousarray(weights).view(f"i{weights.itemsize}")
-    lined = bits.reshape(int(np.prod(before)), shape[axis], int(np.prod(after)))
-    mask: NDArray[np.bool_] = _largest(lined, np.iinfo(bits.dtype).max, n, m).reshape(shape)
+    bits, magnitude = _lined(weights, axis)
+    ranked = m <= LANES_PAY_TO and bits.shape[2] >= LANES_PAY_FROM
+    mask: NDArray[np.bool_] = (_ranked if ranked else _picked)(bits, magnitude, n, m).reshape(weights.shape)
     return mask
 
 
+def nonzeros(values: NDArray[np.generic]) -> int:
+    """Elements that are not zero, of any shape and number format."""
+    bits, magnitude = _lined(values.ravel(order="K"), 0)
+    return int(_count(bits.ravel(), magnitude))
+
+
+def largest_group_count(values: NDArray[np.generic], m: int, axis: int) -> int:
+    """The most non-zeros that any group of m along `axis` holds: at most n for a mask that is n:m."""
+    return int(_fullest(*_lined(values, axis), m))
+
+
+def _lined(values: NDArray[np.generic], axis: int) -> tuple[NDArray[np.integer], int]:
+    """(bit patterns with `axis` in the middle of three axes; what masks the sign away)."""
+    shape = values.shape
+    bits = np.ascontiguousarray(values).view(f"i{values.itemsize}")
+    lined = bits.reshape(int(np.prod(shape[:axis])), shape[axis], int(np.prod(shape[axis:][1:])))
+    return lined, int(np.iinfo(bits.dtype).max)
+
+
 @njit(cache=True, nogil=True)
-def _largest(bits: NDArray[np.integer], magnitude: int, n: int, m: int) -> NDArray[np.bool_]:
-    """True for the n largest of every m along the middle axis; `magnitude` masks the sign away."""
+def _picked(bits: NDArray[np.integer], magnitude: int, n: int, m: int) -> NDArray[np.bool_]:
+    """Pick the largest that is left, n times a group."""
     outer, length, inner = bits.shape
     kept = np.zeros(bits.shape, np.bool_)
     group = np.empty(m, np.int64)
@@ -55,6 +77,50 @@ def _largest(bits: NDArray[np.integer], magnitude: int, n: int, m: int) -> NDArr
     return kept
 
 
+@njit(cache=True, nogil=True)
+def _ranked(bits: NDArray[np.integer], magnitude: int, n: int, m: int) -> NDArray[np.bool_]:
+    """Count for each how many of its group are larger, or equal and before it: the innermost axis fills SIMD lanes."""
+    outer, length, inner = bits.shape
+    kept = np.empty(bits.shape, np.bool_)
+    ahead = np.empty((m, inner), np.uint8)
+    for i in range(outer):
+        for start in range(0, length, m):
+            size = min(m, length - start)
+            ahead[:] = 0
+            for low in range(size):
+                for high in range(low + 1, size):
+                    for k in range(inner):
+                        wins = np.uint8(bits[i, start + high, k] & magnitude > bits[i, start + low, k] & magnitude)
+                        ahead[low, k] += wins
+                        ahead[high, k] += np.uint8(1) - wins
+            for j in range(size):
+                for k in range(inner):
+                    kept[i, start + j, k] = ahead[j, k] < n
+    return kept
+
+
+@njit(cache=True, nogil=True)
+def _count(bits: NDArray[np.integer], magnitude: int) -> int:
+    found = 0
+    for i in range(bits.size):
+        found += (bits[i] & magnitude) != 0
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _fullest(bits: NDArray[np.integer], magnitude: int, m: int) -> int:
+    outer, length, inner = bits.shape
+    most = 0
+    for i in range(outer):
+        for start in range(0, length, m):
+            for k in range(inner):
+                found = 0
+                for j in range(start, min(start + m, length)):
+                    found += (bits[i, j, k] & magnitude) != 0
+                most = max(most, found)
+    return most
+
+
 def pack_mask(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """A mask as bits, eight a byte, in C order; the last byte is filled with zeros."""
     return np.packbits(mask.reshape(-1))
@@ -64,10 +130,3 @@ def unpack_mask(bits: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.b
     """The mask of the given shape that `pack_mask` packed."""
     size = int(np.prod(shape))
     return np.unpackbits(bits, count=size).astype(np.bool_).reshape(shape)
-
-
-def largest_group_count(mask: NDArray[np.bool_], m: int, axis: int) -> int:
-    """The most kept elements that any group of m along `axis` holds: at most n for a mask that is n:m."""
-    moved = np.moveaxis(mask, axis, -1)
-    padded = np.pad(moved, [(0, 0)] * (moved.ndim - 1) + [(0, -moved.shape[-1] % m)])
-    return int(padded.reshape(-1, m).sum(axis=1).max(initial=0))

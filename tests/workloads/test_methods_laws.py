@@ -36,7 +36,7 @@ from workloads.training.masks import largest_group_count
 from workloads.training.permutations import reordered
 from workloads.training.products import Product
 from workloads.training.record import record_pass
-from workloads.training.sparsify import order_in, pattern_in
+from workloads.training.sparsify import InForce
 
 TWO_OF_FOUR: dict[str, Method] = {
     "ste": Ste(),
@@ -127,9 +127,9 @@ def test_methods_are_recorded_without_values_too(name: str) -> None:
             run.loss,
             lambda: run.loss(run.model(inputs), targets).backward(),
             run.recipe.update.optimizer,
-            lambda layer, phase, role: pattern_in(run.model, layer, phase, role),
+            InForce(run.model).pattern,
             None,
-            lambda layer, phase, role: order_in(run.model, layer, phase, role),
+            InForce(run.model).order,
         )
     assert [shapes(op) for op in fake.ops] == [shapes(op) for op in real.ops]
 

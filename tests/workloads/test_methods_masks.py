@@ -14,12 +14,12 @@ from workloads.methods.bimask import BiMask
 from workloads.methods.torch24 import TileMethod, Torch24, Torch24Magnitude
 from workloads.methods.transposable import Transposable
 from workloads.op import Phase, Role
-from workloads.pattern import DENSE, Pattern, parse_pattern
+from workloads.pattern import DENSE, parse_pattern
 from workloads.training.checks import check_operand
 from workloads.training.masks import group_mask, largest_group_count
 from workloads.training.permutations import best_order, inverse, reordered
 from workloads.training.record import record_pass
-from workloads.training.sparsify import pattern_in
+from workloads.training.sparsify import InForce
 from workloads.training.tiles import best_2_of_4, greedy, patterns_2_of_4
 
 SHAPES = [(1, 16, 24, 1), (1, 8, 8, 9), (3, 7, 13, 1), (2, 5, 3, 4)]
@@ -190,11 +190,8 @@ def test_a_step_recorded_without_the_order_is_refused() -> None:
     def step() -> None:
         run.loss(run.model(inputs), targets).backward()
 
-    def patterns(layer: str, phase: Phase, role: Role) -> Pattern:
-        return pattern_in(run.model, layer, phase, role)
-
     with pytest.raises(UserError, match="the pattern 2:4 allows 2"):
-        record_pass(run.model, run.loss, step, run.recipe.update.optimizer, patterns)
+        record_pass(run.model, run.loss, step, run.recipe.update.optimizer, InForce(run.model).pattern)
 
 
 # --- odd sizes -------------------------------------------------------------------------------------------------------

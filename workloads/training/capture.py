@@ -37,6 +37,7 @@ def capture(spec: ModelSpec, folder: Path) -> Path:
         parameters=parameters,
         saved_elements=node["saved_elements"],
         kept_dense=spec.kept_dense,
+        training_only=spec.training_only,
         capture=Capture(
             source=f"recorded steps of two runs; {run.source}",
             shapes=SHAPES,

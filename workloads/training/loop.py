@@ -13,7 +13,7 @@ from workloads.op import Phase
 from workloads.pattern import PatternMap
 from workloads.training.layers import MethodLayer
 from workloads.training.record import Recorded, Watcher, record_pass
-from workloads.training.sparsify import make_masks, method_layers, order_in, pattern_in, sparsify
+from workloads.training.sparsify import InForce, make_masks, method_layers, sparsify
 from workloads.training.updates import State, Update
 
 Batch = tuple[Tensor, Tensor]
@@ -78,15 +78,15 @@ class Training:
     def record_step(self, batch: Batch, watch: Watcher | None = None) -> tuple[Recorded, float]:
         """One step, recorded. Returns what it did and the loss. Raises UserError for a mask its pattern forbids."""
         make_masks(self.model, self.step)
-        losses: list[float] = []
+        in_force, losses = InForce(self.model), list[float]()
         recorded = record_pass(
             self.model,
             self.loss,
             lambda: losses.append(self.gradients(batch)),
             self.recipe.update.optimizer,
-            lambda layer, phase, role: pattern_in(self.model, layer, phase, role),
+            in_force.pattern,
             watch,
-            lambda layer, phase, role: order_in(self.model, layer, phase, role),
+            in_force.order,
         )
         self.update()
         return recorded, losses[0]

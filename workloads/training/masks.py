@@ -1,6 +1,8 @@
 """Masks of grouped patterns in torch: `workloads.masks.group_mask` on a CPU, the same by sorting on other devices."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -25,12 +27,11 @@ def group_mask(weight: Tensor, pattern: Pattern, axis: int) -> Tensor:
 def _group_mask(weight: Tensor, n: int, m: int, axis: int) -> Tensor:
     if weight.device.type != "cpu":
         return sorted_mask(weight, n, m, axis)
-    known = weight.float() if weight.dtype is torch.bfloat16 else weight  # numpy has no bfloat16
-    return torch.from_numpy(masks.largest(known.numpy(), n, m, axis))
+    return torch.from_numpy(masks.largest(_known(weight), n, m, axis))
 
 
 @_group_mask.register_fake
-def _shape_alone(weight: Tensor, n: int, m: int, axis: int) -> Tensor:
+def _shape_alone(weight: Tensor, n: int, m: int, axis: int) -> Tensor:  # noqa: ARG001
     return torch.empty(weight.shape, dtype=torch.bool, device=weight.device)
 
 
@@ -42,10 +43,20 @@ def sorted_mask(weight: Tensor, n: int, m: int, axis: int) -> Tensor:
     return mask.flatten(-2)[..., :length].movedim(-1, axis).contiguous()
 
 
-def largest_group_count(weight: Tensor, m: int, axis: int) -> int:
+def largest_group_count(values: Tensor, m: int, axis: int) -> int:
     """The most non-zeros that any group of m along `axis` holds."""
-    groups, _ = _groups((weight.detach() != 0).float(), m, axis, filler=0.0)
-    return int(groups.sum(-1).max())
+    return masks.largest_group_count(_known(values), m, axis)
+
+
+def nonzeros(values: Tensor) -> int:
+    """Elements that are not zero."""
+    return masks.nonzeros(_known(values))
+
+
+def _known(tensor: Tensor) -> NDArray[np.generic]:
+    """The values where numpy finds them; it has no bfloat16, which FP32 holds exactly."""
+    here = tensor.detach().resolve_neg().cpu()
+    return (here.float() if here.dtype is torch.bfloat16 else here).numpy()
 
 
 def _groups(values: Tensor, m: int, axis: int, filler: float) -> tuple[Tensor, int]:

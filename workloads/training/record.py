@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from workloads.op import MatrixOp, Op, Operand, Optimizer, Orders, Phase, Role, VectorKind, VectorOp, order_name
 from workloads.pattern import DENSE, Pattern
 from workloads.training.checks import check_operand
+from workloads.training.masks import nonzeros
 from workloads.training.products import Product
 from workloads.training.recorder import Recorder, is_fake
+from workloads.training.tensor_names import Key, storage_of
 from workloads.training.vector_work import merged
 
 PatternOf = Callable[[str, Phase, Role], Pattern]
@@ -50,10 +52,11 @@ def record_pass(
     """
 
     orders: dict[str, Orders] = {}
+    zeros = Zeros()
 
     def checked(product: Product) -> Product:
         order = order_of(product.op.layer, product.op.phase, Role.WEIGHT) if order_of and product.weight else None
-        shown = replace(product, op=_measured(product, pattern_of or _dense, order))
+        shown = replace(product, op=_measured(product, pattern_of or _dense, order, zeros))
         if order is not None and shown.op.right.permutation and not is_fake(order):
             orders[shown.op.right.permutation] = tuple(tuple(int(channel) for channel in group) for group in order)
         if watch:
@@ -105,26 +108,39 @@ def _dense(layer: str, phase: Phase, role: Role) -> Pattern:  # noqa: ARG001  a 
     return DENSE
 
 
-def zeros_of(tensor: Tensor) -> float | None:
-    """The share of elements that are zero; None for a tensor without values."""
-    if is_fake(tensor):
-        return None
-    return round(1 - int(tensor.count_nonzero()) / max(1, tensor.numel()), 6)
+@final
+class Zeros:
+    """Shares of zeros, counted once for all products of the same data."""
+
+    def __init__(self) -> None:
+        self._shares: dict[tuple[int, Key], float] = {}
+
+    def share(self, tensor: Tensor, key: Key) -> float | None:
+        """The share of elements that are zero; None for a tensor without values."""
+        if is_fake(tensor):
+            return None
+        known = storage_of(tensor), key  # a copy in FP16 has the key of what it copies, and more zeros
+        if known not in self._shares:
+            self._shares[known] = round(1 - nonzeros(tensor) / max(1, tensor.numel()), 6)
+        return self._shares[known]
 
 
-def _measured(product: Product, pattern_of: PatternOf, order: Tensor | None) -> MatrixOp:
-    left = _seen(product, product.op.left, product.left, pattern_of, None)
-    right = _seen(product, product.op.right, product.right, pattern_of, order)
-    return replace(product.op, left=left, right=right)
+def _measured(product: Product, pattern_of: PatternOf, order: Tensor | None, zeros: Zeros) -> MatrixOp:
+    op = product.op
+    left = _checked(product, op.left, product.left, pattern_of, None)
+    right = _checked(product, op.right, product.right, pattern_of, order)
+    left = replace(left, zeros=zeros.share(product.left, product.left_key))
+    return replace(op, left=left, right=replace(right, zeros=zeros.share(product.right, product.right_key)))
 
 
-def _seen(product: Product, operand: Operand, tensor: Tensor, pattern_of: PatternOf, order: Tensor | None) -> Operand:
-    """The operand with the pattern that its layer should have, checked, and its zeros."""
+def _checked(
+    product: Product, operand: Operand, tensor: Tensor, pattern_of: PatternOf, order: Tensor | None
+) -> Operand:
+    """The operand with the pattern that its layer should have. Raises UserError where it holds more."""
     pattern = pattern_of(product.op.layer, product.op.phase, operand.role) if product.weight else DENSE
     if not is_fake(tensor):
         check_operand(product.op, operand.role, tensor, pattern, order)
-    name = None if order is None else order_name(operand.tensor)
-    return replace(operand, pattern=pattern, permutation=name, zeros=zeros_of(tensor))
+    return replace(operand, pattern=pattern, permutation=None if order is None else order_name(operand.tensor))
 
 
 def _sorted(ops: list[Op]) -> list[Op]:

@@ -1,6 +1,7 @@
 """Put a method on a model: every convolution and linear layer is swapped for one the method trains."""
 
 from collections.abc import Iterator, Sequence
+from typing import final
 
 from torch import Tensor, nn
 
@@ -51,16 +52,22 @@ def make_masks(model: nn.Module, step: int) -> None:
             raise UserError(f"layer '{name}': {error}") from None
 
 
-def pattern_in(model: nn.Module, layer: str, phase: Phase, role: Role) -> Pattern:
-    """The pattern in force of one operand of a layer; dense where there is no such layer."""
-    found = dict(method_layers(model)).get(layer)
-    return found.pattern_of(phase, role) if found else DENSE
+@final
+class InForce:
+    """What is in force in a model's layers while a step is recorded."""
 
+    def __init__(self, model: nn.Module) -> None:
+        self._layers = dict(method_layers(model))
 
-def order_in(model: nn.Module, layer: str, phase: Phase, role: Role) -> Tensor | None:
-    """The order of output channels, (G, O), in which an operand of a layer is grouped; None: as they are."""
-    found = dict(method_layers(model)).get(layer)
-    return found.permutation_of(phase, role) if found else None
+    def pattern(self, layer: str, phase: Phase, role: Role) -> Pattern:
+        """The pattern of one operand of a layer; dense where there is no such layer."""
+        found = self._layers.get(layer)
+        return found.pattern_of(phase, role) if found else DENSE
+
+    def order(self, layer: str, phase: Phase, role: Role) -> Tensor | None:
+        """The order of output channels, (G, O), in which an operand of a layer is grouped; None: as they are."""
+        found = self._layers.get(layer)
+        return found.permutation_of(phase, role) if found else None
 
 
 def _check_globs(patterns: PatternMap, layers: Sequence[str]) -> None:

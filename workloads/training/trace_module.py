@@ -18,7 +18,7 @@ from workloads.op import MatrixOp, Optimizer, Phase, Role
 from workloads.pattern import PatternMap
 from workloads.training.record import Recorded, record_pass
 from workloads.training.recorder import is_fake
-from workloads.training.sparsify import make_masks, order_in, pattern_in, sparsify
+from workloads.training.sparsify import InForce, make_masks, sparsify
 from workloads.training.user_module import (
     Input,
     Layers,
@@ -104,13 +104,14 @@ def _traced(request: Request, model: nn.Module) -> Traced:
         if not is_fake(made):
             value.append(float(made.detach()))
 
+    in_force = InForce(model)
     recorded = record_pass(
         model,
         loss,
         run,
         request.optimizer,
-        lambda layer, phase, role: pattern_in(model, layer, phase, role),
-        order_of=lambda layer, phase, role: order_in(model, layer, phase, role),
+        in_force.pattern,
+        order_of=in_force.order,
     )
     _check(request, recorded, sparse)
     return Traced(_workload(request, recorded, kept, value), _loss_words(kind, output))
