@@ -55,11 +55,15 @@ def _vector_chunk(target: Target, reads: int, writes: int, lanes: int) -> tuple[
     if reads + writes == 0:
         return ()
     size = target.operand_bytes
-    actions = (Action("vector.element", "activation", reads + writes),)
+    actions = (
+        Action("vector.element", "activation", reads + writes),
+        Action("vector.read", "activation", reads * size),
+        Action("vector.write", "activation", writes * size),
+    )
     ticks = -(-(reads + writes) // lanes)
     work = Command("vector", ticks, Stall.ARRAY, takes=("in",), frees=("in",), fills=("out",), actions=actions)
     load = target.load("activation", reads * size, "vector", "in")
-    return load, work, target.store("activation", writes * size, writes * size, ("out",))
+    return load, work, target.store("activation", writes * size, writes * size, ("out",), "vector")
 
 
 def update_program(target: Target, op: VectorOp, packings: tuple[Packing, ...], dense_copy: bool) -> Program | None:
@@ -95,6 +99,8 @@ def _update_chunk(
     size = target.arch.format.master_bytes
     kept = (1 + op.optimizer.states) * size
     masters = elements * (kept + size)  # masters, states and gradient
+    copies = sum(-(-packing.total_bytes * elements // op.elements) for packing in packings)
+    copies += elements * target.operand_bytes if dense_copy else 0
     sorting = _sorting(target, packings, elements)
     update = Command(
         "wuve",
@@ -103,15 +109,17 @@ def _update_chunk(
         takes=("in",),
         frees=("in",),
         fills=("updated" if sorting else "out",),
-        actions=(Action("wuve.element", op.optimizer.value, elements),),
+        actions=(
+            Action(f"wuve.{op.optimizer.value}", "master", elements),
+            Action("wuve.read", "master", masters),
+            Action("wuve.write", "master", elements * kept + copies),
+        ),
     )
     again: tuple[Command, ...] = ()
     if sorting and _second_pass(target, packings):
         again = (target.load("weight", elements * target.operand_bytes, "wuve", "again", Stall.SORE),)
     load = target.load("master", masters, "wuve", "in")
-    copies = sum(-(-packing.total_bytes * elements // op.elements) for packing in packings)
-    copies += elements * target.operand_bytes if dense_copy else 0
-    store = target.store("master", elements * kept + copies, elements * kept + copies, ("out",))
+    store = target.store("master", elements * kept + copies, elements * kept + copies, ("out",), "wuve")
     return (load, *again, update, *sorting, store)
 
 

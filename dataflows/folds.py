@@ -70,10 +70,16 @@ class FoldWork:
     def actions(self, positions: int, cols: int, fold: Share, seeded: bool) -> tuple[Action, ...]:
         product, size = self.operands.product, self.operands.target.operand_bytes
         sums = positions * cols * self.operands.target.arch.format.accumulator_bytes
+        macs, west = positions * cols * fold.kept, positions * fold.elements * size
+        north = self.operands.right_bytes(cols, fold)
         return (
-            Action("mac", product.right, positions * cols * fold.kept),
-            Action("west.read", product.left, positions * fold.elements * size),
-            Action("north.read", product.right, self.operands.right_bytes(cols, fold)),
+            Action("mac", product.right, macs),
+            *self.operands.selects(macs),
+            Action("west.read", product.left, west),
+            Action("north.read", product.right, north),
+            Action("hop", product.left, west * cols),
+            Action("hop", product.right, north * -(-fold.groups // 2)),  # weights stop on their way down
+            Action("hop", "partial-sum", sums * fold.groups),
             Action("output.write", "partial-sum", sums),
             Action("output.read", "partial-sum", sums if seeded else 0),
         )

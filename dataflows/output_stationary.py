@@ -208,7 +208,11 @@ class _Plan:
         ends = output_stationary_ends(self._array, self._turns(rows, cols))
         results = rows * cols * ops.target.arch.format.accumulator_bytes
         final = rows * cols * self.product.final_bytes
-        drain = (Action("output.write", self.product.output, results),)
+        across = -(-min(rows, self._array.rows) // 2)  # results leave through the rows below them, on average half
+        drain = (
+            Action("output.write", self.product.output, results),
+            Action("hop", self.product.output, results * across if self._array.drains else 0),
+        )
         stalls = ((Stall.FILL_DRAIN, ends.total),)
         out.append(Command(ARRAY, ends.total, Stall.ARRAY, fills=("out",), inner_stalls=stalls, actions=drain))
         out.append(ops.target.store(self.product.output, final, results, ("out",)))
@@ -229,10 +233,16 @@ class _Plan:
         ops, product = self.operands, self.product
         cycles = output_stationary_stream(self._array, part, self._turns(rows, cols), self.along_rows)
         stalls = ((Stall.LATENCY, cycles.latency), (Stall.LINKS, cycles.links))
+        macs = rows * cols * part.kept
+        west = rows * part.segments * part.length * ops.target.operand_bytes
+        north = ops.right_bytes(cols, share(part))
         actions = (
-            Action("mac", product.right, rows * cols * part.kept),
-            Action("west.read", product.left, rows * part.segments * part.length * ops.target.operand_bytes),
-            Action("north.read", product.right, ops.right_bytes(cols, share(part))),
+            Action("mac", product.right, macs),
+            *ops.selects(macs),
+            Action("west.read", product.left, west),
+            Action("north.read", product.right, north),
+            Action("hop", product.left, west * min(cols, self._array.cols)),
+            Action("hop", product.right, north * min(rows, self._array.rows)),
         )
         return Command(ARRAY, cycles.total, Stall.ARRAY, takes=taken, frees=taken, inner_stalls=stalls, actions=actions)
 

@@ -55,10 +55,12 @@ class Target:
         ticks, latency = self.channel.ticks(size_bytes), self.channel.latency_ticks
         return Command(DRAM, ticks, cause, fills=(buffer,), latency=latency, actions=actions)
 
-    def store(self, tensor: str, size_bytes: int, on_chip_bytes: int, buffers: tuple[str, ...]) -> Command:
-        """A DRAM write out of the output memory, which gives back a slot of each of `buffers`."""
+    def store(
+        self, tensor: str, size_bytes: int, on_chip_bytes: int, buffers: tuple[str, ...], memory: str = "output"
+    ) -> Command:
+        """A DRAM write out of an on-chip memory, which gives back a slot of each of `buffers`."""
         moved = self.channel.transferred(size_bytes)
-        actions = (Action("dram.write", tensor, moved), Action("output.read", tensor, on_chip_bytes))
+        actions = (Action("dram.write", tensor, moved), Action(f"{memory}.read", tensor, on_chip_bytes))
         ticks = self.channel.ticks(size_bytes)
         return Command(DRAM, ticks, Stall.MEMORY, takes=buffers, frees=buffers, actions=actions)
 
@@ -82,6 +84,10 @@ class Operands:
     def right_bytes(self, cols: int, part: Share) -> int:
         """Bytes of a block of the right operand on chip: kept elements with their indices."""
         return packed_bytes(cols * part.kept, self.target.operand_bytes, self.product.pattern.index_bits)
+
+    def selects(self, macs: int) -> tuple[Action, ...]:
+        """The operands that indices pick out of m for a number of multiply-accumulates; none without indices."""
+        return (Action("select", self.product.right, macs),) if self.product.pattern.index_bits else ()
 
     def load_left(self, rows: int, inner: int) -> tuple[Command, ...]:
         size = self.left_bytes(rows, inner)
@@ -128,7 +134,8 @@ class Operands:
         assert spec is not None
         elements = size_bytes // self.target.operand_bytes
         ticks = -(-elements // spec.elements_per_cycle)
-        actions = (Action("transposer.element", "", elements),)
+        tensor = self.product.left if memory == "west" else self.product.right
+        actions = (Action("transposer.element", tensor, elements),)
         raw = (f"{memory}.raw",)
         return Command(TRANSPOSER, ticks, Stall.TRANSPOSE, takes=raw, frees=raw, fills=(memory,), actions=actions)
 

@@ -1,10 +1,11 @@
 """Machines by name or by file, and what a description is once it is read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from simulator.arch.energy import SECTION, EnergyTable, energy_table
 from simulator.arch.loading import build, read_sheet
 from workloads.errors import UserError, unknown_name
 from workloads.provenance import Origin
@@ -28,7 +29,10 @@ class Machine:
 
 @dataclass(frozen=True)
 class Arch:
-    """A machine described: `spec` holds plain numbers, `origins` where each comes from, by dotted path."""
+    """A machine described: `spec` holds plain numbers, `origins` where each comes from, by dotted path.
+
+    `energy` is the table in force, None where the file has none.
+    """
 
     name: str
     kind: str
@@ -36,6 +40,7 @@ class Arch:
     origins: Mapping[str, Origin]
     values: Mapping[str, Any]
     not_modelled: tuple[str, ...]
+    energy: EnergyTable | None = None
 
 
 def load_arch(name: str, settings: Sequence[str] = ()) -> Arch:
@@ -51,8 +56,11 @@ def load_arch(name: str, settings: Sequence[str] = ()) -> Arch:
     else:
         machine = load_entry(MACHINES, "machine", name)
         sheet = read_sheet(machine.sheet, settings)
-    spec: Any = build(sheet, machine.spec)
-    return Arch(name, machine.kind, spec, sheet.origins, sheet.values, machine.not_modelled)
+    energy = energy_table(sheet)
+    timed = replace(sheet, values={key: value for key, value in sheet.values.items() if key != SECTION})
+    spec: Any = build(timed, machine.spec)
+    origins = {path: origin for path, origin in sheet.origins.items() if not path.startswith(f"{SECTION}.")}
+    return Arch(name, machine.kind, spec, origins, timed.values, machine.not_modelled, energy)
 
 
 def _of_kind(path: Path, kind: str) -> Machine:

@@ -20,7 +20,7 @@ from workloads.errors import UserError
 from workloads.op import MatrixOp
 
 SCHEMA = 1
-FILES = {"card.json", "ops.parquet", "actions.parquet"}
+FILES = {"card.json", "ops.parquet", "actions.parquet", "dense_ops.parquet", "dense_actions.parquet"}
 LARGEST = 2**62  # what a column of 64-bit integers may sum to
 
 
@@ -29,12 +29,15 @@ class Result:
     """`ops` has a row an op in the order of the step, `actions` a row for every (op, kind, tensor) with its amount.
 
     Columns of `ops`: layer, phase, kind, dataflow, detail, rows, cols, inner, count, pattern, cycles, busy_cycles,
-    stall_* (cycles), macs_useful, macs_padded, macs_skipped, pes. `card` says what ran, with what, and on what terms.
+    stall_* (cycles), macs_useful, macs_padded, macs_skipped, pes. `actions` also says what each costs (component,
+    entry, energy_pj, energy_low_pj, energy_high_pj). `card` says what ran, with what, and on what terms. `dense` is
+    the best dense schedule of the same step on the same machine. `reports/SCHEMA.md` describes every column.
     """
 
     ops: pd.DataFrame
     actions: pd.DataFrame
     card: Mapping[str, Any]
+    dense: "Result | None" = None
 
     @property
     def cycles(self) -> int:
@@ -116,8 +119,10 @@ def save(result: Result, folder: Path, force: bool = False) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=".result-", dir=folder.parent))
-        result.ops.to_parquet(partial / "ops.parquet")
-        result.actions.to_parquet(partial / "actions.parquet")
+        for prefix, each in (("", result), ("dense_", result.dense)):
+            if each is not None:
+                each.ops.to_parquet(partial / f"{prefix}ops.parquet")
+                each.actions.to_parquet(partial / f"{prefix}actions.parquet")
         (partial / "card.json").write_text(json.dumps(result.card, indent=1) + "\n", encoding="utf-8")
         partial.chmod(0o777 & ~_umask())
         _put(partial, folder, force)
@@ -171,6 +176,14 @@ def load(folder: Path) -> Result:
     """Read a result folder. Raises UserError where it is none."""
     try:
         card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-        return Result(pd.read_parquet(folder / "ops.parquet"), pd.read_parquet(folder / "actions.parquet"), card)
+        dense = None
+        if (folder / "dense_ops.parquet").exists():
+            dense = _frames(folder, "dense_", {**card, "method": "dense", "pattern": "dense"}, None)
+        return _frames(folder, "", card, dense)
     except (OSError, ValueError) as error:
         raise UserError(f"{folder}: is not a whole result: {error}") from None
+
+
+def _frames(folder: Path, prefix: str, card: Mapping[str, Any], dense: Result | None) -> Result:
+    ops, actions = (pd.read_parquet(folder / f"{prefix}{name}.parquet") for name in ("ops", "actions"))
+    return Result(ops, actions, card, dense)

@@ -217,8 +217,10 @@ def _all_names(sheet: Sheet, first: Any) -> set[str]:
 
 
 def _fields(spec: Any, keys: Sequence[str]) -> list[str]:
-    """Names of the fields of the (nested) description at `keys`."""
+    """Names of the fields of the (nested) description at `keys`; keys of a mapping are no fields."""
     for key in keys:
+        if key not in spec.__dataclass_fields__:
+            continue
         inner = spec.__dataclass_fields__[key].type
         spec = next(part for part in getattr(inner, "__args__", (inner,)) if hasattr(part, "__dataclass_fields__"))
     return list(spec.__dataclass_fields__)

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from simulator.energy import priced
 from simulator.kernel.maxplus import load_kernel
 from simulator.machine import Arch, load_arch
 from simulator.result import SCHEMA, Result, execute
@@ -93,14 +94,15 @@ def simulate_step(
     dense_plan = compiler(dense_work, runs)
     sparse_plan = dense_plan if sparse_work.ops == dense_work.ops else compiler(sparse_work, runs)
     final = Runs(exact=True) if choices.exact else runs
-    dense = execute(dense_plan, _card(dense_work, arch, choices, command), final)
-    sparse = execute(sparse_plan, _card(sparse_work, arch, choices, command), final)
+    dense = priced(execute(dense_plan, _card(dense_work, arch, choices, command), final), arch.energy)
+    sparse = priced(execute(sparse_plan, _card(sparse_work, arch, choices, command), final), arch.energy)
     cost = {
         "kernel_load_seconds": started - began,
         "simulation_seconds": time.perf_counter() - started,
         "commands_evaluated": runs.steps if final is runs else runs.steps + final.steps,
     }
-    return Job(replace(sparse, card={**sparse.card, "cost": cost, "dense_cycles": dense.cycles}), dense)
+    card = {**sparse.card, "cost": cost, "dense_cycles": dense.cycles}
+    return Job(replace(sparse, card=card, dense=dense), dense)
 
 
 def _with_method(workload: Workload, name: str, patterns: PatternMap | None) -> Workload:

@@ -1,0 +1,145 @@
+"""Energy: counts times entries, sums that are totals, ranges, and what happens without an entry."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from simulator.arch.energy import EnergyTable
+from simulator.cli.job import Choices, Job, run_job
+from simulator.energy import component, priced
+from simulator.machine import load_arch
+from simulator.result import Result, load, save
+from tests.command import Run
+from workloads.errors import UserError
+from workloads.registry import names
+
+GEMMS = ("--gemm", "300x40x64", "--gemm", "70x64x40", "--pattern", "2:8")
+
+
+def small(*settings: str, arch: str = "sat") -> Job:
+    return run_job(Choices(arch, ("2:8",), "bdwp", gemms=("300x40x64", "70x64x40"), settings=settings), [])
+
+
+def table(arch: str, *settings: str) -> EnergyTable:
+    found = load_arch(arch, settings).energy
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def job() -> Job:
+    return small()
+
+
+def test_every_action_is_its_count_times_its_entry(job: Job) -> None:
+    entries = job.sparse.card["energy"]["entries"]
+    for row in job.sparse.actions.itertuples():
+        entry = entries[row.entry]
+        per_cycle = 1e6 / 200 if entry["unit"] == "W" else 1.0
+        assert row.energy_pj == pytest.approx(row.amount * entry["value"] * per_cycle, rel=1e-12)
+        assert row.energy_low_pj <= row.energy_pj <= row.energy_high_pj
+
+
+def test_static_power_is_drawn_as_long_as_the_step_takes(job: Job) -> None:
+    actions, entries = job.sparse.actions, job.sparse.card["energy"]["entries"]
+    chip = actions[actions["kind"] == "static.chip"]["energy_pj"].sum()
+    assert chip == pytest.approx(entries["static.chip"]["value"] * job.sparse.cycles / 200e6 * 1e12)
+
+
+@pytest.mark.parametrize("by", [["component"], ["tensor"], ["kind"], ["op"], ["entry"]])
+def test_every_split_sums_to_the_total(job: Job, by: list[str]) -> None:
+    actions = job.sparse.actions
+    assert actions.groupby(by, dropna=False)["energy_pj"].sum().sum() == pytest.approx(actions["energy_pj"].sum())
+
+
+def test_both_tables_of_sat_and_the_numbers_in_them_change_the_result() -> None:
+    def energy(*settings: str) -> float:
+        return float(small(*settings).sparse.actions["energy_pj"].sum())
+
+    fpga = energy()
+    assert energy("energy.table=asic") < fpga
+    assert energy("energy.tables.fpga.pj.mac.fp16=8") > fpga
+    assert energy("energy.tables.fpga.static_w.chip=80") > fpga
+    assert energy("energy.tables.asic.pj.mac.fp16=8") == fpga
+    assert energy("energy.format=int8") < fpga
+
+
+@pytest.mark.parametrize("kind", ["mac.fp16", "west.read", "dram.write", "sore.element", "wuve.momentum", "hop"])
+def test_an_action_without_an_entry_names_it(kind: str) -> None:
+    missing = kind.removesuffix(".fp16")
+    with pytest.raises(UserError, match=f"energy.tables.fpga.pj: no energy entry for the action '{missing}'"):
+        small(f"energy.tables.fpga.pj.{kind}=null")
+
+
+def test_an_entry_deleted_in_a_file_stops_the_run_with_one_sentence(simulate: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("extends: sat\nenergy: {tables: {fpga: {pj: {sore: {element: null}}}}}\n")
+    code, out, err = simulate("--arch", "./a.yaml", *GEMMS)
+    assert (code, out) == (2, "")
+    assert "a.yaml: energy.tables.fpga.pj: no energy entry for the action 'sore.element'" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["a.yaml"]
+
+
+WRONG = [
+    ("energy.table=asci", "unknown energy table 'asci'; did you mean 'asic'?"),
+    ("energy.tables.fpga.pj.hop=-1", "energy.tables.fpga.pj.hop: -1 is not allowed"),
+    ("energy.tables.fpga.pj.hop=much", "energy.tables.fpga.pj.hop: 'much' is not allowed"),
+    ("energy.tables.fpga.pj.hpo=1", "unknown field 'energy.tables.fpga.pj.hpo'; did you mean"),
+]
+
+
+@pytest.mark.parametrize(("setting", "sentence"), WRONG)
+def test_wrong_settings(simulate: Run, setting: str, sentence: str) -> None:
+    code, _, err = simulate(*GEMMS, "--set", setting)
+    assert (code, err.count("\n")) == (2, 1)
+    assert sentence in err
+
+
+def test_wrong_sections(simulate: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("extends: sat\nenergy: {tables: {fpga: {pjs: {}}}}\n")
+    code, _, err = simulate("--arch", "./a.yaml", *GEMMS)
+    assert code == 2
+    assert "a.yaml:2: energy.tables.fpga.pjs: unknown field; did you mean 'pj'?" in err
+
+
+def test_a_machine_without_an_energy_section_has_no_energy(job: Job) -> None:
+    bare = Result(job.sparse.ops, job.sparse.actions[["op", "kind", "tensor", "amount"]], job.sparse.card)
+    without = priced(bare, None)
+    assert without.card["energy"] is None
+    assert without.actions["energy_pj"].isna().all()
+
+
+def test_every_number_of_every_table_has_a_source_and_assumed_ones_a_range() -> None:
+    for name in names("sparsehil.machines"):
+        arch = load_arch(name)
+        if arch.energy is None:
+            continue
+        assert arch.energy.technology and arch.energy.scaling
+        for entry in (*arch.energy.static, *arch.energy.entries.values()):
+            assert entry.origin.source, f"{name}: {entry.name}"
+            assert entry.low <= entry.value <= entry.high, f"{name}: {entry.name}"
+            assert not entry.is_assumed or entry.low < entry.high or entry.value == 0, f"{name}: {entry.name}"
+
+
+def test_asic_entries_come_from_the_45_nm_table() -> None:
+    asic = table("sat", "energy.table=asic")
+    assert asic.entry("mac").value == 1.1 + 0.9
+    assert asic.entry("wuve.momentum").value == pytest.approx(2 * (3.7 + 0.9))
+    fpga = table("sat")
+    for name, entry in asic.entries.items():
+        if not name.startswith("dram."):
+            assert fpga.entries[name].value == pytest.approx(2 * entry.value, rel=0.01), name
+
+
+def test_components() -> None:
+    kinds = ("west.read", "wuve.write", "wuve.adam", "dram.read", "static.dram", "noc")
+    said = ["on-chip memory", "on-chip memory", "WUVE", "DRAM", "static, dram", "noc"]
+    assert [component(kind) for kind in kinds] == said
+
+
+def test_energy_and_the_dense_schedule_are_in_the_result_on_disk(job: Job, tmp_path: Path) -> None:
+    save(job.sparse, tmp_path / "r")
+    again = load(tmp_path / "r")
+    assert again.dense is not None and again.dense.card["pattern"] == "dense"
+    pd.testing.assert_frame_equal(again.actions, job.sparse.actions)
+    pd.testing.assert_frame_equal(again.dense.ops, job.dense.ops)
