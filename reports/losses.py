@@ -20,6 +20,10 @@ STALL_NAMES = {
     Stall.SPILL: "partial sums spilled",
     Stall.WUVE: "waiting for WUVE",
     Stall.ARRAY: "waiting for the array",
+    Stall.VECTOR: "waiting for vector units",
+    Stall.NETWORK: "waiting for the network",
+    Stall.HOST: "waiting for the host",
+    Stall.LAUNCH: "starting the work",
 }
 
 

@@ -24,6 +24,10 @@ class Stall(StrEnum):
     SPILL = "spill"  # partial sums on their way to DRAM and back
     WUVE = "wuve"  # weights still being updated
     ARRAY = "array"  # another engine waits for the array
+    VECTOR = "vector"  # vector or special-function units
+    NETWORK = "network"  # the network between cores
+    HOST = "host"  # the link to the host
+    LAUNCH = "launch"  # starting the work
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from math import comb
 
 from workloads.methods.base import END_OF_RUN, MaskSource, Method
-from workloads.op import MatrixOp, Op, Operand, Phase, Role, VectorKind, order_name
+from workloads.op import MatrixOp, Op, Operand, Phase, Role, VectorKind, VectorOp, order_name
 from workloads.pattern import DENSE, Pattern, PatternKind, PatternMap
 from workloads.workload import Mode, Workload
 
@@ -73,9 +74,14 @@ def _backward_zeros(op: MatrixOp, method: Method, pattern: Pattern, otherwise: f
 
 
 def for_inference(workload: Workload) -> Workload:
-    """The forward pass alone; nothing is kept for a backward pass."""
-    ops = tuple(op for op in workload.ops if op.phase is Phase.FF)
+    """The forward pass alone, without the loss and layers only training needs; nothing is kept for a backward pass."""
+    ops = tuple(op for op in workload.ops if op.phase is Phase.FF and not _for_training(op, workload.training_only))
     return replace(workload, mode=Mode.INFERENCE, ops=ops, saved_elements=0)
+
+
+def _for_training(op: Op, layers: Iterable[str]) -> bool:
+    is_loss = isinstance(op, VectorOp) and op.kind is VectorKind.LOSS
+    return is_loss or any(fnmatchcase(op.layer, glob) for glob in layers)
 
 
 def with_input_gradient(workload: Workload) -> Workload:

@@ -1,4 +1,4 @@
-"""Workloads that ship with the package: captured steps of eight models, for any batch and sequence length."""
+"""Workloads that ship with the package: captured steps of ten models, for any batch and sequence length."""
 
 from pathlib import Path
 

@@ -39,7 +39,8 @@ class Workload:
     """Ops of one step in the order they depend on each other.
 
     `saved_elements` counts the activations kept from the forward pass for the backward one. `parameters` counts
-    weights, biases included. `kept_dense` names the layers a method leaves dense unless a glob names them.
+    weights, biases included. `kept_dense` names the layers a method leaves dense unless a glob names them, globs in
+    `training_only` those that inference leaves out.
     `tensors` is the safetensors file with sampled blocks of real tensors, None where there are none. `orders` are those
     that operands name as their permutation, as far as they were recorded.
     """
@@ -57,6 +58,7 @@ class Workload:
     capture: Capture
     tensors: Path | None = None
     orders: Mapping[str, Orders] = field(default_factory=dict)
+    training_only: tuple[str, ...] = ()
 
     @property
     def macs(self) -> int:
@@ -81,6 +83,7 @@ class Template:
     capture: Capture
     ops: list[dict[str, Any]]
     orders: dict[str, Orders] = field(default_factory=dict)
+    training_only: tuple[str, ...] = ()
 
     __pydantic_config__: ClassVar[dict[str, str]] = CLOSED
 
@@ -153,6 +156,7 @@ def instantiate(template: Template, path: Path, batch: int | None = None, sequen
         capture=template.capture,
         tensors=tensors if tensors.exists() else None,
         orders=template.orders,
+        training_only=template.training_only,
     )
 
 
@@ -172,6 +176,7 @@ def template_of(workload: Workload) -> Template:
         capture=workload.capture,
         ops=[op_node(op) for op in workload.ops],
         orders=dict(workload.orders),
+        training_only=workload.training_only,
     )
 
 

@@ -137,6 +137,16 @@ def test_inference_is_the_forward_pass() -> None:
     assert workload.mode is Mode.INFERENCE and workload.saved_elements == 0
     assert {op.phase for op in workload.ops} == {Phase.FF}
     assert workload.macs == 1_814_073_344
+    assert not any(isinstance(op, VectorOp) and op.kind is VectorKind.LOSS for op in workload.ops)
+
+
+def test_inference_leaves_out_what_only_training_needs() -> None:
+    training = load_shipped("bert-base", 1, 384)
+    inference = for_inference(training)
+    assert any(op.layer == "head.decoder" for op in training.ops)
+    assert not any(op.layer.startswith("head.") for op in inference.ops)
+    encoder = 12 * (12 * 768 * 768 * 384 + 2 * 384 * 384 * 768)
+    assert inference.macs == encoder
 
 
 @pytest.mark.parametrize(("name", "layer"), [("resnet18", "conv1"), ("vit-s", "patch_embed")])

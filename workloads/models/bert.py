@@ -1,5 +1,9 @@
-"""BERT base (arXiv 1810.04805) with its masked-token head, whose product shares the token embedding."""
+"""BERT base and large (arXiv 1810.04805) with their masked-token head, whose product shares the token embedding.
 
+The head is there to train with: inference is the encoder alone.
+"""
+
+from collections.abc import Callable
 from typing import final
 
 import torch
@@ -9,7 +13,6 @@ from workloads.models.spec import DataKind, ModelSpec, Objective, Sizes
 from workloads.models.transformer import HEAD, PostNormBlock, initialise
 from workloads.op import Optimizer
 
-DEPTH = 12
 EPSILON = 1e-12
 
 
@@ -51,11 +54,11 @@ class MaskedHead(nn.Module):
 class Bert(nn.Module):
     """Tokens (B, S) to logits (B, S, vocabulary)."""
 
-    def __init__(self, sizes: Sizes) -> None:
+    def __init__(self, sizes: Sizes, channels: int, depth: int) -> None:
         super().__init__()
-        channels = sizes.wide(768, multiple=HEAD)
+        channels = sizes.wide(channels, multiple=HEAD)
         self.embeddings = Embeddings(sizes, channels)
-        self.layers = nn.Sequential(*(PostNormBlock(channels, EPSILON) for _ in range(DEPTH)))
+        self.layers = nn.Sequential(*(PostNormBlock(channels, EPSILON) for _ in range(depth)))
         self.head = MaskedHead(sizes, channels, self.embeddings.token)
         initialise(self)
 
@@ -64,15 +67,29 @@ class Bert(nn.Module):
         return result
 
 
-bert_base = ModelSpec(
-    name="bert-base",
-    make=Bert,
-    sizes=Sizes(classes=30522, sequence=512),
-    data=DataKind.BYTES,
-    objective=Objective.MASKED,
-    optimizer=Optimizer.ADAMW,
-    kept_dense=("head.transform", "head.decoder"),
-    batch=32,
-    sequence=128,
-    learning_rate=1e-4,
-)
+def _base(sizes: Sizes) -> Bert:
+    return Bert(sizes, channels=768, depth=12)
+
+
+def _large(sizes: Sizes) -> Bert:
+    return Bert(sizes, channels=1024, depth=24)
+
+
+def _spec(name: str, make: Callable[[Sizes], nn.Module], batch: int) -> ModelSpec:
+    return ModelSpec(
+        name=name,
+        make=make,
+        sizes=Sizes(classes=30522, sequence=512),
+        data=DataKind.BYTES,
+        objective=Objective.MASKED,
+        optimizer=Optimizer.ADAMW,
+        kept_dense=("head.transform", "head.decoder"),
+        training_only=("head.*",),
+        batch=batch,
+        sequence=128,
+        learning_rate=1e-4,
+    )
+
+
+bert_base = _spec("bert-base", _base, batch=32)
+bert_large = _spec("bert-large", _large, batch=32)

@@ -1,6 +1,6 @@
-"""Residual networks: ResNet-18 and -50 for ImageNet (arXiv 1512.03385, table 1), and the nine-layer one for CIFAR.
+"""Residual networks: ResNet-18, -50 and -152 for ImageNet (arXiv 1512.03385, table 1), and the nine-layer one for CIFAR.
 
-ResNet-50 puts the stride of a bottleneck on its 3x3 convolution, as torchvision does ("v1.5"); ResNet-9 is the network
+ResNet-50 and -152 put the stride of a bottleneck on its 3x3 convolution, as torchvision does ("v1.5"); ResNet-9 is the network
 of the DAWNBench entries, with a final pooling to 1x1.
 """
 
@@ -197,6 +197,11 @@ def _resnet50(sizes: Sizes) -> ResNet:
     return ResNet(sizes, Bottleneck, (3, 4, 6, 3))
 
 
+def _resnet152(sizes: Sizes) -> ResNet:
+    return ResNet(sizes, Bottleneck, (3, 8, 36, 3))
+
+
 resnet9 = _spec("resnet9", ResNet9, Sizes(classes=10, image=32), "prep.conv", batch=512, learning_rate=0.05)
 resnet18 = _spec("resnet18", _resnet18, Sizes(classes=1000, image=224), "conv1", batch=128)
 resnet50 = _spec("resnet50", _resnet50, Sizes(classes=1000, image=224), "conv1", batch=128, learning_rate=0.003)
+resnet152 = _spec("resnet152", _resnet152, Sizes(classes=1000, image=224), "conv1", batch=128, learning_rate=0.003)

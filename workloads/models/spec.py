@@ -47,7 +47,8 @@ class ModelSpec:
     """One model: how to build it and how it is trained by default.
 
     `batch` and `sequence` are those of its capture. `kept_dense` names the layers that methods leave dense: stem and
-    classifier, and the head of language models.
+    classifier, and the head of language models. `training_only` are globs of layers that inference leaves out: the head
+    of a model that is trained on a task nobody runs it for.
     """
 
     name: str
@@ -60,6 +61,7 @@ class ModelSpec:
     batch: int
     sequence: int = 1
     learning_rate: float = 0.01
+    training_only: tuple[str, ...] = ()
 
     def build(self, width: float = 1.0, classes: int | None = None, image: int | None = None) -> nn.Module:
         """A new network with random weights. Raises UserError for a size it cannot have."""
