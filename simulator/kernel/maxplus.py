@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from simulator.kernel.tables import CAUSES, LOOP, RUN, Table, Tables, tabulate
+from simulator.kernel.tables import CAUSES, COMMAND, DIGIT, END, HEAD, LINE, LOOP, RUN, Table, Tables, tabulate
 from simulator.program import Program
 
 FILLED, FREE = 0, 1
 NOT_LATE = -1
+LEAD = 0
+LOWEST = (1 << DIGIT) - 1
 
 
 class State(NamedTuple):
@@ -50,18 +52,12 @@ def evaluate(tables: Tables, jump: bool = True) -> tuple[int, Table, int]:
     taken.
     """
     waits = np.zeros(len(CAUSES), dtype=np.int64)
-    loops = tables.loops if jump else np.zeros_like(tables.loops)
-    work = (tables.commands, tables.takes, tables.fills, tables.frees)
-    state = _fresh(len(tables.engines), tables.slots)
-    stuck, steps = _evaluate(tables.code, work, loops, state, _marks(tables, len(waits)), tables.lead, waits)
+    stuck, steps, cycles = _evaluate(tables.words, jump, waits)
     if stuck >= 0:
         command = tables.sources[stuck]
         slots = f"takes {command.takes}, fills {command.fills}, frees {command.frees}"
         raise ValueError(f"the program can never go on at a command of {command.engine}: {slots}")
-    cycles = int(state.engine_free.max())
-    last = int(state.engine_free.argmax())
-    waits[state.last_cause[last]] += cycles - state.engine_free[tables.lead]
-    return cycles, waits, int(steps)
+    return cycles, waits, steps
 
 
 def load_kernel() -> None:
@@ -69,75 +65,86 @@ def load_kernel() -> None:
     evaluate(tabulate(Program("", (), ())))
 
 
-def _fresh(engines: int, slots: Table) -> State:
-    buffers, widest = len(slots), int(slots.max())
-    counts = np.zeros((2, buffers), dtype=np.int64)
-    counts[FREE] = slots
-    return State(
-        engine_free=np.zeros(engines, dtype=np.int64),
-        last_cause=np.zeros(engines, dtype=np.int64),
-        late=np.full(engines, NOT_LATE, dtype=np.int64),
-        times=np.zeros((2, buffers, widest), dtype=np.int64),
-        causes=np.zeros((2, buffers, widest), dtype=np.int64),
-        heads=np.zeros((2, buffers), dtype=np.int64),
-        counts=counts,
-        slots=slots,
-    )
-
-
-def _marks(tables: Tables, causes: int) -> Marks:
-    depth = max(1, int((tables.code[:, 0] == LOOP).sum()))
-    width = 2 * len(tables.engines) + 2 * len(tables.slots) + 4 * int(tables.slots.sum())
-    return Marks(
-        left=np.zeros(depth, dtype=np.int64),
-        done=np.zeros(depth, dtype=np.int64),
-        key=np.zeros(width, dtype=np.int64),
-        saved_key=np.zeros((depth, width), dtype=np.int64),
-        saved_waits=np.zeros((depth, causes), dtype=np.int64),
-        saved_time=np.zeros(depth, dtype=np.int64),
-        saved_round=np.zeros(depth, dtype=np.int64),
-    )
-
-
 @njit(cache=True)
-def _evaluate(code: Any, work: Any, loops: Any, state: Any, marks: Any, lead: Any, waits: Any) -> Any:
+def _evaluate(words: Any, jump: Any, waits: Any) -> Any:
+    """The command at which the program can not go on (or -1), commands evaluated, cycles. Adds to `waits`."""
+    engines, buffers, lines, commands, nest = words[:HEAD]
+    start = HEAD + buffers
+    code = words[start : start + LINE * lines].reshape(lines, LINE)
+    start += LINE * lines
+    work = words[start:].reshape(commands, COMMAND)
+    state = _fresh(engines, words[HEAD : HEAD + buffers])
+    marks = _marks(engines, state.slots, nest, waits.size)
     depth, row, steps = -1, 0, 0
-    while row < code.shape[0]:
+    while row < lines:
         operation, argument = code[row, 0], code[row, 1]
         row += 1
         if operation == RUN:
             steps += 1
-            if not _carry_out(argument, work, state, lead, waits):
-                return argument, steps
+            if not _carry_out(work[argument], state, waits):
+                return argument, steps, 0
         elif operation == LOOP:
             depth += 1
             marks.left[depth], marks.done[depth], marks.saved_round[depth] = argument, 0, 0
-        else:
+        elif operation == END:
             marks.left[depth] -= 1
             marks.done[depth] += 1
-            if loops[argument, 2] and marks.left[depth] > 0:
-                _jump(depth, state, marks, loops[argument, 0], loops[argument, 1], waits)
+            if jump and code[row - 1, 2] and marks.left[depth] > 0:
+                _jump(depth, state, marks, code[row - 1, 2], code[row - 1, 3], waits)
             if marks.left[depth] > 0:
                 row = argument + 1
             else:
                 depth -= 1
-    return -1, steps
+    last = np.argmax(state.engine_free)
+    waits[state.last_cause[last]] += state.engine_free[last] - state.engine_free[LEAD]
+    return -1, steps, state.engine_free[last]
 
 
 @njit(cache=True)
-def _carry_out(command: Any, work: Any, state: Any, lead: Any, waits: Any) -> Any:
+def _fresh(engines: Any, slots: Any) -> Any:
+    buffers, widest = slots.size, max(1, slots.max()) if slots.size else 1
+    counts = np.zeros((2, buffers), dtype=np.int64)
+    counts[FREE] = slots
+    return State(
+        np.zeros(engines, dtype=np.int64),
+        np.zeros(engines, dtype=np.int64),
+        np.full(engines, NOT_LATE, dtype=np.int64),
+        np.zeros((2, buffers, widest), dtype=np.int64),
+        np.zeros((2, buffers, widest), dtype=np.int64),
+        np.zeros((2, buffers), dtype=np.int64),
+        counts,
+        slots,
+    )
+
+
+@njit(cache=True)
+def _marks(engines: Any, slots: Any, nest: Any, causes: Any) -> Any:
+    width = 2 * engines + 2 * slots.size + 4 * slots.sum()
+    return Marks(
+        np.zeros(nest, dtype=np.int64),
+        np.zeros(nest, dtype=np.int64),
+        np.zeros(width, dtype=np.int64),
+        np.zeros((nest, width), dtype=np.int64),
+        np.zeros((nest, causes), dtype=np.int64),
+        np.zeros(nest, dtype=np.int64),
+        np.zeros(nest, dtype=np.int64),
+    )
+
+
+@njit(cache=True)
+def _carry_out(command: Any, state: Any, waits: Any) -> Any:
     """One command; False where it waits for a slot that nobody can give, or gives back one that nobody took.
 
     Nobody is to blame for what the lead engine makes: waiting for it is not what a stall of the lead can come from.
     """
-    commands, takes, fills, frees = work
-    engine, ticks, latency, cause = commands[command]
-    begin, late = state.engine_free[engine], NOT_LATE
+    engine, ticks, latency, cause, takes, fills, frees = command
+    begin, late = state.engine_free[engine], np.int64(NOT_LATE)
     made_by = cause if state.late[engine] == NOT_LATE else state.late[engine]
     for side in range(2):
-        for buffer in takes[command] if side == FILLED else fills[command]:
-            if buffer < 0:
-                break
+        digits = takes if side == FILLED else fills
+        while digits:
+            buffer = (digits & LOWEST) - 1
+            digits >>= DIGIT
             if state.counts[side, buffer] == 0:
                 return False
             head = state.heads[side, buffer]
@@ -147,16 +154,19 @@ def _carry_out(command: Any, work: Any, state: Any, lead: Any, waits: Any) -> An
                 waited = state.times[side, buffer, head] - begin
                 begin = state.times[side, buffer, head]
                 blame = state.causes[side, buffer, head]
-                if engine == lead:
+                if engine == LEAD:
                     waits[cause if blame == NOT_LATE else blame] += waited
                 if side == FILLED and waited > ticks and blame != NOT_LATE:
                     made_by = late = blame
     end = begin + ticks
     state.engine_free[engine], state.last_cause[engine], state.late[engine] = end, made_by, late
-    for buffer in fills[command]:
-        _give(FILLED, buffer, end + latency, NOT_LATE if engine == lead else made_by, state)
-    for buffer in frees[command]:
-        if buffer >= 0 and state.counts[FREE, buffer] == state.slots[buffer]:
+    while fills:
+        _give(FILLED, (fills & LOWEST) - 1, end + latency, NOT_LATE if engine == LEAD else made_by, state)
+        fills >>= DIGIT
+    while frees:
+        buffer = (frees & LOWEST) - 1
+        frees >>= DIGIT
+        if state.counts[FREE, buffer] == state.slots[buffer]:
             return False
         _give(FREE, buffer, end, cause, state)
     return True
@@ -164,10 +174,9 @@ def _carry_out(command: Any, work: Any, state: Any, lead: Any, waits: Any) -> An
 
 @njit(cache=True)
 def _give(side: Any, buffer: Any, time: Any, cause: Any, state: Any) -> None:
-    if buffer >= 0:
-        tail = (state.heads[side, buffer] + state.counts[side, buffer]) % state.times.shape[2]
-        state.times[side, buffer, tail], state.causes[side, buffer, tail] = time, cause
-        state.counts[side, buffer] += 1
+    tail = (state.heads[side, buffer] + state.counts[side, buffer]) % state.times.shape[2]
+    state.times[side, buffer, tail], state.causes[side, buffer, tail] = time, cause
+    state.counts[side, buffer] += 1
 
 
 @njit(cache=True)

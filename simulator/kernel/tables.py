@@ -1,5 +1,6 @@
-"""A program as integer tables, the form both readers of it work on."""
+"""A program as one row of integers, the form the default reader of it works on."""
 
+from array import array
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,40 +9,39 @@ from numpy.typing import NDArray
 from simulator.program import Command, Loop, Node, Program, Stall
 
 RUN, LOOP, END = 0, 1, 2
+HEAD = 5  # numbers in front: engines, buffers, lines of code, commands, deepest nest of loops
+LINE = 4  # numbers a line of code
+COMMAND = 7  # numbers a command
+DIGIT = 6  # bits a buffer in a list of buffers
 MOST = 62  # engines, buffers: a bit each of a signed 64-bit word
+LONGEST = 10  # buffers a command takes, fills or frees
 CAUSES = list(Stall)
 _CAUSE = {cause: number for number, cause in enumerate(CAUSES)}
 Table = NDArray[np.int64]
+Uses = tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]  # a command's engine, and takes, fills, frees
 
 
 @dataclass(frozen=True)
 class Tables:
-    """`code` has a row (operation, argument) an instruction: RUN command, LOOP count, END loop's first row.
+    """`words` is the head, then slots a buffer, then lines of code, then commands. The lead engine has number 0.
 
-    `commands` has a row (engine, ticks, latency, cause) a command; `takes`, `frees`, `fills` the buffers of each,
-    filled up with -1. `slots` are the buffers' sizes. `loops` has, for the loop that begins in a row of `code`, the
-    engines and the buffers it touches as bits, and 1 where no engine outside it touches those buffers.
+    A line of code is (RUN, command, 0, 0), (LOOP, count, 0, 0) or (END, its loop's first line, engines, buffers): the
+    engines and buffers the loop touches as bits, zero where other engines touch those buffers too.
+    A command is (engine, ticks, latency, cause, takes, fills, frees): buffers in order, one more than their numbers,
+    as digits of DIGIT bits, the first the lowest.
     """
 
-    engines: list[str]
-    lead: int
-    code: Table
-    commands: Table
-    takes: Table
-    frees: Table
-    fills: Table
-    slots: Table
-    loops: Table
+    words: Table
     sources: list[Command]
 
 
 def tabulate(program: Program) -> Tables:
     """The tables of a program. Raises ValueError where two engines fill, take or free one buffer."""
-    writer = _Writer(program)
-    writer.write(program.body)
-    if max(len(writer.engines), len(writer.buffers)) > MOST:
+    if len(program.buffers) > MOST:
         raise ValueError(f"a program has at most {MOST} engines and {MOST} buffers")
-    return writer.tables(program)
+    writer = _Writer(program)
+    writer.write(program.body, 0)
+    return Tables(writer.words(program), writer.sources)
 
 
 class _Writer:
@@ -51,84 +51,81 @@ class _Writer:
         self.buffers = {buffer.name: number for number, buffer in enumerate(program.buffers)}
         self.engines: dict[str, int] = {program.lead: 0}
         self.numbers: dict[int, int] = {}  # by identity: the program holds every command, and writes most of them once
-        self.commands: list[Command] = []
-        self.slots: list[tuple[list[int], list[int], list[int]]] = []
+        self.sources: list[Command] = []
+        self.commands: list[int] = []
         self.bits: list[tuple[int, int]] = []  # engine and buffers of each command
-        self.owners: list[dict[int, int]] = [{}, {}, {}]  # engine by buffer, for takes, frees, fills
-        self.code: list[tuple[int, int]] = []
-        self.loops: dict[int, tuple[int, int]] = {}
+        self.uses: dict[Uses, tuple[int, int, tuple[int, ...]]] = {}
+        self.sharers = [0] * len(self.buffers)  # engines that touch each buffer, as bits
+        self.owners: tuple[dict[int, int], ...] = ({}, {}, {})  # engine by buffer, for takes, fills, frees
+        self.code: list[int] = []
+        self.depth = 0
 
-    def write(self, body: tuple[Node, ...]) -> tuple[int, int]:
+    def write(self, body: tuple[Node, ...], depth: int) -> tuple[int, int]:
         engines = buffers = 0
         for node in body:
-            inner = self._loop(node) if isinstance(node, Loop) else self._command(node)
+            if isinstance(node, Loop):
+                inner = self._loop(node, depth + 1)
+            else:
+                number = self.numbers.get(id(node))
+                if number is None:
+                    number = self._enter(node)
+                self.code += (RUN, number, 0, 0)
+                inner = self.bits[number]
             engines |= inner[0]
             buffers |= inner[1]
         return engines, buffers
 
-    def _loop(self, loop: Loop) -> tuple[int, int]:
+    def _loop(self, loop: Loop, depth: int) -> tuple[int, int]:
         if loop.count < 1:
             return 0, 0
-        start = len(self.code)
-        self.code.append((LOOP, loop.count))
-        self.loops[start] = self.write(loop.body)
-        self.code.append((END, start))
-        return self.loops[start]
-
-    def _command(self, command: Command) -> tuple[int, int]:
-        number = self.numbers.get(id(command))
-        if number is None:
-            number = self._enter(command)
-        self.code.append((RUN, number))
-        return self.bits[number]
+        self.depth = max(self.depth, depth)
+        start = len(self.code) // LINE
+        self.code += (LOOP, loop.count, 0, 0)
+        engines, buffers = self.write(loop.body, depth)
+        self.code += (END, start, engines, buffers)
+        return engines, buffers
 
     def _enter(self, command: Command) -> int:
-        number = self.numbers[id(command)] = len(self.commands)
-        engine = self.engines.setdefault(command.engine, len(self.engines))
-        numbers = self.buffers
-        takes, frees, fills = (
-            [numbers[name] for name in names] for names in (command.takes, command.frees, command.fills)
-        )
-        used = (takes, frees, fills)
-        touched = 0
-        for owner, buffers in zip(self.owners, used, strict=True):
-            for buffer in buffers:
-                touched |= 1 << buffer
-                if owner.setdefault(buffer, engine) != engine:
-                    raise ValueError(f"buffer {buffer}: {command.engine} is not the only engine to use it so")
-        self.commands.append(command)
-        self.slots.append(used)
+        number = self.numbers[id(command)] = len(self.sources)
+        uses = (command.engine, command.takes, command.fills, command.frees)
+        known = self.uses.get(uses)
+        if known is None:
+            known = self.uses[uses] = self._used(uses)
+        engine, touched, digits = known
+        self.commands += (engine, command.ticks, command.latency, _CAUSE[command.cause], *digits)
+        self.sources.append(command)
         self.bits.append((1 << engine, touched))
         return number
 
-    def _padded(self, use: int) -> Table:
-        lists = [used[use] for used in self.slots]
-        width = max(1, max(map(len, lists), default=1))
-        return np.array([each + [-1] * (width - len(each)) for each in lists], dtype=np.int64).reshape(-1, width)
+    def _used(self, uses: Uses) -> tuple[int, int, tuple[int, ...]]:
+        """The engine's number, the buffers touched as bits, and the lists of buffers as digits."""
+        engine = self.engines.setdefault(uses[0], len(self.engines))
+        if engine >= MOST or max(map(len, uses[1:])) > LONGEST:
+            raise ValueError(f"a program has at most {MOST} engines, and a command at most {LONGEST} buffers a use")
+        touched, digits = 0, []
+        for owner, names in zip(self.owners, uses[1:], strict=True):
+            packed = 0
+            for place, name in enumerate(names):
+                buffer = self.buffers[name]
+                if owner.setdefault(buffer, engine) != engine:
+                    raise ValueError(f"buffer {buffer}: {uses[0]} is not the only engine to use it so")
+                packed |= buffer + 1 << DIGIT * place
+                touched |= 1 << buffer
+                self.sharers[buffer] |= 1 << engine
+            digits.append(packed)
+        return engine, touched, tuple(digits)
 
-    def _loops(self) -> Table:
-        """A row a line of code: what the loop that begins there touches, and whether it shares that with others."""
-        sharers = [0] * len(self.buffers)
-        for owner in self.owners:
-            for buffer, engine in owner.items():
-                sharers[buffer] |= 1 << engine
-        table = np.zeros((len(self.code), 3), dtype=np.int64)
-        for start, (engines, buffers) in self.loops.items():
-            outside = [sharer & ~engines for number, sharer in enumerate(sharers) if buffers >> number & 1]
-            table[start] = engines, buffers, not any(outside)
-        return table
+    def words(self, program: Program) -> Table:
+        head = (len(self.engines), len(self.buffers), len(self.code) // LINE, len(self.sources), self.depth)
+        slots = [buffer.slots for buffer in program.buffers]
+        self._open_shared()
+        return np.frombuffer(array("q", [*head, *slots, *self.code, *self.commands]), dtype=np.int64)
 
-    def tables(self, program: Program) -> Tables:
-        rows = [(self.engines[c.engine], c.ticks, c.latency, _CAUSE[c.cause]) for c in self.commands]
-        return Tables(
-            engines=list(self.engines),
-            lead=0,
-            code=np.array(self.code, dtype=np.int64).reshape(-1, 2),
-            commands=np.array(rows, dtype=np.int64).reshape(-1, 4),
-            takes=self._padded(0),
-            frees=self._padded(1),
-            fills=self._padded(2),
-            slots=np.array([buffer.slots for buffer in program.buffers] or [1], dtype=np.int64),
-            loops=self._loops(),
-            sources=self.commands,
-        )
+    def _open_shared(self) -> None:
+        """Forget what a loop touches where engines outside it touch the same buffers."""
+        code = self.code
+        for line in range(0, len(code), LINE):
+            if code[line] == END:
+                engines, buffers = code[line + 2], code[line + 3]
+                if any(sharer & ~engines for number, sharer in enumerate(self.sharers) if buffers >> number & 1):
+                    code[line + 2] = code[line + 3] = 0
