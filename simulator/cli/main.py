@@ -8,6 +8,7 @@ from typer.exceptions import TyperException
 
 from simulator.cli.listing import list_names
 from simulator.cli.step import step
+from simulator.cli.study_accuracy import study_accuracy
 from simulator.cli.trace import trace
 from simulator.cli.train import train
 from simulator.cli.validate import validate
@@ -27,6 +28,9 @@ def build_app() -> typer.Typer:
     app.command("trace")(trace)
     app.command("train")(train)
     app.command("validate")(validate)
+    studies = typer.Typer(help="Many runs, a table and a plot.", no_args_is_help=True)
+    studies.command("accuracy")(study_accuracy)
+    app.add_typer(studies, name="study")
     return app
 
 

@@ -1,0 +1,166 @@
+"""Accuracies of a study: means, confidence intervals and gaps to dense training, beside published gaps.
+
+Runs with one seed start from the same weights and see the data in the same order, so methods are compared by the
+differences of their runs, seed by seed. Intervals are Student's t at 95 %.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from math import nan, sqrt
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+CONFIDENCE = 0.95
+PUBLISHED = Path(__file__).parent / "published" / "accuracy.csv"
+DENSE = "dense"
+
+
+class Run(NamedTuple):
+    """One finished run. `pattern` is "dense" where nothing is pruned; `right` of `tested` test examples."""
+
+    method: str
+    pattern: str
+    seed: int
+    right: int
+    tested: int
+    steps: int
+    seconds: float
+
+
+class Spread(NamedTuple):
+    """A mean and the half width of its confidence interval; a single value has none."""
+
+    mean: float
+    half: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        return abs(self.mean) > self.half
+
+
+def spread(values: Sequence[float], confidence: float = CONFIDENCE) -> Spread:
+    """Mean and interval by Student's t with len - 1 degrees of freedom."""
+    from scipy.stats import t  # type: ignore[import-untyped]
+
+    count = len(values)
+    mean = sum(values) / count
+    if count < 2:
+        return Spread(mean, nan)
+    deviation = sqrt(sum((value - mean) ** 2 for value in values) / (count - 1))
+    return Spread(mean, float(t.ppf((1 + confidence) / 2, count - 1)) * deviation / sqrt(count))
+
+
+def runs_frame(runs: Iterable[Run]) -> pd.DataFrame:
+    """One row a run; `accuracy` in percent."""
+    frame = pd.DataFrame(runs, columns=list(Run._fields))
+    frame["accuracy"] = 100 * frame["right"] / frame["tested"]
+    return frame
+
+
+def accuracy_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """A row a (method, pattern): runs, accuracy and gap to dense with 95 % half widths, in percent and points.
+
+    `published_gap` and `published_on` come from other networks and data.
+    """
+    rows = []
+    for method, pattern in runs[["method", "pattern"]].drop_duplicates().itertuples(index=False, name=None):
+        group = runs[(runs["method"] == method) & (runs["pattern"] == pattern)]
+        accuracy, gap = spread(list(group["accuracy"])), _difference(runs, (method, pattern), (DENSE, DENSE))
+        published = _published(method, pattern)
+        row = {"method": method, "pattern": pattern, "runs": len(group), "accuracy": accuracy.mean}
+        row |= {"accuracy_ci95": accuracy.half, "gap": gap.mean, "gap_ci95": gap.half}
+        rows.append(row | {"published_gap": published[0], "published_on": published[1]})
+    return pd.DataFrame(rows)
+
+
+def beyond_noise(runs: pd.DataFrame) -> list[str]:
+    """Sentences on the pairs of methods, at one pattern, whose difference is more than noise.
+
+    All pairs are looked at together, so each interval is widened for their number (Bonferroni).
+    """
+    patterns = [pattern for pattern in runs["pattern"].unique() if pattern != DENSE]
+    methods = [method for method in runs["method"].unique() if method != DENSE]
+    pairs = [(pattern, one, other) for pattern in patterns for one, other in combinations(methods, 2)]
+    found = []
+    for pattern, one, other in pairs:
+        gap = _difference(runs, (one, pattern), (other, pattern), 1 - (1 - CONFIDENCE) / len(pairs))
+        if gap.excludes_zero:
+            better, worse = (one, other) if gap.mean > 0 else (other, one)
+            found.append(f"{pattern}: {better} above {worse} by {abs(gap.mean):.2f} +- {gap.half:.2f} points")
+    return found
+
+
+def _difference(
+    runs: pd.DataFrame, one: tuple[str, str], other: tuple[str, str], confidence: float = CONFIDENCE
+) -> Spread:
+    """Of the runs with seeds that both have; nan where there are none, and for a thing and itself."""
+    if one == other:
+        return Spread(nan, nan)
+    by_seed = runs.set_index("seed")
+    first, second = (
+        by_seed[(by_seed["method"] == method) & (by_seed["pattern"] == pattern)]["accuracy"]
+        for method, pattern in (one, other)
+    )
+    values = (first - second).dropna()
+    return spread(list(values), confidence) if len(values) else Spread(nan, nan)
+
+
+def _published(method: str, pattern: str) -> tuple[str, str]:
+    """(gaps, what on), several joined by semicolons; empty where nothing is published."""
+    table = pd.read_csv(PUBLISHED)
+    found = table[(table["method"] == method) & (table["pattern"] == pattern) & table["gap"].notna()]
+    return (
+        "; ".join(f"{gap:+.2f}" for gap in found["gap"]),
+        "; ".join(found["model"] + ", " + found["data"]),
+    )
+
+
+def print_accuracy(table: pd.DataFrame, noise: Sequence[str], title: str) -> None:
+    """The table, and what can be said between methods."""
+    from rich.table import Table
+
+    from reports.terminal import wide_console
+
+    console = wide_console()
+    console.print(f"[bold]{title}[/]; intervals: 95 %, Student's t over seeds")
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    heads = ("method", "pattern", "runs", "test accuracy (%)", "gap to dense (points)", "published gap", "published on")
+    for place, head in enumerate(heads):
+        shown.add_column(head, justify="right" if 2 <= place <= 5 else "left")
+    for row in table.to_dict("records"):
+        accuracy, gap = _text(row["accuracy"], row["accuracy_ci95"]), _text(row["gap"], row["gap_ci95"], "+")
+        texts = (row["runs"], accuracy, gap, row["published_gap"], row["published_on"])
+        shown.add_row(row["method"], row["pattern"], *map(str, texts))
+    console.print(shown)
+    console.print("published gaps: " + SOURCES)
+    console.print(verdict(noise))
+
+
+SOURCES = "other networks and data, so their sign and size are context, not a target (reports/published/accuracy.csv)"
+
+
+def verdict(noise: Sequence[str]) -> str:
+    """What may be said on methods against each other."""
+    if not noise:
+        return "between methods: no difference at any pattern is beyond the noise, so they are not ranked"
+    return "between methods, beyond the noise (all pairs looked at together): " + "; ".join(noise)
+
+
+def write_accuracy(folder: Path, runs: pd.DataFrame, table: pd.DataFrame, noise: Sequence[str], note: str) -> None:
+    """Write runs.csv, accuracy.csv and README.md. Raises UserError where that cannot be."""
+    from workloads.errors import UserError
+
+    try:
+        runs.round(4).to_csv(folder / "runs.csv", index=False)
+        table.round(4).to_csv(folder / "accuracy.csv", index=False)
+        hours = runs["seconds"].sum() / 3600
+        text = f"{note}\n\n{len(runs)} runs, {hours:.2f} hours of training in all (measured, wall time).\n"
+        (folder / "README.md").write_text(f"{text}\n{verdict(noise).capitalize()}.\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--out {folder}: cannot be written: {error.strerror or error}") from None
+
+
+def _text(mean: float, half: float, sign: str = "") -> str:
+    return "" if pd.isna(mean) else f"{mean:{sign}.2f}" + ("" if pd.isna(half) else f" +- {half:.2f}")
