@@ -1,6 +1,7 @@
 """Folds of a weight-stationary array: R groups of the reduction each, and the work of one."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 
 from dataflows.blocks import Share
@@ -9,7 +10,8 @@ from rtl.timing import Reduction, weight_stationary_fold
 from simulator.program import Action, Stall
 
 
-def folds(work: Reduction, rows: int) -> list[tuple[Share, int]]:
+@lru_cache(maxsize=4096)
+def folds(work: Reduction, rows: int) -> tuple[tuple[Share, int], ...]:
     """The folds of a reduction in order, like ones together with their number.
 
     The groups of a kernel position may share a fold with the next one's.
@@ -20,7 +22,7 @@ def folds(work: Reduction, rows: int) -> list[tuple[Share, int]]:
         whole, rest = divmod(work.groups - (1 if tail else 0), rows)
         last = Share(rest * work.m + tail, rest * work.n + min(work.n, tail), rest + (1 if tail else 0))
         runs = [(Share(rows * work.m, rows * work.n, rows), whole), (last, 1)]
-        return [(fold, count) for fold, count in runs if count and fold.elements]
+        return tuple((fold, count) for fold, count in runs if count and fold.elements)
     out = []
     for first in range(0, work.groups, rows):
         last_group = min(work.groups, first + rows)
@@ -28,7 +30,7 @@ def folds(work: Reduction, rows: int) -> list[tuple[Share, int]]:
         full = last_group - first - tails
         kept = full * work.n + tails * min(work.n, tail)
         out.append(Share(full * work.m + tails * tail, kept, last_group - first))
-    return [(fold, len(list(same))) for fold, same in groupby(out)]
+    return tuple((fold, len(list(same))) for fold, same in groupby(out))
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,13 @@ class Place:
     last: bool
 
 
-def places(runs: list[tuple[Share, int]]) -> list[tuple[Place, int]]:
+@lru_cache(maxsize=4096)
+def largest(runs: tuple[tuple[Share, int], ...]) -> Share:
+    """The fold with the most elements."""
+    return max((fold for fold, _ in runs), key=lambda each: each.elements)
+
+
+def places(runs: tuple[tuple[Share, int], ...]) -> list[tuple[Place, int]]:
     """The folds with the first and the last one set apart."""
     out = []
     for at, (fold, count) in enumerate(runs):

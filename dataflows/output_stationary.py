@@ -4,7 +4,7 @@ A tile is R x C outputs, I times over: along the rows of the product, where the 
 or along its columns, where they share operands. Loops over tiles keep a block of one operand on chip.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -26,11 +26,10 @@ class OutputStationary:
     def drafts(self, target: Target, product: Product, inline: bool) -> Iterator[Draft]:
         operands = Operands(target, deepest(target, product), inline)
         for interleave, along_rows in _interleaves(target, product):
-            first = _Plan(operands, interleave, along_rows, True, "whole", product.inner)
-            floor = first.floor_cycles()
+            floor = _Plan(operands, interleave, along_rows, True, "whole", product.inner).floor_cycles()
             for rows_outer in (True, False):
                 for resident in ("whole", "block", "none"):
-                    longest = replace(first, rows_outer=rows_outer, resident=resident)
+                    longest = partial(_Plan, operands, interleave, along_rows, rows_outer, resident, product.inner)
                     yield Draft(floor, partial(_lengths, longest), usual=resident == "none")
 
 
@@ -43,9 +42,9 @@ def deepest(target: Target, product: Product) -> Product:
     return replace(product, reduction=replace(product.reduction, n=depth, m=depth))
 
 
-def _lengths(longest: "_Plan") -> Iterator[Plan]:
+def _lengths(longest: "Callable[[], _Plan]") -> Iterator[Plan]:
     """The plan with the largest pieces that fit, and one whose loads overlap its own work."""
-    fitted = _fitted(longest)
+    fitted = _fitted(longest())
     if fitted is None:
         return
     yield fitted
@@ -132,13 +131,14 @@ class _Plan:
         )
 
     def floor_cycles(self) -> int:
+        rows, cols = cut(self.product.rows, self.tile_rows), cut(self.product.cols, self.tile_cols)
+        turning, steady = (rows, cols) if self.along_rows else (cols, rows)
         total = 0
-        for rows in cut(self.product.rows, self.tile_rows):
-            for cols in cut(self.product.cols, self.tile_cols):
-                turns = self._turns(rows.size, cols.size)
-                stream = output_stationary_stream(self._array, self.whole, turns, self.along_rows)
-                total += rows.count * cols.count * (stream.total + output_stationary_ends(self._array, turns).total)
-        return total * self.product.count
+        for run in turning:
+            turns = self._turns(run.size, run.size)
+            stream = output_stationary_stream(self._array, self.whole, turns, self.along_rows)
+            total += run.count * (stream.total + output_stationary_ends(self._array, turns).total)
+        return total * sum(run.count for run in steady) * self.product.count
 
     @property
     def _array(self) -> Array:

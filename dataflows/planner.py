@@ -119,6 +119,11 @@ class Planner:
             return [draft for draft in every if draft.usual]
         return sorted(every, key=lambda draft: draft.floor_cycles)
 
+    def _floor(self, product: Product) -> int:
+        """Cycles no mapping of a product is shorter than."""
+        floor: int = self._once(product, lambda: self._drafts(product, False)[0].floor_cycles)
+        return floor
+
     def _cannot_win(self, floor_cycles: int, best: Choice | None) -> bool:
         """True when no such mapping can be better by more than the tolerance.
 
@@ -162,7 +167,7 @@ class Planner:
         self, update: VectorOp, uses: Sequence[MatrixOp], options: Sequence[frozenset[Phase]]
     ) -> frozenset[Phase]:
         """The option of the shortest FF, BP and UP together, found within the tolerance."""
-        floor = sum(self._drafts(product, False)[0].floor_cycles for op in uses for product in self._products(op))
+        floor = sum(self._floor(product) for op in uses for product in self._products(op))
         best, best_cycles = options[0], 0
         for option in options:
             program = self._update(update, uses, option)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from dataflows.blocks import Share, cut, repeat
-from dataflows.folds import FoldWork, Place, folds, places
+from dataflows.folds import FoldWork, Place, folds, largest, places
 from dataflows.mapping import Mapping
 from dataflows.target import ARRAY, Operands, hold
 from simulator.program import Buffer, Command, Node, Program, Stall, delay_stores
@@ -31,7 +31,7 @@ class SpilledSums:
         return enough and self.operands.target.fits(self.buffers())
 
     @property
-    def folds(self) -> list[tuple[Share, int]]:
+    def folds(self) -> tuple[tuple[Share, int], ...]:
         return folds(self.operands.product.reduction, self.operands.target.array.rows)
 
     @property
@@ -59,7 +59,7 @@ class SpilledSums:
         )
 
     def buffers(self) -> tuple[Buffer, ...]:
-        ops, fold = self.operands, max((fold for fold, _ in self.folds), key=lambda each: each.elements)
+        ops, fold = self.operands, largest(self.folds)
         west, north = ops.left_bytes(self.block, fold.elements), ops.right_bytes(self.cols, fold)
         sums = self.block * self.cols * ops.target.arch.format.accumulator_bytes
         return (

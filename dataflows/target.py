@@ -1,6 +1,8 @@
 """What a compiler knows of the machine it writes for, and the commands that bring operands and take results away."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from dataflows.blocks import Share
 from dataflows.lowering import Product
@@ -28,24 +30,30 @@ class Target:
     def operand_bytes(self) -> int:
         return self.arch.format.operand_bytes
 
-    def capacity_bytes(self, memory: str) -> int | None:
-        memories = self.arch.memory
+    @cached_property
+    def capacities(self) -> Mapping[str, int]:
+        """Bytes of every memory that is limited."""
+        spec = self.arch.memory
         kib = {
-            "west": memories.west_kib,
-            "north": memories.north_kib,
-            "output": memories.output_kib,
-            "wuve": memories.wuve_kib,
-            "vector": memories.vector_kib,
-        }[memory]
-        return None if kib is None else int(kib * 1024)
+            "west": spec.west_kib,
+            "north": spec.north_kib,
+            "output": spec.output_kib,
+            "wuve": spec.wuve_kib,
+            "vector": spec.vector_kib,
+        }
+        return {memory: int(size * 1024) for memory, size in kib.items() if size is not None}
+
+    def capacity_bytes(self, memory: str) -> int | None:
+        return self.capacities.get(memory)
 
     def fits(self, buffers: tuple[Buffer, ...]) -> bool:
         """Whether buffers fit the memories they name."""
-        for memory in {buffer.memory for buffer in buffers if buffer.memory}:
-            capacity = self.capacity_bytes(memory)
-            used = sum(buffer.slots * buffer.slot_bytes for buffer in buffers if buffer.memory == memory)
-            if capacity is not None and used > capacity:
-                return False
+        left = dict(self.capacities)
+        for buffer in buffers:
+            if buffer.memory in left:
+                left[buffer.memory] -= buffer.slots * buffer.slot_bytes
+                if left[buffer.memory] < 0:
+                    return False
         return True
 
     def load(self, tensor: str, size_bytes: int, memory: str, buffer: str, cause: Stall = Stall.MEMORY) -> Command:
@@ -119,7 +127,7 @@ class Operands:
         """The same with two staging slots and with one, where there is staging at all."""
         return [self, replace(self, staging_slots=1)] if self._turned or self.inline else [self]
 
-    @property
+    @cached_property
     def _turned(self) -> bool:
         return self.product.transposed and self.target.arch.transposer is not None
 

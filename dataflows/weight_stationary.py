@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from dataflows.blocks import Share, Stage, cut, in_turn, prefetched, repeat, share
-from dataflows.folds import FoldWork, Place, folds, places
+from dataflows.folds import FoldWork, Place, folds, largest, places
 from dataflows.lowering import Product
 from dataflows.mapping import Draft, Mapping, Plan
 from dataflows.spilled_sums import SpilledSums
@@ -69,7 +69,7 @@ class _Plan:
         return min(self.operands.target.array.cols, self.product.cols)
 
     @property
-    def folds(self) -> list[tuple[Share, int]]:
+    def folds(self) -> tuple[tuple[Share, int], ...]:
         return folds(self.product.reduction, self.operands.target.array.rows)
 
     def floor_cycles(self) -> int:
@@ -92,7 +92,7 @@ class _Plan:
 
     def buffers(self) -> tuple[Buffer, ...]:
         ops, product = self.operands, self.product
-        fold = max((fold for fold, _ in self.folds), key=lambda each: each.elements)
+        fold = largest(self.folds)
         in_blocks = self.resident != "none"
         west = ops.left_bytes(self.block, product.inner if in_blocks else fold.elements)
         north, north_slots = ops.right_bytes(self.cols, fold), 2
