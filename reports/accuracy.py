@@ -42,7 +42,7 @@ class Spread(NamedTuple):
 
 def spread(values: Sequence[float], confidence: float = CONFIDENCE) -> Spread:
     """Mean and interval by Student's t with len - 1 degrees of freedom."""
-    from scipy.stats import t  # type: ignore[import-untyped]
+    from scipy.stats import t
 
     count = len(values)
     mean = sum(values) / count

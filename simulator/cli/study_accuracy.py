@@ -129,8 +129,8 @@ def _report(out: Path, todo: "list[Cell]") -> None:
     shown = shlex.join(["simulate", *sys.argv[1:]])
     write_accuracy(out, runs, table, noise, f"{title}. Made by `{shown}`, on {platform.machine()} with one thread.")
     try:
-        from reports.accuracy_figure import accuracy_figure
-        from reports.figures import save_figure
+        from reports.figures.accuracy import accuracy_figure
+        from reports.figures.style import save_figure
     except ModuleNotFoundError:
         typer.echo("no picture: it needs matplotlib: pip install 'sparsehil[report]'", err=True)
         return
