@@ -1,0 +1,81 @@
+"""Reading Matrix Market files (NIST, math.nist.gov/MatrixMarket/formats.html), with file and line in every error."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from workloads.errors import UserError
+from workloads.sparse.generate import generate, is_generated
+from workloads.sparse.matrix import Matrix, from_scipy
+
+LARGEST = 2**31 - 1
+
+
+def read_matrix(text: str) -> Matrix:
+    """The matrix `--matrix` names: a Matrix Market file (.mtx, .mtx.gz), or one to be made such as rmat:14:16."""
+    path = Path(text)
+    if path.suffix not in (".mtx", ".gz") and not path.exists():
+        if is_generated(text):
+            return generate(text)
+        raise UserError(
+            f"--matrix {text}: there is no such file; name a Matrix Market file, or a matrix such as rmat:14:16"
+        )
+    return read_matrix_market(path)
+
+
+def read_matrix_market(path: Path) -> Matrix:
+    """Duplicates are added up, stored zeros kept, symmetric storage unfolded; patterns get ones.
+
+    Raises UserError for a file that is none, is cut, holds complex or infinite values, or is too large.
+    """
+    from scipy.io import mmread
+
+    rows, cols, entries, field = _head(path)
+    if field == "complex":
+        raise UserError(f"{path}:1: holds complex values; this program multiplies real ones")
+    for name, size in (("rows", rows), ("columns", cols), ("entries", entries)):
+        if size > LARGEST:
+            raise UserError(f"{path}: {size} {name} are too many; there may be {LARGEST} at most")
+    if not rows or not cols:
+        raise UserError(f"{path}: has no {'rows' if not rows else 'columns'}; a product needs at least one of each")
+    try:
+        matrix = mmread(path)
+    except (OSError, EOFError, ValueError, OverflowError) as error:
+        raise _wrong(path, error) from None
+    found = from_scipy(path.name, matrix)
+    if not np.isfinite(found.values).all():
+        raise UserError(f"{path}: holds values that are not finite numbers, the first as element {_first_bad(found)}")
+    return found
+
+
+def _head(path: Path) -> tuple[int, int, int, str]:
+    from scipy.io import mminfo
+
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; a matrix is a file")
+    try:
+        rows, cols, entries, _, field, _ = mminfo(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: cannot be read: no such file") from None
+    except (OSError, EOFError, ValueError, OverflowError) as error:
+        raise _wrong(path, error) from None
+    return rows, cols, entries, field
+
+
+def _wrong(path: Path, error: Exception) -> UserError:
+    """The reader's words, with the file and the line it names in front."""
+    text = str(error).rstrip(".") or type(error).__name__
+    if found := re.match(r"Line ([0-9]+): (.*)", text, re.S):
+        return UserError(f"{path}:{found[1]}: not a whole Matrix Market file: {_lower(found[2])}")
+    return UserError(f"{path}: not a whole Matrix Market file: {_lower(text)}")
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _first_bad(matrix: Matrix) -> str:
+    place = int(np.argmax(~np.isfinite(matrix.values)))
+    row = int(np.searchsorted(matrix.starts, place, side="right")) - 1
+    return f"({row + 1}, {int(matrix.indices[place]) + 1})"
