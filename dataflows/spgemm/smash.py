@@ -161,6 +161,14 @@ class HashUnit:
         pieces = tokens(work, size)
         return pieces._replace(threads=np.arange(len(pieces.threads), dtype=np.int32) % threads), size
 
+    def _work(self) -> Counts:
+        """Products of each row, no less than one: an empty row is looked at too."""
+        sizes = self.task.product.right.row_sizes()
+        left, window = self.task.product.left, self.window
+        starts = left.starts[window.first : window.last + 1]
+        sums = np.concatenate([[0], np.cumsum(sizes[left.indices[starts[0] : starts[-1]]])])
+        return np.asarray(np.maximum(1, np.diff(sums[starts - starts[0]])))
+
     def _emptied(self, used: int) -> Hashed:
         banks, split = self.task.arch.scratchpad.banks, self.kernel.split
         accesses = np.zeros((banks, 2), dtype=np.int64)
