@@ -6,29 +6,32 @@ from workloads.op import VectorOp
 from workloads.workload import Mode, Workload
 
 
-def resident_bytes(workload: Workload, arch: SystolicArch) -> int:
+def needed_bytes(workload: Workload, operand_bytes: int, master_bytes: int) -> int:
     """Bytes a step keeps in DRAM at once.
 
     Training: masters, optimizer states, gradients and operand-precision copies of all weights, and the activations
     saved for the backward pass. Inference: operand-precision weights alone. Working space is not counted: a floor.
     """
-    form = arch.format
-    weights = workload.parameters * form.operand_bytes
+    weights = workload.parameters * operand_bytes
     if workload.mode is Mode.INFERENCE:
         return weights
     states = max(
         (op.optimizer.states for op in workload.ops if isinstance(op, VectorOp) and op.optimizer is not None),
         default=0,
     )
-    masters = workload.parameters * form.master_bytes * (2 + states)
-    return weights + masters + workload.saved_elements * form.operand_bytes
+    masters = workload.parameters * master_bytes * (2 + states)
+    return weights + masters + workload.saved_elements * operand_bytes
 
 
 def check_fits(workload: Workload, arch: SystolicArch) -> None:
     """Raises UserError that says how much is missing when a step does not fit."""
-    if arch.dram is None:
-        return
-    needed, there = resident_bytes(workload, arch), int(arch.dram.capacity_gib * 2**30)
+    if arch.dram is not None:
+        needed = needed_bytes(workload, arch.format.operand_bytes, arch.format.master_bytes)
+        refuse_overflow(workload, needed, int(arch.dram.capacity_gib * 2**30))
+
+
+def refuse_overflow(workload: Workload, needed: int, there: int) -> None:
+    """Raises UserError where a step needs more bytes than there are."""
     if needed > there:
         raise UserError(
             f"--batch {workload.batch}: {workload.model} needs at least {needed / 2**30:.1f} GiB of DRAM, "

@@ -15,7 +15,8 @@ from workloads.op import MatrixOp, Operand, Phase, Role
 from workloads.pattern import DENSE, Pattern, PatternKind
 from workloads.registry import load_entry, names
 
-MACHINES: dict[str, SystolicArch] = {name: load_arch(name).spec for name in names("sparsehil.machines")}
+EVERY = {name: load_arch(name) for name in names("sparsehil.machines")}
+MACHINES: dict[str, SystolicArch] = {name: arch.spec for name, arch in EVERY.items() if arch.kind == "systolic"}
 DATAFLOWS: list[Dataflow] = [
     load_entry("sparsehil.dataflows", "dataflow", name)() for name in names("sparsehil.dataflows")
 ]

@@ -1,0 +1,1 @@
+"""The compiler for cards of bank-sparse chips."""
