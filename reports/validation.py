@@ -7,16 +7,17 @@ from pathlib import Path
 import pandas as pd
 from rich.table import Table
 
+from reports.published import PUBLISHED
 from reports.terminal import wide_console
 from workloads.errors import UserError
 
-PUBLISHED = Path(__file__).parent / "published" / "sat.csv"
+SAT = PUBLISHED / "sat.csv"
 Tables = tuple[pd.DataFrame, pd.DataFrame, Mapping[str, tuple[int, int]]]
 
 
 def published_average() -> tuple[float, str]:
     """The published average speed-up at 2:8, and its source."""
-    with PUBLISHED.open(encoding="utf-8", newline="") as lines:
+    with SAT.open(encoding="utf-8", newline="") as lines:
         first = next(csv.DictReader(lines))
     return float(first["value"]), f"{first['provenance']}, {first['source']}"
 

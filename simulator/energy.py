@@ -26,7 +26,7 @@ def component(kind: str) -> str:
     """The part of a machine that an action happens in: `west.read` is on-chip memory, `wuve.adam` is WUVE."""
     head, _, tail = kind.partition(".")
     if head == STATIC:
-        return f"static, {tail}"
+        return f"static, {COMPONENTS.get(tail, tail)}"
     if tail in ("read", "write") and head != "dram":
         return "on-chip memory"
     return COMPONENTS.get(head, head)

@@ -196,6 +196,14 @@ class SystolicArch:
         latency = -(-exact(dram.latency_ns) * clock // 1000)
         return Channel(rate, int(latency), dram.burst_bytes)
 
+    def peaks(self) -> dict[str, float]:
+        """What no schedule passes, for rooflines; the DRAM's stands apart from its assumed efficiency."""
+        found: dict[str, float] = {"macs_per_cycle": self.array.rows * self.array.cols}
+        if self.dram is not None:
+            rate = self.dram.channels * self.dram.channel_bandwidth_gb_s * 1000 / self.clock_mhz
+            found |= {"dram_bytes_per_cycle": rate, "dram_efficiency": self.dram.efficiency}
+        return found
+
 
 def exact(number: float) -> Fraction:
     """The decimal number as it was written, without binary rounding."""

@@ -223,6 +223,7 @@ def _card(workload: Workload, arch: Arch, choices: Choices, command: Sequence[st
         "mode": workload.mode.value,
         "capture": {**vars(workload.capture), "versions": dict(workload.capture.versions)},
         "numbers": origins,
+        "peaks": dict(getattr(arch.spec, "peaks", dict)()),
         "assumed": sorted(path for path, each in origins.items() if _is_assumed_number(each)),
         "not_modelled": list(arch.not_modelled),
         "versions": {name: version(name) for name in ("sparsehil", "numpy", "numba", "simpy", "pandas")},

@@ -1,112 +1,72 @@
-"""`simulate validate`: what is published beside what the model says, and what that hangs on."""
+"""`simulate validate`: everything published or measured elsewhere beside what our models say; or one machine alone."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simulator.cli.options import SetOption
+from simulator.cli.options import JsonOption, SetOption
 
 if TYPE_CHECKING:
-    from reports.sensitivity import Variation
-    from reports.validation import Tables
-    from simulator.cli.job import Choices, Job
-
-SWITCHES = (
-    "",
-    "schedule.interleave",
-    "schedule.pregenerate",
-    "schedule.offline",
-    "sore.tile_buffer",
-    "vector.fuse_elementwise",
-)
-PAPER_MODELS = ("resnet9", "vgg19", "vit-s", "resnet18", "resnet50")
+    from reports.checks import Check
 
 
 def validate(
-    machine: Annotated[str, typer.Argument(help="The machine to validate: sat.")] = "sat",
+    context: typer.Context,
+    machine: Annotated[
+        str | None, typer.Argument(help="One machine alone, with its sensitivity: sat. [default: one table of all]")
+    ] = None,
     pattern: Annotated[str, typer.Option("--pattern", help="n:m everywhere but the layers kept dense.")] = "2:8",
     model: Annotated[str, typer.Option("--model", help="The model whose sensitivity is shown.")] = "resnet18",
     settings: SetOption = [],  # noqa: B006
+    as_json: JsonOption = False,
     out: Annotated[
         Path | None, typer.Option("--out", help="Also write the tables there as CSV, and pictures of them.")
     ] = None,
 ) -> None:
-    """Every model's speed-up beside its arithmetic ceiling and the published average, and how it moves."""
-    from reports.ceilings import ceiling_row, ceiling_table
-    from reports.sensitivity import sensitivity_table, variations
-    from reports.validation import print_validation, write_validation
-    from simulator.cli.job import Choices
-    from simulator.machine import load_arch
-    from workloads.errors import unknown_name
-    from workloads.shipped import shipped_models
+    """Set what others published or measured beside what our models say, with what each row hangs on."""
+    from simulator.cli.checks import Request, detail
+    from workloads.errors import UserError
 
-    if machine != "sat":
-        raise unknown_name("machine to validate", machine, ["sat"])
-    if model not in shipped_models():
-        raise unknown_name("model", model, shipped_models(), "--model")
-    base = Choices(arch=machine, patterns=(pattern,), method="bdwp", settings=tuple(settings))
-    jobs = _models(base, shipped_models())
-    ceilings = ceiling_table(ceiling_row(job.sparse, job.dense) for job in jobs.values())
-    numbers = {path: entry["value"] for path, entry in jobs[model].sparse.card["numbers"].items()}
-    varied = variations(load_arch(machine, settings).origins, numbers)
-    speedup = _speedup(jobs[model])
-    moved = sensitivity_table(speedup, _vary(base, model, varied))
-    switched = _switches(base, model)
-    tables = (ceilings, moved, switched)
-    print_validation(pattern, model, PAPER_MODELS, speedup, tables)
-    if out is not None:
-        write_validation(out, tables)
-        _draw(out, model, speedup, tables)
-
-
-def _draw(out: Path, model: str, speedup: float, tables: "Tables") -> None:
-    try:
-        from reports.figures import ceilings_figure, save_figure, sensitivity_figure
-    except ModuleNotFoundError:
-        typer.echo("no pictures: they need matplotlib: pip install 'sparsehil[report]'", err=True)
+    if machine is not None:
+        if as_json:
+            raise UserError(f"--json: the report of {machine} alone has none; leave out the machine for one table")
+        detail(machine, Request(pattern, model, tuple(settings), out))
         return
-    save_figure(ceilings_figure(tables[0]), out / "ceilings")
-    save_figure(sensitivity_figure(tables[1], model, speedup), out / "sensitivity")
+    for name in ("pattern", "model", "settings"):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = "--set" if name == "settings" else f"--{name}"
+            raise UserError(f"{option}: belongs to one machine: simulate validate sat {option} ...")
+    _everything(out, as_json)
 
 
-def _models(base: "Choices", models: list[str]) -> dict[str, "Job"]:
-    from dataclasses import replace
+def _everything(out: Path | None, as_json: bool) -> None:
+    from reports.checks import check_table, write_checks
+    from reports.checks_terminal import print_checks
 
+    table = check_table(_rows())
+    if as_json:
+        typer.echo(table.to_json(orient="records", indent=1))
+    else:
+        print_checks(table)
+    if out is None:
+        return
+    write_checks(table, out)
+    try:
+        from reports.figures.checks import checks_figure
+        from reports.figures.style import save_figure
+    except ModuleNotFoundError:
+        typer.echo("no picture: it needs matplotlib: pip install 'sparsehil[report]'", err=True)
+        return
+    save_figure(checks_figure(table), out / "checks")
+
+
+def _rows() -> "list[Check]":
+    from rich.console import Console
     from rich.progress import track
 
-    steps = track(models, description="models", transient=True)
-    return {name: _run(replace(base, model=name)) for name in steps}
+    from simulator.cli.checks import MODULES, rows
 
-
-def _vary(base: "Choices", model: str, varied: "list[Variation]") -> "list[tuple[Variation, float, float]]":
-    from dataclasses import replace
-
-    from rich.progress import track
-
-    def at(settings: tuple[str, ...]) -> float:
-        return _speedup(_run(replace(base, model=model, settings=(*base.settings, *settings))))
-
-    return [(each, at(each.low), at(each.high)) for each in track(varied, description="assumptions", transient=True)]
-
-
-def _switches(base: "Choices", model: str) -> "dict[str, tuple[int, int]]":
-    """Cycles of the step, dense and sparse, with each optimisation off in turn."""
-    from dataclasses import replace
-
-    found = {}
-    for switch in SWITCHES:
-        more = (f"{switch}=false",) if switch else ()
-        job = _run(replace(base, model=model, settings=(*base.settings, *more)))
-        found[f"without {switch.partition('.')[2]}" if switch else "all on"] = (job.dense.cycles, job.sparse.cycles)
-    return found
-
-
-def _run(choices: "Choices") -> "Job":
-    from simulator.cli.job import run_job
-
-    return run_job(choices, ["simulate", "validate"])
-
-
-def _speedup(job: "Job") -> float:
-    return job.dense.cycles / job.sparse.cycles
+    steps = track(MODULES, description="models", transient=True, console=Console(stderr=True))
+    return [row for name in steps for row in rows(name)]

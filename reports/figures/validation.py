@@ -1,20 +1,16 @@
-"""Figures, one function each, one style. They need the extra `report`."""
+"""SAT: ceilings of the models, what their speed-ups hang on, and what each optimisation is worth."""
 
-from pathlib import Path
-
-import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from workloads.errors import UserError
+from reports.figures.style import FULL, LOSS, MARK, TEXT, legend, new_figure, plain, title
 
 VISIBLE = 0.005  # spreads below this cannot be seen
-TEXT, GRID, FULL, LOSS, MARK = "#222222", "#dddddd", "#2f6f9f", "#c9d8e3", "#b5482f"
 
 
 def ceilings_figure(table: pd.DataFrame) -> Figure:
     """Speed-up of each model (bar), its arithmetic ceiling (line), and what separates the two."""
-    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    figure = new_figure(8, 4.2)
     axes = figure.subplots()
     places = range(len(table))
     axes.bar(places, table["ceiling"], color=LOSS, width=0.7, label="ceiling: multiply-accumulates alone (derived)")
@@ -27,13 +23,13 @@ def ceilings_figure(table: pd.DataFrame) -> Figure:
     axes.set_ylabel("speed-up over the best dense schedule")
     axes.set_ylim(0, float(table["ceiling"].max()) * 1.25)
     axes.legend(loc="upper left", frameon=False, fontsize=8)
-    return _plain(figure)
+    return plain(figure)
 
 
 def sensitivity_figure(table: pd.DataFrame, model: str, speedup: float, most: int = 12) -> Figure:
     """How far each assumption moves a model's speed-up through its range, the widest on top."""
     shown = table[table["spread"] >= VISIBLE].head(most).iloc[::-1]
-    figure = Figure(figsize=(8, 0.42 * len(shown) + 1.2), layout="constrained")
+    figure = new_figure(8, 0.42 * len(shown) + 1.2)
     axes = figure.subplots()
     for place, (_, row) in enumerate(shown.iterrows()):
         low, high = float(row["speedup_low"]), float(row["speedup_high"])
@@ -56,23 +52,31 @@ def sensitivity_figure(table: pd.DataFrame, model: str, speedup: float, most: in
     axes.set_xlim(speedup - 1.1 * span, speedup + 1.1 * span)
     axes.set_xlabel(f"speed-up of {model} over its best dense schedule", fontsize=9)
     axes.set_title("one assumption at a time, low (<) to high (>); line: all as described", fontsize=9, loc="left")
-    return _plain(figure)
+    return plain(figure, "x")
 
 
-def save_figure(figure: Figure, stem: Path) -> None:
-    """Write PNG and SVG, the same bytes for the same figure. Raises UserError where they cannot be written."""
-    try:
-        with matplotlib.rc_context({"svg.hashsalt": "sparsehil"}):
-            figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None})
-        figure.savefig(stem.with_suffix(".png"), dpi=150)
-    except OSError as error:
-        raise UserError(f"--out {stem.parent}: cannot be written: {error.strerror or error}") from None
+def waterfall_figure(table: pd.DataFrame, model: str) -> Figure:
+    """What each optimisation takes off a step's time when it is added to those before it, dense and sparse.
 
-
-def _plain(figure: Figure) -> Figure:
-    for axes in figure.axes:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(colors=TEXT)
-        axes.set_axisbelow(True)
-        axes.grid(axis="y" if axes.containers else "x", color=GRID, lw=0.6)
-    return figure
+    Rows of `table` are schedules, from none on; columns dense_cycles and sparse_cycles.
+    """
+    figure = new_figure(8, 4.2)
+    axes = figure.subplots()
+    for number, (column, colour, name) in enumerate(
+        (("dense_cycles", LOSS, "best dense"), ("sparse_cycles", FULL, "sparse"))
+    ):
+        values = table[column] / 1e6
+        places = [place + (number - 0.5) * 0.4 for place in range(len(table))]
+        before = values.shift(fill_value=values.iloc[0])
+        axes.bar(places, values, 0.38, color=colour, label=name)
+        axes.bar(places, before - values, 0.38, bottom=values, color="none", edgecolor=MARK, hatch="////", lw=0.6)
+        for place, value, was in zip(places, values, before, strict=True):
+            saved = f"\n-{1 - value / was:.1%}" if value < was else ""
+            axes.text(place, max(value, was), f"{value:,.0f}{saved}", ha="center", va="bottom", fontsize=7, color=TEXT)
+    axes.bar([0], [0], color="none", edgecolor=MARK, hatch="////", lw=0.6, label="saved by this step")
+    axes.set_xticks(range(len(table)), list(table.index))
+    axes.set_ylabel("cycles of the step (million)")
+    axes.set_ylim(0, 1.15 * float(table["dense_cycles"].max()) / 1e6)
+    title(axes, f"{model}: optimisations added one after the other")
+    legend(figure, axes)
+    return plain(figure)

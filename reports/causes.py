@@ -1,0 +1,27 @@
+"""A phase's time by what it was spent on. Every cycle is in one cause, so a phase's causes sum to its cycles."""
+
+import pandas as pd
+
+from reports.losses import STALL_NAMES
+from reports.phases import ORDER
+from simulator.result import Result
+
+COMPUTE, EDGES, VECTOR, UPDATE = "multiplying", "idle PEs at edges", "vector work", "weight update (WUVE)"
+
+
+def cause_table(result: Result) -> pd.DataFrame:
+    """Rows phases that occur, columns causes that occur, in cycles."""
+    ops = result.ops
+    products = ops["kind"] == "product"
+    pes = max(1, int(ops["pes"].max()))
+    useful = (ops["macs_useful"] / pes).where(products, 0.0)
+    causes = pd.DataFrame({"phase": ops["phase"]})
+    causes[COMPUTE] = useful
+    causes[EDGES] = (ops["busy_cycles"] - useful).where(products, 0.0)
+    causes[VECTOR] = ops["busy_cycles"].where(~products & (ops["kind"] != "update"), 0)
+    causes[UPDATE] = ops["busy_cycles"].where(ops["kind"] == "update", 0)
+    for stall, name in STALL_NAMES.items():
+        causes[name] = ops[f"stall_{stall.value}"]
+    table = causes.groupby("phase").sum()
+    table = table.reindex([phase for phase in ORDER if phase in table.index])
+    return table.loc[:, (table.abs() > 0).any()]

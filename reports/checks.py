@@ -1,0 +1,79 @@
+"""What somebody else published or measured beside what our models say: one row a claim."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import pandas as pd
+
+from workloads.errors import UserError
+from workloads.provenance import Provenance
+
+
+class Status(StrEnum):
+    PASS = "pass"  # the same to the last digit
+    INSIDE = "inside band"  # their range and ours have values in common
+    OUTSIDE = "outside band"
+    UNKNOWN = "unknown"  # theirs or ours is not known
+
+
+@dataclass(frozen=True)
+class Check:
+    """One claim, in one unit.
+
+    `theirs` and `ours` are None where unknown. `theirs_low` and `theirs_high` say how far theirs reaches (its stated
+    tolerance, or "at most"), `ours_low` and `ours_high` how far ours moves through the ranges of what is assumed.
+    `hangs_on` names the assumption behind the row, or why it is unknown.
+    """
+
+    machine: str
+    what: str
+    unit: str
+    theirs: float | None
+    ours: float | None
+    provenance: Provenance
+    source: str
+    hangs_on: str
+    theirs_low: float | None = None
+    theirs_high: float | None = None
+    ours_low: float | None = None
+    ours_high: float | None = None
+
+    @property
+    def gap(self) -> float:
+        """Ours over theirs, minus one; NaN where either is unknown."""
+        return math.nan if not self.theirs or self.ours is None else self.ours / self.theirs - 1
+
+    @property
+    def status(self) -> Status:
+        if self.theirs is None or self.ours is None:
+            return Status.UNKNOWN
+        if self.theirs == self.ours and self.theirs_low is None and self.ours_low is None:
+            return Status.PASS
+        low, high = _span(self.theirs, self.theirs_low, self.theirs_high)
+        our_low, our_high = _span(self.ours, self.ours_low, self.ours_high)
+        return Status.INSIDE if low <= our_high and our_low <= high else Status.OUTSIDE
+
+
+def _span(value: float, low: float | None, high: float | None) -> tuple[float, float]:
+    return value if low is None else low, value if high is None else high
+
+
+def check_table(checks: Sequence[Check]) -> pd.DataFrame:
+    """The rows with status and gap, in the order given."""
+    rows = [{**asdict(each), "gap": each.gap, "status": each.status.value} for each in checks]
+    for row in rows:
+        row["provenance"] = Provenance(row["provenance"]).value
+    first = ["machine", "what", "unit", "theirs", "theirs_low", "theirs_high", "ours", "ours_low", "ours_high"]
+    return pd.DataFrame(rows, columns=[*first, "gap", "status", "provenance", "source", "hangs_on"])
+
+
+def write_checks(table: pd.DataFrame, folder: Path) -> None:
+    """Write checks.csv. Raises UserError where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        table.round(6).to_csv(folder / "checks.csv", index=False)
+    except OSError as error:
+        raise UserError(f"--out {folder}: cannot be written: {error.strerror or error}") from None

@@ -1,0 +1,77 @@
+"""Energy of a step by component, phase and tensor, its energy-delay product, and what assumed entries leave open."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from simulator.arch.energy import STATIC
+from simulator.result import Result
+from workloads.provenance import Provenance
+
+PJ, MJ = 1e-12, 1e-9  # picojoules in joules and in millijoules
+PRICES = ["energy_pj", "energy_low_pj", "energy_high_pj"]
+
+
+@dataclass(frozen=True)
+class EnergyTotal:
+    """A step's energy in joules with the ends of its range, its energy-delay product in joule seconds.
+
+    The ends are all entries at the low and all at the high end of their ranges at once: an envelope, no deviation.
+    `assumed_share` is the part of the energy that rests on entries nobody published or measured.
+    """
+
+    joules: float
+    low: float
+    high: float
+    seconds: float
+    assumed_share: float
+
+    @property
+    def energy_delay(self) -> float:
+        return self.joules * self.seconds
+
+    @property
+    def watts(self) -> float:
+        return self.joules / self.seconds if self.seconds else float("nan")
+
+
+def has_energy(result: Result) -> bool:
+    """Whether the machine's file priced its actions."""
+    return bool(result.card.get("energy"))
+
+
+def energy_total(result: Result) -> EnergyTotal:
+    """The sums over a step."""
+    actions, entries = result.actions, result.card["energy"]["entries"]
+    assumed = {name for name, entry in entries.items() if entry["provenance"] == Provenance.ASSUMED}
+    joules, low, high = (float(actions[name].sum()) * PJ for name in PRICES)
+    guessed = float(actions.loc[actions["entry"].isin(assumed), "energy_pj"].sum()) * PJ
+    seconds = result.cycles / (float(result.card["clock_mhz"]) * 1e6)
+    return EnergyTotal(joules, low, high, seconds, guessed / joules if joules else 0.0)
+
+
+def with_phases(result: Result) -> pd.DataFrame:
+    """The actions with the layer and phase of their op."""
+    ops = result.ops[["layer", "phase"]]
+    return result.actions.join(ops, on="op")
+
+
+def energy_by(result: Result, by: Sequence[str]) -> pd.DataFrame:
+    """Millijoules by any of component, phase, tensor, kind, entry, layer: columns mj, low_mj, high_mj, share."""
+    actions = with_phases(result)
+    tensor = actions["tensor"].where(actions["kind"].str.partition(".")[0] != STATIC, "no tensor (static)")
+    sums = actions.assign(tensor=tensor).groupby(list(by), sort=False)[PRICES].sum() * MJ
+    sums.columns = pd.Index(["mj", "low_mj", "high_mj"])
+    total = float(sums["mj"].sum())
+    return sums.assign(share=sums["mj"] / total if total else 0.0).sort_values("mj", ascending=False)
+
+
+def entry_table(result: Result) -> pd.DataFrame:
+    """Every entry in use: its price with range and source, the energy on it, and how far its range alone moves it."""
+    entries = result.card["energy"]["entries"]
+    used = energy_by(result, ["entry"])
+    rows = [{"entry": name, **{key: entries[name][key] for key in ("value", "unit", "low", "high", "provenance")}}
+            | {"mj": row["mj"], "share": row["share"], "spread_mj": row["high_mj"] - row["low_mj"],
+               "source": entries[name]["source"]} for name, row in used.iterrows()]  # fmt: skip
+    return pd.DataFrame(rows).set_index("entry").sort_values("spread_mj", ascending=False)

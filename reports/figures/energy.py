@@ -1,0 +1,96 @@
+"""Energy of a step: by component and phase, by tensor, and which entries its error bar comes from."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from reports.energy import energy_by, energy_total, entry_table
+from reports.figures.style import FULL, LOSS, MARK, SERIES, TEXT, legend, new_figure, plain, title
+from reports.phases import ORDER
+from simulator.result import Result
+
+SMALL = 0.005  # components below this share are drawn together
+MOST_ENTRIES = 10
+
+
+def energy_figure(sparse: Result, dense: Result) -> Figure:
+    """Energy by component, phase by phase, dense above sparse; the line is what the entries' ranges leave open."""
+    tables = {"dense": _components(dense), "this run": _components(sparse)}
+    parts = list(dict.fromkeys(part for table in tables.values() for part in table.columns))
+    parts = [part for part in parts if part != "the rest"] + (["the rest"] if "the rest" in parts else [])
+    rows = [(phase, name) for phase in ORDER for name in tables if phase in tables[name].index]
+    ends = {name: energy_by(result, ["phase"]) for name, result in (("dense", dense), ("this run", sparse))}
+    figure = new_figure(7.2, 0.36 * len(rows) + 1.7)
+    axes = figure.subplots()
+    left = [0.0] * len(rows)
+    nothing = pd.Series(0.0, index=ORDER)
+    for part, colour in zip(parts, SERIES * 2, strict=False):
+        widths = [tables[name].get(part, nothing).to_dict()[phase] / 1e3 for phase, name in rows]
+        axes.barh(range(len(rows)), widths, left=left, height=0.72, color=colour, label=part)
+        left = [start + width for start, width in zip(left, widths, strict=True)]
+    for place, (phase, name) in enumerate(rows):
+        low, high = (ends[name][end].to_dict()[phase] / 1e3 for end in ("low_mj", "high_mj"))
+        axes.plot([low, high], [place, place], color=TEXT, lw=1, marker="|", ms=6)
+    axes.set_yticks(range(len(rows)), [f"{phase}, {name}" for phase, name in rows])
+    axes.invert_yaxis()
+    axes.set_xlim(0, None)
+    axes.set_xlabel("energy (J); line: all entries at the low and at the high end of their ranges")
+    title(axes, f"energy by phase and component, table '{sparse.card['energy']['table']}'")
+    legend(figure, axes, 3)
+    return plain(figure, "x")
+
+
+def _components(result: Result) -> pd.DataFrame:
+    """Millijoules, rows phases and columns components, the small ones together."""
+    table = energy_by(result, ["phase", "component"])["mj"].unstack(fill_value=0)
+    shares = table.sum() / table.sum().sum()
+    small = shares.index[shares < SMALL]
+    order = shares.drop(small).sort_values(ascending=False, kind="stable").index
+    return table[order].assign(**{"the rest": table[small].sum(axis=1)}) if len(small) else table[order]
+
+
+def tensors_figure(sparse: Result, dense: Result) -> Figure:
+    """Energy spent for each tensor's sake, dense and sparse; static power belongs to none."""
+    tables = [energy_by(result, ["tensor"])["mj"] / 1e3 for result in (dense, sparse)]
+    tensors = list(dict.fromkeys(tensor for table in tables for tensor in table.index))
+    figure = new_figure(7.2, 0.4 * len(tensors) + 1.5)
+    axes = figure.subplots()
+    for number, (table, colour, name) in enumerate(zip(tables, (LOSS, FULL), ("best dense", "this run"), strict=True)):
+        places = [place + (number - 0.5) * 0.38 for place in range(len(tensors))]
+        values = table.reindex(tensors).fillna(0.0)
+        axes.barh(places, values, height=0.36, color=colour, label=name)
+        for place, value in zip(places, values, strict=True):
+            axes.text(value, place, f" {value:.3g}", va="center", fontsize=7, color=TEXT)
+    axes.set_yticks(range(len(tensors)), tensors)
+    axes.invert_yaxis()
+    axes.margins(x=0.1)
+    axes.set_xlabel("energy (J)")
+    title(axes, "energy by tensor")
+    legend(figure, axes)
+    return plain(figure, "x")
+
+
+def entries_figure(result: Result) -> Figure:
+    """How far each entry of the energy table moves the step's energy through its range, alone."""
+    table = entry_table(result).head(MOST_ENTRIES).iloc[::-1]
+    total = energy_total(result).joules
+    low = total - (table["mj"] - table["mj"] * _ratio(table, "low")) / 1e3
+    high = total + (table["mj"] * _ratio(table, "high") - table["mj"]) / 1e3
+    figure = new_figure(7.2, 0.36 * len(table) + 1.3)
+    axes = figure.subplots()
+    axes.barh(range(len(table)), high - low, left=low, height=0.6, color=LOSS)
+    axes.axvline(total, color=MARK, lw=1)
+    labels = [f"{name} ({row['value']:g} {row['unit']}, {row['provenance']})" for name, row in table.iterrows()]
+    axes.set_yticks(range(len(table)), labels)
+    for place, (_, row) in enumerate(table.iterrows()):
+        for value, text, side in ((low.iloc[place], row["low"], "right"), (high.iloc[place], row["high"], "left")):
+            gap = " " if side == "left" else ""
+            axes.text(value, place, f"{gap}{text:g}{'' if gap else ' '}", va="center", ha=side, fontsize=7, color=TEXT)
+    room = 0.12 * float(high.max() - low.min())
+    axes.set_xlim(float(low.min()) - room, float(high.max()) + room)
+    axes.set_xlabel(f"energy of the step (J); line: {total:.3g} J with all entries as they are")
+    title(axes, "the entries its energy hangs on, one at a time through its range")
+    return plain(figure, "x")
+
+
+def _ratio(table: pd.DataFrame, end: str) -> "pd.Series[float]":
+    return (table[end] / table["value"].where(table["value"] > 0)).fillna(1.0)

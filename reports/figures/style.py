@@ -1,0 +1,79 @@
+"""What all figures have in common: colours that colour-blind readers can tell apart, fonts, and files that repeat."""
+
+import io
+import re
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from workloads.errors import UserError
+
+TEXT, GRID = "#222222", "#dddddd"
+FULL, LOSS, MARK = "#2f6f9f", "#c9d8e3", "#b5482f"
+PHASES = {"FF": "#0072b2", "BP": "#e69f00", "WU": "#009e73", "UP": "#8c564b"}
+SERIES = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c8c8c", "#f0e442", "#8c564b", "#bcbd22"]
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure in inches."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def plain(figure: Figure, grid: str = "y") -> Figure:
+    """Frames, ticks and grid lines as all figures have them; `grid` is an axis, "both" or ""."""
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(TEXT)
+        axes.tick_params(colors=TEXT, labelsize=8)
+        axes.set_axisbelow(True)
+        for label in (axes.xaxis.label, axes.yaxis.label):
+            label.set_color(TEXT)
+            label.set_fontsize(9)
+        if grid:
+            axes.grid(axis=grid, color=GRID, lw=0.6)  # type: ignore[arg-type]
+    return figure
+
+
+def title(axes: Axes, text: str) -> None:
+    """What a figure shows, above it on the left."""
+    axes.set_title(text, fontsize=9, loc="left", color=TEXT)
+
+
+def legend(figure: Figure, axes: Axes, columns: int = 4) -> None:
+    """A legend below the axes, where it covers nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
+
+
+def save_figure(figure: Figure, stem: Path) -> None:
+    """Write PNG and SVG, the same bytes for the same figure. Raises UserError where they cannot be written."""
+    try:
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        stem.with_suffix(".svg").write_text(svg(figure), encoding="utf-8")
+        figure.savefig(stem.with_suffix(".png"), dpi=150)
+    except OSError as error:
+        raise UserError(f"{stem.parent}: cannot be written: {error.strerror or error}") from None
+
+
+def svg(figure: Figure) -> str:
+    """The figure as SVG text without a date, the same for the same figure."""
+    with matplotlib.rc_context({"svg.hashsalt": "sparsehil", "svg.fonttype": "path"}):
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    return text.getvalue()
+
+
+def inline_svg(figure: Figure, name: str) -> str:
+    """The figure for a page: no prologue, ids that no other figure has, ink in the colour of the page's own text."""
+    figure.patch.set_alpha(0)
+    for axes in figure.axes:
+        axes.patch.set_alpha(0)
+    text = svg(figure)
+    text = text[text.index("<svg") :]
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", text)
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
+    text = re.sub(r' (width|height)="[\d.]+pt"', "", text, count=2)
+    return text.replace(TEXT, "currentColor").replace(GRID, "var(--grid)").replace("<svg ", '<svg role="img" ', 1)

@@ -1,0 +1,49 @@
+"""A step layer by layer: time, speed-up, stalls, bytes and energy."""
+
+import numpy as np
+import pandas as pd
+
+from reports.energy import PJ, has_energy
+from reports.losses import STALL_NAMES
+from simulator.result import Result
+
+STALLS = {f"stall_{stall.value}": name for stall, name in STALL_NAMES.items()}
+
+
+def op_table(result: Result) -> pd.DataFrame:
+    """Every op with its utilisation (share of PE cycles), DRAM bytes and energy (J), in the order of the step."""
+    ops = result.ops
+    room = ops["cycles"] * ops["pes"]
+    dram = result.actions[result.actions["kind"].isin(["dram.read", "dram.write"])].groupby("op")["amount"].sum()
+    table = ops.assign(
+        utilisation=np.where(ops["macs_useful"] > 0, ops["macs_useful"] / room.where(room > 0), np.nan),
+        dram_bytes=dram.reindex(ops.index, fill_value=0),
+        start_cycle=ops["cycles"].cumsum() - ops["cycles"],
+    )
+    if has_energy(result):
+        energy = result.actions.groupby("op")["energy_pj"].sum() * PJ
+        table["energy_j"] = energy.reindex(ops.index, fill_value=0.0)
+    return table
+
+
+def layer_table(sparse: Result, dense: Result) -> pd.DataFrame:
+    """Rows (layer, phase, kind), in the order of the step, of all ops that take time.
+
+    Columns cycles, dense_cycles, speedup, utilisation, the largest stall and its cycles, dram_bytes, energy_j.
+    """
+    keys = ["layer", "phase", "kind"]
+    mine, other = op_table(sparse), dense.ops.groupby(keys, sort=False)["cycles"].sum()
+    sums = ["cycles", "busy_cycles", "macs_useful", "dram_bytes", *STALLS]
+    sums += ["energy_j"] if "energy_j" in mine else []
+    table = mine.groupby(keys, sort=False)[sums].sum()
+    table["pattern"] = mine.groupby(keys, sort=False)["pattern"].first()
+    table["pes"] = mine.groupby(keys, sort=False)["pes"].max()
+    table = table[table["cycles"] > 0]
+    table["dense_cycles"] = other.reindex(table.index)
+    table["speedup"] = table["dense_cycles"] / table["cycles"]
+    table["utilisation"] = (table["macs_useful"] / (table["cycles"] * table["pes"])).where(table["macs_useful"] > 0)
+    stalls = table[list(STALLS)].rename(columns=STALLS)
+    worst = stalls.max(axis=1)
+    table["main stall"] = stalls.idxmax(axis=1).where(worst > 0, "")
+    table["main stall cycles"] = worst
+    return table.drop(columns=["pes", *STALLS])

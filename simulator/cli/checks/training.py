@@ -1,0 +1,53 @@
+"""What methods of N:M training are reported to cost in accuracy, beside what they cost in our own runs."""
+
+import csv
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reports.checks import Check
+
+ELSEWHERE = "another network and other data than the published ones; the line is the 95 % interval over seeds"
+NOT_TRAINED = "not trained here"
+
+
+def checks() -> "list[Check]":
+    """A row for every reported change of accuracy against dense training."""
+    from reports.published import PUBLISHED
+
+    ours = _ours()
+    with (PUBLISHED / "accuracy.csv").open(encoding="utf-8", newline="") as lines:
+        return [_check(row, ours.get((row["method"], row["pattern"]))) for row in csv.DictReader(lines) if row["gap"]]
+
+
+def _check(row: dict[str, str], ours: tuple[float, float] | None) -> "Check":
+    from reports.checks import Check
+    from workloads.provenance import Provenance
+
+    gap, half = ours or (None, 0.0)
+    return Check(
+        machine="training",
+        what=f"{row['method']} {row['pattern']}, {row['model']} on {row['data']}: change of top-1 against dense",
+        unit="points",
+        theirs=float(row["gap"]),
+        ours=gap,
+        provenance=Provenance(row["provenance"]),
+        source=row["source"],
+        hangs_on=ELSEWHERE if ours else NOT_TRAINED,
+        ours_low=None if gap is None else gap - half,
+        ours_high=None if gap is None else gap + half,
+    )
+
+
+def _ours() -> dict[tuple[str, str], tuple[float, float]]:
+    """Gap to dense training and half its interval, in points, by method and pattern; empty without a study."""
+    import pandas as pd
+
+    from reports.published import PUBLISHED
+
+    path = PUBLISHED.parent / "results" / "study-accuracy" / "accuracy.csv"
+    if not path.exists():
+        return {}
+    table = pd.read_csv(path).dropna(subset=["gap", "gap_ci95"])
+    keys = zip(table["method"], table["pattern"], strict=True)
+    values = zip(table["gap"].astype(float), table["gap_ci95"].astype(float), strict=True)
+    return dict(zip(keys, values, strict=True))
