@@ -70,8 +70,8 @@ def hash_window(
     """Multiply a window into an empty table. Returns the slots it claimed, or -1 where the table is too small.
 
     cut: first event and offset of each row, and the event's size. shared: any thread may do any event, so that one
-    which goes on in the middle of an element looks it up again. features: (events, 6), added to; lengths: (LONGEST,),
-    how many products needed so many probes.
+    which goes on in the middle of an element looks it up again. features: (events, len(Feature)), added to; lengths:
+    (LONGEST,), how many products needed so many probes.
     """
     first_event, offsets, size = cut
     used = 0

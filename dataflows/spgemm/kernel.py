@@ -9,7 +9,7 @@ import numpy as np
 
 from dataflows.spgemm.hashing import LONGEST, Piece
 from dataflows.spgemm.options import KernelOptions
-from dataflows.spgemm.steps import Recipe
+from dataflows.spgemm.steps import Feature, Recipe
 from simulator.arch.piuma import FabricArch
 from simulator.fabric.program import Counts, Stage
 from workloads.errors import UserError
@@ -38,6 +38,16 @@ class Tally:
     split_rows: int = 0
     lengths: Counts = field(default_factory=lambda: np.zeros(LONGEST, dtype=np.int64))
     occupancy: list[float] = field(default_factory=list)
+
+    def note(self, features: Counts, occupancy: float | None = None) -> None:
+        """Add what the events of a window did, and how full its table was."""
+        totals = features.sum(axis=0)
+        self.multiplies += int(totals[Feature.PRODUCT])
+        self.steps += int(totals[Feature.STEP])
+        self.claims += int(totals[Feature.CLAIM])
+        self.windows += 1
+        if occupancy is not None:
+            self.occupancy.append(occupancy)
 
 
 @dataclass(frozen=True)

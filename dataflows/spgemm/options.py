@@ -18,8 +18,8 @@ class KernelOptions:
     """hash: of (row, column) to a slot. slots: of the hash table, 0 for as many as fit the scratchpad. fill: share of
     the slots a window's work estimate may take. window: rows until that is reached, or equally many in every window.
     spread: windows a core there are at least, where single rows allow it. deal: what V1 deals to threads, whole rows or
-    pieces of them. token: products a thread takes at a time at most (V2, V3). event: products in one event where work is
-    dealt beforehand. dma: what V3's engines carry, finished tables, or operands too.
+    pieces of them. token: products a thread takes at a time at most (V2, V3). event: products in one event where work
+    is dealt beforehand. dma: what V3's engines carry, finished tables, or operands too.
     """
 
     hash: Hash = "multiplicative"

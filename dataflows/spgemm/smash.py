@@ -15,7 +15,7 @@ import numpy as np
 from dataflows.spgemm.distribution import distribution_stage
 from dataflows.spgemm.events import Cut, deal, tokens
 from dataflows.spgemm.hashing import HASHES, Piece, Table, Window, bank_skew, gather, hash_window, rows_of
-from dataflows.spgemm.kernel import Kernel, Tally, Task
+from dataflows.spgemm.kernel import Kernel, Task
 from dataflows.spgemm.options import KernelOptions
 from dataflows.spgemm.steps import ROW_BY_ROW, Feature, Recipe, Step, counts, merged, traffic
 from dataflows.spgemm.windows import distribute
@@ -146,7 +146,7 @@ class HashUnit:
         if used < 0:
             raise RuntimeError(f"{kernel.name}: a table of {len(self.table.sums)} slots overflowed")
         hashed = self._emptied(used)
-        note(task.tally, features, used / len(self.table.sums))
+        task.tally.note(features, used / len(self.table.sums))
         task.finish(hashed.piece)
         hashing = self._hash_phase(cut, features, hashed)
         return hashing, *(self._carried(hashed) if kernel.split else self._written(hashed))
@@ -225,17 +225,6 @@ class HashUnit:
 
 
 _TOKEN = np.array(Step(integer=2, atomic=1).instructions(), dtype=np.int64)  # taking one
-
-
-def note(tally: Tally, features: Counts, occupancy: float | None) -> None:
-    """Add what a unit did to the tally."""
-    totals = features.sum(axis=0)
-    tally.multiplies += int(totals[Feature.PRODUCT])
-    tally.steps += int(totals[Feature.STEP])
-    tally.claims += int(totals[Feature.CLAIM])
-    tally.windows += 1
-    if occupancy is not None:
-        tally.occupancy.append(occupancy)
 
 
 def _row_sizes(task: Task, rows: int) -> Phase:

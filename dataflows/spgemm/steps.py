@@ -22,6 +22,8 @@ class Feature(IntEnum):
     STEP = 3  # a probe, a comparison of a heap, a merge or an intersection
     CLAIM = 4  # a new element of the result
     SEARCH = 5  # a halving, where a row of the right operand is entered in its middle
+    PAIR = 6  # a row of the left operand met with a column of the right one
+    BROUGHT = 7  # an element of the right operand read ahead, for several products
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,143 @@
+"""Row-wise product by a heap of rows (Buluc and Gilbert 2008): a thread merges, column by column, the rows its row names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from dataflows.spgemm.dealt import dealt_stage, thread_share_bytes
+from dataflows.spgemm.hashing import Piece, rows_of
+from dataflows.spgemm.kernel import Kernel, Task
+from dataflows.spgemm.options import KernelOptions
+from dataflows.spgemm.steps import ROW_BY_ROW, Feature, Recipe, Step, merged
+from simulator.arch.piuma import FabricArch
+from simulator.fabric.program import Counts, Stage
+
+ROW, ELEMENT, PRODUCT, CLAIM = Feature.ROW.value, Feature.ELEMENT.value, Feature.PRODUCT.value, Feature.CLAIM.value
+STEP = Feature.STEP.value
+ENTRY_BYTES = 24  # of a heap: a column, where its row goes on, a factor
+
+# A row takes room for its result; a product is read at the top of the heap and added to a sum in a register; a step
+# compares two entries and moves one of three words.
+COMMON: Recipe = {
+    Feature.ROW: Step(integer=2, remote_atomic=1, writes={"result": 1}),
+    Feature.PRODUCT: Step(integer=2, float=1),
+    Feature.CLAIM: Step(integer=2, writes={"result": 2}),
+    Feature.STEP: Step(integer=3),
+}
+NEAR: Recipe = {
+    Feature.PRODUCT: Step(scratchpad=3),
+    Feature.STEP: Step(scratchpad=4),
+    Feature.ELEMENT: Step(scratchpad=3),
+}
+FAR: Recipe = {
+    Feature.PRODUCT: Step(reads={"heap": 2}, writes={"heap": 1}),
+    Feature.STEP: Step(reads={"heap": 2}, writes={"heap": 2}),
+    Feature.ELEMENT: Step(writes={"heap": 3}),
+}
+
+
+@dataclass(frozen=True)
+class HeapMerge(Kernel):
+    """Heaps lie in the scratchpad where the largest row's fits for all threads, otherwise in memory."""
+
+    name: str = "heap-merge"
+
+    def recipes(self, arch: FabricArch, options: KernelOptions) -> dict[str, Recipe]:
+        return {"near": merged(ROW_BY_ROW, COMMON, NEAR), "far": merged(ROW_BY_ROW, COMMON, FAR)}
+
+    def stages(self, task: Task) -> Sequence[Stage]:
+        product = task.product
+        longest = int(product.left.row_sizes().max(initial=0))
+        near = longest * ENTRY_BYTES <= thread_share_bytes(task)
+        recipe = self.recipes(task.arch, task.options)["near" if near else "far"]
+        left, right = rows_of(product.left), rows_of(product.right)
+        heap = np.zeros((longest + 1, 3), dtype=np.int64)
+        work = product.row_multiplies()
+
+        def body(first: int, last: int, cut: tuple[Any, Any, int], features: Counts) -> Piece:
+            room = int(np.minimum(work[first:last], product.right.cols).sum())
+            return Piece(first, *_merge_rows(left, right, first, last, cut, features, heap, room))
+
+        return (dealt_stage(task, "multiply", work, recipe, body),)
+
+
+HEAP_MERGE = HeapMerge()
+
+
+@njit(cache=True, nogil=True)
+def _merge_rows(left: Any, right: Any, first: Any, last: Any, cut: Any, features: Any, heap: Any, most: Any) -> Any:
+    """Rows [first, last): sizes, columns in ascending order, sums; zeros that came out are dropped.
+
+    heap: (elements, 3), of each row of `right` its next column, the element of `left` it belongs to, and its place.
+    Equal columns come in the order of elements, so that sums are added up in it.
+    """
+    first_event, offsets, size = cut
+    sizes = np.zeros(last - first, np.int64)
+    columns, values = np.empty(most, np.int32), np.empty(most, np.float64)
+    used = 0
+    for row in range(first, last):
+        event, room = first_event[row - first], size - offsets[row - first]
+        features[event, ROW] += 1
+        begin, count = used, 0
+        for element in range(left.starts[row], left.starts[row + 1]):
+            features[event, ELEMENT] += 1
+            place = right.starts[left.indices[element]]
+            if place < right.starts[left.indices[element] + 1]:
+                heap[count, 0], heap[count, 1], heap[count, 2] = right.indices[place], element, place
+                count += 1
+        for parent in range(count // 2 - 1, -1, -1):
+            features[event, STEP] += _sink(heap, parent, count)
+        column, total = -1, 0.0
+        while count:
+            if room == 0:
+                event, room = event + 1, size
+            room -= 1
+            element, place = heap[0, 1], heap[0, 2]
+            if heap[0, 0] != column:
+                if column >= 0 and total != 0:
+                    columns[used], values[used] = column, total
+                    used += 1
+                column, total = heap[0, 0], 0.0
+                features[event, CLAIM] += 1
+            total += left.values[element] * right.values[place]
+            features[event, PRODUCT] += 1
+            if place + 1 < right.starts[left.indices[element] + 1]:
+                heap[0, 0], heap[0, 2] = right.indices[place + 1], place + 1
+            else:
+                count -= 1
+                heap[0] = heap[count]
+            features[event, STEP] += _sink(heap, 0, count)
+        if column >= 0 and total != 0:
+            columns[used], values[used] = column, total
+            used += 1
+        sizes[row - first] = used - begin
+    return sizes, columns[:used], values[:used]
+
+
+@njit(cache=True, nogil=True)
+def _sink(heap: Any, parent: Any, count: Any) -> Any:
+    """Move an entry down to its place. Returns the levels it was compared on."""
+    steps = 0
+    while True:
+        child = 2 * parent + 1
+        if child >= count:
+            return steps
+        steps += 1
+        other = child + 1
+        if other < count and _before(heap, other, child):
+            child = other
+        if not _before(heap, child, parent):
+            return steps
+        for word in range(3):
+            heap[parent, word], heap[child, word] = heap[child, word], heap[parent, word]
+        parent = child
+
+
+@njit(cache=True, nogil=True)
+def _before(heap: Any, one: Any, other: Any) -> Any:
+    if heap[one, 0] != heap[other, 0]:
+        return heap[one, 0] < heap[other, 0]
+    return heap[one, 1] < heap[other, 1]
