@@ -7,12 +7,13 @@ a PE accumulates in turn (interleave). A latency of 0 stands for a result usable
 Output stationary (outputs stay, both operands stream; skew and drain are those of any systolic array):
 
     round   = max(I, L, 1)                      one addition for each of I accumulators, waiting for the adder
-    group   = max(n * round, operands / link)   links feed m operands a row and n weights a column
+    group   = max(n * round, ceil(m / link))    links feed m operands a row and n weights a column; a group begins
+                                                a new word of the link, I groups of operands when outputs share weights
     tile    = sum of groups + (R - 1) + (C - 1) + M + max(L, 1) - 1 + R * I      (the last term: drain)
 
 Weight stationary (n weights a PE stay, operands stream from the west, sums from the north):
 
-    period  = max(n, m / link, sums / link)     one position enters
+    period  = max(n, ceil(m / link), ceil(2 / link))  one position enters
     pass    = (n - 1) * L' + max(L, 1)          a position's way through a PE; L' >= L, L' = 1 modulo period, so that
                                                 additions of different positions never meet in the adder
     fold    = R * ceil(n / link) + P * period + (C - 1) + R * pass - period + M
@@ -88,7 +89,7 @@ def output_stationary_stream(array: Array, work: Reduction, interleave: int, sha
     busy = latency = links = 0
     for number, operands, kept in ((full, work.m, work.n), (work.segments, tail, min(work.n, tail))):
         waiting = kept * max(0, array.adder_latency - interleave)
-        west = _over(operands * (interleave if share_weights else 1), array.west_link)
+        west = _over(operands, array.west_link) * (interleave if share_weights else 1)
         north = _over(kept * (1 if share_weights else interleave), array.north_link)
         busy += number * kept * interleave
         latency += number * waiting
@@ -104,12 +105,17 @@ def output_stationary_ends(array: Array, interleave: int) -> TileCycles:
     return TileCycles(0, 0, 0, skew + pipeline + drain)
 
 
-def weight_stationary_fold(array: Array, positions: int, n: int, m: int) -> TileCycles:
-    """Cycles of one weight-stationary fold: R groups of the reduction by C columns, over `positions` rows."""
+def weight_stationary_step(array: Array, n: int, m: int) -> tuple[int, int]:
+    """The period in which positions enter, and the cycles between two additions to a position's sum in one PE."""
     period = max(n, _over(m, array.west_link), _over(2, array.sum_link))
     adder = max(array.adder_latency, 1)
-    step = adder + (1 - adder) % period
-    through = (n - 1) * step + adder
+    return period, adder + (1 - adder) % period
+
+
+def weight_stationary_fold(array: Array, positions: int, n: int, m: int) -> TileCycles:
+    """Cycles of one weight-stationary fold: R groups of the reduction by C columns, over `positions` rows."""
+    period, step = weight_stationary_step(array, n, m)
+    through = (n - 1) * step + max(array.adder_latency, 1)
     weights = array.rows * max(1, _over(n, array.north_link))
     ends = weights + array.cols - 1 + array.rows * through - period + array.multiplier_latency
     return TileCycles(positions * n, 0, positions * (period - n), ends)

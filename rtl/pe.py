@@ -1,0 +1,120 @@
+"""The unified sparse PE: one multiply-accumulate a cycle, in both dataflows, dense or n:m.
+
+    west group, control --+--> register ------------------------> east
+                          |       |
+    north weight --> register -> select one of m -> register -> multiplier -> adder <- accumulators
+                          |       ^ index                                       |           ^
+                          |   stored weights                                    +-----------+--> south sum
+                          +-----------------------------------> south
+                                                       north sum --> adder (weight stationary), accumulators (shift)
+
+A weight comes with the index of its operand in the group. Output stationary takes weights as they pass by and adds to
+the accumulator that the control names; weight stationary has its weights stored, takes a sum from the north with the
+first one and keeps it in the accumulators, by weight, until the adder's next turn. A sum that the adder finishes in
+this very cycle is read past the accumulators.
+"""
+
+from amaranth import Cat, Elaboratable, EnableInserter, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from rtl.adder import Adder
+from rtl.control import Op, pe_control
+from rtl.multiplier import Multiplier
+from rtl.parameters import Parameters
+
+
+class SparsePE(wiring.Component):
+    """Ports, besides `en` (everything stands still while it is low):
+
+    west_group, east_group: m operands, the first in the lowest bits. west_control, east_control: `pe_control`.
+    north_weight, south_weight: an operand with its index above it. north_sum, south_sum: an accumulator.
+    East and south weights leave a cycle after they came; `south_sum` is a wire from the adder or the accumulators.
+    """
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = p = parameters
+        super().__init__(
+            {
+                "en": In(1),
+                "west_group": In(p.group_bits),
+                "west_control": In(pe_control(p)),
+                "north_weight": In(p.weight_bits),
+                "north_sum": In(p.accumulator.bits),
+                "east_group": Out(p.group_bits),
+                "east_control": Out(pe_control(p)),
+                "south_weight": Out(p.weight_bits),
+                "south_sum": Out(p.accumulator.bits),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m, p = Module(), self.parameters
+        m.d.sync += [
+            self.east_group.eq(self.west_group),
+            self.east_control.eq(self.west_control),
+            self.south_weight.eq(self.north_weight),
+        ]
+        m.submodules.multiplier = multiplier = Multiplier(p.operand, p.multiplier_latency)
+        operand, weight = self._selected(m)
+        m.d.comb += [
+            multiplier.a.eq(_delayed(m, operand, p.select_latency, "operand")),
+            multiplier.b.eq(_delayed(m, weight, p.select_latency, "weight")),
+        ]
+        self._accumulate(m, multiplier.p)
+        return EnableInserter(self.en)(m)
+
+    def _selected(self, m: Module) -> tuple[Value, Value]:
+        """The operand that belongs to this cycle's weight, and the weight."""
+        p, control, bits = self.parameters, self.east_control, self.parameters.operand.bits
+        m.submodules.stored = stored = Memory(shape=p.weight_bits, depth=p.weights, init=[])
+        write, read = stored.write_port(), stored.read_port(domain="comb")
+        taken = Signal(p.weight_bits)
+        m.d.comb += [
+            write.addr.eq(control.slot),
+            write.data.eq(self.south_weight),
+            write.en.eq(control.op == Op.STORE),
+            read.addr.eq(control.slot),
+            taken.eq(Mux(control.op == Op.WEIGHT, read.data, self.south_weight)),
+        ]
+        return self.east_group.word_select(taken[bits:], bits) if p.m > 1 else self.east_group, taken[:bits]
+
+    def _accumulate(self, m: Module, product: Value) -> None:
+        p = self.parameters
+        m.submodules.accumulators = memory = Memory(shape=p.accumulator.bits, depth=p.slots, init=[])
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        m.submodules.adder = adder = Adder(p.accumulator, p.adder_latency)
+        arrived = self.east_control
+        before = arrived.slot - (arrived.op == Op.WEIGHT)
+        # held apart from the rest: what has to be idle after a reset
+        op = _delayed(m, arrived.op, p.input_latency - 1, "op", reset_less=False)
+        rest = Cat(arrived.slot, before[: p.slot_bits], arrived.first)
+        layout = data.StructLayout({"slot": p.slot_bits, "before": p.slot_bits, "first": 1})
+        now = data.View(layout, _delayed(m, rest, p.input_latency - 1, "control"))
+        adds, shifts = Signal(), Signal()
+        added = _delayed(m, adds, p.adder_latency, "added", reset_less=False)
+        slot = _delayed(m, now.slot, p.adder_latency, "added_slot")
+        held = Signal(p.accumulator.bits)
+        m.d.comb += [
+            adds.eq((op == Op.OUTPUT.value) | (op == Op.WEIGHT.value)),
+            shifts.eq(op == Op.SHIFT.value),
+            read.addr.eq(now.before),
+            held.eq(Mux(added & (slot == now.before), adder.p, read.data)),
+            adder.a.eq(Mux(now.first, Mux(op == Op.WEIGHT.value, self.north_sum, 0), held)),
+            adder.b.eq(product),
+            write.en.eq(added | shifts),
+            write.addr.eq(Mux(shifts, now.slot, slot)),
+            write.data.eq(Mux(shifts, self.north_sum, adder.p)),
+            self.south_sum.eq(Mux(shifts, held, adder.p)),
+        ]
+
+
+def _delayed(m: Module, value: object, cycles: int, name: str, reset_less: bool = True) -> Value:
+    """`value` as it was `cycles` enabled cycles ago."""
+    wire = Value.cast(value)
+    for number in range(cycles):
+        register = Signal(len(wire), name=f"{name}_{number + 1}", reset_less=reset_less)
+        m.d.sync += register.eq(wire)
+        wire = register
+    return wire
