@@ -1,4 +1,4 @@
-"""Row-wise product by a heap of rows (Buluc and Gilbert 2008): a thread merges, column by column, the rows its row names."""
+"""Row-wise product by a heap of rows (Buluc and Gilbert 2008): a thread merges the rows its row names, by columns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
