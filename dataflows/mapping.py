@@ -1,6 +1,6 @@
 """One way of carrying out a product, and what it is called in a result."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Protocol
 
@@ -42,6 +42,10 @@ class Plan(Protocol):
         """Cycles the array alone takes: no run of the program is shorter."""
         ...
 
+    def least_cycles(self) -> int:
+        """A closer floor: also what must come before and after the array's work, and all that DRAM must move."""
+        ...
+
     def program(self) -> Program: ...
 
 
@@ -49,12 +53,17 @@ class Plan(Protocol):
 class Draft:
     """A family of mappings none of which is shorter than `floor_cycles`; made to fit only when that is worth it.
 
-    `usual`: what a controller takes that chooses nothing.
+    `plans(limit)` leaves out those that cannot be shorter than `limit` cycles, where it is given. `usual`: what a
+    controller takes that chooses nothing.
     """
 
     floor_cycles: int
-    plans: Callable[[], Iterator[Plan]]
+    plans: "Plans"
     usual: bool = False
+
+
+class Plans(Protocol):
+    def __call__(self, limit: int | None = None) -> Iterator[Plan]: ...
 
 
 class Dataflow(Protocol):

@@ -42,9 +42,12 @@ def deepest(target: Target, product: Product) -> Product:
     return replace(product, reduction=replace(product.reduction, n=depth, m=depth))
 
 
-def _lengths(longest: "Callable[[], _Plan]") -> Iterator[Plan]:
+def _lengths(make: "Callable[[], _Plan]", limit: int | None = None) -> Iterator[Plan]:
     """The plan with the largest pieces that fit, and one whose loads overlap its own work."""
-    fitted = _fitted(longest())
+    longest = make()
+    if limit is not None and longest.least_cycles() >= limit:
+        return
+    fitted = _fitted(longest)
     if fitted is None:
         return
     yield fitted
@@ -97,6 +100,10 @@ class _Plan:
     def whole(self) -> Reduction:
         return self.product.reduction
 
+    def variant(self, operands: Operands, most: int, outer_slots: int) -> "_Plan":
+        how = (self.interleave, self.along_rows, self.rows_outer, self.resident)
+        return _Plan(operands, *how, most, outer_slots)
+
     def streamed(self) -> list[tuple[Reduction, int]]:
         return pieces(self.whole, self.most)
 
@@ -115,13 +122,11 @@ class _Plan:
     def buffers(self) -> tuple[Buffer, ...]:
         ops, rows, cols = self.operands, self.tile_rows, self.tile_cols
         part = max((part for part, _ in self.streamed()), key=lambda part: part.kept)
-        inner = part.segments * part.length
-        left = {"piece": ops.left_bytes(rows, inner), "block": ops.left_bytes(rows, self.product.inner)}
-        left["whole"] = ops.left_bytes(self.product.rows, self.product.inner)
-        right = {"piece": ops.right_bytes(cols, share(part)), "block": ops.right_bytes(cols, share(self.whole))}
-        right["whole"] = ops.right_bytes(self.product.cols, share(self.whole))
         kinds = self._kinds()
-        west, north = left[kinds[0]], right[kinds[1]]
+        inner = part.segments * part.length if kinds[0] == "piece" else self.product.inner
+        west = ops.left_bytes(self.product.rows if kinds[0] == "whole" else rows, inner)
+        held = share(part if kinds[1] == "piece" else self.whole)
+        north = ops.right_bytes(self.product.cols if kinds[1] == "whole" else cols, held)
         results = rows * cols * ops.target.arch.format.accumulator_bytes
         return (
             Buffer("west", self._slots(kinds[0]), "west", west),
@@ -139,6 +144,25 @@ class _Plan:
             stream = output_stationary_stream(self._array, self.whole, turns, self.along_rows)
             total += run.count * (stream.total + output_stationary_ends(self._array, turns).total)
         return total * sum(run.count for run in steady) * self.product.count
+
+    def least_cycles(self) -> int:
+        """Pieces may be of any size: what holds for a whole tile of the operands that stay."""
+        ops, product, kinds = self.operands, self.product, self._kinds()
+        row_tiles, col_tiles = -(-product.rows // self.tile_rows), -(-product.cols // self.tile_cols)
+        passes = (col_tiles if kinds[0] == "piece" else 1, row_tiles if kinds[1] == "piece" else 1)
+        last_rows, last_cols = product.rows % self.tile_rows, product.cols % self.tile_cols
+        last = (last_rows or self.tile_rows) * (last_cols or self.tile_cols) * product.final_bytes
+        first = ops.first_ticks(*self._first_bytes(kinds))
+        ends = first + ops.target.channel.ticks(last)
+        return max(self.floor_cycles() + ends, ops.moved_ticks(*passes))
+
+    def _first_bytes(self, kinds: tuple[str, str]) -> tuple[int, int]:
+        """Bytes of each operand without which no tile begins, pieces left out."""
+        ops, product = self.operands, self.product
+        rows = {"piece": 0, "block": self.tile_rows, "whole": product.rows}[kinds[0]]
+        cols = {"piece": 0, "block": self.tile_cols, "whole": product.cols}[kinds[1]]
+        left = ops.left_bytes(rows, product.inner) if rows else 0
+        return left, ops.right_bytes(cols, share(self.whole)) if cols and not ops.inline else 0
 
     @property
     def _array(self) -> Array:
@@ -253,8 +277,8 @@ def _fitted(longest: _Plan) -> _Plan | None:
     for slots in (2, 1):
         size = min(longest.most, _largest_piece(longest))
         while True:
-            for operands in longest.operands.stagings():
-                plan = replace(longest, operands=operands, most=size, outer_slots=slots)
+            for operands in longest.operands.stagings:
+                plan = longest.variant(operands, size, slots)
                 if target.fits(plan.buffers()):
                     return plan
             if longest.resident == "whole" or size <= product.reduction.m:

@@ -107,7 +107,7 @@ class Planner:
         for draft in self._drafts(product, inline):
             if self._cannot_win(draft.floor_cycles, best):
                 break
-            for plan in draft.plans():
+            for plan in draft.plans(best.cycles if best and self.target.arch.schedule.offline else None):
                 if not self._cannot_win(plan.floor_cycles(), best):
                     best = self._better(plan, best)
         return best

@@ -43,6 +43,11 @@ class SpilledSums:
         tiles = sum(run.count for run in cut(product.cols, self.cols))
         return FoldWork(self.operands).cycles(product.rows)[0] * tiles * self.depth_in_folds * product.count
 
+    def least_cycles(self) -> int:
+        product, tiles = self.operands.product, -(-self.operands.product.cols // self.cols)
+        sums = product.rows * product.cols * self.operands.target.arch.format.accumulator_bytes
+        return max(self.floor_cycles(), self.operands.moved_ticks(tiles, 1, 2 * sums * (self.depth_in_folds - 1)))
+
     @property
     def cols(self) -> int:
         return min(self.operands.target.array.cols, self.operands.product.cols)

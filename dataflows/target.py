@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from dataflows.blocks import Share
+from dataflows.blocks import Share, share
 from dataflows.lowering import Product
 from rtl.timing import Array
 from simulator.arch.systolic import SystolicArch
@@ -56,6 +56,11 @@ class Target:
                     return False
         return True
 
+    def turn_ticks(self, size_bytes: int) -> int:
+        """Cycles operands take in the transposer."""
+        spec = self.arch.transposer
+        return 0 if spec is None else -(-(size_bytes // self.operand_bytes) // spec.elements_per_cycle)
+
     def load(self, tensor: str, size_bytes: int, memory: str, buffer: str, cause: Stall = Stall.MEMORY) -> Command:
         """A DRAM read into a slot of `buffer`."""
         moved = self.channel.transferred(size_bytes)
@@ -97,6 +102,27 @@ class Operands:
         """The operands that indices pick out of m for a number of multiply-accumulates; none without indices."""
         return (Action("select", self.product.right, macs),) if self.product.pattern.index_bits else ()
 
+    def moved_ticks(self, left_passes: int, right_passes: int, more_bytes: int = 0) -> int:
+        """A floor of the time that DRAM and what stands behind it take to bring operands and take results away.
+
+        `left_passes` and `right_passes` say how often each operand comes on chip as a whole; `more_bytes` are those of
+        partial sums.
+        """
+        product, target = self.product, self.target
+        left = self.left_bytes(product.rows, product.inner) * left_passes
+        right = self.right_bytes(product.cols, share(product.reduction)) * right_passes
+        turned = target.turn_ticks(left + right) if self._turned else 0
+        if self.inline:
+            right = product.cols * product.inner * target.operand_bytes * self._passes * right_passes
+        moved = left + right + more_bytes + product.rows * product.cols * product.final_bytes
+        return product.count * max(turned, target.channel.least_ticks(moved))
+
+    def first_ticks(self, left_bytes: int, right_bytes: int) -> int:
+        """A floor of the time until the array can work with blocks that come on chip first; 0 bytes for none."""
+        channel = self.target.channel
+        first = channel.ticks(left_bytes) + channel.ticks(right_bytes) + channel.latency_ticks
+        return first + (self.target.turn_ticks(min(left_bytes, right_bytes)) if self._turned else 0)
+
     def load_left(self, rows: int, inner: int) -> tuple[Command, ...]:
         size = self.left_bytes(rows, inner)
         if not self._turned:
@@ -123,9 +149,10 @@ class Operands:
             return (Buffer("north.raw", slots, "north", dense),)
         return ()
 
-    def stagings(self) -> list["Operands"]:
+    @cached_property
+    def stagings(self) -> tuple["Operands", ...]:
         """The same with two staging slots and with one, where there is staging at all."""
-        return [self, replace(self, staging_slots=1)] if self._turned or self.inline else [self]
+        return (self, replace(self, staging_slots=1)) if self._turned or self.inline else (self,)
 
     @cached_property
     def _turned(self) -> bool:
@@ -138,10 +165,7 @@ class Operands:
         return 2 if spec is not None and self.product.across_outputs and not spec.tile_buffer else 1
 
     def _turn(self, size_bytes: int, memory: str) -> Command:
-        spec = self.target.arch.transposer
-        assert spec is not None
-        elements = size_bytes // self.target.operand_bytes
-        ticks = -(-elements // spec.elements_per_cycle)
+        elements, ticks = size_bytes // self.target.operand_bytes, self.target.turn_ticks(size_bytes)
         tensor = self.product.left if memory == "west" else self.product.right
         actions = (Action("transposer.element", tensor, elements),)
         raw = (f"{memory}.raw",)

@@ -31,13 +31,13 @@ class WeightStationary:
             block = -(-product.rows // _fewest_blocks(operands))
             floor = _Plan(operands, "rows", "none", block).floor_cycles()
             for order, resident in (("rows", "whole"), ("rows", "block"), ("columns", "block"), ("rows", "none")):
-                yield Draft(floor, partial(_fitted, operands, order, resident), usual=resident == "none")
+                yield Draft(floor, partial(_fitted, operands, order, resident, block), usual=resident == "none")
             spilled = SpilledSums(operands)
             yield Draft(spilled.floor_cycles(), partial(_if_it_makes_sense, spilled))
 
 
-def _if_it_makes_sense(plan: SpilledSums) -> Iterator[Plan]:
-    if plan.makes_sense():
+def _if_it_makes_sense(plan: SpilledSums, limit: int | None = None) -> Iterator[Plan]:
+    if (limit is None or plan.least_cycles() < limit) and plan.makes_sense():
         yield plan
 
 
@@ -78,6 +78,24 @@ class _Plan:
             total += run.count * parts.cycles(run.size)[0]
         tiles = sum(run.count for run in cut(self.product.cols, self.cols))
         return total * tiles * sum(count for _, count in self.folds) * self.product.count
+
+    def moved_ticks(self) -> int:
+        """A floor of the time DRAM takes; the smaller the blocks, the more often weights come."""
+        left = -(-self.product.cols // self.cols) if self.resident == "none" or self.order == "columns" else 1
+        right = 1 if self.resident == "whole" or self.order == "columns" else -(-self.product.rows // self.block)
+        return self.operands.moved_ticks(left, right)
+
+    def least_cycles(self) -> int:
+        """Before the array's work stand its first operands, behind it the last store."""
+        ops, product, first_fold = self.operands, self.product, self.folds[0][0]
+        left = ops.left_bytes(self.block, first_fold.elements if self.resident == "none" else product.inner)
+        held = first_fold if self.order == "rows" else share(product.reduction)
+        whole = self.resident == "whole"
+        right = ops.right_bytes(product.cols if whole else self.cols, share(product.reduction) if whole else held)
+        last = (product.rows % self.block or self.block) * (product.cols % self.cols or self.cols)
+        ends = ops.target.channel.ticks(last * product.final_bytes)
+        ends += ops.first_ticks(left, 0 if ops.inline else right)
+        return max(self.floor_cycles() + ends, self.moved_ticks())
 
     def mapping(self) -> Mapping:
         return Mapping(
@@ -185,15 +203,19 @@ class _Plan:
         return *loads, compute
 
 
-def _fitted(operands: Operands, order: str, resident: str) -> Iterator[Plan]:
-    """Plans with the largest block of positions that fits, and with fractions of it; none where nothing fits."""
+def _fitted(operands: Operands, order: str, resident: str, most: int, limit: int | None = None) -> Iterator[Plan]:
+    """Plans with the largest block of positions that fits (`most` at best), and with fractions of it, if any does."""
+    if limit is not None and _Plan(operands, order, resident, most).moved_ticks() >= limit:
+        return
     rows, tried = operands.product.rows, set[int]()
     for slots in (2, 1):
         plan = _largest(operands, order, resident, slots)
         if plan is not None:
             blocks = -(-rows // plan.block)
             sizes = {-(-rows // min(rows, blocks * split)) for split in SPLITS} - tried
-            smaller = [replace(plan, block=size) for size in sorted(sizes, reverse=True)]
+            smaller = [_Plan(plan.operands, order, resident, size, slots) for size in sorted(sizes, reverse=True)]
+            if limit is not None:
+                smaller = [each for each in smaller if each.least_cycles() < limit]
             yield from (each for each in smaller if operands.target.fits(each.buffers()))
             tried |= sizes
 
@@ -212,7 +234,7 @@ def _largest(operands: Operands, order: str, resident: str, slots: int) -> _Plan
 
 def _fits(operands: Operands, order: str, resident: str, slots: int, blocks: int) -> _Plan | None:
     block = -(-operands.product.rows // blocks)
-    plans = (_Plan(staged, order, resident, block, slots) for staged in operands.stagings())
+    plans = (_Plan(staged, order, resident, block, slots) for staged in operands.stagings)
     return next((plan for plan in plans if operands.target.fits(plan.buffers())), None)
 
 

@@ -19,6 +19,13 @@ class Channel:
         rate = self.bytes_per_tick
         return -(-self.transferred(size_bytes) * rate.denominator // rate.numerator)
 
+    def least_ticks(self, size_bytes: int) -> int:
+        """Ticks below which no number of transfers moves so many bytes."""
+        if self.bytes_per_tick is None:
+            return 0
+        rate = self.bytes_per_tick
+        return -(-size_bytes * rate.denominator // rate.numerator)
+
     def transferred(self, size_bytes: int) -> int:
         """Bytes really moved: whole bursts."""
         return -(-size_bytes // self.burst_bytes) * self.burst_bytes
