@@ -24,7 +24,6 @@ STALL_NAMES = {
     Stall.NETWORK: "waiting for the network",
     Stall.HOST: "waiting for the host",
     Stall.LAUNCH: "starting the work",
-    Stall.PIPELINE: "other threads' turns",
     Stall.SCRATCHPAD: "waiting for the scratchpad",
     Stall.ATOMIC: "waiting for atomics",
     Stall.DMA: "waiting for DMA engines",

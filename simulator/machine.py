@@ -48,7 +48,7 @@ def load_arch(name: str, settings: Sequence[str] = ()) -> Arch:
 
     Raises UserError for an unknown name or a wrong file.
     """
-    if name.endswith((".yaml", ".yml")) or "/" in name:
+    if is_file_name(name):
         path = Path(name)
         sheet = read_sheet(path, settings)
         machine = _of_kind(path, str(sheet.values.get("machine", "")))
@@ -61,6 +61,11 @@ def load_arch(name: str, settings: Sequence[str] = ()) -> Arch:
     spec: Any = build(timed, machine.spec)
     origins = {path: origin for path, origin in sheet.origins.items() if not path.startswith(f"{SECTION}.")}
     return Arch(name, machine.kind, spec, origins, timed.values, machine.not_modelled, energy)
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a machine is named by its file."""
+    return name.endswith((".yaml", ".yml")) or "/" in name
 
 
 def _of_kind(path: Path, kind: str) -> Machine:

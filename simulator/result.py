@@ -186,4 +186,5 @@ def load(folder: Path) -> Result:
 
 def _frames(folder: Path, prefix: str, card: Mapping[str, Any], dense: Result | None) -> Result:
     ops, actions = (pd.read_parquet(folder / f"{prefix}{name}.parquet") for name in ("ops", "actions"))
-    return Result(ops, actions, card, dense)
+    later = [f"stall_{cause.value}" for cause in Stall if f"stall_{cause.value}" not in ops]
+    return Result(ops.assign(**dict.fromkeys(later, 0)), actions, card, dense)  # causes that were added since

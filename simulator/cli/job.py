@@ -11,7 +11,7 @@ from typing import Any
 
 from simulator.energy import priced
 from simulator.kernel.maxplus import load_kernel
-from simulator.machine import Arch, load_arch
+from simulator.machine import Arch, is_file_name, load_arch
 from simulator.result import SCHEMA, Result, execute
 from simulator.schedule import Runs, ScheduledOp
 from workloads.apply_method import apply_method, for_inference, with_input_gradient
@@ -57,6 +57,11 @@ class Choices:
         work = self.model or (self.workload or self.topology or Path("gemm")).stem
         text = "-".join([Path(self.arch).stem, work, *self.patterns])
         return "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in text)
+
+    def on_card(self) -> dict[str, Any]:
+        """The choices as a result keeps them, so that it can be run again; files by their full path."""
+        kept = {name: str(value.resolve()) if isinstance(value, Path) else value for name, value in vars(self).items()}
+        return {**kept, "arch": str(Path(self.arch).resolve()) if is_file_name(self.arch) else self.arch}
 
 
 @dataclass(frozen=True)
@@ -203,12 +208,13 @@ def _card(workload: Workload, arch: Arch, choices: Choices, command: Sequence[st
     """What ran, on what terms, and where its numbers come from."""
     clock = float(arch.spec.clock_mhz)
     origins = {
-        path: {"value": _value(arch.values, path), "provenance": origin.provenance.value, "source": origin.source}
+        path: {"value": _value(arch.values, path), **vars(origin), "provenance": origin.provenance.value}
         for path, origin in arch.origins.items()
     }
     return {
         "schema": SCHEMA,
         "command": list(command),
+        "choices": choices.on_card(),
         "arch": arch.name,
         "arch_title": getattr(arch.spec, "title", arch.name),
         "arch_hash": sha256(repr(arch.spec).encode()).hexdigest()[:16],

@@ -7,8 +7,10 @@ import typer
 from typer.exceptions import TyperException
 
 from simulator.cli.listing import list_names
+from simulator.cli.report import report
 from simulator.cli.step import step
 from simulator.cli.study_accuracy import study_accuracy
+from simulator.cli.study_sparsity import study_sparsity
 from simulator.cli.trace import trace
 from simulator.cli.train import train
 from simulator.cli.validate import validate
@@ -25,11 +27,13 @@ def build_app() -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(step)
     app.command("list")(list_names)
+    app.command("report")(report)
     app.command("trace")(trace)
     app.command("train")(train)
     app.command("validate")(validate)
     studies = typer.Typer(help="Many runs, a table and a plot.", no_args_is_help=True)
     studies.command("accuracy")(study_accuracy)
+    studies.command("sparsity")(study_sparsity)
     app.add_typer(studies, name="study")
     return app
 

@@ -1,0 +1,159 @@
+"""Building a page: sections of texts, figures and tables, poured into one template."""
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from reports.energy import has_energy
+from reports.figures.style import inline_svg
+from reports.page import content
+from reports.page.gallery import Picture, comparison_pictures, step_pictures
+from reports.page.tables import PageTable
+from simulator.result import Result
+
+WIDE = 8  # inches; wider figures take a row of the page
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Drawn:
+    caption: str
+    svg: str
+    whole: bool  # as wide as the page
+
+
+@dataclass(frozen=True)
+class Section:
+    title: str
+    texts: Sequence[str] = ()
+    points: Sequence[str] = ()
+    facts: Sequence[tuple[str, str]] = ()
+    commands: Sequence[str] = ()
+    pictures: Sequence[Drawn] = ()
+    tables: Sequence[PageTable] = ()
+
+    @property
+    def anchor(self) -> str:
+        return "".join(letter if letter.isalnum() else "-" for letter in self.title.lower())
+
+
+@dataclass(frozen=True)
+class Page:
+    title: str
+    summary: Sequence[str]
+    sections: Sequence[Section] = field(default_factory=list)
+
+
+def result_page(result: Result, sensitivity: pd.DataFrame | None, said: str = "") -> str:
+    """The page of one result. `said` explains a missing sensitivity."""
+    dense, card = result.dense or result, result.card
+    sections = [
+        Section("Result", tables=content.step_tables(result, dense)),
+        Section("Figures", pictures=_drawn(step_pictures(result, dense, sensitivity), "figure")),
+        Section("Layers", tables=[content.layer_page_table(result, dense)]),
+        _energy(result, dense),
+        _assumptions(card, sensitivity, said),
+        Section("Provenance of every number", texts=_provenance(card), tables=[content.number_table(card)]),
+        Section("What is not modelled", points=card["not_modelled"]),
+        _hardware(card),
+        _run_card(card),
+    ]
+    return _rendered(Page(content.title_of(card), [content.summary(result, dense)], sections))
+
+
+def comparison_page(results: Sequence[Result], labels: Sequence[str]) -> str:
+    """The page of several results side by side."""
+    sections = [
+        Section("Side by side", tables=[content.compared_table(results, labels)]),
+        Section("Figures", pictures=_drawn(comparison_pictures(results, labels), "figure")),
+        _differences(results, labels),
+    ]
+    for number, (label, result) in enumerate(zip(labels, results, strict=True), 1):
+        card = result.card
+        points = [f"not modelled: {point}" for point in card["not_modelled"]]
+        sections.append(Section(f"{number}. {label}", [content.summary(result, result.dense or result)], points,
+                                commands=[shlex.join(card["command"])]))  # fmt: skip
+    models = {result.card["model"] for result in results}
+    about = f"{len(results)} results on {', '.join(sorted(models))}"
+    fastest = min(results, key=lambda each: each.cycles / float(each.card["clock_mhz"]))
+    label = labels[list(results).index(fastest)]
+    alike = len(models) == 1 and len({result.card["batch"] for result in results}) == 1
+    said = f"The fastest is {label}." if alike else "They run different work: compare speed-ups, not times."
+    return _rendered(Page(f"Comparison of {about}", [said], sections))
+
+
+def _differences(results: Sequence[Result], labels: Sequence[str]) -> Section:
+    table = content.differences_table(results, labels)
+    texts = [] if table.rows else ["The machines are the same in every number."]
+    return Section("What differs", texts, tables=[table] if table.rows else [])
+
+
+def _drawn(pictures: Sequence[Picture], prefix: str) -> list[Drawn]:
+    return [
+        Drawn(each.caption, inline_svg(each.figure, f"{prefix}-{each.name}"), each.figure.get_figwidth() > WIDE)
+        for each in pictures
+    ]
+
+
+def _energy(result: Result, dense: Result) -> Section:
+    if not has_energy(result):
+        return Section("Energy", ["The machine file has no energy section: energy is unknown."])
+    energy = result.card["energy"]
+    texts = [
+        f"Table '{energy['table']}': {energy['technology']}. Scaling: {energy['scaling']}.",
+        "Energy is every counted action times its entry, and static power times the time an op takes. Low and high are "
+        "an envelope, all entries at that end of their ranges at once.",
+    ]
+    return Section("Energy", texts, tables=content.energy_tables(result, dense))
+
+
+def _assumptions(card: Mapping[str, Any], sensitivity: pd.DataFrame | None, said: str) -> Section:
+    assumed = [
+        f"{path} = {card['numbers'][path]['value']}: {card['numbers'][path]['source']}" for path in card["assumed"]
+    ]
+    texts = [f"{len(assumed)} numbers of the machine are assumed. {said}".strip()]
+    tables = [] if sensitivity is None else [content.sensitivity_page_table(sensitivity)]
+    return Section("Assumptions and their sensitivity", texts, assumed, tables=tables)
+
+
+def _provenance(card: Mapping[str, Any]) -> list[str]:
+    capture = card["capture"]
+    loss = "" if capture["loss"] is None else f", loss {capture['loss']:.4g}"
+    work = f"The work: {capture['source']}; shapes: {capture['shapes']}; step {capture['step']}{loss}; "
+    work += f"masks: {capture['masks']}."
+    return [work, "Cycles, bytes, multiply-accumulates and energy are derived by this program from the numbers below."]
+
+
+def _hardware(card: Mapping[str, Any]) -> Section:
+    found = card.get("hil")
+    if not found:
+        return Section("Hardware in the loop", ["No tile of this run was checked on hardware or RTL."])
+    facts = [(str(key), json.dumps(value)) for key, value in found.items()]
+    return Section(
+        "Hardware in the loop", ["What the hardware confirms is array cycles and values, never DRAM."], facts=facts
+    )
+
+
+def _run_card(card: Mapping[str, Any]) -> Section:
+    facts = [("machine", f"{card['arch']}: {card['arch_title']}"), ("hash of its numbers", card["arch_hash"])]
+    facts += [("dataflow", card["dataflow"]), ("exact", str(card["exact"]).lower())]
+    facts += [(f"version of {name}", version) for name, version in card["versions"].items()]
+    facts += [(name.replace("_", " "), f"{value:,.4g}") for name, value in card["cost"].items()]
+    return Section(
+        "Run card", ["The command that gives this result again:"], facts=facts, commands=[shlex.join(card["command"])]
+    )
+
+
+def _rendered(page: Page) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined)
+    from markupsafe import Markup
+
+    css, js = (Markup((HERE / name).read_text(encoding="utf-8")) for name in ("page.css", "page.js"))
+    return environment.get_template("page.html.j2").render(page=page, css=css, js=js) + "\n"

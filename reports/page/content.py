@@ -1,0 +1,173 @@
+"""What a page says: its sentence, its tables, and the conditions everything was found under."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from reports.energy import energy_by, energy_total, entry_table, has_energy
+from reports.layers import layer_table
+from reports.losses import loss_table
+from reports.page.tables import PageTable, page_table
+from reports.phases import arithmetic_ceiling, phase_table
+from simulator.result import Result
+
+TIMES, SHARE = "{:.2f}x", "{:.1%}"
+
+
+def title_of(card: Mapping[str, Any]) -> str:
+    """What ran, where, in a line."""
+    sequence = f", sequence {card['sequence']}" if card["sequence"] > 1 else ""
+    method = card["method"] if card["pattern"] == "dense" else f"{card['method']} {card['pattern']}"
+    return f"{card['model']}, {method}, batch {card['batch']}{sequence}, {card['mode']}, on {card['arch']}"
+
+
+def summary(result: Result, dense: Result) -> str:
+    """The result in a sentence or two."""
+    card, seconds = result.card, result.cycles / (float(result.card["clock_mhz"]) * 1e6)
+    what = "step" if card["mode"] == "training" else "pass"
+    text = f"One {card['mode']} {what} takes {seconds * 1e3:,.3f} ms"
+    text += f" ({result.cycles:,} cycles at {card['clock_mhz']:g} MHz)"
+    if card["pattern"] != "dense":
+        speedup, ceiling = dense.cycles / result.cycles, arithmetic_ceiling(result)
+        text += f", {speedup:.2f} times as fast as the best dense schedule of the same machine"
+        text += f" and {speedup / ceiling:.0%} of the {ceiling:.2f}x that its multiply-accumulates alone allow"
+    if has_energy(result):
+        mine, other = energy_total(result), energy_total(dense)
+        text += (
+            f". It takes {mine.joules:.3g} J ({mine.low:.3g} to {mine.high:.3g} as the entries of the energy table go "
+        )
+        text += (
+            f"through their ranges), {other.joules / mine.joules:.2f} times less than dense; {mine.assumed_share:.0%} "
+        )
+        text += "of it rests on assumed entries"
+    return text + "."
+
+
+def step_tables(result: Result, dense: Result) -> list[PageTable]:
+    """The tables of the first part of the page."""
+    phases = phase_table(result, dense).rename(columns={"speedup": "speed-up"})
+    phases["ms"] = phases.pop("seconds") * 1e3
+    phases = phases[["cycles", "ms", "utilisation", "dense_cycles", "speed-up"]]
+    tables = [
+        page_table("phases", "Cycles, time, share of the PEs that multiply, and speed-up over the best dense schedule.",
+                   phases, {"ms": "{:,.3f}", "utilisation": SHARE, "speed-up": TIMES}),
+    ]  # fmt: skip
+    if result.card["pattern"] != "dense":
+        losses = loss_table(result, dense).rename(columns={"speedup": "speed-up so far"})
+        losses.index.name = "cycles spent on"
+        tables.append(page_table("losses", "Where the rest of the ideal went: every cycle of the step is in one row.",
+                                 losses, {"share": SHARE, "speed-up so far": TIMES}))  # fmt: skip
+    return tables
+
+
+def layer_page_table(result: Result, dense: Result) -> PageTable:
+    """Every layer and phase that takes time."""
+    table = layer_table(result, dense)
+    table["ms"] = table["cycles"] / (float(result.card["clock_mhz"]) * 1e3)
+    table["DRAM MB"] = table["dram_bytes"] / 1e6
+    columns = [
+        "pattern",
+        "cycles",
+        "ms",
+        "dense_cycles",
+        "speedup",
+        "utilisation",
+        "main stall",
+        "main stall cycles",
+        "DRAM MB",
+    ]
+    if "energy_j" in table:
+        table["mJ"] = table["energy_j"] * 1e3
+        columns.append("mJ")
+    formats = {"ms": "{:,.3f}", "speedup": TIMES, "utilisation": SHARE, "DRAM MB": "{:,.2f}", "mJ": "{:,.3f}"}
+    caption = "One row a layer, phase and kind of work that takes time. A heading sorts; the field above filters."
+    return page_table(
+        "layers",
+        caption,
+        table[columns].rename(columns={"speedup": "speed-up"}),
+        {**formats, "speed-up": TIMES},
+        wide=True,
+    )
+
+
+def energy_tables(result: Result, dense: Result) -> list[PageTable]:
+    """Energy by component, phase and tensor, totals beside dense, and the entries. Each split sums to the total."""
+    totals = []
+    for name, each in (("this run", result), ("best dense", dense)):
+        total = energy_total(each)
+        row = {"run": name, "J": total.joules, "low J": total.low, "high J": total.high, "W": total.watts}
+        row |= {"energy-delay product (J s)": total.energy_delay, "on assumed entries": total.assumed_share}
+        totals.append(row)
+    units = {"mj": "mJ", "low_mj": "low mJ", "high_mj": "high mJ", "spread_mj": "spread mJ"}
+    formats = {**dict.fromkeys(units.values(), "{:,.3f}"), "share": SHARE}
+    tables = [page_table("energy", "Energy of the step.", pd.DataFrame(totals).set_index("run"),
+                         {"on assumed entries": SHARE})]  # fmt: skip
+    for by in ("component", "phase", "tensor"):
+        caption = f"Energy by {by} in millijoules, with the ends that the ranges of the entries give; sums to the step."
+        tables.append(page_table(f"energy-{by}", caption, energy_by(result, [by]).rename(columns=units), formats))
+    entries = entry_table(result)
+    caption = "The entries in use: pJ an action or W, the energy on each, and how far its range moves the step."
+    tables.append(page_table("energy-entries", caption, entries.rename(columns=units), formats, wide=True))
+    return tables
+
+
+def number_table(card: Mapping[str, Any]) -> PageTable:
+    """Every number of the machine with where it comes from."""
+    rows = [{"number": path, "value": str(each["value"]), "range": _range(each), "provenance": each["provenance"],
+             "source": each["source"]} for path, each in card["numbers"].items()]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["number", "value", "range", "provenance", "source"])
+    return page_table("numbers", "Every number of the machine file, and where it comes from.", frame, wide=True)
+
+
+def _range(entry: Mapping[str, Any]) -> str:
+    low, high = entry.get("low"), entry.get("high")
+    return "" if low is None or high is None else f"{low:g} to {high:g}"
+
+
+def sensitivity_page_table(table: pd.DataFrame) -> PageTable:
+    """How far each assumption moves the speed-up."""
+    return page_table(
+        "sensitivity", "The speed-up as each assumption goes, alone, through its range.",
+        table, dict.fromkeys(("speedup_low", "speedup_high", "spread"), "{:.4f}"), wide=True,
+    )  # fmt: skip
+
+
+def compared_table(results: Sequence[Result], labels: Sequence[str]) -> PageTable:
+    """A row a result."""
+    rows = []
+    for label, result in zip(labels, results, strict=True):
+        dense = result.dense or result
+        seconds = result.cycles / (float(result.card["clock_mhz"]) * 1e6)
+        row: dict[str, object] = {
+            "result": label,
+            **{key: result.card[key] for key in ("arch", "model", "method", "pattern", "batch", "mode")},
+        }
+        row |= {"cycles": result.cycles, "ms": seconds * 1e3, "samples/s": result.card["batch"] / seconds}
+        row |= {"speed-up over its dense": dense.cycles / result.cycles, "ceiling": arithmetic_ceiling(result)}
+        if has_energy(result):
+            total = energy_total(result)
+            row |= {"J": total.joules, "low J": total.low, "high J": total.high}
+            row |= {"J/sample": total.joules / result.card["batch"], "J s": total.energy_delay}
+            row["energy table"] = result.card["energy"]["table"]
+        rows.append(row)
+    formats = {"ms": "{:,.3f}", "speed-up over its dense": TIMES, "ceiling": TIMES, "samples/s": "{:,.1f}"}
+    return page_table(
+        "compared",
+        "One row a result; J s is the energy-delay product.",
+        pd.DataFrame(rows).set_index("result"),
+        formats,
+        wide=True,
+    )
+
+
+def differences_table(results: Sequence[Result], labels: Sequence[str]) -> PageTable:
+    """The numbers in which the machines of several results differ."""
+    paths = list(dict.fromkeys(path for result in results for path in result.card["numbers"]))
+    rows = []
+    for path in paths:
+        values = [str(result.card["numbers"].get(path, {}).get("value", "not there")) for result in results]
+        if len(set(values)) > 1:
+            rows.append({"number": path, **dict(zip(labels, values, strict=True))})
+    frame = pd.DataFrame(rows, columns=["number", *labels])
+    return page_table("differences", "Numbers in which the machines differ.", frame, wide=True)

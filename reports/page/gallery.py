@@ -1,0 +1,67 @@
+"""The figures of a page, each with its caption."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from reports.energy import has_energy
+from reports.figures.compare import compared_figure, models_figure, phases_compared_figure
+from reports.figures.energy import energy_figure, entries_figure, tensors_figure
+from reports.figures.roof import roofline_figure
+from reports.figures.step import causes_figure, layers_figure, phases_figure, utilisation_figure
+from reports.figures.validation import sensitivity_figure
+from reports.roofline import roofline_points, roofs
+from simulator.result import Result
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure with the name of its file and what a reader who cannot see it is told."""
+
+    name: str
+    caption: str
+    figure: Figure
+
+
+CAPTIONS = {
+    "phases": "Time of each phase beside the best dense schedule of the same machine.",
+    "causes": "What the time of each phase was spent on; the parts of a bar sum to the phase.",
+    "layers": "Speed-up of every layer's products over dense.",
+    "utilisation": "How busy PEs and DRAM are, op by op, in the order of the step.",
+    "roofline": "Every product under the roofs of its machine; the lower slanted roof rests on the assumed efficiency.",
+    "energy": "Energy by phase and component; the line is an envelope, all entries at one end of their ranges at once.",
+    "tensors": "Energy by the tensor it was spent for.",
+    "entries": "The entries of the energy table that the energy hangs on most.",
+    "sensitivity": "The assumptions that the speed-up hangs on most.",
+}
+
+
+def step_pictures(result: Result, dense: Result, sensitivity: pd.DataFrame | None) -> list[Picture]:
+    """All figures of one result; those whose numbers a machine does not have are left out."""
+    drawn = {"phases": phases_figure(result, dense), "causes": causes_figure(result, dense)}
+    if (result.ops["kind"] == "product").any():
+        drawn["layers"] = layers_figure(result, dense)
+    drawn["utilisation"] = utilisation_figure(result)
+    limits = roofs(result)
+    if limits is not None and len(roofline_points(result)):
+        drawn["roofline"] = roofline_figure(result, limits)
+    if has_energy(result):
+        drawn |= {"energy": energy_figure(result, dense), "tensors": tensors_figure(result, dense)}
+        drawn["entries"] = entries_figure(result)
+    if sensitivity is not None and len(sensitivity):
+        speedup = dense.cycles / result.cycles
+        drawn["sensitivity"] = sensitivity_figure(sensitivity, str(result.card["model"]), speedup)
+    return [Picture(name, CAPTIONS[name], figure) for name, figure in drawn.items()]
+
+
+def comparison_pictures(results: Sequence[Result], labels: Sequence[str]) -> list[Picture]:
+    """The figures of several results side by side."""
+    pictures = [
+        Picture("compared", "Time, energy and speed-up of each result.", compared_figure(results, labels)),
+        Picture("phases", "Time of each phase.", phases_compared_figure(results, labels)),
+    ]
+    if len({result.card["model"] for result in results}) > 1:
+        pictures.append(Picture("models", "Speed-up over dense by model.", models_figure(results, labels)))
+    return pictures

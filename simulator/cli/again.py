@@ -1,0 +1,46 @@
+"""Running the step of a result again, with other numbers of its machine."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simulator.cli.job import Choices, run_job
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simulator.result import Result
+
+
+def choices_of(result: "Result") -> Choices:
+    """What the result was run with. Raises UserError for a result that does not say."""
+    from workloads.errors import UserError
+
+    kept = result.card.get("choices")
+    if not kept or set(kept) != {each.name for each in fields(Choices)}:
+        raise UserError("its card does not say what it was run with")
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()}
+    for name in ("topology", "workload"):
+        values[name] = None if values[name] is None else Path(values[name])
+    return Choices(**values)
+
+
+def sensitivity_of(result: "Result") -> "pd.DataFrame":
+    """How the speed-up over dense moves as each assumption goes, alone, through its range."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from reports.sensitivity import sensitivity_table, variations
+    from simulator.machine import load_arch
+
+    base = choices_of(result)
+    numbers = {path: entry["value"] for path, entry in result.card["numbers"].items()}
+    varied = variations(load_arch(base.arch, base.settings).origins, numbers)
+
+    def at(settings: tuple[str, ...]) -> float:
+        job = run_job(replace(base, settings=(*base.settings, *settings), exact=False), [])
+        return job.dense.cycles / job.sparse.cycles
+
+    dense = result.dense or result
+    steps = track(varied, description="assumptions", transient=True, console=Console(stderr=True))
+    return sensitivity_table(dense.cycles / result.cycles, [(each, at(each.low), at(each.high)) for each in steps])

@@ -1,0 +1,259 @@
+"""The page: what it holds, that it needs nobody else, and that it works in a real browser."""
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from simulator.cli.job import Choices, run_job
+from simulator.result import Result, save
+from tests.command import Run, without
+
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
+)
+in_browser = pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine: apt-get install chromium")
+SECTIONS = [
+    "Result",
+    "Figures",
+    "Layers",
+    "Energy",
+    "Assumptions and their sensitivity",
+    "Provenance of every number",
+    "What is not modelled",
+    "Hardware in the loop",
+    "Run card",
+]
+
+
+class Structure(HTMLParser):
+    """Ids, links, headings, tables and figures of a page; every element that is opened is closed."""
+
+    VOID = frozenset({"meta", "input", "link", "br", "img", "use", "path", "rect"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.headings: list[str] = []
+        self.figures = 0
+        self.addresses: list[str] = []
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = {name: value or "" for name, value in attrs}
+        self.ids += [found["id"]] if "id" in found else []
+        self.links += [found["href"]] if tag == "a" else []
+        self.addresses += [value for name, value in found.items() if name in ("src", "href", "xlink:href", "action")]
+        self.figures += tag == "figure"
+        if tag not in self.VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self._open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] == "h2":
+            self.headings.append(data)
+
+
+@pytest.fixture(scope="module")
+def result() -> Result:
+    return run_job(
+        Choices("sat", ("2:8",), "bdwp", model="resnet9", batch=8), ["simulate", "--model", "resnet9"]
+    ).sparse
+
+
+@pytest.fixture
+def folder(result: Result, tmp_path: Path) -> Path:
+    save(result, tmp_path / "r")
+    return tmp_path / "r"
+
+
+@pytest.fixture
+def page(simulate: Run, folder: Path) -> Path:
+    assert simulate("report", "r", "--no-sensitivity")[0] == 0
+    return folder.with_suffix(".html")
+
+
+def test_the_page_holds_every_section_and_asks_nobody(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    found = Structure(text)
+    assert found.headings == SECTIONS
+    assert len(text.encode()) < 3_000_000
+    assert len(found.ids) == len(set(found.ids))
+    assert all(address.startswith("#") for address in found.addresses)
+    assert {link.removeprefix("#") for link in found.links} <= set(found.ids)
+    assert found.figures == 8
+    assert not re.search(r"""url\((?!["']?#)|@import|fetch\(|XMLHttp""", text)
+
+
+def test_the_page_says_what_was_run_and_where_every_number_comes_from(page: Path, result: Result) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert "simulate --model resnet9" in text
+    assert f"{result.cycles:,} cycles at 200 MHz" in text
+    for path, entry in result.card["numbers"].items():
+        assert f">{path}<" in text
+        assert entry["source"].partition("'")[0].partition('"')[0] in text, path
+    for point in result.card["not_modelled"]:
+        assert point.partition("'")[0] in text
+    assert "No tile of this run was checked on hardware or RTL." in text
+
+
+def test_names_are_escaped(simulate: Run, tmp_path: Path) -> None:
+    assert simulate("--gemm", "64x64x64", "--set", "title=<script>alert(1)</script>", "--out", "r")[0] == 0
+    assert simulate("report", "r", "--no-sensitivity")[0] == 0
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "<script>alert" not in text and "&lt;script&gt;alert" in text
+
+
+def test_several_results_are_compared(simulate: Run, folder: Path) -> None:
+    assert simulate("--model", "resnet9", "--batch", "8", "--pattern", "2:4", "--out", "s")[0] == 0
+    wide = ("--set", "array.rows=64", "--out", "t")
+    assert simulate("--model", "resnet9", "--batch", "8", "--pattern", "2:4", *wide)[0] == 0
+    code, out, _ = simulate("report", "r", "s", "t", "--figures", "f")
+    assert (code, out.startswith("page: comparison.html")) == (0, True)
+    text = (folder.parent / "comparison.html").read_text(encoding="utf-8")
+    found = Structure(text)
+    assert found.headings[:3] == ["Side by side", "Figures", "What differs"]
+    assert ">array.rows<" in text
+    assert (folder.parent / "f" / "compared.png").exists()
+
+
+def test_sensitivity_is_in_the_page(simulate: Run, tmp_path: Path) -> None:
+    assert simulate("--gemm", "300x64x64", "--pattern", "2:8", "--out", "r")[0] == 0
+    assert simulate("report", "r")[0] == 0
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert 'id="table-sensitivity"' in text and "array.rows and array.cols" in text
+
+
+def test_a_step_that_cannot_be_run_again_says_why(simulate: Run, tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("Layer, M, N, K, Sparsity,\nfc,64,64,64,2:8,\n")
+    assert simulate("--topology", "l.csv", "--out", "r")[0] == 0
+    (tmp_path / "l.csv").unlink()
+    assert simulate("report", "r")[0] == 0
+    assert "could not be run again" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+MISTAKES = [
+    (("report", "nowhere"), "nowhere: is not a whole result"),
+    (("report", "r", "--out", "x/y.html"), "--out x/y.html: there is no folder 'x'"),
+    (("report", "r", "--out", "r"), "--out r: is a folder; a page is a file"),
+    (("report",), "Missing argument"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), MISTAKES)
+def test_mistakes(simulate: Run, folder: Path, arguments: tuple[str, ...], sentence: str) -> None:
+    code, out, err = simulate(*arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert sentence in err
+    assert [path.name for path in folder.parent.iterdir()] == ["r"]
+
+
+def test_a_page_is_never_overwritten_unasked(simulate: Run, page: Path) -> None:
+    before = page.read_bytes()
+    code, _, err = simulate("report", "r", "--no-sensitivity")
+    assert code == 2 and "is there already; choose another file or add --force" in err
+    assert simulate("report", "r", "--no-sensitivity", "--force")[0] == 0
+    assert page.read_bytes() == before
+
+
+@pytest.mark.parametrize("package", ["matplotlib", "jinja2"])
+def test_without_a_package_the_sentence_says_how_to_get_it(folder: Path, package: str) -> None:
+    done = without(package, folder.parent, "report", "r", "--no-sensitivity")
+    assert done.returncode == 2
+    assert f"'{package}', which is missing: pip install 'sparsehil[report]'" in done.stderr
+
+
+PROBE = """<script>
+const log = [];
+addEventListener("error", (event) => log.push("error: " + event.message));
+addEventListener("load", () => {
+  const table = document.getElementById("table-layers"), body = table.tBodies[0];
+  const head = [...table.tHead.rows[0].cells].find((each) => each.textContent.trim() === "cycles");
+  const column = head.cellIndex, values = () => [...body.rows].map((row) => Number(row.cells[column].dataset.value));
+  const button = head.querySelector("button");
+  button.focus();
+  const focused = document.activeElement === button;
+  button.click();
+  const up = values();
+  button.click();
+  const down = values();
+  const field = document.querySelector('input[data-table="table-layers"]');
+  field.value = "wu conv";
+  field.dispatchEvent(new Event("input"));
+  const shown = [...body.rows].filter((row) => !row.hidden);
+  const style = (query) => getComputedStyle(document.body).getPropertyValue(query);
+  const unreachable = [...document.querySelectorAll("button, a, input, summary")].filter((each) => each.tabIndex < 0);
+  const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
+  const overlaps = [...document.querySelectorAll("figure")].filter((each) => each.getBoundingClientRect().height < 100);
+  document.body.innerHTML = "";
+  document.body.append("<<" + JSON.stringify({ log, focused, up, down, shown: shown.map((row) => row.textContent),
+    paper: style("background-color"), unreachable: unreachable.length, wide, flat: overlaps.length,
+    direction: head.getAttribute("aria-sort") }) + ">>");
+});
+</script>"""
+
+
+def browse(page: Path, *options: str) -> dict[str, object]:
+    """What the page says of itself in a headless Chromium, opened from the file system; its console stays empty."""
+    probed = page.with_name("probed.html")
+    text = page.read_text(encoding="utf-8").replace("script-src 'unsafe-inline'", "script-src 'unsafe-inline'")
+    probed.write_text(text.replace("<script>", PROBE + "<script>", 1), encoding="utf-8")
+    common = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--enable-logging=stderr",
+        "--v=0",
+        "--window-size=1200,900",
+    ]
+    command = [CHROMIUM, *common, f"--user-data-dir={page.parent / 'profile'}", *options, "--dump-dom", probed.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert "CONSOLE" not in done.stderr, done.stderr
+    (found,) = re.findall(r"&lt;&lt;(.*)&gt;&gt;", done.stdout, re.S)
+    node: dict[str, object] = json.loads(found.replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"))
+    return node
+
+
+@in_browser
+def test_the_page_in_a_browser(page: Path) -> None:
+    seen = browse(page)
+    assert seen["log"] == []
+    assert seen["focused"] is True and seen["unreachable"] == 0
+    assert seen["up"] == sorted(seen["up"])  # type: ignore[call-overload]
+    assert seen["down"] == sorted(seen["up"], reverse=True)  # type: ignore[call-overload]
+    assert seen["direction"] == "descending"
+    shown = seen["shown"]
+    assert isinstance(shown, list) and shown and all("WU" in row and "conv" in row for row in shown)
+    assert (seen["wide"], seen["flat"]) == (False, 0)
+
+
+@in_browser
+def test_the_page_reads_in_dark_and_light(page: Path) -> None:
+    papers = [browse(page, f"--blink-settings=preferredColorScheme={scheme}")["paper"] for scheme in (0, 1)]
+    assert papers == ["rgb(22, 25, 28)", "rgb(255, 255, 255)"]
+
+
+@in_browser
+def test_the_page_prints(page: Path) -> None:
+    out = page.with_suffix(".pdf")
+    common = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={page.parent / 'profile'}"]
+    command = [CHROMIUM, *common, "--no-pdf-header-footer", f"--print-to-pdf={out}", page.as_uri()]
+    subprocess.run(command, capture_output=True, check=True, timeout=120)
+    pages = len(re.findall(rb"/Type\s*/Page\b", out.read_bytes()))
+    assert 3 <= pages <= 40
