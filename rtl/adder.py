@@ -8,7 +8,7 @@ An exact zero is positive unless both operands are -0.
 
 from types import SimpleNamespace
 
-from amaranth import Cat, Const, Elaboratable, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Elaboratable, Module, Mux, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,8 +17,19 @@ from rtl.formats import FloatFormat, Format
 from rtl.pipeline import Pipeline
 from rtl.rounding import rounded
 
-# relative delays of the stages, from their depth in LUTs and carry chains; registers are placed by them
-DELAYS = {"order": 3.0, "swap": 2.5, "align": 4.5, "sum": 3.0, "count": 4.0, "normalise": 4.5, "round": 3.0}
+# delays of the stages in ns, estimated for an ECP5 of speed grade 6; registers are placed by them
+DELAYS = {
+    "order": 4.0,
+    "swap": 2.2,
+    "align": 2.7,
+    "stick": 2.4,
+    "sum": 3.0,
+    "count": 4.0,
+    "normalise": 2.5,
+    "finish": 2.2,
+    "round": 3.7,
+}
+FINE = 2  # shifts by less than 1 << FINE come in a stage of their own
 
 
 class Adder(wiring.Component):
@@ -46,62 +57,74 @@ class Adder(wiring.Component):
 
     def _float(self, m: Module, form: FloatFormat) -> Value:
         pipe = Pipeline(m, self.en, DELAYS, self.latency)
-        s = _swap(m, pipe, form, _order(pipe, form, self.a, self.b))
-        s = _sum(pipe, form, _align(m, pipe, form, s))
-        s = _normalise(m, pipe, form, s)
+        s = _align(m, pipe, form, _swap(pipe, _order(pipe, form, self.a, self.b)))
+        s = _normalise(m, pipe, form, _sum(pipe, form, s))
         return pipe.after("round", p=rounded(form, s.total, s.exponent, s.sign, s.nan)).p
 
 
-def _exponent(form: FloatFormat, value: Value) -> Value:
-    """The exponent by which the fraction counts: 1 for subnormals."""
-    field = value[form.fraction_bits : -1]
-    return Cat(field[0] | ~field.any(), field[1:])
-
-
 def _order(pipe: Pipeline, form: FloatFormat, a: Value, b: Value) -> SimpleNamespace:
-    ahead, behind = _exponent(form, a), _exponent(form, b)
-    width = form.exponent_bits
+    x, y = _parts(form, a), _parts(form, b)
+    subtract = a[-1] ^ b[-1]
     return pipe.after(
         "order",
-        a=a,
-        b=b,
+        a=x.significand,
+        b=y.significand,
+        a_exponent=x.exponent,
+        b_exponent=y.exponent,
         b_larger=a[:-1] < b[:-1],
-        down=(ahead - behind)[:width],
-        up=(behind - ahead)[:width],
+        down=(x.exponent - y.exponent)[: form.exponent_bits],
+        up=(y.exponent - x.exponent)[: form.exponent_bits],
+        a_sign=a[-1],
+        subtract=subtract,
+        special=x.ones | y.ones,
+        nan=(x.ones & a[: form.fraction_bits].any())
+        | (y.ones & b[: form.fraction_bits].any())
+        | (x.ones & y.ones & subtract),
     )
 
 
-def _swap(m: Module, pipe: Pipeline, form: FloatFormat, s: SimpleNamespace) -> SimpleNamespace:
-    large, small = Signal(form.bits, name="large"), Signal(form.bits, name="small")
-    m.d.comb += large.eq(Mux(s.b_larger, s.b, s.a))
-    m.d.comb += small.eq(Mux(s.b_larger, s.a, s.b))
-    fraction = slice(0, form.fraction_bits)
-    large_field, small_field = large[form.fraction_bits : -1], small[form.fraction_bits : -1]
-    subtract = s.a[-1] ^ s.b[-1]
-    special = large_field.all()
+def _parts(form: FloatFormat, value: Value) -> SimpleNamespace:
+    """Fraction with hidden bit, and the exponent by which they count: 1 for subnormals."""
+    field = value[form.fraction_bits : -1]
+    hidden = field.any()
+    return SimpleNamespace(
+        significand=Cat(value[: form.fraction_bits], hidden),
+        exponent=Cat(field[0] | ~hidden, field[1:]),
+        ones=field.all(),
+    )
+
+
+def _swap(pipe: Pipeline, s: SimpleNamespace) -> SimpleNamespace:
     return pipe.after(
         "swap",
-        exponent=_exponent(form, large),
-        large=Cat(large[fraction], large_field.any()),
-        small=Cat(small[fraction], small_field.any()),
+        exponent=Mux(s.b_larger, s.b_exponent, s.a_exponent),
+        large=Mux(s.b_larger, s.b, s.a),
+        small=Mux(s.b_larger, s.a, s.b),
         distance=Mux(s.b_larger, s.up, s.down),
-        sign=large[-1],
-        subtract=subtract,
-        special=special,
-        nan=special & (large[fraction].any() | (subtract & small_field.all())),
+        sign=s.a_sign ^ (s.subtract & s.b_larger),
+        subtract=s.subtract,
+        special=s.special,
+        nan=s.nan,
     )
 
 
 def _align(m: Module, pipe: Pipeline, form: FloatFormat, s: SimpleNamespace) -> SimpleNamespace:
+    """The smaller significand with guard, round and sticky bit, inverted to be subtracted."""
     steps = (form.significand_bits + 2).bit_length()
-    aligned, lost = shifted_right_sticky(m, Cat(Const(0, 2), s.small), s.distance[:steps], "align")
     far = s.distance[steps:].any()
-    kept = Cat(lost | (far & s.small.any()), Mux(far, 0, aligned))
-    return pipe.after(
+    coarse, lost = shifted_right_sticky(m, Cat(Const(0, 2), s.small), s.distance[:steps], "coarse", FINE)
+    s = pipe.after(
         "align",
+        **vars(s) | {"small": Mux(far, 0, coarse), "distance": s.distance[:FINE]},
+        lost=lost | (far & s.small.any()),
+    )
+    fine, lost = shifted_right_sticky(m, s.small, s.distance, "fine")
+    aligned = Cat(lost | s.lost, fine)
+    return pipe.after(
+        "stick",
         exponent=s.exponent,
         large=s.large,
-        addend=kept ^ s.subtract.replicate(len(kept)),
+        addend=aligned ^ s.subtract.replicate(len(aligned)),
         sign=s.sign,
         subtract=s.subtract,
         special=s.special,
@@ -110,37 +133,50 @@ def _align(m: Module, pipe: Pipeline, form: FloatFormat, s: SimpleNamespace) -> 
 
 
 def _sum(pipe: Pipeline, form: FloatFormat, s: SimpleNamespace) -> SimpleNamespace:
-    """Significand, carry above it, guard, round and sticky below; the lowest bits of both carry the + 1 of - x."""
+    """Significand, carry above it, guard, round and sticky below; the lowest bits of both carry the + 1 of - x.
+
+    `floor` has a one where the highest bit of a subnormal result counts: the exponent ends there.
+    """
     width = form.significand_bits + 4
     addend = Cat(s.subtract, s.addend, s.subtract)
     total = (Cat(s.subtract, Const(0, 3), s.large) + addend)[1 : width + 1]
+    floor = Cat(s.exponent == width - 1 - bit for bit in range(width))
     return pipe.after(
-        "sum", exponent=s.exponent, total=total, sign=s.sign, subtract=s.subtract, special=s.special, nan=s.nan
+        "sum",
+        exponent=s.exponent,
+        total=total,
+        floor=floor,
+        sign=s.sign,
+        subtract=s.subtract,
+        special=s.special,
+        nan=s.nan,
     )
 
 
 def _normalise(m: Module, pipe: Pipeline, form: FloatFormat, s: SimpleNamespace) -> SimpleNamespace:
-    zeros = leading_zeros(m, s.total, "zeros")
-    limited = Signal.like(zeros)
-    m.d.comb += limited.eq(Mux(s.exponent < zeros, s.exponent, zeros))
+    shift = leading_zeros(m, s.total | s.floor, "zeros")
     overflow = s.total[-1] & s.exponent[1:].all()  # the exponent is the largest finite one, and grows
     zero = ~s.total.any()
     s = pipe.after(
         "count",
         exponent=s.exponent,
         total=s.total,
-        shift=limited,
-        sign=s.sign & ~(s.subtract & zero & ~s.special),
+        shift=shift,
+        sign=s.sign & ~(s.subtract & zero & ~s.special) & ~s.nan,
         zero=zero,
         infinite=s.special | overflow,
         nan=s.nan,
     )
-    total = shifted_left(m, s.total, s.shift, "normal")
-    exponent = (s.exponent - s.shift)[: form.exponent_bits]
-    return pipe.after(
+    s = pipe.after(
         "normalise",
-        total=Mux(s.infinite, 0, total),
-        exponent=Mux(s.infinite, form.exponent_ones, Mux(s.zero, 0, exponent)),
-        sign=s.sign & ~s.nan,
+        exponent=(s.exponent - s.shift)[: form.exponent_bits],
+        total=shifted_left(m, s.total, s.shift, "coarse", FINE),
+        shift=s.shift[:FINE],
+        sign=s.sign,
+        zero=s.zero,
+        infinite=s.infinite,
         nan=s.nan,
     )
+    total = shifted_left(m, s.total, s.shift, "fine")
+    exponent = Mux(s.infinite, form.exponent_ones, Mux(s.zero, 0, s.exponent))
+    return pipe.after("finish", total=Mux(s.infinite, 0, total), exponent=exponent, sign=s.sign, nan=s.nan)

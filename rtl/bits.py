@@ -25,19 +25,19 @@ def leading_zeros(m: Module, value: Value, name: str) -> Value:
     return Cat(*runs[0][1])
 
 
-def shifted_left(m: Module, value: Value, amount: Value, name: str) -> Value:
-    """`value` shifted by `amount`, its width kept."""
-    for bit in reversed(range(len(amount))):
+def shifted_left(m: Module, value: Value, amount: Value, name: str, lowest: int = 0) -> Value:
+    """`value` shifted by `amount`, its width kept; the `lowest` bits of the amount are left to another call."""
+    for bit in reversed(range(lowest, len(amount))):
         level = Signal(len(value), name=f"{name}_{1 << bit}")
         m.d.comb += level.eq(Mux(amount[bit], value << (1 << bit), value))
         value = level
     return value
 
 
-def shifted_right_sticky(m: Module, value: Value, amount: Value, name: str) -> tuple[Value, Value]:
-    """(`value` shifted right by `amount`, whether any one fell off)."""
+def shifted_right_sticky(m: Module, value: Value, amount: Value, name: str, lowest: int = 0) -> tuple[Value, Value]:
+    """(`value` shifted right by `amount`, whether any one fell off); the `lowest` bits are left to another call."""
     fell = Const(0, 1)
-    for bit in reversed(range(len(amount))):
+    for bit in reversed(range(lowest, len(amount))):
         step = 1 << bit
         level = Signal(len(value), name=f"{name}_{step}")
         lost = Signal(name=f"{name}_lost_{step}")
