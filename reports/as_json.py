@@ -33,6 +33,28 @@ def step_json(sparse: Result, dense: Result) -> str:
     return json.dumps(node, indent=1)
 
 
+def product_json(result: Result) -> str:
+    """A product of matrices on a fabric. Keys: schema, arch, model, matrices, kernel, kernel_options, kernel_steps,
+    clock_mhz, cycles, seconds, ops, instructions, fabric, assumed, numbers, not_modelled, versions, cost.
+
+    `fabric` has the threads' time and the use of resources as shares, probes, occupancy and the timeline.
+    """
+    card = result.card
+    counted = result.actions[result.actions["kind"] == "instruction"]
+    keys = ("arch", "model", "matrices", "kernel", "kernel_options", "kernel_steps", "clock_mhz", "fabric")
+    node = {
+        "schema": SCHEMA,
+        **{key: card[key] for key in keys},
+        "cycles": result.cycles,
+        "seconds": result.cycles / (float(card["clock_mhz"]) * 1e6),
+        "ops": _ops(result),
+        "instructions": {str(kind): int(n) for kind, n in zip(counted["tensor"], counted["amount"], strict=True)},
+        "assumed": {path: card["numbers"][path] for path in card["assumed"]},
+        **{key: card[key] for key in ("numbers", "not_modelled", "versions", "cost")},
+    }
+    return json.dumps(node, indent=1)
+
+
 def _totals(sparse: Result, dense: Result) -> dict[str, Any]:
     table = phase_table(sparse, dense)
     columns = [table[name].tolist() for name in ("cycles", "seconds", "utilisation", "speedup")]

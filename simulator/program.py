@@ -28,7 +28,6 @@ class Stall(StrEnum):
     NETWORK = "network"  # the network between cores
     HOST = "host"  # the link to the host
     LAUNCH = "launch"  # starting the work
-    PIPELINE = "pipeline"  # other threads' turns
     SCRATCHPAD = "scratchpad"  # latency and banks of a scratchpad
     ATOMIC = "atomic"  # latency and turns of atomic operations
     DMA = "dma"  # what DMA engines bring, or have still to take away

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from simulator.cli.fabric_job import FABRIC, multiply_matrices, refuse_fabric_options, run_step
 from simulator.energy import priced
 from simulator.kernel.maxplus import load_kernel
 from simulator.machine import Arch, is_file_name, load_arch
@@ -50,11 +51,15 @@ class Choices:
     input_gradient: bool = False
     exact: bool = False
     check_capacity: bool = True
+    kernel: str | None = None
+    kernel_options: tuple[str, ...] = ()
+    matrices: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """A name for the result folder."""
-        work = self.model or (self.workload or self.topology or Path("gemm")).stem
+        files = self.workload or self.topology or Path("gemm")
+        work = self.model or "-".join(Path(each).name for each in self.matrices) or files.stem
         text = "-".join([Path(self.arch).stem, work, *self.patterns])
         return "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in text)
 
@@ -76,6 +81,9 @@ def run_job(choices: Choices, command: Sequence[str]) -> Job:
     """Load, plan and run. Raises UserError for anything the user got wrong."""
     patterns = parse_patterns(list(choices.patterns)) if choices.patterns else None
     arch = load_arch(choices.arch, choices.settings)
+    if arch.kind == FABRIC:
+        return _fabric_job(choices, arch, patterns, command)
+    refuse_fabric_options(choices)
     workload = load_workload(choices)
     if workload.macs >= LARGEST_STEP:
         raise UserError(f"the step is too large: {workload.macs:.1e} multiply-accumulates do not fit 64 bits")
@@ -83,6 +91,20 @@ def run_job(choices: Choices, command: Sequence[str]) -> Job:
         return simulate_step(workload, patterns, arch, choices, command)
     except OverflowError:
         raise UserError("some cycles or bytes do not fit 64 bits; take a smaller step or other --set values") from None
+
+
+def _fabric_job(choices: Choices, arch: Arch, patterns: PatternMap | None, command: Sequence[str]) -> Job:
+    """A product of matrices, which has nothing dense beside it, or a step in blocks."""
+
+    def card(workload: Workload) -> Mapping[str, Any]:
+        return _card(workload, arch, choices, command)
+
+    if choices.matrices:
+        result = multiply_matrices(choices, arch, card)
+        return Job(result, result)
+    workload = load_workload(choices)
+    result = run_step(workload, _with_method(workload, choices.method, patterns), choices, arch, card)
+    return Job(result, result.dense or result)
 
 
 def simulate_step(

@@ -7,15 +7,18 @@ import typer
 GROUPS = {
     "machines": "sparsehil.machines",
     "dataflows": "sparsehil.dataflows",
+    "kernels": "sparsehil.kernels",
     "methods": "sparsehil.methods",
     "models": "",
 }
 
 
 def list_names(
-    what: Annotated[str | None, typer.Argument(help="machines, dataflows, methods or models; all by default")] = None,
+    what: Annotated[
+        str | None, typer.Argument(help="machines, dataflows, kernels, methods or models; all by default")
+    ] = None,
 ) -> None:
-    """List machines, dataflows, methods and captured models."""
+    """List machines, dataflows, kernels, methods and captured models."""
     from workloads.errors import unknown_name
     from workloads.registry import names
     from workloads.shipped import shipped_models

@@ -13,6 +13,17 @@ PatternOption = Annotated[
     ),
 ]
 MethodOption = Annotated[str, typer.Option("--method", help="Training method: which operand is sparse in which phase.")]
+MatrixOption = Annotated[
+    list[str],
+    typer.Option(
+        "--matrix",
+        help="A Matrix Market file, or rmat:SCALE:EDGES, uniform:ROWSxCOLS:DENSITY, banded:ROWS:WIDTH, "
+        "block:ROWS:SIDE:DENSITY. One is squared, two are multiplied.",
+    ),
+]
+KernelOption = Annotated[
+    list[str], typer.Option("--kernel-option", help="Of a kernel: hash=low-bits, slots=4096. Repeatable.")
+]
 SetOption = Annotated[
     list[str], typer.Option("--set", help="Change a number of the machine: array.rows=64. Repeatable.")
 ]

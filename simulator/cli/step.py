@@ -12,6 +12,8 @@ from simulator.cli.options import (
     BatchOption,
     ForceOption,
     JsonOption,
+    KernelOption,
+    MatrixOption,
     MethodOption,
     OutOption,
     PatternOption,
@@ -34,6 +36,11 @@ def step(
         Path | None, typer.Option("--topology", help="Layers in SCALE-Sim's convolution or GEMM format (CSV).")
     ] = None,
     workload: Annotated[Path | None, typer.Option("--workload", help="A recorded workload file (JSON).")] = None,
+    matrix: MatrixOption = [],  # noqa: B006
+    kernel: Annotated[
+        str | None, typer.Option("--kernel", help="How a fabric multiplies (`simulate list kernels`).")
+    ] = None,
+    kernel_option: KernelOption = [],  # noqa: B006
     method: MethodOption = "bdwp",
     batch: BatchOption = None,
     sequence: Annotated[int | None, typer.Option("--sequence", help="Sequence length.", show_default=False)] = None,
@@ -83,6 +90,9 @@ def step(
         input_gradient=input_gradient,
         exact=exact,
         check_capacity=not no_capacity,
+        kernel=kernel,
+        kernel_options=tuple(kernel_option),
+        matrices=tuple(matrix),
     )
     if out is not None:
         check_free(out, force)
@@ -109,6 +119,9 @@ def _saved(job: "Job", out: Path | None, force: bool, name: str) -> Path:
 
 
 def _show(job: "Job", folder: Path, as_json: bool) -> None:
+    if "kernel" in job.sparse.card:
+        _show_fabric(job, folder, as_json)
+        return
     if as_json:
         from reports.as_json import step_json
 
@@ -117,6 +130,19 @@ def _show(job: "Job", folder: Path, as_json: bool) -> None:
         from reports.terminal import print_step
 
         print_step(job.sparse, job.dense, folder)
+
+
+def _show_fabric(job: "Job", folder: Path, as_json: bool) -> None:
+    from reports.as_json import product_json, step_json
+    from reports.fabric import print_fabric_step, print_product
+
+    product = "fabric" in job.sparse.card
+    if as_json:
+        typer.echo(product_json(job.sparse) if product else step_json(job.sparse, job.dense))
+    elif product:
+        print_product(job.sparse, folder)
+    else:
+        print_fabric_step(job.sparse, job.dense, folder)
 
 
 def dated_folder(name: str) -> Path:

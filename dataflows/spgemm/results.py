@@ -1,0 +1,162 @@
+"""A product run on a fabric as a row of a result: cycles of its pipelines by what they went into, and actions.
+
+A pipeline issues an instruction in a cycle, or none of its threads has one ready: then the cycle is shared out among
+what the threads wait for.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dataflows.spgemm.multiply import Multiplied
+from simulator.arch.piuma import FabricArch
+from simulator.fabric.outcome import FabricTiming, Spent
+from simulator.fabric.program import Instruction
+from simulator.fabric.rates import TICKS
+from simulator.program import Stall
+from simulator.result import Result
+
+STALLS = {
+    Spent.LATENCY: Stall.LATENCY,
+    Spent.SCRATCHPAD: Stall.SCRATCHPAD,
+    Spent.ATOMIC: Stall.ATOMIC,
+    Spent.MEMORY: Stall.MEMORY,
+    Spent.NETWORK: Stall.NETWORK,
+    Spent.DMA: Stall.DMA,
+    Spent.SERIAL: Stall.SERIAL,
+    Spent.IDLE: Stall.IDLE,
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One op: what it is called, its sizes, and the run of a block of it that stands for `times` as much."""
+
+    layer: str
+    phase: str
+    kind: str
+    kernel: str
+    detail: str
+    sizes: tuple[int, int, int]  # rows, cols, inner
+    count: int
+    pattern: str
+    timing: FabricTiming
+    times: float
+    macs_useful: int
+    macs_skipped: int
+
+
+def result_of(lines: Iterable[Line], arch: FabricArch, card: Mapping[str, Any]) -> Result:
+    """Rows and actions of a run's ops."""
+    rows, actions = [], []
+    for number, line in enumerate(lines):
+        rows.append(_row(line, arch))
+        amounts = {key: round(amount * line.times) for key, amount in _actions(line.timing).items()}
+        actions += [
+            {"op": number, "kind": kind, "tensor": tensor, "amount": amount}
+            for (kind, tensor), amount in sorted(amounts.items())
+            if amount
+        ]
+    return Result(pd.DataFrame(rows), pd.DataFrame(actions, columns=["op", "kind", "tensor", "amount"]), dict(card))
+
+
+def cycles_of(timing: FabricTiming) -> int:
+    return -(-timing.ticks // TICKS)
+
+
+def _row(line: Line, arch: FabricArch) -> dict[str, Any]:
+    cycles = round(cycles_of(line.timing) * line.times)
+    shares = pipeline_cycles(line.timing, cycles, arch)
+    rows, cols, inner = line.sizes
+    return {
+        "layer": line.layer,
+        "phase": line.phase,
+        "kind": line.kind,
+        "dataflow": line.kernel,
+        "detail": line.detail,
+        "rows": rows,
+        "cols": cols,
+        "inner": inner,
+        "count": line.count,
+        "pattern": line.pattern,
+        "cycles": cycles,
+        "busy_cycles": cycles - sum(shares.values()),
+        **{f"stall_{cause.value}": shares.get(cause, 0) for cause in Stall},
+        "macs_useful": line.macs_useful,
+        "macs_padded": 0,
+        "macs_skipped": line.macs_skipped,
+        "pes": arch.cores * arch.pipeline.mtps,
+    }
+
+
+def pipeline_cycles(timing: FabricTiming, cycles: int, arch: FabricArch) -> dict[Stall, int]:
+    """Cycles in which the average multi-threaded pipeline issues nothing, by cause; the rest of `cycles` it issues."""
+    pipelines = arch.cores * arch.pipeline.mtps
+    share = min(1.0, sum(timing.instructions) * TICKS / max(1, timing.ticks * pipelines))
+    waits = np.array([timing.spent[each] for each in STALLS], dtype=float)
+    if not waits.sum():
+        return {}
+    whole = np.floor(waits * ((1 - share) * cycles / waits.sum())).astype(int)
+    return {stall: int(each) for stall, each in zip(STALLS.values(), whole, strict=True)}
+
+
+def _actions(timing: FabricTiming) -> dict[tuple[str, str], int]:
+    """Bytes of memory by tensor, bytes the DMA engines moved, instructions by class, accesses of the scratchpad."""
+    amounts = dict(timing.traffic)
+    for each in Instruction:
+        amounts["instruction", each.name.lower()] = timing.instructions[each]
+    amounts["instruction", "serial"] = timing.serial_instructions
+    amounts["dma.byte", ""] = timing.moves
+    return amounts
+
+
+def fabric_card(done: Multiplied) -> dict[str, Any]:
+    """What the rows do not show: resources used, probes, occupancy, the load of cores over time."""
+    timing, tally = done.timing, done.tally
+    cycles = max(1, cycles_of(timing))
+    return {
+        "threads": timing.threads,
+        "thread_time": {each.value: timing.spent[each] / max(1, timing.ticks * timing.threads) for each in Spent},
+        "used": {name: round(share, 6) for name, share in timing.used.items()},
+        "instructions_per_cycle": round(sum(timing.instructions) / cycles, 6),
+        "events": timing.events,
+        "multiplies": tally.multiplies,
+        "claims": tally.claims,
+        "stored": tally.stored,
+        "windows": tally.windows,
+        "split_rows": tally.split_rows,
+        "probe_lengths": np.trim_zeros(tally.lengths, "b").tolist(),
+        "steps": tally.steps,
+        "occupancy": _spread(tally.occupancy),
+        "timeline": timeline(timing),
+    }
+
+
+def _spread(shares: list[float]) -> dict[str, float]:
+    if not shares:
+        return {}
+    return {"least": min(shares), "mean": sum(shares) / len(shares), "most": max(shares)}
+
+
+def timeline(timing: FabricTiming, bins: int = 60) -> dict[str, Any]:
+    """The run in equal parts: of each, the share of threads at work on each core, instructions and bytes a cycle."""
+    width = max(1.0, timing.ticks / bins)
+    cores = 1 + max((record.core for record in timing.records), default=0)
+    working, issued, moved = np.zeros((cores, bins)), np.zeros(bins), np.zeros(bins)
+    for record in timing.records:
+        length = max(1, record.end - record.start)
+        for place in range(int(record.start // width), min(bins, int(record.end // width) + 1)):
+            inside = max(0.0, min(record.end, (place + 1) * width) - max(record.start, place * width)) / length
+            working[record.core, place] += inside * record.working
+            issued[place] += inside * record.instructions
+            moved[place] += inside * record.size_bytes
+    threads = timing.threads / cores
+    return {
+        "bin_cycles": width / TICKS,
+        "working": np.round(working / (width * threads), 4).tolist(),
+        "instructions_per_cycle": np.round(issued / (width / TICKS), 4).tolist(),
+        "bytes_per_cycle": np.round(moved / (width / TICKS), 4).tolist(),
+    }
