@@ -71,10 +71,14 @@ class Choices:
 
 @dataclass(frozen=True)
 class Job:
-    """The result asked for, and the same step dense on the same machine."""
+    """The result asked for, and the same step dense on the same machine.
+
+    `schedule` holds the programs behind the result, empty for a machine that runs none.
+    """
 
     sparse: Result
     dense: Result
+    schedule: tuple[ScheduledOp, ...] = ()
 
 
 def run_job(choices: Choices, command: Sequence[str]) -> Job:
@@ -129,7 +133,7 @@ def simulate_step(
         "commands_evaluated": runs.steps if final is runs else runs.steps + final.steps,
     }
     card = {**sparse.card, "cost": cost, "dense_cycles": dense.cycles}
-    return Job(replace(sparse, card=card, dense=dense), dense)
+    return Job(replace(sparse, card=card, dense=dense), dense, sparse_plan)
 
 
 def _with_method(workload: Workload, name: str, patterns: PatternMap | None) -> Workload:

@@ -29,5 +29,6 @@ SetOption = Annotated[
 ]
 BatchOption = Annotated[int | None, typer.Option("--batch", help="Images or sequences a step.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output and nothing else there.")]
+CsvOption = Annotated[bool, typer.Option("--csv", help="A row an op as CSV on standard output and nothing else there.")]
 OutOption = Annotated[Path | None, typer.Option("--out", help="Result folder. [default: a dated one in results/]")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite the result folder.")]

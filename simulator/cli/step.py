@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from simulator.cli.extras import DramOpOption, DramTraceOption, Extras, TimelineOption
 from simulator.cli.options import (
     ArchOption,
     BatchOption,
+    CsvOption,
     ForceOption,
     JsonOption,
     KernelOption,
@@ -62,6 +64,10 @@ def step(
         bool, typer.Option("--no-capacity", help="Go on where the step does not fit the machine's DRAM.")
     ] = False,
     as_json: JsonOption = False,
+    as_csv: CsvOption = False,
+    timeline: TimelineOption = None,
+    dram_trace: DramTraceOption = None,
+    dram_op: DramOpOption = None,
     out: OutOption = None,
     force: ForceOption = False,
 ) -> None:
@@ -98,9 +104,25 @@ def step(
         check_free(out, force)
     elif force:
         raise UserError("--force: overwrites the folder that --out names; without --out every run has its own")
+    extras = Extras(timeline, dram_trace, dram_op)
+    if as_json and as_csv:
+        raise UserError("--csv: standard output is one JSON object with --json; leave one of the two out")
+    extras.check(force)
     job = run_job(choices, ["simulate", *sys.argv[1:]])
+    said = extras.write(job)
     folder = _saved(job, out, force, choices.name)
+    if as_csv:
+        _show_csv(job)
+        return
     _show(job, folder, as_json)
+    for sentence in said if not as_json else ():
+        typer.echo(sentence)
+
+
+def _show_csv(job: "Job") -> None:
+    from reports.as_csv import step_csv
+
+    typer.echo(step_csv(job.sparse, job.dense), nl=False)
 
 
 def _saved(job: "Job", out: Path | None, force: bool, name: str) -> Path:

@@ -1,0 +1,158 @@
+"""A step as a Perfetto trace (https://ui.perfetto.dev): engines, buffers and ops over time. It needs `report`.
+
+Every op is shown over its whole time. Inside an op every engine's commands are shown, but rounds that repeat earlier
+ones are one slice that says how many there are, and of an op with more commands only the first and the last are shown.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from simulator.kernel.starts import Event, Gap, starts
+from simulator.program import Command, Program
+from simulator.result import Result
+from simulator.schedule import ScheduledOp
+from workloads.errors import UserError
+
+MOST_SLICES = 60_000  # of a whole step
+LEAST_SLICES = 40  # of one op
+PROCESS = 1  # the uuid of the track that holds the others
+SEQUENCE = 1
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What a trace shows: slices written, commands they stand for, and commands of the step."""
+
+    slices: int
+    commands: int
+
+
+def write_timeline(schedule: Sequence[ScheduledOp], result: Result, path: Path) -> Sampled:
+    """Write the trace of a step. Raises UserError for a step without programs and for a file that cannot be written."""
+    if not any(op.programs for op in schedule):
+        raise UserError(f"--timeline {path}: {result.card['arch']} runs no programs whose commands could be shown")
+    writer = _Writer(float(result.card["clock_mhz"]), f"{result.card['arch']}: {result.card['model']}")
+    share = max(LEAST_SLICES, MOST_SLICES // max(1, len(schedule)))
+    start = 0
+    for op, row in zip(schedule, result.ops.to_dict("records"), strict=True):
+        cycles = int(row["cycles"])
+        if cycles:
+            writer.slice("ops", f"{row['layer']} {row['phase']}", start, start + cycles)
+            writer.slice("phases", str(row["phase"]), start, start + cycles)
+        for program in op.programs:
+            start += _program(writer, program, start, share)
+    try:
+        path.write_bytes(writer.serialize())
+    except OSError as error:
+        raise UserError(f"--timeline {path}: cannot be written: {error.strerror or error}") from None
+    return Sampled(writer.slices, writer.commands)
+
+
+def _program(writer: "_Writer", program: Program, start: int, share: int) -> int:
+    """Show a program from a tick on; returns its cycles."""
+    last = 0
+    sizes = {buffer.name: (buffer.memory or buffer.name, buffer.slot_bytes) for buffer in program.buffers}
+    for event in _ends(starts(program), share):
+        last = max(last, event.end)
+        if isinstance(event, Gap):
+            what = f"{event.rounds:,} rounds like those before" if event.rounds else "commands that are not shown"
+            track = "repeating rounds" if event.rounds else "not shown"
+            writer.slice(track, f"{what} ({event.commands:,} commands)", start + event.tick, start + event.end)
+            continue
+        writer.commands += 1
+        if event.command.ticks:
+            writer.slice(event.command.engine, _name(event.command), start + event.tick, start + event.end)
+        for names, tick, sign in ((event.command.fills, event.tick, 1), (event.command.frees, event.end, -1)):
+            for memory, size in (sizes[name] for name in names if sizes[name][1]):
+                writer.change(f"{memory} memory (bytes held)", start + tick, sign * size)
+    writer.settle(start + last)
+    return last
+
+
+def _ends(events: Iterable[Event], most: int) -> Iterator[Event]:
+    """The first and the last events, and one that stands for those between where there are more than `most`."""
+    head, tail, hidden, hidden_tick, hidden_end = 0, deque[Event](), 0, 0, 0
+    for event in events:
+        if head < most // 2:
+            head += 1
+            yield event
+            continue
+        tail.append(event)
+        if len(tail) > most - most // 2:
+            left = tail.popleft()
+            hidden_tick = hidden_tick if hidden else left.tick
+            hidden_end = max(hidden_end, left.end)
+            hidden += left.commands if isinstance(left, Gap) else 1
+    if hidden:
+        yield Gap(hidden_tick, max(hidden_tick, min((each.tick for each in tail), default=hidden_end)), 0, hidden)
+    yield from tail
+
+
+def _name(command: Command) -> str:
+    """What a command does, from what it counts first."""
+    if not command.actions:
+        return command.engine
+    first = command.actions[0]
+    words = {"dram.read": "read", "dram.write": "write", "mac": "multiply by", "hop": "drain", "output.write": "drain"}
+    return f"{words.get(first.kind, first.kind)} {first.tensor}".strip()
+
+
+class _Writer:
+    """Collects slices and counters, and turns them into a trace with its packets in the order of time."""
+
+    def __init__(self, clock_mhz: float, title: str) -> None:
+        self.slices = self.commands = 0
+        self._ns = 1000 / clock_mhz
+        self._title = title
+        self._tracks: dict[str, int] = {}
+        self._counters: dict[str, int] = {}
+        self._slices: list[tuple[int, int, int, str]] = []  # track, tick, end, name
+        self._changes: list[tuple[str, int, int]] = []
+        self._held: dict[str, int] = {}
+
+    def slice(self, track: str, name: str, tick: int, end: int) -> None:
+        self.slices += 1
+        self._slices.append((self._tracks.setdefault(track, PROCESS + 1 + len(self._tracks)), tick, end, name))
+
+    def change(self, counter: str, tick: int, by: int) -> None:
+        """Bytes that a memory holds more, or less, from a tick on."""
+        self._counters.setdefault(counter, 10_000 + len(self._counters))
+        self._changes.append((counter, tick, by))
+        self._held[counter] = self._held.get(counter, 0) + by
+
+    def settle(self, tick: int) -> None:
+        """Empty every memory: the next program begins with none of this one's data."""
+        self._changes.extend((counter, tick, -by) for counter, by in self._held.items() if by)
+        self._held = {}
+
+    def serialize(self) -> bytes:
+        from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import TrackEvent
+        from perfetto.trace_builder.proto_builder import TraceProtoBuilder
+
+        builder = TraceProtoBuilder()
+        process = builder.add_packet().track_descriptor
+        process.uuid, process.process.pid, process.process.process_name = PROCESS, 1, self._title
+        for name, uuid in (*self._tracks.items(), *self._counters.items()):
+            track = builder.add_packet().track_descriptor
+            track.uuid, track.parent_uuid, track.name = uuid, PROCESS, name
+            if name in self._counters:
+                track.counter.SetInParent()
+        begins = [(tick, 1, track, name) for track, tick, _, name in self._slices]
+        ends = [(end, 0, track, "") for track, _, end, _ in self._slices]
+        for tick, opens, track, name in sorted([*begins, *ends], key=lambda each: each[:3]):
+            packet = builder.add_packet()
+            packet.timestamp, packet.trusted_packet_sequence_id = round(tick * self._ns), SEQUENCE
+            packet.track_event.track_uuid = track
+            packet.track_event.type = TrackEvent.TYPE_SLICE_BEGIN if opens else TrackEvent.TYPE_SLICE_END
+            if opens:
+                packet.track_event.name = name
+        held = dict.fromkeys(self._counters, 0)
+        for counter, tick, by in sorted(self._changes, key=lambda each: each[1]):
+            held[counter] += by
+            packet = builder.add_packet()
+            packet.timestamp, packet.trusted_packet_sequence_id = round(tick * self._ns), SEQUENCE
+            packet.track_event.type = TrackEvent.TYPE_COUNTER
+            packet.track_event.track_uuid, packet.track_event.counter_value = self._counters[counter], held[counter]
+        return bytes(builder.serialize())
