@@ -4,18 +4,14 @@ import json
 import math
 from typing import Any
 
+from reports.energy import energy_by, energy_total, has_energy, op_joules
 from reports.phases import arithmetic_ceiling, phase_table
 from simulator.program import Stall
 from simulator.result import SCHEMA, Result, bytes_by_memory
 
 
 def step_json(sparse: Result, dense: Result) -> str:
-    """Keys: schema, arch, pattern, model, method, batch, sequence, mode, exact, clock_mhz, totals, ceiling, ops,
-    assumed, numbers, not_modelled, versions, cost.
-
-    `totals` has FF, BP, WU, UP and step, each with cycles, seconds, utilisation (null without products) and
-    speedup_over_dense; `ops` one object an op; `assumed` the values of assumed numbers by dotted path.
-    """
+    """The keys are described in `SCHEMA.md`."""
     card = sparse.card
     node = {
         "schema": SCHEMA,
@@ -23,6 +19,7 @@ def step_json(sparse: Result, dense: Result) -> str:
         "clock_mhz": card["clock_mhz"],
         "totals": _totals(sparse, dense),
         "ceiling": _number(arithmetic_ceiling(sparse)),
+        "energy": _energy(sparse, dense),
         "ops": _ops(sparse),
         "assumed": {path: card["numbers"][path] for path in card["assumed"]},
         "numbers": card["numbers"],
@@ -74,6 +71,7 @@ def _ops(result: Result) -> list[dict[str, Any]]:
     plain = ["layer", "phase", "kind", "dataflow", "detail", "rows", "cols", "inner", "count", "pattern"]
     plain += ["cycles", "busy_cycles"]
     counted = ["macs_useful", "macs_padded", "macs_skipped"]
+    joules = op_joules(result) if has_energy(result) else {}
     ops = []
     for number, row in enumerate(result.ops.to_dict("records")):
         stalls = {stall.value: row[f"stall_{stall.value}"] for stall in Stall if row[f"stall_{stall.value}"]}
@@ -83,9 +81,30 @@ def _ops(result: Result) -> list[dict[str, Any]]:
                 "stall_cycles": stalls,
                 **{key: row[key] for key in counted},
                 "bytes": moved.get(number, {}),
+                "energy_joules": joules[number] if has_energy(result) else None,
             }
         )
     return ops
+
+
+def _energy(sparse: Result, dense: Result) -> dict[str, Any] | None:
+    """Joules; null for a machine without an energy table."""
+    if not has_energy(sparse):
+        return None
+    mine, other = energy_total(sparse), energy_total(dense)
+    splits = {f"by_{by}": energy_by(sparse, [by])["mj"] / 1e3 for by in ("component", "phase", "tensor")}
+    return {
+        "table": sparse.card["energy"]["table"],
+        "joules": mine.joules,
+        "low_joules": mine.low,
+        "high_joules": mine.high,
+        "watts": mine.watts,
+        "energy_delay_joule_seconds": mine.energy_delay,
+        "assumed_share": mine.assumed_share,
+        "dense_joules": other.joules,
+        **{name: {str(key): float(value) for key, value in split.items()} for name, split in splits.items()},
+        "entries": sparse.card["energy"]["entries"],
+    }
 
 
 def _number(value: float) -> float | None:

@@ -51,6 +51,12 @@ def energy_total(result: Result) -> EnergyTotal:
     return EnergyTotal(joules, low, high, seconds, guessed / joules if joules else 0.0)
 
 
+def op_joules(result: Result) -> dict[int, float]:
+    """Joules of every op by its number."""
+    sums = result.actions.groupby("op")["energy_pj"].sum() * PJ
+    return {number: float(joules) for number, joules in sums.reindex(result.ops.index, fill_value=0.0).items()}
+
+
 def with_phases(result: Result) -> pd.DataFrame:
     """The actions with the layer and phase of their op."""
     ops = result.ops[["layer", "phase"]]

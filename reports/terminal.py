@@ -7,9 +7,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from reports.energy import energy_by, energy_total, has_energy
 from reports.losses import loss_table
 from reports.phases import arithmetic_ceiling, phase_table
 from simulator.result import Result
+
+LARGEST_PARTS = 4  # components of the energy that are worth naming in a line
 
 
 def wide_console() -> Console:
@@ -35,6 +38,8 @@ def print_step(sparse: Result, dense: Result, folder: Path) -> None:
             f"Speed-up {dense.cycles / sparse.cycles:.2f}x; counting multiply-accumulates alone, the ceiling of this "
             f"step is {arithmetic_ceiling(sparse):.2f}x (derived)."
         )
+    if has_energy(sparse):
+        console.print(_energy(sparse, dense))
     numbers = card["numbers"]
     assumed = ", ".join(f"{path}={numbers[path]['value']}" for path in card["assumed"])
     console.print(f"[dim]Assumed ({len(card['assumed'])}, reasons in the result): {escape(assumed)}[/]")
@@ -57,6 +62,17 @@ def _phases(sparse: Result, dense: Result) -> Table:
             style="bold" if phase == "step" else None,
         )
     return table
+
+
+def _energy(sparse: Result, dense: Result) -> str:
+    mine, other = energy_total(sparse), energy_total(dense)
+    parts = energy_by(sparse, ["component"])["share"]
+    largest = ", ".join(f"{name} {share:.0%}" for name, share in parts.head(LARGEST_PARTS).items())
+    return (
+        f"Energy {mine.joules:.3g} J ({mine.low:.3g} to {mine.high:.3g} through the ranges of the energy table "
+        f"'{sparse.card['energy']['table']}'), {mine.watts:.3g} W, energy-delay product {mine.energy_delay:.3g} J s; "
+        f"best dense {other.joules:.3g} J. {largest}; {mine.assumed_share:.0%} rests on assumed entries."
+    )
 
 
 def _losses(sparse: Result, dense: Result) -> Table:

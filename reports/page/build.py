@@ -80,8 +80,8 @@ def comparison_page(results: Sequence[Result], labels: Sequence[str]) -> str:
                                 commands=[shlex.join(card["command"])]))  # fmt: skip
     models = {result.card["model"] for result in results}
     about = f"{len(results)} results on {', '.join(sorted(models))}"
-    fastest = min(results, key=lambda each: each.cycles / float(each.card["clock_mhz"]))
-    label = labels[list(results).index(fastest)]
+    seconds = [each.cycles / float(each.card["clock_mhz"]) for each in results]
+    label = labels[seconds.index(min(seconds))]
     alike = len(models) == 1 and len({result.card["batch"] for result in results}) == 1
     said = f"The fastest is {label}." if alike else "They run different work: compare speed-ups, not times."
     return _rendered(Page(f"Comparison of {about}", [said], sections))
