@@ -13,9 +13,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.bits import leading_zeros, shifted_left, shifted_right_sticky
+from rtl.floats import rounded
 from rtl.formats import FloatFormat, Format
 from rtl.pipeline import Pipeline
-from rtl.rounding import rounded
 
 # delays of the stages in ns, estimated for an ECP5 of speed grade 6; registers are placed by them
 DELAYS = {

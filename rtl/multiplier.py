@@ -7,14 +7,13 @@ INT32. One NaN comes out, FP32's canonical one, for any NaN that goes in and for
 
 from types import SimpleNamespace
 
-from amaranth import Cat, Const, Elaboratable, Module, Mux, Signal, Value, signed
+from amaranth import Cat, Const, Elaboratable, Module, Mux, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.bits import leading_zeros, shifted_left, shifted_right_sticky
+from rtl.floats import denormalised, operand, rounded
 from rtl.formats import FloatFormat, Format, accumulator_of
 from rtl.pipeline import Pipeline
-from rtl.rounding import rounded
 
 # relative delays of the stages; registers are placed by them
 EXACT_DELAYS = {"unpack": 5.0, "multiply": 5.0, "normalise": 2.0}
@@ -52,29 +51,12 @@ class Multiplier(wiring.Component):
         s = _normalise(_multiply(pipe, form, product, _unpack(m, pipe, form, self.a, self.b)))
         if exact:
             return _exact(pipe, product, s)
-        s = _denormalise(m, pipe, product, s)
+        s = pipe.after("denormalise", **denormalised(m, product, pipe.after("normalise", **vars(s))))
         return pipe.after("round", p=rounded(product, s.total, s.exponent, s.sign, s.nan)).p
 
 
-def _operand(m: Module, form: FloatFormat, value: Value, name: str) -> SimpleNamespace:
-    """Normalised significand (its highest bit is clear only for zero), signed exponent, and what is special."""
-    field, fraction = value[form.fraction_bits : -1], value[: form.fraction_bits]
-    zeros = Mux(field.any(), 0, leading_zeros(m, Cat(fraction, field.any()), f"{name}_zeros"))
-    significand = shifted_left(m, Cat(fraction, field.any()), zeros, f"{name}_normal")
-    exponent = Signal(range(-form.significand_bits, form.exponent_ones + 1), name=f"{name}_exponent")
-    m.d.comb += exponent.eq(Cat(field[0] | ~field.any(), field[1:]) - zeros)
-    return SimpleNamespace(
-        sign=value[-1],
-        significand=significand,
-        exponent=exponent,
-        zero=~value[:-1].any(),
-        infinite=field.all(),
-        nan=field.all() & fraction.any(),
-    )
-
-
 def _unpack(m: Module, pipe: Pipeline, form: FloatFormat, a: Value, b: Value) -> SimpleNamespace:
-    x, y = _operand(m, form, a, "a"), _operand(m, form, b, "b")
+    x, y = operand(m, form, a, "a"), operand(m, form, b, "b")
     infinite, zero = x.infinite | y.infinite, x.zero | y.zero
     return pipe.after(
         "unpack",
@@ -115,26 +97,3 @@ def _exact(pipe: Pipeline, product: FloatFormat, s: SimpleNamespace) -> Value:
     exponent = Mux(s.infinite, product.exponent_ones, Mux(s.zero, 0, s.exponent[: product.exponent_bits]))
     quiet = Mux(s.nan, 1 << (width - 1), Mux(s.infinite, 0, fraction))[:width]
     return pipe.after("normalise", p=Cat(quiet, exponent[: product.exponent_bits], s.sign & ~s.nan)).p
-
-
-def _denormalise(m: Module, pipe: Pipeline, product: FloatFormat, s: SimpleNamespace) -> SimpleNamespace:
-    """Significand with guard and sticky bit below; shifted right where the exponent is too small for it."""
-    s = pipe.after("normalise", **vars(s))
-    kept = product.significand_bits + 1
-    total = Cat(Const(0, max(0, kept + 1 - len(s.total))), s.total)
-    total = Cat(total[:-kept].any(), total[-kept:])
-    steps = kept.bit_length()
-    missing = Signal(len(s.exponent), name="missing")
-    tiny = s.exponent < 1
-    m.d.comb += missing.eq(1 - s.exponent)
-    shift = Mux(tiny, missing[:steps] | missing[steps:].any().replicate(steps), 0)[:steps]
-    shifted, lost = shifted_right_sticky(m, total, shift, "denormal")
-    infinite = s.infinite | (~s.zero & (s.exponent >= product.exponent_ones))
-    below = Mux(tiny | s.zero, 0, (s.exponent - 1)[: product.exponent_bits])
-    return pipe.after(
-        "denormalise",
-        total=Mux(infinite, 0, Cat(shifted[0] | lost, shifted[1:])),
-        exponent=Mux(infinite, product.exponent_ones, below)[: product.exponent_bits],
-        sign=s.sign & ~s.nan,
-        nan=s.nan,
-    )

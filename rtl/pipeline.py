@@ -1,7 +1,6 @@
 """Registers between the stages of a block, as many as its latency says, where they shorten the longest path most."""
 
 from collections.abc import Sequence
-from itertools import combinations
 from types import SimpleNamespace
 
 from amaranth import Module, Shape, Signal, Value
@@ -11,20 +10,26 @@ def placed(delays: Sequence[float], latency: int) -> tuple[int, ...]:
     """Registers after each stage.
 
     delays: estimated delay of each stage, in any unit. One register stands after the last stage, the others where the
-    longest run of stages without a register is shortest; those that find no place of their own stand at the end.
+    longest run of stages without a register is shortest; those not needed for that stand at the end, too.
     """
-    last = len(delays) - 1
     if latency == 0:
         return (0,) * len(delays)
-    inner = min(latency - 1, last)
-    best = min(combinations(range(last), inner), key=lambda cuts: _longest(delays, cuts))
-    return (*(int(stage in best) for stage in range(last)), latency - inner)
+    last = len(delays) - 1
+    lengths = sorted({sum(delays[start:end]) for start in range(last + 1) for end in range(start + 1, last + 2)})
+    limits = (length for length in lengths if length >= max(delays))
+    cuts = next(found for limit in limits if len(found := _cuts(delays, limit)) <= latency - 1)
+    return (*(int(stage in cuts) for stage in range(last)), latency - len(cuts))
 
 
-def _longest(delays: Sequence[float], cuts: tuple[int, ...]) -> float:
-    starts = (0, *(cut + 1 for cut in cuts))
-    ends = (*(cut + 1 for cut in cuts), len(delays))
-    return max(sum(delays[start:end]) for start, end in zip(starts, ends, strict=True))
+def _cuts(delays: Sequence[float], limit: float) -> set[int]:
+    """The stages after which a register is needed so that no run is longer than `limit`."""
+    cuts, run = set(), 0.0
+    for stage, delay in enumerate(delays):
+        if run + delay > limit:
+            cuts.add(stage - 1)
+            run = 0.0
+        run += delay
+    return cuts
 
 
 class Pipeline:
