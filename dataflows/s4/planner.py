@@ -12,14 +12,24 @@ from dataflows.mapping import Dataflow
 from dataflows.s4.banks import usable
 from dataflows.s4.jobs import Job, JobWriter, Layout, Spill, useful_macs
 from dataflows.s4.portions import Pass, by_samples, passes
-from dataflows.s4.programs import How, Machine, StageWriter, Weights, floor_cycles, host_commands, program_of
+from dataflows.s4.programs import (
+    HOST,
+    How,
+    Machine,
+    StageWriter,
+    Weights,
+    floor_cycles,
+    host_program,
+    landing,
+    program_of,
+)
 from dataflows.s4.residence import FOR_WEIGHTS, l2_bytes, room_bytes, spills, working_sets
 from dataflows.s4.stages import cost_of, reserves, stages_of
 from simulator.arch.s4 import Precision, S4Arch
 from simulator.program import Program
 from simulator.schedule import Runs, ScheduledOp
 from workloads.errors import UserError
-from workloads.op import MatrixOp, Op, VectorKind, VectorOp
+from workloads.op import MatrixOp, Op, Phase, VectorKind, VectorOp
 from workloads.workload import Mode, Workload
 
 CHUNKS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -74,7 +84,7 @@ class _Search:
         for floor, writers in self.drafts:
             if best is not None and floor >= best.cycles:
                 break
-            program = program_of(writers, host_commands(machine, self.host))
+            program = program_of(writers, landing(machine, self.host))
             cycles = runs.cycles(program)
             if best is None or cycles < best.cycles:
                 best = _Choice(program, writers[0][0].how, cycles)
@@ -106,7 +116,7 @@ class _Planner:
             if choices is not None:
                 best = sum(choice.cycles for choice in choices), layout, choices
         assert best is not None
-        return tuple(self._scheduled(best[1], best[2]))
+        return (*self._scheduled(best[1], best[2]), self._host_row(best[0]))
 
     def _fastest(self, searches: Sequence["_Search"], most: int | None) -> list[_Choice] | None:
         """The choice of every stage; None as soon as they cannot take fewer than `most` cycles together."""
@@ -221,10 +231,10 @@ class _Planner:
                 f"the weights of {arch.units.cols} columns take {tile / 1024:.0f} KiB, more than half of a core's L1 "
                 f"or a sixteenth of its L2 ({room / 1024:.0f} KiB): units.l1_kib or l2_mib is too small for this step"
             )
-        return [number for number in fitting if number <= max(tiles, fitting[0])]
+        return [number for number in fitting if number < 2 * tiles]
 
     def _host_shares(self) -> list[int]:
-        """Bytes of the next step's input that cross the host link during each stage: spread over the products."""
+        """Bytes of the next step's input that arrive during each stage: spread over the products."""
         macs = [stage.op.macs if isinstance(stage.op, MatrixOp) else 0 for stage in self.stages]
         total, first = self._input_bytes(), next((at for at, each in enumerate(macs) if each), 0)
         shares = [total * each // max(1, sum(macs)) for each in macs]
@@ -237,6 +247,12 @@ class _Planner:
         if isinstance(first.op, VectorOp) and first.op.kind is VectorKind.EMBEDDING:
             return self.workload.batch * self.workload.sequence * TOKEN_BYTES
         return first.inputs * self.size
+
+    def _host_row(self, covered: int) -> ScheduledOp:
+        """The next step's input on its way over the host link, behind all ops of this step."""
+        elements = self._input_bytes() // self.size
+        op = VectorOp("host input", Phase.FF, VectorKind.ELEMENTWISE, elements, elements, elements)
+        return ScheduledOp(op, (host_program(self.machine, self._input_bytes(), covered),), HOST, "behind all ops")
 
     def _scheduled(self, layout: Layout, choices: Sequence[_Choice]) -> Iterator[ScheduledOp]:
         notes = iter(self.notes)

@@ -267,7 +267,7 @@ def floor_cycles(writers: Sequence[tuple[StageWriter, int]]) -> int:
 
 
 def program_of(writers: Sequence[tuple[StageWriter, int]], background: tuple[Command, ...]) -> Program:
-    """All passes of a stage, each (writer, how often), behind what the host sends meanwhile for the step after."""
+    """All passes of a stage, each (writer, how often), behind what arrives meanwhile for the step after."""
     body: list[Node] = list(background)
     lead = UNITS if writers[0][0].job.is_product else VECTOR
     for writer, count in writers:
@@ -280,16 +280,21 @@ def program_of(writers: Sequence[tuple[StageWriter, int]], background: tuple[Com
     return Program(lead, writers[0][0].buffers(), done)
 
 
-def host_commands(machine: Machine, size_bytes: int) -> tuple[Command, ...]:
-    """The host writes so many bytes of the step after into DRAM."""
+def landing(machine: Machine, size_bytes: int) -> tuple[Command, ...]:
+    """So many bytes of the next step's input arrive in DRAM."""
     if not size_bytes:
         return ()
-    sent = Command(
-        HOST, machine.host.ticks(size_bytes), Stall.HOST, actions=(Action("host.read", "activation", size_bytes),)
-    )
     a_chip = -(-size_bytes // machine.arch.chips)
     moved = (Action("dram.write", "activation", size_bytes),)
-    return sent, Command(DRAM, machine.dram.ticks(a_chip), Stall.HOST, actions=moved)
+    return (Command(DRAM, machine.dram.ticks(a_chip), Stall.HOST, actions=moved),)
+
+
+def host_program(machine: Machine, size_bytes: int, covered_ticks: int) -> Program:
+    """What the ops of a step do not cover of the next input's way over the host link."""
+    left = max(0, machine.host.ticks(size_bytes) - covered_ticks)
+    actions = (Action("host.read", "activation", size_bytes),) if size_bytes else ()
+    sent = Command(HOST, left, Stall.HOST, inner_stalls=((Stall.HOST, left),), actions=actions)
+    return Program(HOST, (), (sent,))
 
 
 def _commands(body: Sequence[Node]) -> Iterator[Command]:
