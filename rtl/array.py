@@ -6,12 +6,11 @@ array stands still, and counts it.
 """
 
 from amaranth import Cat, Elaboratable, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.control import COUNTERS, Op, pe_control, row_token, run_layout
-from rtl.edges import RowBuffer, RowDelay
+from rtl.edges import ResultQueue, RowBuffer, RowDelay
 from rtl.parameters import Parameters
 from rtl.pe import SparsePE
 from rtl.placing import Place, as_submodule
@@ -21,7 +20,7 @@ from rtl.sequencer import Sequencer
 class SparseArray(wiring.Component):
     """Ports: streams of one row or column lie side by side, the first one lowest.
 
-    runs: stream of `run_layout`. counters: of the last run or the one going on. idle: no run is going on.
+    run_*: a stream of `run_layout`. counters: of the last run or the one going on. idle: no run is going on.
     west_*: a stream a row of `west_link` operands, and a bit above them that ends a group.
     north_*: a stream a column of weights, each with its index above it.
     seed_*: a stream a column of sums that go in; result_*: of those that come out.
@@ -30,25 +29,21 @@ class SparseArray(wiring.Component):
     def __init__(self, parameters: Parameters, place: Place = as_submodule) -> None:
         self.parameters = p = parameters
         self.place = place
-        super().__init__(
-            {
-                "runs": In(stream.Signature(run_layout())),
-                "counters": Out(COUNTERS),
-                "idle": Out(1),
-                **_streams("west", In, p.rows, p.west_link * p.operand.bits + 1),
-                **_streams("north", In, p.cols, p.weight_bits),
-                **_streams("seed", In, p.cols, p.accumulator.bits),
-                **_streams("result", Out, p.cols, p.accumulator.bits),
-            }
-        )
+        super().__init__(array_signature(p))
 
     def elaborate(self, platform: object) -> Elaboratable:
         m, p = Module(), self.parameters
         m.submodules.sequencer = self.sequencer = sequencer = Sequencer(p)
         self.en = Signal()
         finished = Signal()
-        wiring.connect(m, wiring.flipped(self.runs), sequencer.runs)
-        m.d.comb += [sequencer.en.eq(self.en), sequencer.finished.eq(finished), self.idle.eq(~sequencer.active)]
+        m.d.comb += [
+            sequencer.runs.valid.eq(self.run_valid),
+            sequencer.runs.payload.eq(self.run_payload),
+            self.run_ready.eq(sequencer.runs.ready),
+            sequencer.en.eq(self.en),
+            sequencer.finished.eq(finished),
+            self.idle.eq(~sequencer.active),
+        ]
         groups, controls, leaving, rows_ok = self._rows(m)
         weights, columns_ok = self._weights(m)
         seeds, seeds_ok = self._seeds(m, controls[0])
@@ -60,58 +55,56 @@ class SparseArray(wiring.Component):
 
     def _rows(self, m: Module) -> tuple[list[Value], list[Value], Value, list[Value]]:
         """Groups and controls at the west edge, whether the last row's sums are leaving, and who need not wait."""
-        p, sequencer = self.parameters, self.sequencer
-        depth = 1 << (p.longest_pass - 1).bit_length()
-        now, age, stale = Signal(range(depth)), Signal(range(depth)), Signal()
-        skew = sequencer.run.skew
-        begins = self.runs.valid & self.runs.ready
-        with m.If(self.en):
-            m.d.sync += now.eq(now + 1)
-            with m.If(age != depth - 1):
-                m.d.sync += age.eq(age + 1)
-            with m.If(begins & (self.runs.payload.skew != skew)):
-                m.d.sync += age.eq(0)
-        m.d.comb += stale.eq(age < skew)
-        tokens, store = [sequencer.row], sequencer.store
-        for number in range(1, p.rows):
-            token = Signal(row_token(p), name=f"token_{number}")
-            wires = {"en": self.en, "now": now, "skew": skew[: len(now)], "stale": stale}
-            self.place(m, f"delay_{number}", RowDelay(p, depth), {**wires, "above": tokens[-1], "token": token})
-            tokens.append(token)
-        groups, controls, oks, last = [], [], [], Signal()
-        for number, token in enumerate(tokens):
-            told = Signal(row_token(p), name=f"told_{number}")
+        p, width = self.parameters, self.parameters.west_link * self.parameters.operand.bits + 1
+        groups, controls, lasts, oks = [], [], [], []
+        for number, token in enumerate(self._told(m)):
+            made = {
+                "words__ready": self.west_ready[number],
+                "group": Signal(p.group_bits, name=f"group_{number}"),
+                "control": Signal(pe_control(p), name=f"control_{number}"),
+                "last": Signal(name=f"last_{number}"),
+                "ok": Signal(name=f"row_ok_{number}"),
+            }
+            words = {
+                "words__valid": self.west_valid[number],
+                "words__payload": self.west_payload.word_select(number, width),
+            }
+            self.place(m, f"row_{number}", RowBuffer, p, {"en": self.en, "token": token, **words}, made)
+            groups.append(made["group"])
+            controls.append(made["control"])
+            lasts.append(made["last"])
+            oks.append(made["ok"])
+        return groups, controls, lasts[-1], oks
+
+    def _told(self, m: Module) -> list[Value]:
+        """What each row is told: the row above's token, unless weights are to be stored or sums to be shifted."""
+        sequencer, store, out = self.sequencer, self.sequencer.store, []
+        for number, token in enumerate(self._tokens(m)):
+            told = Signal(row_token(self.parameters), name=f"told_{number}")
             m.d.comb += told.eq(token)
             with m.If(sequencer.shift):
                 m.d.comb += [told.control.op.eq(Op.SHIFT), told.control.slot.eq(sequencer.shift_slot)]
             with m.Elif(store.valid & (store.row == number)):
                 m.d.comb += [told.control.op.eq(Op.STORE), told.control.slot.eq(store.slot)]
-            group, control = (
-                Signal(p.group_bits, name=f"group_{number}"),
-                Signal(pe_control(p), name=f"control_{number}"),
-            )
-            last, ok = Signal(name=f"last_{number}"), Signal(name=f"row_ok_{number}")
-            self.place(
-                m,
-                f"row_{number}",
-                RowBuffer(p),
-                {
-                    "words.valid": self.west_valid[number],
-                    "words.ready": self.west_ready[number],
-                    "words.payload": self.west_payload.word_select(number, p.west_link * p.operand.bits + 1),
-                    "en": self.en,
-                    "token": told,
-                    "ok": ok,
-                    "group": group,
-                    "control": control,
-                    "last": last,
-                },
-            )
-            groups.append(group)
-            controls.append(control)
-            oks.append(ok)
+            out.append(told)
             store = self._later(m, store, 1, f"store_{number + 1}")
-        return groups, controls, last, oks
+        return out
+
+    def _tokens(self, m: Module) -> list[Value]:
+        """The sequencer's token, row after row `skew` + 1 cycles later."""
+        p, run = self.parameters, self.sequencer.run
+        now, age, stale = Signal(p.delay_bits), Signal(p.delay_bits), Signal()
+        changes = self.run_valid & self.run_ready & (self.run_payload.skew != run.skew)
+        m.d.comb += stale.eq(age < run.skew)
+        with m.If(self.en):
+            m.d.sync += [now.eq(now + 1), age.eq(Mux(changes, 0, age + ~age.all()))]
+        tokens = [self.sequencer.row]
+        for number in range(1, p.rows):
+            token = Signal(row_token(p), name=f"token_{number}")
+            given = {"en": self.en, "now": now, "skew": run.skew[: p.delay_bits], "stale": stale, "above": tokens[-1]}
+            self.place(m, f"delay_{number}", RowDelay, p, given, {"token": token})
+            tokens.append(token)
+        return tokens
 
     def _weights(self, m: Module) -> tuple[list[Value], list[Value]]:
         """Weights at the north edge, and which columns need not wait."""
@@ -152,7 +145,7 @@ class SparseArray(wiring.Component):
                     "south_sum": Signal(p.accumulator.bits, name=f"sum_{r}_{c}"),
                 }
                 given = {"west_group": group, "west_control": control, "north_weight": weights[c], "north_sum": sums[c]}
-                self.place(m, f"pe_{r}_{c}", SparsePE(p), {"en": self.en, **given, **made})
+                self.place(m, f"pe_{r}_{c}", SparsePE, p, {"en": self.en, **given}, made)
                 group, control = made["east_group"], made["east_control"]
                 south_weights.append(made["south_weight"])
                 south_sums.append(made["south_sum"])
@@ -167,15 +160,15 @@ class SparseArray(wiring.Component):
         comes, oks = self._later(m, shifted | added, p.input_latency - 1, "ready"), []
         for number, total in enumerate(sums):
             before, comes = comes, self._later(m, comes, 1, f"result_{number}")
-            queue = m.submodules[f"results_{number}"] = SyncFIFO(width=p.accumulator.bits, depth=p.results)
-            m.d.comb += [
-                queue.w_data.eq(total),
-                queue.w_en.eq(comes & self.en),
-                self.result_valid[number].eq(queue.r_rdy),
-                queue.r_en.eq(self.result_ready[number]),
-                self.result_payload.word_select(number, p.accumulator.bits).eq(queue.r_data),
-            ]
-            oks.append(~comes | queue.w_rdy)
+            ok = Signal(name=f"result_ok_{number}")
+            given = {"comes": comes, "en": self.en, "total": total, "sums__ready": self.result_ready[number]}
+            made = {
+                "ok": ok,
+                "sums__valid": self.result_valid[number],
+                "sums__payload": self.result_payload.word_select(number, p.accumulator.bits),
+            }
+            self.place(m, f"results_{number}", ResultQueue, p, given, made)
+            oks.append(ok)
         # a sum is there with the adder's last register, and is gone when it has been shifted out
         return Mux(sequencer.run.stationary_weights, before, comes), oks
 
@@ -197,9 +190,9 @@ class SparseArray(wiring.Component):
                 ]
         with m.If(sequencer.active & ~self.en):
             m.d.sync += self.counters.waiting.eq(self.counters.waiting + 1)
-        with m.If(self.runs.valid & self.runs.ready):
+        with m.If(self.run_valid & self.run_ready):
             # sums leave the edge a cycle after their token
-            start = self.runs.payload
+            start = self.run_payload
             m.d.sync += [self.counters.eq(0), self.counters.cycles.eq(Mux(start.drain, -1, 0))]
 
     def _later(self, m: Module, value: Value, cycles: int, name: str) -> Value:
@@ -210,6 +203,23 @@ class SparseArray(wiring.Component):
                 m.d.sync += register.eq(value)
             value = register
         return value
+
+
+def array_signature(p: Parameters) -> wiring.Signature:
+    """The array's ports."""
+    return wiring.Signature(
+        {
+            "run_valid": In(1),
+            "run_ready": Out(1),
+            "run_payload": In(run_layout()),
+            "counters": Out(COUNTERS),
+            "idle": Out(1),
+            **_streams("west", In, p.rows, p.west_link * p.operand.bits + 1),
+            **_streams("north", In, p.cols, p.weight_bits),
+            **_streams("seed", In, p.cols, p.accumulator.bits),
+            **_streams("result", Out, p.cols, p.accumulator.bits),
+        }
+    )
 
 
 def _streams(name: str, flow: type, count: int, width: int) -> dict[str, object]:

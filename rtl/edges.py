@@ -2,6 +2,7 @@
 
 from amaranth import Cat, Elaboratable, Module, Mux, Signal
 from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -71,9 +72,9 @@ class RowBuffer(wiring.Component):
 class RowDelay(wiring.Component):
     """The token of the row above, `skew` + 1 enabled cycles later; `stale` keeps out what is older than this run."""
 
-    def __init__(self, parameters: Parameters, depth: int) -> None:
-        self.parameters, self.depth = parameters, depth
-        token, address = row_token(parameters), max(1, (depth - 1).bit_length())
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = parameters
+        token, address = row_token(parameters), parameters.delay_bits
         super().__init__(
             {
                 "en": In(1),
@@ -88,7 +89,7 @@ class RowDelay(wiring.Component):
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
         layout = row_token(self.parameters)
-        m.submodules.memory = memory = Memory(shape=layout.size, depth=self.depth, init=[])
+        m.submodules.memory = memory = Memory(shape=layout.size, depth=1 << self.parameters.delay_bits, init=[])
         write = memory.write_port()
         read = memory.read_port(transparent_for=(write,))
         fresh = Signal()
@@ -102,4 +103,33 @@ class RowDelay(wiring.Component):
         ]
         with m.If(self.en):
             m.d.sync += fresh.eq(~self.stale)
+        return m
+
+
+class ResultQueue(wiring.Component):
+    """Sums wait here at the end of a column. comes: there is one this cycle. ok: low while there is no room for it."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = p = parameters
+        super().__init__(
+            {
+                "comes": In(1),
+                "en": In(1),
+                "total": In(p.accumulator.bits),
+                "ok": Out(1),
+                "sums": Out(stream.Signature(p.accumulator.bits)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m, p = Module(), self.parameters
+        m.submodules.queue = queue = SyncFIFO(width=p.accumulator.bits, depth=p.results)
+        m.d.comb += [
+            queue.w_data.eq(self.total),
+            queue.w_en.eq(self.comes & self.en),
+            self.ok.eq(~self.comes | queue.w_rdy),
+            self.sums.valid.eq(queue.r_rdy),
+            self.sums.payload.eq(queue.r_data),
+            queue.r_en.eq(self.sums.ready),
+        ]
         return m

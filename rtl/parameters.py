@@ -95,6 +95,11 @@ class Parameters:
         return (self.weights - 1) * (self.adder_latency + period - 1) + self.adder_latency
 
     @property
+    def delay_bits(self) -> int:
+        """Bits that count the cycles from one row to the next."""
+        return max(1, (self.longest_pass - 1).bit_length())
+
+    @property
     def timing(self) -> Array:
         """The same array as `rtl.timing` sees it."""
         return Array(

@@ -3,37 +3,44 @@
 Amaranth's Verilog repeats a submodule for every place it is used in; an instance keeps one text for all.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from amaranth import ClockSignal, Instance, Module, ResetSignal, Value
 from amaranth.lib import wiring
-from amaranth.lib.wiring import Flow
 
-Place = Callable[[Module, str, wiring.Component, dict[str, Value]], None]
+from rtl.parameters import Parameters
 
-
-def as_submodule(m: Module, name: str, component: wiring.Component, wires: dict[str, Value]) -> None:
-    """Wires: by the name of the port, those inside a stream as `stream.payload`."""
-    m.submodules[name] = component
-    for path, member, value in component.signature.flatten(component):
-        wire = wires[".".join(map(str, path))]
-        own = Value.cast(value)
-        m.d.comb += own.eq(wire) if member.flow is Flow.In else Value.cast(wire).eq(own)
+Kind = Callable[[Parameters], wiring.Component]
+Wires = Mapping[str, Value]  # by the name of the port, those inside a stream as `stream__payload`
+Place = Callable[[Module, str, Kind, Parameters, Wires, Wires], None]
 
 
-def as_instance(m: Module, name: str, component: wiring.Component, wires: dict[str, Value]) -> None:
-    """As `as_submodule`; the module is called `module_name` of the component."""
-    ports = {}
-    for path, member, _ in component.signature.flatten(component):
-        kind = "i" if member.flow is Flow.In else "o"
-        ports[f"{kind}_{'__'.join(map(str, path))}"] = Value.cast(wires[".".join(map(str, path))])
-    m.submodules[name] = Instance(module_name(component), i_clk=ClockSignal(), i_rst=ResetSignal(), **ports)
+def as_submodule(m: Module, name: str, kind: Kind, p: Parameters, inputs: Wires, outputs: Wires) -> None:
+    """A component of its own, its ports connected to wires."""
+    m.submodules[name] = component = kind(p)
+    for port, wire in inputs.items():
+        m.d.comb += _port(component, port).eq(wire)
+    for port, wire in outputs.items():
+        m.d.comb += Value.cast(wire).eq(_port(component, port))
 
 
-def module_name(component: wiring.Component) -> str:
+def as_instance(m: Module, name: str, kind: Kind, p: Parameters, inputs: Wires, outputs: Wires) -> None:
+    """An instance of the Verilog module of that kind; `p` is the module's own."""
+    del p
+    ports = {f"i_{port}": Value.cast(wire) for port, wire in inputs.items()}
+    ports |= {f"o_{port}": Value.cast(wire) for port, wire in outputs.items()}
+    m.submodules[name] = Instance(module_name(kind), i_clk=ClockSignal(), i_rst=ResetSignal(), **ports)
+
+
+def module_name(kind: Kind) -> str:
     """Name of a component's Verilog module: SparsePE is sparse_pe."""
-    name = type(component).__name__
-    return "".join(
-        f"_{letter.lower()}" if letter.isupper() and at and not name[at - 1].isupper() else letter.lower()
-        for at, letter in enumerate(name)
-    )
+    name = kind.__name__
+    parts = [at for at in range(1, len(name)) if name[at].isupper() and not name[at - 1].isupper()]
+    return "_".join(name[start:end].lower() for start, end in zip([0, *parts], [*parts, None], strict=True))
+
+
+def _port(component: wiring.Component, name: str) -> Value:
+    value: object = component
+    for part in name.split("__"):
+        value = getattr(value, part)
+    return Value.cast(value)

@@ -47,17 +47,17 @@ class Compiled:
     def __init__(self, library: Path, ports: Sequence[Port]) -> None:
         self.inputs = [port for port in ports if port.is_input]
         self.outputs = [port for port in ports if not port.is_input]
-        self._code = ctypes.CDLL(str(library))
-        self._code.create.restype = ctypes.c_void_p
-        self._block = ctypes.c_void_p(self._code.create())
+        self.code = ctypes.CDLL(str(library))
+        self.code.create.restype = ctypes.c_void_p
+        self.block = ctypes.c_void_p(self.code.create())
         self.reset()
 
     def __del__(self) -> None:
-        self._code.destroy(self._block)
+        self.code.destroy(self.block)
 
     def reset(self) -> None:
         """All inputs zero, one cycle of reset."""
-        self._code.reset(self._block)
+        self.code.reset(self.block)
 
     def run(self, **inputs: NDArray[np.integer]) -> dict[str, Words]:
         """Run as many cycles as the inputs have entries.
@@ -70,7 +70,7 @@ class Compiled:
         for name, values in inputs.items():
             given[name][...] = values
         made = _columns(self.outputs, cycles)
-        self._code.run(self._block, ctypes.c_uint64(cycles), _pointers(given), _pointers(made))
+        self.code.run(self.block, ctypes.c_uint64(cycles), _pointers(given), _pointers(made))
         return made
 
 
@@ -101,16 +101,19 @@ def ports_of(component: object) -> list[Port]:
     ]
 
 
-def built(key: str, verilog: Callable[[], str], top: str, ports: Sequence[Port], flags: Sequence[str] = ()) -> Compiled:
+def built(
+    key: str, verilog: Callable[[], str], top: str, ports: Sequence[Port], flags: Sequence[str] = (), extra: str = ""
+) -> Compiled:
     """The compiled block of a Verilog text with `clk` and `rst`, made when nothing with the same key is cached.
 
-    key: a text that changes whenever the Verilog does. flags: more arguments of Verilator.
+    key: a text that changes whenever the Verilog does. flags: more arguments of Verilator. extra: more C++ after the
+    harness, whose functions are in `code` of what comes back and take its `block`.
     """
-    parts = [key, top, repr(ports), repr(flags), HARNESS.template, _version()]
+    parts = [key, top, repr(ports), repr(flags), HARNESS.template, extra, _version()]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
     folder = _cache_folder() / digest
     if not (folder / "block.so").exists():
-        _make(folder, verilog(), top, ports, flags)
+        _make(folder, verilog(), top, ports, flags, extra)
     return Compiled(folder / "block.so", ports)
 
 
@@ -119,13 +122,15 @@ def _cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "sparsehil" / "verilated"
 
 
-def _make(folder: Path, verilog: str, top: str, ports: Sequence[Port], flags: Sequence[str]) -> None:
+def _make(
+    folder: Path, verilog: str, top: str, ports: Sequence[Port], flags: Sequence[str], extra: str
+) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as name:
         work = Path(name) / "work"
         work.mkdir()
         (work / "block.v").write_text(verilog)
-        (work / "harness.cpp").write_text(_harness(ports, verilog))
+        (work / "harness.cpp").write_text(_harness(ports, verilog) + extra)
         root = _root()
         options = ["--cc", "--top-module", top, "--prefix", "Vblock", "-Mdir", ".", "-O3", "--x-assign", "0"]
         _call([str(root / "bin" / "verilator_bin"), *options, "-Wno-fatal", *flags, "block.v"], work, root)

