@@ -1,0 +1,119 @@
+"""Figures repeat to the byte, their parts sum to what they split, and their ink is the same everywhere."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from reports.causes import cause_table
+from reports.energy import energy_by, energy_total, entry_table
+from reports.figures.style import inline_svg
+from reports.layers import layer_table
+from reports.losses import loss_table
+from reports.page.gallery import step_pictures
+from reports.phases import phase_table
+from reports.roofline import roofline_points, roofs
+from simulator.cli.job import Choices, Job, run_job
+from simulator.result import save
+from tests.command import Run
+
+NAMES = {"phases", "causes", "layers", "utilisation", "roofline", "energy", "tensors", "entries"}
+AGAIN = """
+import sys
+sys.argv = ["simulate", "report", "r", "--no-sensitivity", "--out", sys.argv[1] + ".html", "--figures", sys.argv[1]]
+from simulator.cli.main import main
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def job() -> Job:
+    return run_job(Choices("sat", ("2:8",), "bdwp", model="resnet9", batch=8), ["simulate", "--model", "resnet9"])
+
+
+def test_figures_tables_and_page_are_the_same_bytes_in_two_processes(job: Job, tmp_path: Path) -> None:
+    save(job.sparse, tmp_path / "r")
+    for name in ("a", "b"):
+        subprocess.run([sys.executable, "-c", AGAIN, name], cwd=tmp_path, check=True, capture_output=True)
+    seen = [
+        {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted((tmp_path / name).iterdir())}
+        for name in ("a", "b")
+    ]
+    assert {name.partition(".")[0] for name in seen[0] if name.endswith((".svg", ".png"))} == NAMES
+    assert {name for name in seen[0] if name.endswith(".csv")} >= {"phases.csv", "layers.csv", "energy-tensor.csv"}
+    assert seen[0] == seen[1]
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_inline_figures_have_ids_of_their_own_and_no_fixed_ink(job: Job) -> None:
+    texts = [inline_svg(each.figure, f"f-{each.name}") for each in step_pictures(job.sparse, job.dense, None)]
+    ids = [part.partition('"')[0] for text in texts for part in text.split('id="')[1:]]
+    assert len(ids) == len(set(ids))
+    for text in texts:
+        assert "currentColor" in text and "#222222" not in text and "<metadata" not in text
+        assert text.startswith("<svg ") and 'viewBox="' in text
+
+
+def test_every_split_sums_to_its_total(job: Job) -> None:
+    for result in (job.sparse, job.dense):
+        causes = cause_table(result)
+        cycles = result.ops.groupby("phase")["cycles"].sum()
+        pd.testing.assert_series_equal(
+            causes.sum(axis=1), cycles.reindex(causes.index).astype(float), check_names=False, rtol=1e-12
+        )
+        total = energy_total(result)
+        for by in (["component"], ["phase"], ["tensor"], ["phase", "component"], ["layer"]):
+            split = energy_by(result, by)
+            assert split["mj"].sum() / 1e3 == pytest.approx(total.joules)
+            assert split["low_mj"].sum() / 1e3 == pytest.approx(total.low)
+            assert split["high_mj"].sum() / 1e3 == pytest.approx(total.high)
+            assert split["share"].sum() == pytest.approx(1)
+        assert entry_table(result)["mj"].sum() / 1e3 == pytest.approx(total.joules)
+    losses = loss_table(job.sparse, job.dense)
+    assert losses["cycles"].sum() == job.sparse.cycles
+    phases = phase_table(job.sparse, job.dense)
+    assert phases["cycles"].drop("step").sum() == phases["cycles"]["step"]
+    layers = layer_table(job.sparse, job.dense)
+    assert layers["cycles"].sum() == job.sparse.cycles
+    assert layers["energy_j"].sum() == pytest.approx(energy_total(job.sparse).joules)
+
+
+def test_assumed_share_and_energy_delay(job: Job) -> None:
+    total = energy_total(job.sparse)
+    entries = job.sparse.card["energy"]["entries"]
+    assumed = [name for name, entry in entries.items() if entry["provenance"] == "assumed"]
+    mine = energy_by(job.sparse, ["entry"])["mj"]
+    assert total.assumed_share == pytest.approx(mine[mine.index.isin(assumed)].sum() / mine.sum())
+    assert total.energy_delay == pytest.approx(total.joules * job.sparse.cycles / 200e6)
+
+
+def test_no_product_is_above_its_roofs(job: Job) -> None:
+    for result in (job.sparse, job.dense):
+        limits, points = roofs(result), roofline_points(result)
+        assert limits is not None
+        assert (points["macs_per_second"] <= limits.macs_per_second * (1 + 1e-9)).all()
+        assert (points["macs_per_second"] <= points["macs_per_byte"] * limits.bytes_per_second * (1 + 1e-9)).all()
+
+
+def test_texts_of_a_figure_do_not_overlap(job: Job) -> None:
+    for picture in step_pictures(job.sparse, job.dense, None):
+        picture.figure.canvas.draw()
+        texts = [text for axes in picture.figure.axes for text in axes.texts if text.get_text().strip()]
+        boxes = [text.get_window_extent() for text in texts]
+        whole = picture.figure.bbox
+        for number, box in enumerate(boxes):
+            inside = (
+                whole.x0 - 1 <= box.x0 and box.x1 <= whole.x1 + 1 and whole.y0 - 1 <= box.y0 <= box.y1 <= whole.y1 + 1
+            )
+            assert inside, f"{picture.name}: '{texts[number].get_text()}' leaves the figure"
+            for other in boxes[number + 1 :]:
+                assert not box.shrunk(0.8, 0.8).overlaps(other.shrunk(0.8, 0.8)), f"{picture.name}: {texts[number]}"
+
+
+def test_a_machine_without_dram_has_no_roofline(simulate: Run, tmp_path: Path) -> None:
+    assert simulate("--arch", "dense", "--gemm", "64x64x64", "--out", "r")[0] == 0
+    assert simulate("report", "r", "--figures", "f")[0] == 0
+    assert {path.stem for path in (tmp_path / "f").glob("*.png")} == NAMES - {"roofline"}
