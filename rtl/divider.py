@@ -49,6 +49,7 @@ class Divider(wiring.Component):
     def _unpack(self, m: Module, pipe: Pipeline) -> SimpleNamespace:
         form = self.form
         x, y = operand(m, form, self.a, "a"), operand(m, form, self.b, "b")
+        nan = x.nan | y.nan | (x.zero & y.zero) | (x.infinite & y.infinite)
         return pipe.after(
             "unpack",
             rest=x.significand,
@@ -57,8 +58,8 @@ class Divider(wiring.Component):
             exponent=x.exponent - y.exponent + Const(form.bias, signed(form.exponent_bits + 2)),
             sign=x.sign ^ y.sign,
             zero=x.zero | y.infinite,
-            infinite=x.infinite | y.zero,
-            nan=x.nan | y.nan | (x.zero & y.zero) | (x.infinite & y.infinite),
+            infinite=x.infinite | y.zero | nan,
+            nan=nan,
         )
 
 

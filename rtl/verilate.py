@@ -37,6 +37,11 @@ class Port:
     is_input: bool
 
     @property
+    def member(self) -> str:
+        """Verilator's name in C++: it spells two underscores out."""
+        return self.name.replace("__", "___05F")
+
+    @property
     def words(self) -> int:
         return -(-self.bits // 64)
 
@@ -193,7 +198,7 @@ def _harness(ports: Sequence[Port], verilog: str) -> str:
     put = [_copy(port, f"in[{number}]", to_block=True) for number, port in enumerate(inputs)]
     take = [_copy(port, f"out[{number}]", to_block=False) for number, port in enumerate(outputs)]
     zero = [
-        f"b->{port.name} = 0;" if port.words == 1 else f"for (auto& w : b->{port.name}.m_storage) w = 0;"
+        f"b->{port.member} = 0;" if port.words == 1 else f"for (auto& w : b->{port.member}.m_storage) w = 0;"
         for port in inputs
     ]
     return HARNESS.substitute(
@@ -204,10 +209,10 @@ def _harness(ports: Sequence[Port], verilog: str) -> str:
 def _copy(port: Port, column: str, to_block: bool) -> str:
     if port.words == 1:
         word = f"{column}[c]"
-        return f"b->{port.name} = {word};" if to_block else f"{word} = b->{port.name};"
+        return f"b->{port.member} = {word};" if to_block else f"{word} = b->{port.member};"
     lines = []
     for word in range(-(-port.bits // 32)):
-        half = f"b->{port.name}[{word}]"
+        half = f"b->{port.member}[{word}]"
         there = f"{column}[c * {port.words} + {word // 2}]"
         shift = 32 * (word % 2)
         lines.append(f"{half} = {there} >> {shift};" if to_block else f"{there} |= (uint64_t){half} << {shift};")

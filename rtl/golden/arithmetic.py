@@ -1,8 +1,8 @@
-"""Golden models of the adder and the multiplier: the processor's own IEEE arithmetic, one canonical NaN."""
+"""Golden models of adder, multiplier, divider and square root: the processor's IEEE arithmetic, one canonical NaN."""
 
 import numpy as np
 
-from rtl.formats import Bits, Format, IntFormat, accumulator_of, decode, encode
+from rtl.formats import Bits, FloatFormat, Format, IntFormat, accumulator_of, decode, encode
 
 
 def multiply(a: Bits, b: Bits, form: Format) -> Bits:
@@ -20,3 +20,15 @@ def add(a: Bits, b: Bits, form: Format) -> Bits:
         return encode(decode(a, form).astype(np.int64) + decode(b, form), form)
     with np.errstate(all="ignore"):
         return encode(decode(a, form) + decode(b, form), form)
+
+
+def divide(a: Bits, b: Bits, form: FloatFormat) -> Bits:
+    """Bit patterns of quotients of FP32 values."""
+    with np.errstate(all="ignore"):
+        return encode(decode(a, form) / decode(b, form), form)
+
+
+def root(a: Bits, form: FloatFormat) -> Bits:
+    """Bit patterns of square roots of FP32 values."""
+    with np.errstate(all="ignore"):
+        return encode(np.sqrt(decode(a, form)), form)
