@@ -40,5 +40,5 @@ $(VENV)/.installed: $(VENV)/.made pyproject.toml
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.made pyproject.toml
-	$(BIN)/python -m pip install -q -e '.[train,report,rtl,dev]'
+	$(BIN)/python -m pip install -q -e '.[train,report,rtl,cluster,search,dev]'
 	touch $(VENV)/.installed $@

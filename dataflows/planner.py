@@ -114,6 +114,10 @@ class Planner:
 
     def _drafts(self, product: Product, inline: bool) -> list[Draft]:
         """The families of mappings to be tried, the lowest floor first; without offline scheduling the usual ones."""
+        drafts: list[Draft] = self._once(("drafts", product, inline), lambda: self._sorted_drafts(product, inline))
+        return drafts
+
+    def _sorted_drafts(self, product: Product, inline: bool) -> list[Draft]:
         every = [draft for flow in self._allowed() for draft in flow.drafts(self.target, product, inline)]
         if not self.target.arch.schedule.offline:
             return [draft for draft in every if draft.usual]
@@ -121,8 +125,7 @@ class Planner:
 
     def _floor(self, product: Product) -> int:
         """Cycles no mapping of a product is shorter than."""
-        floor: int = self._once(product, lambda: self._drafts(product, False)[0].floor_cycles)
-        return floor
+        return self._drafts(product, False)[0].floor_cycles
 
     def _cannot_win(self, floor_cycles: int, best: Choice | None) -> bool:
         """True when no such mapping can be better by more than the tolerance.

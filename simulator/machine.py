@@ -1,12 +1,12 @@
 """Machines by name or by file, and what a description is once it is read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from simulator.arch.energy import SECTION, EnergyTable, energy_table
-from simulator.arch.loading import build, read_sheet
+from simulator.arch.loading import Sheet, build, read_sheet, with_settings
 from workloads.errors import UserError, unknown_name
 from workloads.provenance import Origin
 from workloads.registry import load_entry, names
@@ -48,14 +48,22 @@ def load_arch(name: str, settings: Sequence[str] = ()) -> Arch:
 
     Raises UserError for an unknown name or a wrong file.
     """
+    return arch_reader(name)(settings)
+
+
+def arch_reader(name: str) -> Callable[[Sequence[str]], Arch]:
+    """A machine's file, read once, for any `--set` texts. Raises UserError as `load_arch` does."""
     if is_file_name(name):
         path = Path(name)
-        sheet = read_sheet(path, settings)
-        machine = _of_kind(path, str(sheet.values.get("machine", "")))
-        name = path.stem
+        sheet = read_sheet(path)
+        machine, name = _of_kind(path, str(sheet.values.get("machine", ""))), path.stem
     else:
         machine = load_entry(MACHINES, "machine", name)
-        sheet = read_sheet(machine.sheet, settings)
+        sheet = read_sheet(machine.sheet)
+    return lambda settings: _arch(name, machine, with_settings(sheet, settings))
+
+
+def _arch(name: str, machine: Machine, sheet: Sheet) -> Arch:
     energy = energy_table(sheet)
     timed = replace(sheet, values={key: value for key, value in sheet.values.items() if key != SECTION})
     spec: Any = build(timed, machine.spec)

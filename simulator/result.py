@@ -49,6 +49,12 @@ def execute(schedule: Sequence[ScheduledOp], card: Mapping[str, Any], runs: Runs
 
     Raises UserError for a step whose counts do not fit 64 bits.
     """
+    rows, actions = measured(schedule, runs)
+    return Result(pd.DataFrame(rows), pd.DataFrame(actions, columns=["op", "kind", "tensor", "amount"]), dict(card))
+
+
+def measured(schedule: Sequence[ScheduledOp], runs: Runs) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows of `Result.ops` and of `Result.actions`. Raises what `execute` does."""
     rows: list[dict[str, Any]] = []
     actions: list[dict[str, Any]] = []
     for number, scheduled in enumerate(schedule):
@@ -64,7 +70,7 @@ def execute(schedule: Sequence[ScheduledOp], card: Mapping[str, Any], runs: Runs
     for column in ("cycles", "macs_useful", "macs_padded", "macs_skipped"):
         if sum(row[column] for row in rows) >= LARGEST:
             raise UserError(f"the step is too large: its {column} do not fit 64 bits; take a smaller one")
-    return Result(pd.DataFrame(rows), pd.DataFrame(actions, columns=["op", "kind", "tensor", "amount"]), dict(card))
+    return rows, actions
 
 
 def _row(scheduled: ScheduledOp, timings: Sequence[Timing]) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def result_page(result: Result, sensitivity: pd.DataFrame | None, said: str = ""
         _hardware(card),
         _run_card(card),
     ]
-    return _rendered(Page(content.title_of(card), [content.summary(result, dense)], sections))
+    return rendered(Page(content.title_of(card), [content.summary(result, dense)], sections))
 
 
 def comparison_page(results: Sequence[Result], labels: Sequence[str]) -> str:
@@ -84,7 +84,7 @@ def comparison_page(results: Sequence[Result], labels: Sequence[str]) -> str:
     label = labels[seconds.index(min(seconds))]
     alike = len(models) == 1 and len({result.card["batch"] for result in results}) == 1
     said = f"The fastest is {label}." if alike else "They run different work: compare speed-ups, not times."
-    return _rendered(Page(f"Comparison of {about}", [said], sections))
+    return rendered(Page(f"Comparison of {about}", [said], sections))
 
 
 def _differences(results: Sequence[Result], labels: Sequence[str]) -> Section:
@@ -149,7 +149,8 @@ def _run_card(card: Mapping[str, Any]) -> Section:
     )
 
 
-def _rendered(page: Page) -> str:
+def rendered(page: Page) -> str:
+    """A page as HTML that needs no other file."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined)

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,6 +39,11 @@ def read_sheet(path: Path, settings: Sequence[str] = (), above: tuple[Path, ...]
     sheet = Sheet(path, reader.values, reader.origins, reader.lines)
     if "extends" in sheet.values:
         sheet = _extended(sheet, (*above, path.resolve()))
+    return with_settings(sheet, settings)
+
+
+def with_settings(sheet: Sheet, settings: Sequence[str]) -> Sheet:
+    """A sheet with `--set` texts on top. Raises UserError for an unknown field and for what is no single value."""
     for setting in settings:
         sheet = _with_setting(sheet, setting)
     return sheet
@@ -186,11 +192,16 @@ def _with_setting(sheet: Sheet, setting: str) -> Sheet:
     return replace(sheet, values=values, origins={**origins, path: changed}, lines={**sheet.lines, path: "--set"})
 
 
-def _scalar(text: str, place: str) -> Any:
+@lru_cache(maxsize=4096)
+def _loaded(text: str) -> Any:
     try:
-        value = YAML(typ="safe", pure=True).load(text)
+        return YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError):
-        value = text
+        return text
+
+
+def _scalar(text: str, place: str) -> Any:
+    value = _loaded(text)
     if isinstance(value, dict | list):
         raise UserError(f"{place}: '{text}' is not a single value")
     return value

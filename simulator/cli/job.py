@@ -107,7 +107,7 @@ def _fabric_job(choices: Choices, arch: Arch, patterns: PatternMap | None, comma
         result = multiply_matrices(choices, arch, card)
         return Job(result, result)
     workload = load_workload(choices)
-    result = run_step(workload, _with_method(workload, choices.method, patterns), choices, arch, card)
+    result = run_step(workload, with_method(workload, choices.method, patterns), choices, arch, card)
     return Job(result, result.dense or result)
 
 
@@ -117,9 +117,9 @@ def simulate_step(
     """Run a workload under a method and patterns (as it is, without patterns), and dense."""
     began = time.perf_counter()
     load_kernel()
-    sparse_work = _with_method(workload, choices.method, patterns)
+    sparse_work = with_method(workload, choices.method, patterns)
     dense_work = apply_method(workload, Dense(), PatternMap())
-    compiler = _compiler(arch, choices)
+    compiler = compiler_for(arch, choices)
     started = time.perf_counter()
     runs = Runs()
     dense_plan = compiler(dense_work, runs)
@@ -136,7 +136,7 @@ def simulate_step(
     return Job(replace(sparse, card=card, dense=dense), dense, sparse_plan)
 
 
-def _with_method(workload: Workload, name: str, patterns: PatternMap | None) -> Workload:
+def with_method(workload: Workload, name: str, patterns: PatternMap | None) -> Workload:
     """The workload with the method's operands sparse. Raises UserError for a glob that names no layer."""
     chosen = load_entry(METHODS, "method", name)
     if patterns is None:
@@ -217,7 +217,7 @@ def _all_dense(patterns: PatternMap) -> bool:
     return patterns.default.is_dense and all(pattern == DENSE for _, pattern in patterns.globs)
 
 
-def _compiler(arch: Arch, choices: Choices) -> Callable[[Workload, Runs], tuple[ScheduledOp, ...]]:
+def compiler_for(arch: Arch, choices: Choices) -> Callable[[Workload, Runs], tuple[ScheduledOp, ...]]:
     """What plans a workload for the machine, with the dataflows the user allows."""
     plan = load_entry(COMPILERS, "kind of machine", arch.kind)
     wanted = names(DATAFLOWS) if choices.dataflow is None else [choices.dataflow]

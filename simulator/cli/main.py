@@ -11,6 +11,7 @@ from simulator.cli.report import report
 from simulator.cli.step import step
 from simulator.cli.study_accuracy import study_accuracy
 from simulator.cli.study_sparsity import study_sparsity
+from simulator.cli.sweep import sweep
 from simulator.cli.trace import trace
 from simulator.cli.train import train
 from simulator.cli.validate import validate
@@ -28,6 +29,7 @@ def build_app() -> typer.Typer:
     app.callback(invoke_without_command=True)(step)
     app.command("list")(list_names)
     app.command("report")(report)
+    app.command("sweep")(sweep)
     app.command("trace")(trace)
     app.command("train")(train)
     app.command("validate")(validate)

@@ -1,0 +1,120 @@
+"""A sweep's rows, asked by SQL: fronts, the best points, and what the objectives hang on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from workloads.errors import UserError, unknown_name
+
+RESULTS = "cycles"  # columns from here on are results, those before it say what the point is
+NAMED = {"key", "sequence", "pes", "onchip_kib"}
+DEFAULT = ("min:seconds", "min:energy_j", "min:pes")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A column and whether less of it is better."""
+
+    column: str
+    least: bool
+
+    @property
+    def words(self) -> str:
+        return f"{'least' if self.least else 'most'} {self.column.replace('_', ' ')}"
+
+
+def sweep_rows(folder: Path) -> pd.DataFrame:
+    """All rows of a sweep, sorted by key. Raises UserError where there are none."""
+    files = f"{folder}/points/*.parquet"
+    query = "select * from read_parquet($files, union_by_name=true) order by key"
+    try:
+        rows: pd.DataFrame = duckdb.execute(query, {"files": files}).df()
+    except duckdb.Error as error:
+        raise UserError(f"{folder}: holds no finished point: {str(error).splitlines()[0]}") from None
+    return rows
+
+
+def parse_objectives(texts: Sequence[str], rows: pd.DataFrame) -> list[Objective]:
+    """`min:COLUMN` or `max:COLUMN`; by default time, energy and PEs, as far as the rows have them.
+
+    Raises UserError for a column that is no number of the rows.
+    """
+    numeric = [str(name) for name in rows.columns if pd.api.types.is_numeric_dtype(rows[name])]
+    chosen = texts or [text for text in DEFAULT if text.partition(":")[2] in numeric]
+    found = []
+    for text in chosen:
+        direction, _, column = text.partition(":")
+        if direction not in ("min", "max") or not column:
+            raise UserError(f"--objective {text}: write min:COLUMN or max:COLUMN, such as min:seconds")
+        if column not in numeric:
+            raise unknown_name("objective", column, numeric, "--objective")
+        found.append(Objective(column, direction == "min"))
+    return found
+
+
+def axes_of(rows: pd.DataFrame) -> list[str]:
+    """The columns that say what a point is and differ between points."""
+    before = list(rows.columns[: list(rows.columns).index(RESULTS)])
+    return [str(name) for name in before if name not in NAMED and rows[name].nunique(dropna=False) > 1]
+
+
+def on_front(rows: pd.DataFrame, objectives: Sequence[Objective]) -> pd.Series:
+    """Whether no other row of the same model and batch is at least as good in all objectives and better in one."""
+    front = pd.Series(False, index=rows.index)
+    for _, group in rows.groupby(["model", "batch"]):
+        values = group[[each.column for each in objectives]].to_numpy(float)
+        values = values * [1 if each.least else -1 for each in objectives]
+        front[group.index] = _undominated(values)
+    return front
+
+
+def _undominated(values: np.ndarray) -> np.ndarray:
+    """Rows that no other row dominates; the less the better. Looks at rows in order of their sum of ranks."""
+    keep = np.ones(len(values), dtype=bool)
+    for index in np.argsort(values.sum(axis=1)):
+        if keep[index]:
+            worse = (values >= values[index]).all(axis=1) & (values > values[index]).any(axis=1)
+            keep &= ~worse
+    return keep
+
+
+def best_by_budget(rows: pd.DataFrame, objective: Objective, budget: str = "pes") -> pd.DataFrame:
+    """For every model, batch and value of a budget, the best point that needs no more of it; only where more helps."""
+    sign = 1 if objective.least else -1
+    ordered = rows.assign(_rank=sign * rows[objective.column]).sort_values([budget, "_rank", "key"])
+    kept: list[pd.Series] = []
+    for _, group in ordered.groupby(["model", "batch"], sort=True):
+        best = np.inf
+        for _, row in group.iterrows():
+            if row["_rank"] < best:
+                best = row["_rank"]
+                if kept and kept[-1][budget] == row[budget] and kept[-1]["model"] == row["model"]:
+                    kept.pop()
+                kept.append(row)
+    return pd.DataFrame(kept).drop(columns="_rank").reset_index(drop=True)
+
+
+def ranking(rows: pd.DataFrame, objectives: Sequence[Objective]) -> pd.DataFrame:
+    """For every axis, the share of an objective's variance that its values explain, alone (eta squared).
+
+    Variance of the logarithm between groups of equal value over all variance, averaged over models and batches.
+    """
+    table = {}
+    for axis in (name for name in axes_of(rows) if name not in ("model", "batch")):
+        table[axis] = {each.column: _eta_squared(rows, axis, each.column) for each in objectives}
+    ranked = pd.DataFrame.from_dict(table, orient="index", columns=[each.column for each in objectives])
+    return ranked.sort_values(objectives[0].column, ascending=False) if len(ranked) else ranked
+
+
+def _eta_squared(rows: pd.DataFrame, axis: str, column: str) -> float:
+    shares = []
+    for _, group in rows.groupby(["model", "batch"]):
+        values = pd.Series(np.log(group[column].astype(float).clip(lower=1e-300)))
+        total = float(((values - values.mean()) ** 2).sum())
+        means = values.groupby(group[axis].astype(str)).transform("mean")
+        shares.append(float(((means - values.mean()) ** 2).sum()) / total if total else 0.0)
+    return float(np.mean(shares))

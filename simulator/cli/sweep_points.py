@@ -1,0 +1,171 @@
+"""What one point of a sweep gives: a row of totals, beside the best dense schedule of the same machine.
+
+Points that share a machine share its dense schedule and all they have alike; nothing is read twice by a process.
+"""
+
+import gc
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from itertools import groupby
+from typing import Any
+
+from simulator.arch.energy import EnergyTable
+from simulator.cli.job import LARGEST_STEP, Choices, compiler_for, load_workload, with_method
+from simulator.machine import Arch, arch_reader
+from simulator.program import Stall
+from simulator.result import measured
+from simulator.schedule import Runs
+from simulator.sweep.point import Point
+from simulator.sweep.runner import ERROR
+from simulator.sweep.spec import typed
+from workloads.apply_method import apply_method
+from workloads.errors import UserError
+from workloads.methods.dense import Dense
+from workloads.op import Phase
+from workloads.pattern import PatternMap, parse_patterns
+from workloads.workload import Workload
+
+Row = dict[str, Any]
+PICO = 1e-12
+
+
+def evaluate(points: Sequence[Point]) -> list[Row]:
+    """A row a point, in order; a point that cannot be run has its reason in the field `error`."""
+    rows: dict[Point, Row] = {}
+    gc.disable()  # programs hold no cycles, and a collection looks at every one of them
+    try:
+        for _, alike in groupby(points, key=_machine_of):
+            _machine(list(alike), rows)
+    finally:
+        gc.enable()
+    return [rows[point] for point in points]
+
+
+def _machine_of(point: Point) -> tuple[Any, ...]:
+    return point.arch, point.model, point.batch, point.sequence, point.mode, point.dataflow, point.settings
+
+
+def _machine(points: Sequence[Point], rows: dict[Point, Row]) -> None:
+    """Points that differ in pattern and method alone."""
+    runs, dense = Runs(), None
+    for point in points:
+        try:
+            step = _Step(point, runs)
+            dense = dense or step.totals(step.workload)
+            rows[point] = {**_names(point, step), **step.results(dense)}
+        except UserError as refused:
+            rows[point] = {ERROR: str(refused)}
+        except OverflowError:
+            rows[point] = {ERROR: "some cycles or bytes do not fit 64 bits"}
+        except Exception as fault:  # a sweep goes on; the point keeps what happened
+            rows[point] = {ERROR: f"fault of the program: {type(fault).__name__}: {fault}"}
+
+
+class _Step:
+    """A point with its machine and workload at hand."""
+
+    def __init__(self, point: Point, runs: Runs) -> None:
+        self.point = point
+        self.runs = runs
+        self.arch: Arch = _reader(point.arch)(point.setting_texts)
+        self.workload = _workload(point.model, point.batch, point.sequence, point.mode)
+        choices = Choices(point.arch, (), point.method, dataflow=point.dataflow, check_capacity=point.check_capacity)
+        self.compiler = compiler_for(self.arch, choices)
+
+    def results(self, dense: Row) -> Row:
+        """The point's totals and what they are beside the dense ones."""
+        sparse_work = _sparse(replace(self.point, arch="", dataflow=None, settings=(), check_capacity=True))
+        sparse = dense if sparse_work.ops == self.workload.ops else self.totals(sparse_work)
+        beside = {f"dense_{name}": dense[name] for name in ("cycles", "energy_j") if name in dense}
+        return {**sparse, **beside, "speedup": dense["cycles"] / sparse["cycles"] if sparse["cycles"] else 0.0}
+
+    def totals(self, workload: Workload) -> Row:
+        ops, actions = measured(self.compiler(workload, self.runs), self.runs)
+        cycles = sum(op["cycles"] for op in ops)
+        seconds = cycles / (float(self.arch.spec.clock_mhz) * 1e6)
+        amounts: Counter[str] = Counter()
+        for action in actions:
+            amounts[action["kind"]] += action["amount"]
+        pes, useful = max(op["pes"] for op in ops), sum(op["macs_useful"] for op in ops)
+        return {
+            "cycles": cycles,
+            "seconds": seconds,
+            **{f"{phase.value.lower()}_cycles": _sum(ops, "cycles", phase) for phase in Phase},
+            **{f"stall_{cause.value}": sum(op[f"stall_{cause.value}"] for op in ops) for cause in Stall},
+            "busy_cycles": sum(op["busy_cycles"] for op in ops),
+            "macs_useful": useful,
+            "utilisation": useful / (cycles * pes) if cycles and pes else 0.0,
+            "dram_bytes": amounts["dram.read"] + amounts["dram.write"],
+            **_energy(self.arch.energy, amounts, seconds),
+        }
+
+
+def _names(point: Point, step: _Step) -> Row:
+    """What the point is, with its settings as numbers where they are numbers."""
+    memory = step.arch.values.get("memory")
+    sizes = [size for name, size in (memory or {}).items() if name.endswith("_kib")]
+    pes = _of(step.arch.values, "array.rows", 0) * _of(step.arch.values, "array.cols", 0)
+    return {
+        "arch": point.arch,
+        "model": point.model,
+        "pattern": point.pattern,
+        "method": point.method,
+        "batch": step.workload.batch,
+        "sequence": step.workload.sequence,
+        "mode": point.mode,
+        "dataflow": point.dataflow or "best by layer",
+        **{name: typed(text) for name, text in point.settings},
+        **({"pes": pes} if pes else {}),
+        **({"onchip_kib": float(sum(sizes))} if sizes and None not in sizes else {}),
+    }
+
+
+def _of(values: Mapping[str, Any], path: str, otherwise: int) -> int:
+    section, _, name = path.partition(".")
+    inner = values.get(section)
+    return int(inner.get(name, otherwise)) if isinstance(inner, Mapping) else otherwise
+
+
+def _sum(ops: Sequence[Row], column: str, phase: Phase) -> int:
+    return sum(op[column] for op in ops if op["phase"] == phase.value)
+
+
+def _energy(table: EnergyTable | None, amounts: Mapping[str, int], seconds: float) -> Row:
+    """Joules, and the ends of their range, as `simulator.energy` prices an op's actions."""
+    if table is None:
+        return {}
+    entries = {kind: table.entry(kind) for kind in amounts}
+
+    def joules(of: Callable[[Any], float]) -> float:
+        return sum(of(entries[kind]) * amount for kind, amount in amounts.items()) * PICO + seconds * sum(
+            of(each) for each in table.static
+        )
+
+    ends = {
+        "energy_low_j": joules(lambda each: float(each.low)),
+        "energy_high_j": joules(lambda each: float(each.high)),
+    }
+    return {"energy_j": joules(lambda each: float(each.value)), **ends}
+
+
+@lru_cache(maxsize=16)
+def _reader(arch: str) -> Callable[[Sequence[str]], Arch]:
+    return arch_reader(arch)
+
+
+@lru_cache(maxsize=32)
+def _workload(model: str, batch: int | None, sequence: int | None, mode: str) -> Workload:
+    """A captured step, dense."""
+    found = load_workload(Choices("", (), "", model=model, batch=batch, sequence=sequence, mode=mode))
+    if found.macs >= LARGEST_STEP:
+        raise UserError(f"the step is too large: {found.macs:.1e} multiply-accumulates do not fit 64 bits")
+    return apply_method(found, Dense(), PatternMap())
+
+
+@lru_cache(maxsize=256)
+def _sparse(point: Point) -> Workload:
+    """The step under the point's method and pattern: `2:8`, or several with semicolons, `2:8;layer4.*=1:8`."""
+    patterns = parse_patterns([part.strip() for part in point.pattern.split(";")])
+    return with_method(_workload(point.model, point.batch, point.sequence, point.mode), point.method, patterns)
