@@ -14,7 +14,7 @@ from workloads.methods.bimask import BiMask
 from workloads.methods.torch24 import TileMethod, Torch24, Torch24Magnitude
 from workloads.methods.transposable import Transposable
 from workloads.op import Phase, Role
-from workloads.pattern import DENSE, parse_pattern
+from workloads.pattern import DENSE, Pattern, parse_pattern
 from workloads.training.checks import check_operand
 from workloads.training.masks import group_mask, largest_group_count
 from workloads.training.permutations import best_order, inverse, reordered
@@ -136,23 +136,26 @@ def test_density_of_bi_masks_on_random_weights(text: str, density: float) -> Non
     assert largest_group_count(backward.float(), pattern.m, 1) > pattern.n
 
 
-def test_the_order_is_the_best_of_its_candidates_for_each_convolution_group() -> None:
-    pattern, mask = parse_pattern("2:4"), group_mask(noise(3, 16, 8, 1), parse_pattern("2:4"), 2)
+@pytest.mark.parametrize(
+    ("shape", "text"), [((3, 16, 8, 1), "2:4"), ((2, 13, 5, 9), "1:8"), ((1, 600, 4, 1), "150:300")]
+)
+def test_the_order_is_the_first_of_the_best_candidates(shape: tuple[int, ...], text: str) -> None:
+    pattern, groups, outside = parse_pattern(text), *shape[:2]
+    mask = noise(*shape) > 0
     order = best_order(mask, pattern, 20, seed=1)
-    assert [sorted(group) for group in order.tolist()] == [list(range(16))] * 3
     generator = torch.Generator().manual_seed(1)
-    candidates = [torch.rand(3, 16, generator=generator).argsort(-1) for _ in range(20)]
-    kept = torch.stack([surviving(mask, each) for each in candidates])
-    assert torch.equal(surviving(mask, order), kept.max(0).values) and bool(
-        (kept.min(0).values < kept.max(0).values).all()
-    )
+    candidates = torch.stack([torch.rand(groups, outside, generator=generator).argsort(-1) for _ in range(20)])
+    kept = torch.stack([surviving(mask, each, pattern) for each in candidates])
+    assert (kept.min(0).values < kept.max(0).values).all()
+    assert torch.equal(order, torch.stack([candidates[best, group] for group, best in enumerate(kept.argmax(0))]))
     assert torch.equal(reordered(reordered(mask, order), inverse(order)), mask)
 
 
-def surviving(mask: Tensor, order: Tensor) -> Tensor:
-    """By hand: what the 2:4 groups of each convolution group keep."""
+def surviving(mask: Tensor, order: Tensor, pattern: Pattern) -> Tensor:
+    """By hand: what the groups of m channels of each convolution group keep."""
     ordered = torch.stack([group[places] for group, places in zip(mask, order, strict=True)])
-    return ordered.unflatten(1, (-1, 4)).sum(2).clamp(max=2).sum((1, 2, 3))
+    parts = [part.sum(1).clamp(max=pattern.n).sum((1, 2)) for part in ordered.split(pattern.m, 1)]
+    return torch.stack(parts).sum(0)
 
 
 def test_the_order_is_searched_every_period_and_kept_in_between() -> None:

@@ -6,6 +6,7 @@ products, and both their gradients are BP.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import final
 
 from torch import Tensor
@@ -37,9 +38,14 @@ def is_product(call: Call) -> bool:
     return call.name in PRODUCTS
 
 
+@cache
+def is_opaque(name: str) -> bool:
+    return name in OPAQUE or any(len(part) > 4 and part in name for part in OPAQUE)
+
+
 def refuse_opaque(call: Call, layer: str) -> None:
     """Raises UserError for an operator that hides products inside."""
-    if call.name in OPAQUE or any(len(part) > 4 and part in call.name for part in OPAQUE):
+    if is_opaque(call.name):
         raise UserError(
             f"layer '{layer}': torch runs it as '{call.name}', whose products cannot be recorded one by one; "
             "write it with linear, conv and matmul, or under sdpa_kernel(SDPBackend.MATH)"

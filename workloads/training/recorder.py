@@ -179,4 +179,4 @@ def _ignore(_: object) -> None:
 
 def is_fake(tensor: Tensor) -> bool:
     """True for a tensor that has a shape and no values."""
-    return isinstance(tensor, FakeTensor)
+    return tensor.is_meta or isinstance(tensor, FakeTensor)

@@ -1,7 +1,6 @@
 """One real step of a user's module as a workload: forward, a loss, backward; updates are recorded, not run."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import final
@@ -20,6 +19,7 @@ from workloads.training.record import Recorded, record_pass
 from workloads.training.recorder import is_fake
 from workloads.training.sparsify import InForce, make_masks, sparsify
 from workloads.training.user_module import (
+    Builder,
     Input,
     Layers,
     blamed_on,
@@ -79,13 +79,23 @@ def trace_module(request: Request) -> Traced:
         found = find_target(request.target)
         if request.shapes_only and isinstance(found, nn.Module):
             raise UserError(f"{request.target}: --shapes-only takes a function that builds the module, not a module")
-        torch.manual_seed(request.seed)
-        attention = sdpa_kernel(SDPBackend.MATH)  # as products, not as one operator that hides them
-        with attention, FakeTensorMode() if request.shapes_only else nullcontext():
-            return _traced(request, build(request.target, found))
+        with sdpa_kernel(SDPBackend.MATH):  # attention as products, not as one operator that hides them
+            return (_without_values if request.shapes_only else _traced)(request, found)
 
 
-def _traced(request: Request, model: nn.Module) -> Traced:
+def _without_values(request: Request, found: Builder) -> Traced:
+    """On torch's meta device; where the module insists on a CPU, on fake tensors, which are slower and play one."""
+    try:
+        with torch.device("meta"):
+            return _traced(request, found)
+    except UserError:
+        with FakeTensorMode():
+            return _traced(request, found)
+
+
+def _traced(request: Request, found: Builder) -> Traced:
+    torch.manual_seed(request.seed)
+    model = build(request.target, found)
     inputs = tuple(each.drawn() for each in request.inputs)
     output = _dry_run(request, model, inputs)
     kind = _loss_for(request, output)
@@ -100,7 +110,8 @@ def _traced(request: Request, model: nn.Module) -> Traced:
         made = loss(model(*inputs), targets)
         if not made.requires_grad:
             raise UserError(f"{request.target}: its output depends on no parameter, so there is nothing to train")
-        made.backward()
+        with blamed_on(f"{request.target}: its backward pass stopped"):
+            made.backward()
         if not is_fake(made):
             value.append(float(made.detach()))
 

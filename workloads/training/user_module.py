@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from workloads.errors import UserError, unknown_name
 
 Layers = (nn.Conv1d, nn.Conv2d, nn.Linear)
+Builder = Callable[[], object] | nn.Module
 
 
 @final
@@ -57,7 +58,7 @@ def current_folder_first() -> Iterator[None]:
             sys.path.remove(folder)
 
 
-def find_target(target: str) -> Callable[[], object] | nn.Module:
+def find_target(target: str) -> Builder:
     """What `package.module:name` names: a module, or what builds one. Raises UserError where there is none."""
     place, colon, name = target.partition(":")
     if not (place and colon and name):
@@ -74,7 +75,7 @@ def find_target(target: str) -> Callable[[], object] | nn.Module:
     return found  # type: ignore[no-any-return]
 
 
-def build(target: str, found: Callable[[], object] | nn.Module) -> nn.Module:
+def build(target: str, found: Builder) -> nn.Module:
     """The module, not compiled and in training mode. Raises UserError where building fails or gives something else."""
     with blamed_on(f"{target}: building it stopped"):
         model = found if isinstance(found, nn.Module) else found()

@@ -8,6 +8,7 @@ are no work.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import final
 
 from torch import Tensor
@@ -58,15 +59,15 @@ class Call:
     args: Sequence[object]
     result: object
 
-    @property
+    @cached_property
     def name(self) -> str:
         return str(self.func.overloadpacket.__name__)
 
-    @property
+    @cached_property
     def inputs(self) -> list[Tensor]:
         return tensors_in(self.args)
 
-    @property
+    @cached_property
     def outputs(self) -> list[Tensor]:
         return tensors_in([self.result])
 

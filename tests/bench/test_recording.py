@@ -1,0 +1,21 @@
+"""What recording full-size models takes, shapes alone: CPU seconds, without importing torch."""
+
+from collections.abc import Callable
+from time import process_time
+from typing import Any
+
+import pytest
+
+from tests.workloads.full_size import FULL_SIZE
+from workloads.pattern import PatternMap
+from workloads.training.trace_module import Request, trace_module
+from workloads.training.user_module import parse_input
+
+pytestmark = pytest.mark.bench
+
+
+@pytest.mark.benchmark(timer=process_time)
+@pytest.mark.parametrize("model", FULL_SIZE)
+def test_shapes_of_a_full_size_step(benchmark: Callable[..., Any], model: str) -> None:
+    target, sizes = FULL_SIZE[model]
+    benchmark(trace_module, Request(target, (parse_input(sizes),), PatternMap(), shapes_only=True))
