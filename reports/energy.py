@@ -54,7 +54,7 @@ def energy_total(result: Result) -> EnergyTotal:
 def op_joules(result: Result) -> dict[int, float]:
     """Joules of every op by its number."""
     sums = result.actions.groupby("op")["energy_pj"].sum() * PJ
-    return {number: float(joules) for number, joules in sums.reindex(result.ops.index, fill_value=0.0).items()}
+    return dict(enumerate(sums.reindex(result.ops.index, fill_value=0.0).astype(float).tolist()))
 
 
 def with_phases(result: Result) -> pd.DataFrame:

@@ -27,7 +27,7 @@ def print_validation(pattern: str, model: str, paper_models: Sequence[str], spee
     ceilings, moved, switched = tables
     console = wide_console()
     console.print(f"[bold]Speed-up over the best dense schedule, BDWP {pattern}[/], as each kind of cost is added")
-    console.print(_frame(ceilings))
+    console.print(frame_table(ceilings))
     ours = ceilings.loc[list(paper_models), "speed-up"].mean()
     value, source = published_average()
     console.print(f"average of {', '.join(paper_models)}: {ours:.2f}x (derived, this model)")
@@ -38,9 +38,9 @@ def print_validation(pattern: str, model: str, paper_models: Sequence[str], spee
             f"little, and nothing here is tuned to it"
         )
     console.print(f"\n[bold]{model} at {speedup:.2f}x:[/] how far each assumption moves it, alone, through its range")
-    console.print(_frame(moved))
+    console.print(frame_table(moved))
     console.print(f"\n[bold]{model}:[/] what each optimisation is worth (cycles of the step)")
-    console.print(_frame(_switch_table(switched)))
+    console.print(frame_table(_switch_table(switched)))
 
 
 def write_validation(folder: Path, tables: Tables) -> None:
@@ -63,7 +63,7 @@ def _switch_table(switched: Mapping[str, tuple[int, int]]) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("schedule")
 
 
-def _frame(frame: pd.DataFrame) -> Table:
+def frame_table(frame: pd.DataFrame) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column(str(frame.index.name))
     for column in frame.columns:

@@ -10,11 +10,14 @@ from simulator.cli.listing import list_names
 from simulator.cli.report import report
 from simulator.cli.step import step
 from simulator.cli.study_accuracy import study_accuracy
+from simulator.cli.study_iso_area import study_iso_area
+from simulator.cli.study_pareto import study_pareto
 from simulator.cli.study_sparsity import study_sparsity
 from simulator.cli.sweep import sweep
 from simulator.cli.trace import trace
 from simulator.cli.train import train
 from simulator.cli.validate import validate
+from simulator.cli.verilog import verilog
 from workloads.errors import UserError
 
 
@@ -33,8 +36,11 @@ def build_app() -> typer.Typer:
     app.command("trace")(trace)
     app.command("train")(train)
     app.command("validate")(validate)
+    app.command("verilog")(verilog)
     studies = typer.Typer(help="Many runs, a table and a plot.", no_args_is_help=True)
     studies.command("accuracy")(study_accuracy)
+    studies.command("iso-area")(study_iso_area)
+    studies.command("pareto")(study_pareto)
     studies.command("sparsity")(study_sparsity)
     app.add_typer(studies, name="study")
     return app

@@ -1,0 +1,52 @@
+"""Accuracy against speed-up, with energy beside it, and the Pareto front."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports.figures.style import MARK, SERIES, TEXT, legend, new_figure, plain, title
+
+MOST_LABELS = 12  # of more points only the best of each pattern says its name
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+
+def pareto_figure(table: pd.DataFrame, words: str) -> Figure:
+    """Accuracy over speed-up and over energy; filled marks and the line are rows that no other beats in all three."""
+    energy = bool(table["joules"].notna().all())
+    figure = new_figure(10 if energy else 6, 4.6)
+    panels = list(figure.subplots(1, 2 if energy else 1, sharey=True, squeeze=False)[0])
+    _points(panels[0], table, "speedup")
+    panels[0].set_xlabel("speed-up over dense training (x)")
+    panels[0].set_ylabel("test accuracy (%), mean and 95 % interval")
+    title(panels[0], words)
+    if energy:
+        _points(panels[1], table, "joules")
+        panels[1].set_xlabel("energy of a step (J); less is better")
+    legend(figure, panels[0], 6)
+    return plain(figure, "both")
+
+
+def _points(axes: Axes, table: pd.DataFrame, column: str) -> None:
+    methods = list(dict.fromkeys(table["method"]))
+    front = table[table["on_front"]].sort_values([column, "accuracy"])
+    axes.plot(front[column], front["accuracy"], color=MARK, lw=1, ls="--", zorder=1, label="Pareto front of all three")
+    for number, method in enumerate(methods):
+        colour, marker = SERIES[number % len(SERIES)], MARKERS[number % len(MARKERS)]
+        for row in table[table["method"] == method].to_dict("records"):
+            face = colour if row["on_front"] else "none"
+            axes.errorbar(row[column], row["accuracy"], row["accuracy_ci95"], color=colour, lw=0.8, capsize=2, zorder=2)
+            axes.plot(row[column], row["accuracy"], marker, mfc=face, mec=colour, ms=6, zorder=3)
+        axes.plot([], [], marker, ls="", color=colour, label=method)
+    shown = (
+        table if len(table) <= MOST_LABELS else table.sort_values("accuracy").drop_duplicates("pattern", keep="last")
+    )
+    for row in shown.to_dict("records"):
+        axes.annotate(
+            str(row["pattern"]),
+            (row[column], row["accuracy"]),
+            (6, 6),
+            textcoords="offset points",
+            fontsize=7,
+            color=TEXT,
+        )
+    axes.margins(x=0.1)

@@ -1,0 +1,82 @@
+"""The Pareto front of a study, and the dense array of equal area."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from reports.area import Areas, PeArea
+from reports.pareto import Cost, pareto_table
+from tests.command import Run
+
+ROWS = [("dense", "dense", 91.0), ("bdwp", "2:8", 90.1), ("srste", "2:8", 90.0), ("bdwp", "2:4", 90.7)]
+
+
+def accuracies() -> pd.DataFrame:
+    rows = [{"method": m, "pattern": p, "accuracy": a, "accuracy_ci95": 0.3} for m, p, a in ROWS]
+    return pd.DataFrame(rows)
+
+
+def test_a_row_is_on_the_front_unless_another_beats_it_in_all_three() -> None:
+    costs = {
+        ("dense", "dense"): Cost(1.0, 50, 40, 60),
+        ("bdwp", "2:8"): Cost(1.7, 30, 20, 40),
+        ("srste", "2:8"): Cost(1.3, 45, 30, 60),  # beaten by bdwp 2:8 in all three
+        ("bdwp", "2:4"): Cost(1.4, 40, 30, 50),
+    }
+    table = pareto_table(accuracies(), costs)
+    assert table["on_front"].tolist() == [True, True, False, True]
+    cheap = {**costs, ("srste", "2:8"): Cost(1.3, 29, 20, 40)}  # least energy of all
+    assert pareto_table(accuracies(), cheap)["on_front"].tolist() == [True, True, True, True]
+    no_energy = {key: Cost(cost.speedup, float("nan"), 0, 0) for key, cost in costs.items()}
+    assert pareto_table(accuracies(), no_energy)["on_front"].tolist() == [True, True, False, True]
+
+
+def test_the_study_joins_accuracies_with_steps(simulate: Run, tmp_path: Path) -> None:
+    table = pd.concat([accuracies(), accuracies()[:1].assign(method="sdgp", pattern="2:4")])
+    table.to_csv(tmp_path / "accuracy.csv", index=False)
+    work = ("--model", "resnet9", "--batch", "8")
+    code, out, err = simulate("study", "pareto", "accuracy.csv", *work)
+    assert code == 0 and "written: pareto/pareto.csv" in out
+    assert err.startswith("left out: sdgp 2:4: ") and "sparse gradient" in err
+    found = pd.read_csv(tmp_path / "pareto" / "pareto.csv").set_index(["method", "pattern"])
+    assert found.loc[("dense", "dense"), "speedup"] == 1
+    assert found.loc[("bdwp", "2:8"), "speedup"] > found.loc[("srste", "2:8"), "speedup"] > 1
+    assert found.loc[("bdwp", "2:8"), "joules"] < found.loc[("dense", "dense"), "joules"]
+    assert (tmp_path / "pareto" / "pareto.png").stat().st_size > 10_000
+
+
+AREA = "pe,luts,fmax_mhz\nsparse,1200,200\ndense,800,250\n"
+
+
+def test_rows_of_equal_area() -> None:
+    areas = Areas(PeArea(1200, 200), PeArea(800, 250))
+    assert (areas.rows_of_equal_area(32), areas.clock_ratio) == (48, 1.25)
+    assert Areas(PeArea(1, 1), PeArea(1000, 1)).rows_of_equal_area(8) == 1
+
+
+def test_the_iso_area_baseline_stands_beside_dense_and_sparse(simulate: Run, tmp_path: Path) -> None:
+    (tmp_path / "area.csv").write_text(AREA)
+    code, out, _ = simulate("study", "iso-area", "area.csv", "--model", "resnet9", "--batch", "8")
+    assert code == 0
+    assert "dense, plain PEs of equal area" in out and "dense, sparse PEs" in out
+    assert (tmp_path / "iso-area" / "iso-area.png").stat().st_size > 10_000
+
+
+MISTAKES = [
+    (("study", "pareto", "none.csv"), "none.csv: is not a table of accuracies"),
+    (("study", "pareto", "bad.csv"), "bad.csv: is not what `simulate study accuracy` writes (accuracy.csv): it has no"),
+    (("study", "iso-area", "none.csv"), "none.csv: no area table: No such file"),
+    (("study", "iso-area", "bad.csv"), "bad.csv: an area table has the columns pe, luts, fmax_mhz"),
+    (("study", "iso-area", "zero.csv"), "zero.csv: luts and fmax_mhz are above 0"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), MISTAKES)
+def test_mistakes(simulate: Run, tmp_path: Path, arguments: tuple[str, ...], sentence: str) -> None:
+    (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "zero.csv").write_text(AREA.replace("800", "0"))
+    code, out, err = simulate(*arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert sentence in err
+    assert {path.name for path in tmp_path.iterdir()} == {"bad.csv", "zero.csv"}
