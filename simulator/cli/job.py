@@ -242,7 +242,7 @@ def _card(workload: Workload, arch: Arch, choices: Choices, command: Sequence[st
         "command": list(command),
         "choices": choices.on_card(),
         "arch": arch.name,
-        "arch_title": getattr(arch.spec, "title", arch.name),
+        "arch_title": _title(arch, workload.mode),
         "arch_hash": sha256(repr(arch.spec).encode()).hexdigest()[:16],
         "clock_mhz": clock,
         "dataflow": choices.dataflow or "best by layer",
@@ -260,6 +260,13 @@ def _card(workload: Workload, arch: Arch, choices: Choices, command: Sequence[st
         "not_modelled": list(arch.not_modelled),
         "versions": {name: version(name) for name in ("sparsehil", "numpy", "numba", "simpy", "pandas")},
     }
+
+
+def _title(arch: Arch, mode: Mode) -> str:
+    """What the machine is, and, wherever that is shown, that it was never made for such a step."""
+    title = getattr(arch.spec, "title", arch.name)
+    hypothetical = mode in getattr(arch.spec, "hypothetical", ())
+    return f"{title}; HYPOTHETICAL: this chip is not made for {mode.value}" if hypothetical else title
 
 
 def _is_assumed_number(entry: Mapping[str, Any]) -> bool:
