@@ -6,7 +6,6 @@ products, and both their gradients are BP.
 """
 
 from dataclasses import dataclass
-from functools import cache
 from typing import final
 
 from torch import Tensor
@@ -14,11 +13,9 @@ from torch import Tensor
 from workloads.conv import ConvGeometry
 from workloads.errors import UserError
 from workloads.op import MatrixOp, Operand, Phase, Role
+from workloads.training.refused import PRODUCTS
 from workloads.training.tensor_names import Key, TensorNames
 from workloads.training.vector_work import Call
-
-PRODUCTS = ("mm", "bmm", "addmm", "baddbmm", "convolution", "convolution_backward")
-OPAQUE = ("scaled_dot_product", "rnn_layer", "_trilinear", "mv", "dot", "_embedding_bag", "addbmm", "_thnn", "_lstm")
 
 
 @final
@@ -36,20 +33,6 @@ class Product:
 
 def is_product(call: Call) -> bool:
     return call.name in PRODUCTS
-
-
-@cache
-def is_opaque(name: str) -> bool:
-    return name in OPAQUE or any(len(part) > 4 and part in name for part in OPAQUE)
-
-
-def refuse_opaque(call: Call, layer: str) -> None:
-    """Raises UserError for an operator that hides products inside."""
-    if is_opaque(call.name):
-        raise UserError(
-            f"layer '{layer}': torch runs it as '{call.name}', whose products cannot be recorded one by one; "
-            "write it with linear, conv and matmul, or under sdpa_kernel(SDPBackend.MATH)"
-        )
 
 
 def forward_product(call: Call, layer: str, names: TensorNames) -> Product:

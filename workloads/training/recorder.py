@@ -17,12 +17,23 @@ from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from workloads.op import Op, Phase
-from workloads.training.products import Product, backward_products, forward_product, is_product, refuse_opaque
+from workloads.op import Op, Phase, VectorKind
+from workloads.training.products import Product, backward_products, forward_product, is_product
+from workloads.training.refused import refuse_hidden, refuse_hidden_parameters, refuse_opaque
 from workloads.training.tensor_names import Key, TensorNames
-from workloads.training.vector_work import Call, bias_gradient_op, bias_op, is_copy, is_work, tensors_in, vector_op
+from workloads.training.vector_work import (
+    NO_WORK,
+    Call,
+    bias_gradient_op,
+    bias_op,
+    is_copy,
+    is_work,
+    kind_of,
+    tensors_in,
+    vector_op,
+)
 
-SEEN = ("aten", "sparsehil")  # namespaces whose operators are work
+UNSEEN = ("prim", "profiler")  # namespaces whose operators are no work
 DERIVING = ("mul", "where", "masked_fill", "_to_copy", "clone", "bitwise_and")  # masks a weight or changes its format
 Watcher = Callable[[Product], Product]
 
@@ -44,6 +55,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._saved: dict[Key, Tensor] = {}  # the tensors keep their storages from being given out again
         self._saving = torch.autograd.graph.saved_tensors_hooks(self._save, lambda tensor: tensor)
         for _, module in modules:
+            refuse_hidden_parameters(module)
             self._names.register(module)
 
     @property
@@ -80,7 +92,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: OpOverload, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        if func.namespace not in SEEN:
+        if func.namespace in UNSEEN:
             return func(*args, **(kwargs or {}))
         node = self._backward_node()
         products = self._products(Call(func, args, None), node)
@@ -125,6 +137,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         refuse_opaque(call, layer)
         if not is_product(call):
             return []
+        for tensor in call.inputs:
+            refuse_hidden(tensor, layer)
         if node is None:
             product = forward_product(call, layer, self._names)
             self._forward_of.setdefault(self._sequence(), []).append(product)
@@ -153,8 +167,15 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self._source_parameter(call, made) is not None
 
     def _source_parameter(self, call: Call, made: Tensor) -> Tensor | None:
-        sources = [tensor for tensor in call.inputs if tensor.shape == made.shape and self._names.parameter(tensor)]
-        return sources[0] if len(sources) == 1 and made.dtype.is_floating_point else None
+        """The parameter that an operator changed element by element: masked, cast, scaled or rounded, but not added to
+        data or multiplied by it. A mask is data as far as torch knows."""
+        if not made.dtype.is_floating_point or call.name in NO_WORK or kind_of(call.name) is not VectorKind.ELEMENTWISE:
+            return None
+        large = {tensor: self._names.parameter(tensor) for tensor in call.inputs if tensor.shape == made.shape}
+        found = {name: tensor for tensor, name in large.items() if name}
+        if len(found) != 1 or (None in large.values() and call.name not in DERIVING):
+            return None
+        return next(iter(found.values()))
 
     def _follow_data(self, call: Call) -> None:
         if torch._C._current_autograd_node() is not None and self._backward_node() is None:
@@ -166,7 +187,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         made = call.outputs[0] if call.outputs else None
         if made is None or call.func.is_view:
             return
-        source = self._source_parameter(call, made) if call.name in DERIVING else None
+        source = None if is_product(call) else self._source_parameter(call, made)
         if source is not None:
             self._names.derive(made, source)
         elif is_copy(call) and tensors_in(call.args):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import final
 
+import torch
 from torch import Tensor, nn
 
 Layout = tuple[tuple[int, int], ...]
@@ -16,12 +17,14 @@ Key = tuple[int, int, int, Layout]
 
 
 def storage_of(tensor: Tensor) -> int:
-    """What identifies the tensor's storage while it is alive; works for fake tensors."""
-    return int(tensor.untyped_storage()._cdata)
+    """What identifies the tensor's storage while it is alive; fake tensors have one, sparse ones stand for theirs."""
+    return int(tensor.untyped_storage()._cdata) if tensor.layout is torch.strided else -id(tensor)
 
 
 def layout(tensor: Tensor) -> Layout:
     """Sizes and strides with broadcast axes left out, largest stride first, neighbours merged where they can be."""
+    if tensor.layout is not torch.strided:
+        return ((0, tensor.numel()),)
     axes = sorted(((stride, size) for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if size > 1))
     merged: list[tuple[int, int]] = []
     for stride, size in axes:
@@ -98,8 +101,9 @@ class TensorNames:
         return self._names[key]
 
     def _raw_key(self, tensor: Tensor) -> Key:
-        storage = storage_of(tensor)
-        return storage, self._writes.get(storage, 0), int(tensor.storage_offset()), layout(tensor)
+        storage, strided = storage_of(tensor), tensor.layout is torch.strided
+        start = int(tensor.storage_offset()) if strided else 0
+        return storage, self._writes.get(storage, 0), start, layout(tensor)
 
     def _free(self, wanted: str) -> str:
         name, number = wanted, 1

@@ -17,6 +17,7 @@ from workloads.op import MatrixOp, Optimizer, Phase, Role
 from workloads.pattern import PatternMap
 from workloads.training.record import Recorded, record_pass
 from workloads.training.recorder import is_fake
+from workloads.training.refused import refuse_hidden_parameters
 from workloads.training.sparsify import InForce, make_masks, sparsify
 from workloads.training.user_module import (
     Builder,
@@ -96,6 +97,7 @@ def _without_values(request: Request, found: Builder) -> Traced:
 def _traced(request: Request, found: Builder) -> Traced:
     torch.manual_seed(request.seed)
     model = build(request.target, found)
+    refuse_hidden_parameters(model)
     inputs = tuple(each.drawn() for each in request.inputs)
     output = _dry_run(request, model, inputs)
     kind = _loss_for(request, output)

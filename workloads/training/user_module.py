@@ -93,7 +93,8 @@ def blamed_on(what: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise UserError(f"{what}: {type(error).__name__}{': ' + lines[0] if lines else ''}") from None
+        first = lines[0].partition(". ")[0] if lines else ""  # torch's own lists go on for pages
+        raise UserError(f"{what}: {type(error).__name__}{': ' + first if first else ''}") from None
 
 
 def uncompiled(model: nn.Module) -> nn.Module:

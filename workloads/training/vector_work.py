@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import final
 
+import torch
 from torch import Tensor
 from torch._ops import OpOverload
 
@@ -164,6 +165,8 @@ def _stored(tensors: Sequence[Tensor]) -> int:
 
 
 def _distinct(tensor: Tensor) -> int:
+    if tensor.layout is not torch.strided:
+        return int(tensor._nnz())
     size = 1
     for extent, stride in zip(tensor.shape, tensor.stride(), strict=True):
         size *= extent if stride or extent == 0 else 1
