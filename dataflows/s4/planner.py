@@ -220,18 +220,21 @@ class _Planner:
             yield from (How(source, chunks, number, stay) for source in sources for number in blocks)
 
     def _chunks(self, layout: Layout, job: Job) -> list[int]:
-        """Numbers of chunks whose weights fit the units' L1 and, twice, the part of L2 that is kept for them."""
+        """Numbers of chunks whose weights fit the units' L1 and, twice, the part of L2 that is kept for them.
+
+        Where no chunk does, the finest, if it fits L2 twice at all. Raises UserError if it does not.
+        """
         arch = self.arch
         room = min(arch.units.per_core * arch.units.l1_kib * 1024 / 2, l2_bytes(arch) / FOR_WEIGHTS / 2)
         tile = -(-job.weight_bytes // (layout.cores_a_lane * job.cols)) * arch.units.cols
         tiles = -(-job.cols // arch.units.cols)
-        fitting = [number for number in CHUNKS if -(-tiles // number) * tile <= room]
-        if not fitting:
+        fitting = [number for number in CHUNKS if number < 2 * tiles and -(-tiles // number) * tile <= room]
+        if not fitting and 2 * tile > l2_bytes(arch):
             raise UserError(
-                f"the weights of {arch.units.cols} columns take {tile / 1024:.0f} KiB, more than half of a core's L1 "
-                f"or a sixteenth of its L2 ({room / 1024:.0f} KiB): units.l1_kib or l2_mib is too small for this step"
+                f"the weights of {arch.units.cols} columns take {tile / 1024:.0f} KiB, more than half of a core's L2: "
+                f"l2_mib={arch.l2_mib:g} is too small for this step"
             )
-        return [number for number in fitting if number < 2 * tiles]
+        return fitting or [tiles]
 
     def _host_shares(self) -> list[int]:
         """Bytes of the next step's input that arrive during each stage: spread over the products."""

@@ -6,7 +6,7 @@ from dataflows.s4.jobs import Spill
 from dataflows.s4.stages import Stage
 from simulator.arch.s4 import S4Arch
 
-FOR_WEIGHTS = 8  # an eighth of L2 is kept free for weights on their way to the units
+FOR_WEIGHTS = 4  # a quarter of L2 is kept free for weights on their way to the units
 
 
 def l2_bytes(arch: S4Arch) -> int:

@@ -69,9 +69,9 @@ def rate_over_lengths(
 
     `stretch` makes all lengths but the longest so much longer, up to that.
     """
-    longest = max(lengths.shares)
+    longest = max(length for length, _ in lengths.shares)
     seconds = 0.0
-    for length, share in lengths.shares.items():
+    for length, share in lengths.shares:
         here = length if length == longest else min(longest, round(length * stretch))
         seconds += share / rate(arch, inference_step(model, batch, here), patterns, runs).samples_per_second
     return 1 / seconds

@@ -1,5 +1,7 @@
 """Every method's law on real steps: which operand is n:m along which axis, which masks contain which, what dW is."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import pytest
@@ -11,6 +13,7 @@ from torch.nn.functional import conv2d, linear
 from tests.workloads.small import ADAMW, SGD, SPARSE, products_after, through, training, treated
 from workloads.errors import UserError
 from workloads.methods.adams import AdamS
+from workloads.methods.bank import Bank
 from workloads.methods.base import Axis, MaskSource, MaskUse, Method
 from workloads.methods.bdwp import Bdwp
 from workloads.methods.bimask import BiMask
@@ -49,6 +52,7 @@ TWO_OF_FOUR: dict[str, Method] = {
     "torch24-magnitude": Torch24Magnitude(),
     "mdgf": MdGf(total_steps=4),
     "sdgf": SdGf(total_steps=4),
+    "bank": Bank(total_steps=4, start_share=0.0, stop_share=0.5, period=1),
 }
 EVERY = {**TWO_OF_FOUR, "sdgp": Sdgp(), "adams": AdamS(), "dense": Dense(), "srigl": SRigL(total_steps=4, period=2)}
 FADING = MdGf(total_steps=100)
@@ -114,12 +118,15 @@ def test_masks_contain_each_other_as_the_method_says(name: str) -> None:
                 assert (masks.backward & ~masks.forward).any() or masks.forward.all()
 
 
+@pytest.mark.parametrize("place", [FakeTensorMode, lambda: torch.device("meta")], ids=["fake", "meta"])
 @pytest.mark.parametrize("name", EVERY)
-def test_methods_are_recorded_without_values_too(name: str) -> None:
-    """Patterns of operands under fake tensors are those of a real step."""
+def test_methods_are_recorded_without_values_too(
+    name: str, place: Callable[[], AbstractContextManager[object]]
+) -> None:
+    """Patterns of operands without values are those of a real step."""
     method = EVERY[name]
     real = training(method, pattern_for(method), ADAMW).record_step((torch.randn(4, 1, 8, 8), torch.arange(4)))[0]
-    with FakeTensorMode():
+    with place():
         run = training(method, pattern_for(method), ADAMW)
         inputs, targets = torch.randn(4, 1, 8, 8), torch.randint(0, 10, (4,))
         fake = record_pass(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from reports.checks import Check
 
 MODULES = ("dense", "rtl", "sat", "s4", "gpu", "piuma", "training")
-DETAILED = ("sat",)
+DETAILED = ("sat", "s4")
 
 
 @dataclass(frozen=True)
