@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from rtl.timing import Reduction
 from simulator.program import Loop, Node
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """`count` blocks of `size` elements in a row."""
 
     size: int
-    count: int
+    count: int  # type: ignore[assignment]  # tuples have a method of this name
 
 
 def cut(total: int, size: int) -> list[Run]:
@@ -36,8 +36,7 @@ def pieces(reduction: Reduction, most: int) -> list[tuple[Reduction, int]]:
     return a_segment * segments
 
 
-@dataclass(frozen=True)
-class Share:
+class Share(NamedTuple):
     """A part of a reduction: its dense elements, those kept of them, and the groups they are in."""
 
     elements: int

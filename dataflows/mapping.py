@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from dataflows.lowering import Product
 from dataflows.target import Target
@@ -49,8 +49,7 @@ class Plan(Protocol):
     def program(self) -> Program: ...
 
 
-@dataclass(frozen=True)
-class Draft:
+class Draft(NamedTuple):
     """A family of mappings none of which is shorter than `floor_cycles`; made to fit only when that is worth it.
 
     `plans(limit)` leaves out those that cannot be shorter than `limit` cycles, where it is given. `usual`: what a

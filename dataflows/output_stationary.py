@@ -6,12 +6,12 @@ or along its columns, where they share operands. Loops over tiles keep a block o
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 from dataflows.blocks import Stage, cut, in_turn, pieces, prefetched, repeat, share
 from dataflows.lowering import Product
 from dataflows.mapping import Draft, Mapping, Plan
-from dataflows.target import ARRAY, Operands, Target, drop, hold
+from dataflows.target import ARRAY, Held, Operands, Target, drop, hold
 from rtl.timing import Array, Reduction, output_stationary_ends, output_stationary_stream
 from simulator.program import Action, Buffer, Command, Node, Program, Stall, delay_stores
 
@@ -29,7 +29,8 @@ class OutputStationary:
             floor = _Plan(operands, interleave, along_rows, True, "whole", product.inner).floor_cycles()
             for rows_outer in (True, False):
                 for resident in ("whole", "block", "none"):
-                    longest = partial(_Plan, operands, interleave, along_rows, rows_outer, resident, product.inner)
+                    how = (interleave, along_rows, rows_outer, resident, product.inner)
+                    longest = partial(_Plan, operands, *how, array_cycles=floor)
                     yield Draft(floor, partial(_lengths, longest), usual=resident == "none")
 
 
@@ -54,7 +55,7 @@ def _lengths(make: "Callable[[], _Plan]", limit: int | None = None) -> Iterator[
     shorter = max(fitted.whole.m, -(-fitted.product.inner // SHORTEST_RUN))
     if fitted.resident != "whole" and shorter < fitted.most:
         overlapped = replace(fitted, most=shorter)
-        if overlapped.operands.target.fits(overlapped.buffers()):
+        if overlapped.fits():
             yield overlapped
 
 
@@ -81,17 +82,18 @@ class _Plan:
     resident: str
     most: int
     outer_slots: int = 2
+    array_cycles: int = 0  # the floor, where it is known: it does not hang on what is resident
 
     @property
     def product(self) -> Product:
         return self.operands.product
 
-    @property
+    @cached_property
     def tile_rows(self) -> int:
         wide = self._array.rows * (self.interleave if self.along_rows else 1)
         return min(wide, self.product.rows)
 
-    @property
+    @cached_property
     def tile_cols(self) -> int:
         wide = self._array.cols * (1 if self.along_rows else self.interleave)
         return min(wide, self.product.cols)
@@ -102,7 +104,7 @@ class _Plan:
 
     def variant(self, operands: Operands, most: int, outer_slots: int) -> "_Plan":
         how = (self.interleave, self.along_rows, self.rows_outer, self.resident)
-        return _Plan(operands, *how, most, outer_slots)
+        return _Plan(operands, *how, most, outer_slots, self.array_cycles)
 
     def streamed(self) -> list[tuple[Reduction, int]]:
         return pieces(self.whole, self.most)
@@ -120,6 +122,21 @@ class _Plan:
         )
 
     def buffers(self) -> tuple[Buffer, ...]:
+        west, north, results = self._held()
+        return (
+            Buffer("west", west.slots, "west", west.slot_bytes),
+            Buffer("north", north.slots, "north", north.slot_bytes),
+            *self.operands.staging(west.slot_bytes, north.slot_bytes),
+            Buffer("out", 2, "output", results),
+        )
+
+    def fits(self) -> bool:
+        """Whether the buffers fit the machine."""
+        west, north, results = self._held()
+        return self.operands.room(west, north, 2 * results)
+
+    def _held(self) -> tuple[Held, Held, int]:
+        """Slots of both operands, and the bytes of a tile's results."""
         ops, rows, cols = self.operands, self.tile_rows, self.tile_cols
         part = max((part for part, _ in self.streamed()), key=lambda part: part.kept)
         kinds = self._kinds()
@@ -128,14 +145,12 @@ class _Plan:
         held = share(part if kinds[1] == "piece" else self.whole)
         north = ops.right_bytes(self.product.cols if kinds[1] == "whole" else cols, held)
         results = rows * cols * ops.target.arch.format.accumulator_bytes
-        return (
-            Buffer("west", self._slots(kinds[0]), "west", west),
-            Buffer("north", self._slots(kinds[1]), "north", north),
-            *ops.staging(west, north),
-            Buffer("out", 2, "output", results),
-        )
+        return Held(self._slots(kinds[0]), west), Held(self._slots(kinds[1]), north), results
 
     def floor_cycles(self) -> int:
+        return self.array_cycles or self._array_cycles()
+
+    def _array_cycles(self) -> int:
         rows, cols = cut(self.product.rows, self.tile_rows), cut(self.product.cols, self.tile_cols)
         turning, steady = (rows, cols) if self.along_rows else (cols, rows)
         total = 0
@@ -273,13 +288,13 @@ class _Plan:
 
 def _fitted(longest: _Plan) -> _Plan | None:
     """The plan with the largest pieces that fit; None where nothing fits."""
-    product, target = longest.product, longest.operands.target
+    product = longest.product
     for slots in (2, 1):
         size = min(longest.most, _largest_piece(longest))
         while True:
             for operands in longest.operands.stagings:
                 plan = longest.variant(operands, size, slots)
-                if target.fits(plan.buffers()):
+                if plan.fits():
                     return plan
             if longest.resident == "whole" or size <= product.reduction.m:
                 break

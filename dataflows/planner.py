@@ -59,6 +59,7 @@ class Planner:
         self.dataflows = dataflows
         self.runs = runs
         self.tolerance = tolerance
+        self._lowered: dict[int, tuple[MatrixOp, list[Product]]] = {}  # ops are kept, so that their ids stay their own
         self._known = runs.memory((arch, tuple(flow.name for flow in dataflows), tolerance))
 
     def plan(self, workload: Workload) -> tuple[ScheduledOp, ...]:
@@ -83,6 +84,12 @@ class Planner:
         return [dataflow for dataflow in self.dataflows if dataflow.name == "weight-stationary"]
 
     def _products(self, op: MatrixOp) -> list[Product]:
+        found = self._lowered.get(id(op))
+        if found is None:
+            found = self._lowered[id(op)] = (op, self._lower(op))
+        return found[1]
+
+    def _lower(self, op: MatrixOp) -> list[Product]:
         arch = self.target.arch
         spec = arch.array
         pattern = op.right.pattern
@@ -213,7 +220,8 @@ class Planner:
     def _matrix(self, op: MatrixOp, inline: bool) -> ScheduledOp:
         choices = self.choose(op, inline)
         arch = self.target.arch
-        real = lower(op, replace(arch.lowering, skip_stride_zeros=True), 1, 1)
+        skips = arch.lowering.skip_stride_zeros
+        real = self._products(op) if skips else lower(op, replace(arch.lowering, skip_stride_zeros=True), 1, 1)
         useful = sum(product.macs_kept for product in real)
         return ScheduledOp(
             op=op,

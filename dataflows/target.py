@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 from dataflows.blocks import Share, share
 from dataflows.lowering import Product
@@ -78,6 +79,13 @@ class Target:
         return Command(DRAM, ticks, Stall.MEMORY, takes=buffers, frees=buffers, actions=actions)
 
 
+class Held(NamedTuple):
+    """Slots of one operand on chip."""
+
+    slots: int
+    slot_bytes: int
+
+
 @dataclass(frozen=True)
 class Operands:
     """The two operands of a product on a target: sizes of their blocks and how these come on chip.
@@ -139,14 +147,29 @@ class Operands:
         load = self.target.load(self.product.right, dense * self._passes, "north", "north.raw")
         return replace(load, cause=Stall.SORE if self._passes > 1 else Stall.MEMORY), self._sort(cols, part)
 
+    def room(self, west: "Held", north: "Held", output_bytes: int) -> bool:
+        """Whether slots of these sizes, and the staging in front of them, fit the machine's memories."""
+        capacities, slots = self.target.capacities, self.staging_slots
+        west_bytes, north_bytes = west.slots * west.slot_bytes, north.slots * north.slot_bytes
+        if self._turned:
+            west_bytes += slots * west.slot_bytes
+            north_bytes += slots * north.slot_bytes
+        elif self.inline:
+            north_bytes += slots * self._dense_bytes(north.slot_bytes)
+        used = (("west", west_bytes), ("north", north_bytes), ("output", output_bytes))
+        return all(size <= capacities.get(memory, size) for memory, size in used)
+
+    def _dense_bytes(self, packed_bytes: int) -> int:
+        reduction = self.product.reduction
+        return -(-packed_bytes * reduction.m // reduction.n)
+
     def staging(self, west_bytes: int, north_bytes: int) -> tuple[Buffer, ...]:
         """Buffers in front of the transposer and of SORE, for the largest blocks loaded at once."""
         slots = self.staging_slots
         if self._turned:
             return Buffer("west.raw", slots, "west", west_bytes), Buffer("north.raw", slots, "north", north_bytes)
         if self.inline:
-            dense = -(-north_bytes * self.product.reduction.m // self.product.reduction.n)
-            return (Buffer("north.raw", slots, "north", dense),)
+            return (Buffer("north.raw", slots, "north", self._dense_bytes(north_bytes)),)
         return ()
 
     @cached_property

@@ -6,14 +6,14 @@ last fold; `spilled_sums` has the mapping in which they do not.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 from dataflows.blocks import Share, Stage, cut, in_turn, prefetched, repeat, share
 from dataflows.folds import FoldWork, Place, folds, largest, places
 from dataflows.lowering import Product
 from dataflows.mapping import Draft, Mapping, Plan
 from dataflows.spilled_sums import SpilledSums
-from dataflows.target import ARRAY, Operands, Target, drop, hold
+from dataflows.target import ARRAY, Held, Operands, Target, drop, hold
 from simulator.program import Buffer, Command, Node, Program, Stall, delay_stores
 
 SPLITS = (1, 2, 4, 16)  # blocks of positions, as multiples of the fewest that fit
@@ -64,15 +64,19 @@ class _Plan:
     def product(self) -> Product:
         return self.operands.product
 
-    @property
+    @cached_property
     def cols(self) -> int:
         return min(self.operands.target.array.cols, self.product.cols)
 
-    @property
+    @cached_property
     def folds(self) -> tuple[tuple[Share, int], ...]:
         return folds(self.product.reduction, self.operands.target.array.rows)
 
     def floor_cycles(self) -> int:
+        return self._floor_cycles
+
+    @cached_property
+    def _floor_cycles(self) -> int:
         parts, total = FoldWork(self.operands), 0
         for run in cut(self.product.rows, self.block):
             total += run.count * parts.cycles(run.size)[0]
@@ -109,6 +113,22 @@ class _Plan:
         )
 
     def buffers(self) -> tuple[Buffer, ...]:
+        west, north, sums = self._held_bytes()
+        return (
+            Buffer("west", west.slots, "west", west.slot_bytes),
+            Buffer("north", north.slots, "north", north.slot_bytes),
+            *self.operands.staging(west.slot_bytes, north.slot_bytes),
+            Buffer("sums", 2, "output", sums),
+            Buffer("out", 2),
+        )
+
+    def fits(self) -> bool:
+        """Whether the buffers fit the machine."""
+        west, north, sums = self._held_bytes()
+        return self.operands.room(west, north, 2 * sums)
+
+    def _held_bytes(self) -> tuple[Held, Held, int]:
+        """Slots of both operands, and the bytes of a block's sums."""
         ops, product = self.operands, self.product
         fold = largest(self.folds)
         in_blocks = self.resident != "none"
@@ -120,13 +140,7 @@ class _Plan:
             north, north_slots = ops.right_bytes(product.cols, share(product.reduction)), 1
         west_slots = self.outer_slots if in_blocks and self.order == "rows" else 2
         sums = self.block * self.cols * ops.target.arch.format.accumulator_bytes
-        return (
-            Buffer("west", west_slots, "west", west),
-            Buffer("north", north_slots, "north", north),
-            *ops.staging(west, north),
-            Buffer("sums", 2, "output", sums),
-            Buffer("out", 2),
-        )
+        return Held(west_slots, west), Held(north_slots, north), sums
 
     def program(self) -> Program:
         ops, product = self.operands, self.product
@@ -216,7 +230,7 @@ def _fitted(operands: Operands, order: str, resident: str, most: int, limit: int
             smaller = [_Plan(plan.operands, order, resident, size, slots) for size in sorted(sizes, reverse=True)]
             if limit is not None:
                 smaller = [each for each in smaller if each.least_cycles() < limit]
-            yield from (each for each in smaller if operands.target.fits(each.buffers()))
+            yield from (each for each in smaller if each.fits())
             tried |= sizes
 
 
@@ -235,7 +249,7 @@ def _largest(operands: Operands, order: str, resident: str, slots: int) -> _Plan
 def _fits(operands: Operands, order: str, resident: str, slots: int, blocks: int) -> _Plan | None:
     block = -(-operands.product.rows // blocks)
     plans = (_Plan(staged, order, resident, block, slots) for staged in operands.stagings)
-    return next((plan for plan in plans if operands.target.fits(plan.buffers())), None)
+    return next((plan for plan in plans if plan.fits()), None)
 
 
 def _fewest_blocks(operands: Operands) -> int:

@@ -21,6 +21,7 @@ Weight stationary (n weights a PE stay, operands stream from the west, sums from
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,7 @@ class Reduction:
         return self.segments * ((self.length // self.m) * self.n + min(self.n, self.length % self.m))
 
 
-@dataclass(frozen=True)
-class TileCycles:
+class TileCycles(NamedTuple):
     """Array cycles of one tile by what they are spent on; their sum is the tile's time."""
 
     busy: int

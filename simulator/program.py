@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Stall(StrEnum):
@@ -35,8 +36,7 @@ class Stall(StrEnum):
     IDLE = "idle"  # threads without work before a barrier
 
 
-@dataclass(frozen=True)
-class Action:
+class Action(NamedTuple):
     """Something counted, never timed: `amount` of `kind` (bytes for a memory access), for one tensor's sake."""
 
     kind: str  # "mac", "dram.read", "west.read", ...

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pyarrow  # type: ignore[import-untyped]  # noqa: F401  pandas would load it at the first string, in the middle of a run
 
-from simulator.program import Stall
+from simulator.program import Action, Stall
 from simulator.run import Timing
 from simulator.schedule import Runs, ScheduledOp
 from workloads.errors import UserError
@@ -49,24 +49,24 @@ def execute(schedule: Sequence[ScheduledOp], card: Mapping[str, Any], runs: Runs
 
     Raises UserError for a step whose counts do not fit 64 bits.
     """
-    rows, actions = measured(schedule, runs)
-    return Result(pd.DataFrame(rows), pd.DataFrame(actions, columns=["op", "kind", "tensor", "amount"]), dict(card))
+    rows, counted = measured(schedule, runs)
+    table = {"op": [number for number, _ in counted], "kind": [action.kind for _, action in counted]}
+    table |= {"tensor": [action.tensor for _, action in counted], "amount": [action.amount for _, action in counted]}
+    ops = {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+    return Result(pd.DataFrame(ops), pd.DataFrame(table), dict(card))
 
 
-def measured(schedule: Sequence[ScheduledOp], runs: Runs) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The rows of `Result.ops` and of `Result.actions`. Raises what `execute` does."""
+def measured(schedule: Sequence[ScheduledOp], runs: Runs) -> tuple[list[dict[str, Any]], list[tuple[int, Action]]]:
+    """The rows of `Result.ops`, and every op's actions with its number. Raises what `execute` does."""
     rows: list[dict[str, Any]] = []
-    actions: list[dict[str, Any]] = []
+    actions: list[tuple[int, Action]] = []
     for number, scheduled in enumerate(schedule):
         timings = [runs.timing(program) for program in scheduled.programs]
         rows.append(_row(scheduled, timings))
         amounts: Counter[tuple[str, str]] = Counter()
         for timing in timings:
             amounts.update(timing.actions)
-        actions.extend(
-            {"op": number, "kind": kind, "tensor": tensor, "amount": amount}
-            for (kind, tensor), amount in sorted(amounts.items())
-        )
+        actions.extend((number, Action(kind, tensor, amount)) for (kind, tensor), amount in sorted(amounts.items()))
     for column in ("cycles", "macs_useful", "macs_padded", "macs_skipped"):
         if sum(row[column] for row in rows) >= LARGEST:
             raise UserError(f"the step is too large: its {column} do not fit 64 bits; take a smaller one")

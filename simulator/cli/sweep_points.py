@@ -86,8 +86,8 @@ class _Step:
         cycles = sum(op["cycles"] for op in ops)
         seconds = cycles / (float(self.arch.spec.clock_mhz) * 1e6)
         amounts: Counter[str] = Counter()
-        for action in actions:
-            amounts[action["kind"]] += action["amount"]
+        for _, action in actions:
+            amounts[action.kind] += action.amount
         pes, useful = max(op["pes"] for op in ops), sum(op["macs_useful"] for op in ops)
         return {
             "cycles": cycles,
