@@ -1,6 +1,6 @@
 """Energy: every counted action times its entry in the machine's table, and static power times the time an op takes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,12 @@ COMPONENTS = {
     "sore": "SORE",
     "wuve": "WUVE",
     "vector": "vector lanes",
+    "special": "special functions",
+    "noc": "network",
+    "host": "host link",
+    "instruction": "instructions",
+    "dma": "DMA",
+    "scratchpad": "on-chip memory",
 }
 
 
@@ -26,8 +32,8 @@ def component(kind: str) -> str:
     """The part of a machine that an action happens in: `west.read` is on-chip memory, `wuve.adam` is WUVE."""
     head, _, tail = kind.partition(".")
     if head == STATIC:
-        return f"static, {COMPONENTS.get(tail, tail)}"
-    if tail in ("read", "write") and head != "dram":
+        return f"static {COMPONENTS.get(tail, tail)}"
+    if tail in ("read", "write") and head not in ("dram", "noc", "host"):
         return "on-chip memory"
     return COMPONENTS.get(head, head)
 
@@ -41,28 +47,36 @@ def priced(result: Result, table: EnergyTable | None) -> Result:
     if table is None:
         empty = {name: np.nan if name.endswith("_pj") else "" for name in PRICED}
         return replace(result, actions=result.actions.assign(**empty), card={**result.card, "energy": None})
-    entries = {kind: table.entry(kind) for kind in result.actions["kind"].unique()}
-    actions = _at(result.actions, entries, 1.0)
+    actions = _at(result.actions, _entries(result.actions, table), 1.0)
     pj_per_watt_cycle = 1e6 / float(result.card["clock_mhz"])
-    static = [_at(_cycles(result.ops, each), {each.name: each}, pj_per_watt_cycle) for each in table.static]
+    static = [_at(rows, [each] * len(rows), pj_per_watt_cycle) for each, rows in _static(result.ops, table)]
     actions = pd.concat([actions, *static]).sort_values("op", kind="stable", ignore_index=True)
     return replace(result, actions=actions, card={**result.card, "energy": _on_card(table)})
 
 
-def _at(actions: pd.DataFrame, entries: Mapping[str, Entry], unit_pj: float) -> pd.DataFrame:
-    kinds, amounts = actions["kind"], actions["amount"] * unit_pj
+def _entries(actions: pd.DataFrame, table: EnergyTable) -> list[Entry]:
+    """The entry of every action."""
+    pairs = list(zip(actions["kind"], actions["tensor"], strict=True))
+    found = {pair: table.entry(*pair) for pair in set(pairs)}
+    return [found[pair] for pair in pairs]
+
+
+def _at(actions: pd.DataFrame, entries: Sequence[Entry], unit_pj: float) -> pd.DataFrame:
+    amounts = actions["amount"].to_numpy() * unit_pj
     return actions.assign(
-        component=kinds.map({kind: component(kind) for kind in entries}),
-        entry=kinds.map({kind: entry.name for kind, entry in entries.items()}),
-        energy_pj=amounts * kinds.map({kind: entry.value for kind, entry in entries.items()}),
-        energy_low_pj=amounts * kinds.map({kind: entry.low for kind, entry in entries.items()}),
-        energy_high_pj=amounts * kinds.map({kind: entry.high for kind, entry in entries.items()}),
+        component=[component(kind) for kind in actions["kind"]],
+        entry=[entry.name for entry in entries],
+        energy_pj=amounts * np.array([entry.value for entry in entries], dtype=float),
+        energy_low_pj=amounts * np.array([entry.low for entry in entries], dtype=float),
+        energy_high_pj=amounts * np.array([entry.high for entry in entries], dtype=float),
     )
 
 
-def _cycles(ops: pd.DataFrame, entry: Entry) -> pd.DataFrame:
-    """A row an op with its cycles, for a power that is drawn all the time."""
-    return pd.DataFrame({"op": np.arange(len(ops)), "kind": entry.name, "tensor": "", "amount": ops["cycles"]})
+def _static(ops: pd.DataFrame, table: EnergyTable) -> Iterator[tuple[Entry, pd.DataFrame]]:
+    """A row an op with its cycles, for every power that is drawn all the time."""
+    for entry in table.static:
+        rows = {"op": np.arange(len(ops)), "kind": entry.name, "tensor": "", "amount": ops["cycles"].to_numpy()}
+        yield entry, pd.DataFrame(rows)
 
 
 def _on_card(table: EnergyTable) -> dict[str, Any]:

@@ -15,9 +15,11 @@ energy:
         west: {read: {...}, write: {...}}
 ```
 
-An action of kind `a.b` (`simulator.program.Action`) is priced by the entry `pj.a.b`, or by `pj.a.b.FORMAT` where
-`pj.a.b` has entries by format. One unit of an action is a multiply-accumulate, a byte of a memory access or of a hop
-between neighbours, an element of SORE, of an update, of a lane or of the transposer.
+An action of kind `a.b` (`simulator.program.Action`) is priced by the entry `pj.a.b`, by `pj.a.b.FORMAT` where `pj.a.b`
+has entries by number format, or by `pj.a.b.TENSOR` where it has entries by what the action is counted for. `format` is
+a format or the path of the machine's own field that names it (format.inference). One unit of an action is a
+multiply-accumulate, a byte of a memory access or of a hop between neighbours, an element of SORE, of an update, of a
+lane or of the transposer, an instruction.
 """
 
 import math
@@ -93,13 +95,14 @@ class EnergyTable:
     static: tuple[Entry, ...]
     entries: Mapping[str, Entry]
 
-    def entry(self, kind: str) -> Entry:
-        """What an action of a kind costs. Raises UserError that names a kind without an entry."""
-        found = self.entries.get(kind) or self.entries.get(f"{kind}.{self.format}")
-        if found is None:
-            known = ", ".join(self.entries)
-            raise UserError(f"{self.place}.pj: no energy entry for the action '{kind}' (entries: {known})")
-        return found
+    def entry(self, kind: str, tensor: str = "") -> Entry:
+        """What an action costs. Raises UserError that names an action without an entry."""
+        for name in (kind, f"{kind}.{self.format}", f"{kind}.{tensor}"):
+            if name in self.entries:
+                return self.entries[name]
+        known = ", ".join(self.entries)
+        counted = f"counted for {tensor or 'nothing'} in {self.format}"
+        raise UserError(f"{self.place}.pj: no energy entry for the action '{kind}', {counted} (entries: {known})")
 
 
 def energy_table(sheet: Sheet) -> EnergyTable | None:
@@ -120,12 +123,20 @@ def energy_table(sheet: Sheet) -> EnergyTable | None:
     return EnergyTable(
         place=f"{sheet.path.name}: {path}",
         name=spec.table,
-        format=spec.format,
+        format=_named(sheet.values, spec.format),
         technology=table.technology,
         scaling=table.scaling,
         static=tuple(Entry(f"{STATIC}.{each.name}", each.value, each.origin) for each in static),
         entries={each.name: each for each in prices},
     )
+
+
+def _named(values: Mapping[str, Any], text: str) -> str:
+    """A number format, or what the field at a dotted path says it is."""
+    node: Any = values
+    for key in text.split("."):
+        node = node.get(key) if isinstance(node, Mapping) else None
+    return node if isinstance(node, str) else text
 
 
 def _entries(sheet: Sheet, path: str, tree: Tree, name: str = "") -> list[Entry]:

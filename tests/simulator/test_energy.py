@@ -109,6 +109,35 @@ def test_a_machine_without_an_energy_section_has_no_energy(job: Job) -> None:
     assert without.actions["energy_pj"].isna().all()
 
 
+def test_entries_by_format_and_by_what_is_counted_for() -> None:
+    s4, piuma = table("s4"), table("piuma")
+    assert s4.entry("mac", "weight").name == "mac.int8"
+    assert table("s4", "format.inference=bf16").entry("mac", "weight").name == "mac.bf16"
+    assert piuma.entry("instruction", "atomic").name == "instruction.atomic"
+    with pytest.raises(UserError, match="no energy entry for the action 'instruction', counted for jump"):
+        piuma.entry("instruction", "jump")
+
+
+@pytest.mark.parametrize(
+    ("arch", "pattern", "mode"),
+    [("sat", "2:8", "training"), ("dense", "2:8", "training"), ("s4", "bank 8:64", "inference"),
+     ("s4", "bank 8:64", "training"), ("t4", "dense", "inference"), ("a100", "2:4", "training")],
+)  # fmt: skip
+def test_every_registered_machine_prices_all_it_counts(arch: str, pattern: str, mode: str) -> None:
+    job = run_job(Choices(arch, (pattern,), "ste", model="resnet9", batch=4, mode=mode, check_capacity=False), [])
+    for result in (job.sparse, job.dense):
+        assert result.card["energy"] is not None
+        assert (result.actions["energy_pj"] >= 0).all() and result.actions["energy_pj"].sum() > 0
+
+
+def test_sparse_products_are_priced_too(simulate: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.mtx").write_text(
+        "%%MatrixMarket matrix coordinate real general\n3 3 4\n1 1 2\n2 2 3\n3 1 1\n1 3 4\n"
+    )
+    assert simulate("--arch", "piuma", "--matrix", "a.mtx", "--out", "r")[0] == 0
+    assert load(tmp_path / "r").actions["energy_pj"].sum() > 0
+
+
 def test_every_number_of_every_table_has_a_source_and_assumed_ones_a_range() -> None:
     for name in names("sparsehil.machines"):
         arch = load_arch(name)
@@ -132,8 +161,8 @@ def test_asic_entries_come_from_the_45_nm_table() -> None:
 
 
 def test_components() -> None:
-    kinds = ("west.read", "wuve.write", "wuve.adam", "dram.read", "static.dram", "noc")
-    said = ["on-chip memory", "on-chip memory", "WUVE", "DRAM", "static, dram", "noc"]
+    kinds = ("west.read", "wuve.write", "wuve.adam", "dram.read", "static.dram", "noc.write")
+    said = ["on-chip memory", "on-chip memory", "WUVE", "DRAM", "static DRAM", "network"]
     assert [component(kind) for kind in kinds] == said
 
 
