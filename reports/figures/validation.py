@@ -71,7 +71,7 @@ def waterfall_figure(table: pd.DataFrame, model: str) -> Figure:
         axes.bar(places, values, 0.38, color=colour, label=name)
         axes.bar(places, before - values, 0.38, bottom=values, color="none", edgecolor=MARK, hatch="////", lw=0.6)
         for place, value, was in zip(places, values, before, strict=True):
-            saved = f"\n-{1 - value / was:.1%}" if value < was else ""
+            saved = f"\n-{1 - value / was:.1%}" if value < 0.9995 * was else ""
             axes.text(place, max(value, was), f"{value:,.0f}{saved}", ha="center", va="bottom", fontsize=7, color=TEXT)
     axes.bar([0], [0], color="none", edgecolor=MARK, hatch="////", lw=0.6, label="saved by this step")
     axes.set_xticks(range(len(table)), list(table.index))
