@@ -130,7 +130,7 @@ class HashUnit:
 
     def phases(self) -> Sequence[Phase]:
         task, kernel = self.task, self.kernel
-        cut, size = self._cut()
+        cut, size = self.cut()
         features = np.zeros((len(cut.threads), len(Feature)), dtype=np.int64)
         used = hash_window(
             rows_of(task.product.left),
@@ -151,7 +151,7 @@ class HashUnit:
         hashing = self._hash_phase(cut, features, hashed)
         return hashing, *(self._carried(hashed) if kernel.split else self._written(hashed))
 
-    def _cut(self) -> tuple[Cut, int]:
+    def cut(self) -> tuple[Cut, int]:
         """Events of the window's rows, and their size."""
         work, options, threads = self._work(), self.task.options, self.task.arch.threads_per_core
         if not self.kernel.tokens and options.deal == "rows":

@@ -6,12 +6,15 @@ from io import TextIOWrapper
 import typer
 from typer.exceptions import TyperException
 
+from simulator.cli.area import area
+from simulator.cli.bitstream import bitstream
 from simulator.cli.listing import list_names
 from simulator.cli.report import report
 from simulator.cli.step import step
 from simulator.cli.study_accuracy import study_accuracy
 from simulator.cli.study_iso_area import study_iso_area
 from simulator.cli.study_pareto import study_pareto
+from simulator.cli.study_smash import study_smash
 from simulator.cli.study_sparsity import study_sparsity
 from simulator.cli.sweep import sweep
 from simulator.cli.trace import trace
@@ -30,6 +33,8 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(step)
+    app.command("area")(area)
+    app.command("bitstream")(bitstream)
     app.command("list")(list_names)
     app.command("report")(report)
     app.command("sweep")(sweep)
@@ -41,6 +46,7 @@ def build_app() -> typer.Typer:
     studies.command("accuracy")(study_accuracy)
     studies.command("iso-area")(study_iso_area)
     studies.command("pareto")(study_pareto)
+    studies.command("smash")(study_smash)
     studies.command("sparsity")(study_sparsity)
     app.add_typer(studies, name="study")
     return app

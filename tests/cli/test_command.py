@@ -141,7 +141,9 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_list(simulate: Run) -> None:
-    assert simulate("list", "machines")[1].split() == ["dense", "sat"]
+    assert {"dense", "sat", "piuma"} <= set(simulate("list", "machines")[1].split())
+    assert {"smash-v1", "smash-v3", "heap-merge"} <= set(simulate("list", "kernels")[1].split())
+    assert "bimask decay=0.0002 period=100 candidates=100 seed=0" in simulate("list", "methods")[1].splitlines()
     code, out, _ = simulate("list")
     assert code == 0
     for name in ("weight-stationary", "bdwp", "gpt2-small", "resnet18"):

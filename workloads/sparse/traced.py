@@ -19,8 +19,8 @@ from workloads.sparse.matrix import Matrix, SparseProduct, from_triplets
 from workloads.workload import Workload
 
 Dense = NDArray[np.float64]
-BLOCK_PRODUCTS = 2**18  # elementary products of a block, about
-LARGEST_INNER, LARGEST_COLS = 4608, 512
+BLOCK_PRODUCTS = 2**20  # elementary products of a block, about
+FEWEST_ROWS, LARGEST_COLS = 128, 512
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,20 @@ def traced_block(workload: Workload, op: MatrixOp, products: int = BLOCK_PRODUCT
 
 
 def _sizes(op: MatrixOp, products: int) -> tuple[int, int, int]:
-    """Rows, inner, cols of a block with about so many elementary products; whole kernel positions of the reduction."""
-    inner = op.inner if op.inner <= LARGEST_INNER else max(1, LARGEST_INNER // op.segments) * op.segments
+    """Rows, inner, cols of a block with about so many elementary products.
+
+    The reduction is kept whole while enough rows stay for many threads; it is cut by whole groups of every kernel
+    position.
+    """
     cols = min(op.cols, LARGEST_COLS)
-    per_row = inner * cols * _density(op.left) * _density(op.right)
-    return max(1, min(op.rows, round(products / max(1.0, per_row)))), inner, cols
+    each = cols * _density(op.left) * _density(op.right)
+    rows = min(op.rows, max(FEWEST_ROWS, round(products / max(1.0, each * op.inner))))
+    group = max(1, op.left.pattern.m, op.right.pattern.m)
+    segment = op.inner // op.segments
+    most = round(products / max(1.0, each * rows)) // op.segments
+    if most < segment:
+        segment = max(min(segment, group), most // group * group)
+    return rows, segment * op.segments, cols
 
 
 def _density(operand: Operand) -> float:

@@ -1,0 +1,140 @@
+"""The study of SMASH: how kernels rank over size, skew and density, what bounds each, and what a crossing hangs on.
+
+No order is hoped for: ranks are what the runs give. The published 9.4x has a baseline and inputs that could not be
+read, so it stands beside the ratio of every pair and confirms none.
+"""
+
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from reports.terminal import wide_console
+from simulator.fabric.outcome import Spent
+
+PUBLISHED_RATIO = 9.4  # arXiv 2105.14156, abstract; reports/published/piuma.csv
+SATURATED = 0.75  # a resource used for this share of the run is the bound
+RESOURCES = {
+    "pipeline": "instruction issue",
+    "scratchpad": "scratchpad banks",
+    "atomic": "atomic engines",
+    "memory": "memory bandwidth",
+    "network": "core ports",
+    "link": "chip links",
+    "dma": "DMA engines",
+}
+WAITS = {
+    Spent.ISSUE: "instructions of single threads",
+    Spent.LATENCY: "instruction latency",
+    Spent.PIPELINE: "instruction issue",
+    Spent.SCRATCHPAD: "scratchpad latency",
+    Spent.ATOMIC: "atomic latency",
+    Spent.MEMORY: "memory latency",
+    Spent.NETWORK: "core ports",
+    Spent.DMA: "DMA transfers",
+    Spent.SERIAL: "serial parts",
+    Spent.IDLE: "imbalance",
+}
+
+
+def bound(used: Mapping[str, float], thread_time: Mapping[str, float]) -> str:
+    """What holds a run: the resource in use most of it, otherwise what its threads spend most time on."""
+    name, share = max(used.items(), key=lambda each: each[1])
+    if share >= SATURATED:
+        return RESOURCES[name]
+    return WAITS[max(Spent, key=lambda each: thread_time.get(each.value, 0.0))]
+
+
+def rank_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """Rows points of the study, columns kernels, values ranks by cycles, 1 the fastest."""
+    table = runs.pivot_table(index=["sweep", "point", "matrix"], columns="kernel", values="cycles", sort=False)
+    return table.rank(axis=1).astype("Int64")
+
+
+def pair_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """Every ordered pair at every point that the first wins: ratio of cycles, and the published one beside it."""
+    rows = [
+        {
+            "sweep": sweep,
+            "matrix": matrix,
+            "faster": one["kernel"],
+            "slower": other["kernel"],
+            "ratio": other["cycles"] / one["cycles"],
+            "published": PUBLISHED_RATIO,
+            "bound_faster": one["bound"],
+            "bound_slower": other["bound"],
+        }
+        for (sweep, matrix), group in runs.groupby(["sweep", "matrix"], sort=False)
+        for one in group.to_dict("records")
+        for other in group.to_dict("records")
+        if one["cycles"] < other["cycles"]
+    ]
+    return pd.DataFrame(rows)
+
+
+def crossings(runs: pd.DataFrame) -> pd.DataFrame:
+    """Where two kernels change places between neighbouring points of a sweep, and what bounds each on either side."""
+    rows = []
+    for sweep, group in runs.groupby("sweep", sort=False):
+        by_kernel = {kernel: each.set_index("point") for kernel, each in group.groupby("kernel", sort=False)}
+        points = list(dict.fromkeys(group["point"]))
+        for before, after in pairwise(points):
+            rows += _crossed(str(sweep), by_kernel, before, after)
+    return pd.DataFrame(rows)
+
+
+def _crossed(
+    sweep: str, by_kernel: Mapping[str, pd.DataFrame], before: float, after: float
+) -> Iterable[dict[str, object]]:
+    both = [name for name, table in by_kernel.items() if before in table.index and after in table.index]
+    for number, one in enumerate(both):
+        for other in both[number + 1 :]:
+            first, second = by_kernel[one], by_kernel[other]
+            ratios = [float(second.at[p, "cycles"]) / float(first.at[p, "cycles"]) for p in (before, after)]
+            if (ratios[0] - 1) * (ratios[1] - 1) < 0:
+                yield {
+                    "sweep": sweep,
+                    "between": f"{before:g} and {after:g}",
+                    "first": one,
+                    "second": other,
+                    "ratio_before": ratios[0],
+                    "ratio_after": ratios[1],
+                    "bounds_before": f"{first.at[before, 'bound']} | {second.at[before, 'bound']}",
+                    "bounds_after": f"{first.at[after, 'bound']} | {second.at[after, 'bound']}",
+                }
+
+
+def print_study(tables: Mapping[str, pd.DataFrame]) -> None:
+    """Ranks, SMASH's ratios beside the published one, crossings, results against the thesis's order, the error."""
+    console = wide_console()
+    console.print("[bold]Rank by cycles, 1 the fastest[/]")
+    console.print(tables["ranks"].droplevel("point").to_string())
+    _print_ratios(console, tables["runs"])
+    console.print("[bold]Where two change places, and what bounds each (first | second)[/]")
+    crossed = tables["crossings"]
+    console.print("none" if crossed.empty else crossed.to_string(index=False, float_format="{:.2f}".format))
+    console.print("[bold]Where a later version is not faster than the one before, and what turns that round[/]")
+    against = tables["against-the-order"]
+    console.print("nowhere" if against.empty else against.to_string(index=False, float_format="{:.3f}".format))
+    errors = tables["interleaved"].groupby("setting", sort=False)["error"].agg(["min", "max"])
+    console.print("[bold]Error of the event model against every instruction in turn, on small matrices[/]")
+    console.print(errors.to_string(float_format="{:+.1%}".format))
+
+
+def _print_ratios(console: Console, runs: pd.DataFrame) -> None:
+    table = runs.pivot_table(index=["sweep", "point", "matrix"], columns="kernel", values="cycles", sort=False)
+    ratios = table.div(table["smash-v3"], axis=0).droplevel("point")
+    console.print(
+        f"[bold]Cycles over smash-v3's[/] (published: {PUBLISHED_RATIO}x over 'competing approaches mapped to PIUMA'; "
+        f"which, and on what, is not known; every other pair is in pairs.csv)"
+    )
+    console.print(ratios.to_string(float_format="{:.2f}".format))
+
+
+def write_study(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
+    """Every table as CSV."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}.csv", index=name == "ranks", float_format="%.6g")
