@@ -28,4 +28,14 @@ def list_names(
     for title, group in GROUPS.items():
         if what in (None, title):
             found = names(group) if group else shipped_models()
-            typer.echo(f"{title}: {', '.join(found)}" if what is None else "\n".join(found))
+            lines = [_with_fields(name) for name in found] if title == "methods" else found
+            typer.echo(f"{title}: {', '.join(found)}" if what is None else "\n".join(lines))
+
+
+def _with_fields(name: str) -> str:
+    """A method with the fields that --set changes, at their defaults."""
+    from workloads.methods.families import settable
+    from workloads.registry import METHODS, load_entry
+
+    values = settable(load_entry(METHODS, "method", name)()).items()
+    return " ".join([name, *(f"{field}={getattr(value, 'rate', value)}" for field, value in values)])

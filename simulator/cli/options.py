@@ -27,6 +27,10 @@ KernelOption = Annotated[
 SetOption = Annotated[
     list[str], typer.Option("--set", help="Change a number of the machine: array.rows=64. Repeatable.")
 ]
+FieldOption = Annotated[
+    list[str],
+    typer.Option("--set", help="Change a field of the method (`simulate list methods`): period=50. Repeatable."),
+]
 BatchOption = Annotated[int | None, typer.Option("--batch", help="Images or sequences a step.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output and nothing else there.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="A row an op as CSV on standard output and nothing else there.")]

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simulator.cli.options import PatternOption
+from simulator.cli.options import FieldOption, PatternOption
 
 if TYPE_CHECKING:
+    from workloads.methods.base import Method
     from workloads.training.trace_module import Request, Traced
 
 
@@ -23,6 +24,7 @@ def trace(
         str | None, typer.Option("--method", help="Training method put on the module. [default: bdwp with --pattern]")
     ] = None,
     pattern: PatternOption = [],  # noqa: B006
+    method_fields: FieldOption = [],  # noqa: B006
     optimizer: Annotated[str, typer.Option("--optimizer", help="sgd, momentum, adam or adamw.")] = "momentum",
     loss: Annotated[
         str, typer.Option("--loss", help="cross-entropy, squares, or auto: by what the output looks like.")
@@ -43,7 +45,11 @@ def trace(
     try:
         from workloads.training.trace_module import trace_module
 
-        traced = trace_module(_request(target, inputs, method, pattern, optimizer, loss, shapes_only, seed))
+        traced = trace_module(
+            _request(
+                target, inputs, _method(method, pattern, method_fields), pattern, optimizer, loss, shapes_only, seed
+            )
+        )
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
@@ -55,7 +61,7 @@ def trace(
 def _request(
     target: str,
     inputs: list[str],
-    method: str | None,
+    method: "Method | None",
     pattern: list[str],
     optimizer: str,
     loss: str,
@@ -65,7 +71,6 @@ def _request(
     from workloads.errors import UserError, unknown_name
     from workloads.op import Optimizer
     from workloads.pattern import parse_patterns
-    from workloads.registry import METHODS, load_entry
     from workloads.training.settings import LARGEST_SEED
     from workloads.training.trace_module import Loss, Request
     from workloads.training.user_module import parse_input
@@ -77,22 +82,32 @@ def _request(
             raise unknown_name(option, given, [each.value for each in known], f"--{option}")
     if not 0 <= seed <= LARGEST_SEED:
         raise UserError(f"--seed {seed}: must lie between 0 and {LARGEST_SEED}")
-    name = method or ("bdwp" if pattern else "dense")
-    chosen = load_entry(METHODS, "method", name)()
-    if pattern and name == "dense":
-        raise UserError("--pattern: method 'dense' keeps every weight; leave one of the two out")
-    if not pattern and name != "dense":
-        raise UserError(f"--pattern: method '{name}' needs one, for example --pattern 2:8")
     return Request(
         target=target,
         inputs=tuple(parse_input(text) for text in inputs),
-        method=chosen if pattern else None,
+        method=method,
         patterns=parse_patterns(pattern),
         optimizer=Optimizer(optimizer),
         loss=Loss(loss),
         shapes_only=shapes_only,
         seed=seed,
     )
+
+
+def _method(method: str | None, pattern: list[str], method_fields: list[str]) -> "Method | None":
+    """The method to put on the module; None for none."""
+    from workloads.errors import UserError
+    from workloads.methods.base import Method
+    from workloads.methods.families import with_fields
+    from workloads.registry import METHODS, load_entry
+
+    name = method or ("bdwp" if pattern else "dense")
+    chosen: Method = load_entry(METHODS, "method", name)()
+    if pattern and name == "dense":
+        raise UserError("--pattern: method 'dense' keeps every weight; leave one of the two out")
+    if not pattern and name != "dense":
+        raise UserError(f"--pattern: method '{name}' needs one, for example --pattern 2:8")
+    return with_fields(chosen, method_fields) if pattern or method_fields else None
 
 
 def _check_free(path: Path, force: bool) -> None:

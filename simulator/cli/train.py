@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simulator.cli.options import ForceOption, PatternOption
+from simulator.cli.options import FieldOption, ForceOption, PatternOption
 
 if TYPE_CHECKING:
     from workloads.training.run import Outcome
@@ -18,6 +18,7 @@ def train(
     model: Annotated[str | None, typer.Option("--model", help="A registered model, such as resnet9.")] = None,
     method: Annotated[str, typer.Option("--method", help="Training method (`simulate list methods`).")] = "bdwp",
     pattern: PatternOption = [],  # noqa: B006
+    method_fields: FieldOption = [],  # noqa: B006
     dataset: Annotated[
         str | None,
         typer.Option("--dataset", help="digits, fashion-mnist, cifar10, imagenet or text. [default: digits or text]"),
@@ -74,6 +75,7 @@ def train(
         model=model,
         method=method,
         patterns=tuple(pattern),
+        method_fields=tuple(method_fields) or None,
         dataset=dataset,
         data_folder=None if data_folder is None else str(data_folder.resolve()),
         limit=limit,

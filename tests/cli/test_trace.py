@@ -249,6 +249,7 @@ def test_tied_layers_take_a_method(simulate: Run, tmp_path: Path, module: str) -
         ("--input", "8x16"),
         ("--method", "sdgp", "--pattern", "2:4"),
         ("--pattern", "1:4"),
+        ("--method", "bimask", "--set", "seed=4", "--pattern", "2:4"),
         ("--optimizer", "adam"),
         ("--loss", "squares"),
         ("--shapes-only",),
@@ -312,6 +313,8 @@ MISTAKES = [
     ((":linears", *IN, "--method", "bdwp"), "--pattern: method 'bdwp' needs one, for example --pattern 2:8"),
     ((":linears", *IN, "--method", "dense", "--pattern", "2:8"), "--pattern: method 'dense' keeps every weight"),
     ((":linears", *IN, "--method", "bdpw"), "unknown method 'bdpw'; did you mean 'bdwp'?"),
+    ((":linears", *IN, "--pattern", "2:8", "--set", "x=1"), "--set: unknown field of method 'bdwp' 'x' (known: decay)"),
+    ((":linears", *IN, "--set", "x=1"), "--set: unknown field of method 'dense' 'x' (known: (none))"),
     ((":linears", *IN, "--optimizer", "adan"), "--optimizer: unknown optimizer 'adan'; did you mean 'adam'?"),
     ((":linears", *IN, "--loss", "hinge"), "--loss: unknown loss 'hinge'"),
     (

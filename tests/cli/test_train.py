@@ -273,3 +273,17 @@ def test_the_rate_falls_as_a_cosine_unless_constant(simulate: Run, tmp_path: Pat
     }
     assert rates["constant"] == [0.05] * 4
     assert rates["cosine"][0] == 0.05 and all(later < sooner for sooner, later in pairwise(rates["cosine"]))
+
+
+def test_a_methods_field_is_kept_in_the_run_and_by_a_resumed_one(simulate: Run, tmp_path: Path) -> None:
+    asked = (*SPARSE, "--method", "bimask", "--steps", "4")
+    for name, more in (("plain", ()), ("whole", ("--set", "period=2", "--set", "candidates=7"))):
+        train(simulate, *asked, *more, "--out", name)
+    train(simulate, *asked, "--set", "period=2", "--set", "candidates=7", "--checkpoint-every", "2", "--out", "cut")
+    settings = json.loads((tmp_path / "whole/run.json").read_text())["settings"]
+    assert settings["method_fields"] == ["period=2", "candidates=7"]
+    for name in ("result.json", "weights.safetensors", "checkpoint.json"):
+        (tmp_path / "cut" / name).unlink()
+    train(simulate, "--resume", "cut")
+    weights = {name: (tmp_path / name / "weights.safetensors").read_bytes() for name in ("plain", "whole", "cut")}
+    assert weights["cut"] == weights["whole"] != weights["plain"]

@@ -46,6 +46,8 @@ class AdamS(Method, Scheduled):
         Scheduled.__post_init__(self)
         if self.period < 1 or self.ramp_share <= 0 or self.rate < 0:
             raise UserError(f"method '{self.name}': period must be at least 1, ramp_share above 0, rate not below 0")
+        if not 0 <= self.beta2 < 1 or self.epsilon <= 0:
+            raise UserError(f"method '{self.name}': beta2 must be at least 0 and below 1, epsilon above 0")
 
     def rate_at(self, step: int) -> float:
         return self.rate * min(1.0, self.progress(step) / self.ramp_share)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from math import isfinite, nan
 from typing import TYPE_CHECKING, ClassVar, TypeVar, final
 
-from workloads.errors import UserError
-from workloads.methods.base import MaskSource, MaskUse, Method
+from workloads.errors import UserError, unknown_name
+from workloads.methods.base import Decay, GradientRule, MaskSource, MaskUse, Method
 from workloads.pattern import Pattern, PatternKind
 
 if TYPE_CHECKING:
@@ -80,3 +82,52 @@ class Scheduled(ABC):  # noqa: B024  a part of a method
 def fitted(method: AnyMethod, total_steps: int) -> AnyMethod:
     """The method with its schedule, if it has one, made for a run of so many steps."""
     return replace(method, total_steps=total_steps) if isinstance(method, Scheduled) else method
+
+
+def settable(method: Method) -> dict[str, object]:
+    """The fields of a method that can be set, with their values.
+
+    The length of the run is the run's own, and where dropped weights are 0 or there are none, nothing can decay.
+    """
+    fading = method.mask_use is not MaskUse.NONE and method.gradient_rule is not GradientRule.MASKED
+    fixed = {"total_steps"} if fading else {"total_steps", "decay"}
+    return {each.name: getattr(method, each.name) for each in fields(method) if each.name not in fixed}
+
+
+def with_fields(method: AnyMethod, texts: Sequence[str]) -> AnyMethod:
+    """The method with fields such as `period=50` changed; a decay is set by its rate.
+
+    Raises UserError for a field it does not have, and for a value that is none or out of range.
+    """
+    known = settable(method)
+    changed: dict[str, object] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not equals:
+            raise UserError(f"--set {text}: write FIELD=VALUE, for example --set period=50")
+        if name not in known:
+            raise unknown_name(f"field of method '{method.name}'", name, known, "--set")
+        if name in changed:
+            raise UserError(f"--set {text}: {name} is set twice")
+        changed[name] = _value(value, known[name], f"--set {text}")
+    return replace(method, **changed)  # type: ignore[arg-type]
+
+
+def _value(text: str, now: object, where: str) -> object:
+    """A value of the kind that the field has now; what has no value now may have a number."""
+    if isinstance(now, StrEnum):
+        if text not in [each.value for each in type(now)]:
+            raise unknown_name("value", text, [each.value for each in type(now)], where)
+        return type(now)(text)
+    whole = isinstance(now, int)
+    try:
+        number = int(text) if whole else float(text)
+    except ValueError:
+        number = nan
+    if not isfinite(number):
+        raise UserError(f"{where}: wanted is a {'whole ' if whole else ''}number")
+    if isinstance(now, Decay):
+        if number < 0:
+            raise UserError(f"{where}: must be 0 or more")
+        return replace(now, rate=number)
+    return number

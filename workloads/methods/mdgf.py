@@ -55,6 +55,8 @@ class MdGf(OneMaskMethod, Scheduled):
             raise UserError(f"method '{self.name}': dense_share and tune_share must be at least 0 and leave a rest")
         if not 0 < self.last_factor < 1:
             raise UserError(f"method '{self.name}': last_factor must lie between 0 and 1, not at {self.last_factor:g}")
+        if self.beta is not None and self.beta < 0:
+            raise UserError(f"method '{self.name}': beta must be 0 or more, not {self.beta:g}")
 
     def factor(self, step: int) -> float:
         """What dropped weights are multiplied by at a step."""

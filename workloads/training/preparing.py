@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from workloads.errors import UserError
-from workloads.methods.families import fitted
+from workloads.methods.families import fitted, settable, with_fields
 from workloads.models.spec import ModelSpec
 from workloads.op import Optimizer
 from workloads.pattern import parse_patterns
@@ -48,8 +48,10 @@ def prepare(wanted: Settings) -> Prepared:
     torch.manual_seed(settings.seed)
     recipe = replace(recipe, method=fitted(recipe.method, steps))
     training = Training(_built(settings, spec, data), recipe)
-    if settings.decay is not None and all(layer.masks is None for _, layer in method_layers(training.model)):
-        raise UserError(f"--decay {settings.decay:g}: no weight is masked, so there is none that could decay")
+    decay = recipe.method.decay
+    asked = decay != type(recipe.method)().decay
+    if asked and all(layer.masks is None for _, layer in method_layers(training.model)):
+        raise UserError(f"--decay {decay.rate:g}: no weight is masked, so there is none that could decay")
     return Prepared(settings, spec, data, training, steps)
 
 
@@ -61,12 +63,18 @@ def _request(settings: Settings) -> Request:
 
 def _recipe(settings: Settings, spec: ModelSpec) -> Recipe:
     patterns = parse_patterns(list(settings.patterns))
-    method = load_entry(METHODS, "method", settings.method)()
+    method = with_fields(load_entry(METHODS, "method", settings.method)(), settings.method_fields or ())
     if not settings.patterns and method.name != "dense":
         raise UserError(f"--pattern: method '{method.name}' needs one, for example --pattern 2:8")
     if settings.patterns and method.name == "dense":
         raise UserError("--pattern: method 'dense' keeps every weight; leave one of the two out")
     if settings.decay is not None:
+        if any(text.partition("=")[0].strip() == "decay" for text in settings.method_fields or ()):
+            raise UserError("--decay and --set decay: give one of them")
+        if "decay" not in settable(method):
+            raise UserError(
+                f"--decay {settings.decay:g}: method '{method.name}' has no dropped weights that could decay"
+            )
         method = replace(method, decay=replace(method.decay, rate=settings.decay))
     assert settings.optimizer is not None and settings.learning_rate is not None
     update = update_for(Optimizer(settings.optimizer), settings.learning_rate, settings.weight_decay)

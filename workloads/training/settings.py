@@ -29,6 +29,7 @@ class Settings:
     model: str
     method: str
     patterns: tuple[str, ...] = ()
+    method_fields: tuple[str, ...] | None = None  # such as period=50
     dataset: str | None = None
     data_folder: str | None = None
     limit: int | None = None
