@@ -2,12 +2,14 @@
 
 from amaranth import Cat, Elaboratable, Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from rtl.control import entry_bits, pe_control, row_token
 from rtl.parameters import Parameters
+
+SHALLOW = 8  # sums that wait in registers; more do in block memory, a cycle longer
 
 
 class RowBuffer(wiring.Component):
@@ -36,7 +38,7 @@ class RowBuffer(wiring.Component):
         m, p = Module(), self.parameters
         link, bits = p.west_link * p.operand.bits, entry_bits(p)
         written, released = Signal(bits), Signal(bits)
-        word = Signal(range(p.group_words))
+        word = Signal(max(1, (p.group_words - 1).bit_length()))
         payload, ends = self.words.payload[:link], self.words.payload[link]
         parts = []
         for number in range(p.group_words):
@@ -123,7 +125,8 @@ class ResultQueue(wiring.Component):
 
     def elaborate(self, platform: object) -> Elaboratable:
         m, p = Module(), self.parameters
-        m.submodules.queue = queue = SyncFIFO(width=p.accumulator.bits, depth=p.results)
+        kind = SyncFIFO if p.results <= SHALLOW else SyncFIFOBuffered
+        m.submodules.queue = queue = kind(width=p.accumulator.bits, depth=p.results)
         m.d.comb += [
             queue.w_data.eq(self.total),
             queue.w_en.eq(self.comes & self.en),

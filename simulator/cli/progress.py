@@ -1,7 +1,7 @@
 """How a training run shows where it is: a bar on a terminal, a line now and then anywhere else."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,19 @@ def shown() -> Iterator["Show"]:
             progress.update(task, total=steps, completed=row.step, description=smooth.text(row))
 
         yield show
+
+
+@contextmanager
+def steps_shown() -> Iterator[Callable[[str], None]]:
+    """A function to tell each step to: a line that changes on a terminal, a line each anywhere else."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda step: console.print(step, highlight=False)
+        return
+    with console.status("") as status:
+        yield status.update
 
 
 class Smooth:

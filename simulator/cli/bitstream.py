@@ -1,0 +1,97 @@
+"""`simulate bitstream`: from the array's parameters to what a board is loaded with."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from simulator.cli.options import ForceOption
+from simulator.cli.progress import steps_shown
+from simulator.cli.verilog import PatternChoice, needs_amaranth
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rtl.board import Board, Built
+    from rtl.parameters import Parameters
+
+
+def bitstream(
+    board: Annotated[str, typer.Option("--board", help="ulx3s-85f, ice40-hx8k, icebreaker, or vcu1525 (a project).")],
+    pattern: PatternChoice = "2:8",
+    form: Annotated[
+        str | None, typer.Option("--format", help="Operands. [default: fp16, int8 on iCE40]", show_default=False)
+    ] = None,
+    rows: Annotated[int | None, typer.Option("--rows", help="Rows of PEs. [default: the most that fit]")] = None,
+    cols: Annotated[int | None, typer.Option("--cols", help="Columns of PEs. [default: as many as rows]")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder. [default: the board's name]")] = None,
+    force: ForceOption = False,
+) -> None:
+    """Array, controller and serial port on a board: bitstream, cells used, and the clock that is reached."""
+    from rtl.board import board_named, for_board
+    from rtl.exported import check_folder
+    from rtl.parameters import make_parameters
+    from workloads.pattern import parse_pattern
+
+    chosen = parse_pattern(pattern, "--pattern")
+    folder = out or Path(board)
+    if board == "vcu1525":
+        _vivado(folder, make_parameters(chosen, rows or 32, cols or rows or 32, form or "fp16"), force)
+        return
+    which = board_named(board)
+    form = form or which.formats[0]
+    first = for_board(which, make_parameters(chosen, rows or 1, cols or rows or 1, form))
+    needs_amaranth()
+    check_folder(folder, force)
+    with steps_shown() as show:
+        if rows is None:
+            from rtl.fitting import largest_size
+
+            side = largest_size(which, first, show)
+            first = for_board(which, make_parameters(chosen, side, cols or side, form))
+        built = _built(which, first, show)
+    _write(built, folder, first, which)
+
+
+def _built(board: "Board", p: "Parameters", show: "Callable[[str], None]") -> "Built":
+    from rtl.board import build
+
+    return build(board, p, lambda step: show(f"{p.title} for {board.title}: {step}"))
+
+
+def _write(built: "Built", folder: Path, p: "Parameters", board: "Board") -> None:
+    import json
+    import shutil
+
+    from rtl.synthesis import versions
+
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{board.name}{built.bitstream.suffix}"
+    shutil.copy(built.bitstream, folder / name)
+    card = {
+        "board": board.title,
+        "array": p.title,
+        "parameters": vars(p),
+        "fmax_mhz": built.fmax_mhz,
+        "clock_mhz": built.clock_mhz,
+        "cells": {cell: {"used": used, "available": there} for cell, (used, there) in built.used.items()},
+        "tools": versions(),
+    }
+    (folder / "utilisation.json").write_text(json.dumps(card, indent=2) + "\n")
+    typer.echo(f"{folder}/{name}: {p.title}, {built.fmax_mhz:.1f} MHz reached, {built.clock_mhz:g} MHz on the board")
+    for cell, (used, there) in built.used.items():
+        typer.echo(f"  {cell:16} {used:6} of {there:6}  {100 * used / there:5.1f} %")
+
+
+def _vivado(folder: Path, p: "Parameters", force: bool) -> None:
+    from rtl.exported import check_folder, write_files
+    from rtl.vivado import project
+
+    needs_amaranth()
+    check_folder(folder, force)
+    with steps_shown() as show:
+        files, estimate = project(p, lambda step: show(f"{p.title} for VCU1525: {step}"))
+    write_files(folder, files)
+    typer.echo(f"{folder}: Vivado project of {p.title} for the VCU1525; nobody here has run it in Vivado")
+    typer.echo(f"  {estimate}")
+    typer.echo("  vivado -mode batch -source project.tcl")
