@@ -47,7 +47,7 @@ def phases_compared_figure(results: Sequence[Result], labels: Sequence[str]) -> 
     figure = new_figure(7.2, 0.45 * len(results) + 1.5)
     axes = figure.subplots()
     left = [0.0] * len(results)
-    for phase in ORDER:
+    for phase in [each for each in ORDER if any((result.ops["phase"] == each).any() for result in results)]:
         clocks = [float(result.card["clock_mhz"]) * 1e3 for result in results]
         cycles = [int(result.ops.loc[result.ops["phase"] == phase, "cycles"].sum()) for result in results]
         widths = [each / clock for each, clock in zip(cycles, clocks, strict=True)]

@@ -16,7 +16,7 @@ def iso_area_figure(results: Sequence[Result], labels: Sequence[str]) -> Figure:
     figure = new_figure(9 if energy else 5.5, 0.5 * len(results) + 1.6)
     panels = list(figure.subplots(1, 2 if energy else 1, sharey=True, squeeze=False)[0])
     left = [0.0] * len(results)
-    for phase in ORDER:
+    for phase in [each for each in ORDER if any((result.ops["phase"] == each).any() for result in results)]:
         widths = [_ms(result, phase) for result in results]
         panels[0].barh(range(len(results)), widths, left=left, height=0.6, color=PHASES[phase], label=phase)
         left = [start + width for start, width in zip(left, widths, strict=True)]

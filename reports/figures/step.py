@@ -43,10 +43,12 @@ def layers_figure(sparse: Result, dense: Result) -> Figure:
     layers = [layer for layer in spent.index if layer in kept]
     figure = new_figure(7.2, 0.27 * len(layers) + 1.4)
     axes = figure.subplots()
-    for number, phase in enumerate(PRODUCT_PHASES):
-        found = table[table["phase"] == phase].set_index("layer")["speedup"].reindex(layers)
-        places = [place + (number - 1) * 0.27 for place in range(len(layers))]
-        axes.barh(places, found.fillna(0), height=0.25, color=PHASES[phase], label=phase)
+    phases = [phase for phase in PRODUCT_PHASES if (table["phase"] == phase).any()]
+    thick = 0.81 / max(1, len(phases))
+    for number, phase in enumerate(phases):
+        found = table[table["phase"] == phase].groupby("layer")["speedup"].mean().reindex(layers)
+        places = [place + (number - (len(phases) - 1) / 2) * thick for place in range(len(layers))]
+        axes.barh(places, found.fillna(0), height=0.93 * thick, color=PHASES[phase], label=phase)
     axes.axvline(1, color=MARK, lw=1)
     axes.set_yticks(range(len(layers)), layers)
     axes.set_ylim(len(layers) - 0.4, -0.6)

@@ -63,7 +63,9 @@ def result_page(result: Result, sensitivity: pd.DataFrame | None, said: str = ""
         _hardware(card),
         _run_card(card),
     ]
-    return rendered(Page(content.title_of(card), [content.summary(result, dense)], sections))
+    return rendered(
+        Page(content.title_of(card), [content.summary(result, dense), f"The machine: {card['arch_title']}."], sections)
+    )
 
 
 def comparison_page(results: Sequence[Result], labels: Sequence[str]) -> str:
@@ -76,8 +78,8 @@ def comparison_page(results: Sequence[Result], labels: Sequence[str]) -> str:
     for number, (label, result) in enumerate(zip(labels, results, strict=True), 1):
         card = result.card
         points = [f"not modelled: {point}" for point in card["not_modelled"]]
-        sections.append(Section(f"{number}. {label}", [content.summary(result, result.dense or result)], points,
-                                commands=[shlex.join(card["command"])]))  # fmt: skip
+        texts = [content.summary(result, result.dense or result), f"The machine: {card['arch_title']}."]
+        sections.append(Section(f"{number}. {label}", texts, points, commands=[shlex.join(card["command"])]))
     models = {result.card["model"] for result in results}
     about = f"{len(results)} results on {', '.join(sorted(models))}"
     seconds = [each.cycles / float(each.card["clock_mhz"]) for each in results]

@@ -148,3 +148,12 @@ class S4Arch:
         """Multiply-accumulates of the whole card a cycle, on kept weights."""
         card = self.chips * self.cores * self.units.per_core * self.units.macs
         return card if precision == "int8" else card // 2
+
+    def peaks(self) -> dict[str, float]:
+        """What no schedule passes, for rooflines of inference; the DRAM's stands apart from its assumed efficiency."""
+        rate = self.chips * self.dram.bandwidth_gb_s * 1000 / self.clock_mhz
+        return {
+            "macs_per_cycle": self.macs_per_cycle(self.format.inference),
+            "dram_bytes_per_cycle": rate,
+            "dram_efficiency": self.dram.efficiency,
+        }
