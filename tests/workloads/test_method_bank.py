@@ -93,7 +93,7 @@ def test_it_learns_at_sixteen_times() -> None:
     recipe = Recipe(
         Bank(total_steps=40, period=2), parse_patterns(["bank 4:64"]), resnet9.kept_dense, Momentum(0.05, 1e-4), False
     )
-    run, data = Training(resnet9.build(width=0.5, image=16), recipe), digit_batches(resnet9, 64, image=16)
+    run, data = Training(resnet9.build(width=0.25, image=16), recipe), digit_batches(resnet9, 64, image=16)
     losses = [run.run_step(next(data)) for _ in range(40)]
     assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
 

@@ -12,14 +12,14 @@ so and tune afterwards; their own schedules are not public.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, final
 
 from workloads.errors import UserError
 from workloads.methods.base import Axis, GradientRule, SparseOperand
 from workloads.methods.families import GROUPED, OneMaskMethod, Scheduled, allowed
 from workloads.op import Phase, Role
-from workloads.pattern import DENSE, Pattern, PatternKind
+from workloads.pattern import DENSE, Pattern
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,7 +56,7 @@ class Bank(OneMaskMethod, Scheduled):
         asked = allowed(pattern, GROUPED, self.name)
         if asked.is_dense or self.kept(asked, step) == asked.m:
             return DENSE
-        return Pattern(PatternKind.BANK, self.kept(asked, step), asked.m)
+        return replace(asked, n=self.kept(asked, step))
 
     def makes_masks(self, step: int) -> bool:
         over = self.progress(step) >= self.stop_share
@@ -71,7 +71,7 @@ class Bank(OneMaskMethod, Scheduled):
 
         from workloads.training.masks import group_mask
 
-        now = Pattern(PatternKind.BANK, self.kept(pattern, step), pattern.m)
+        now = replace(pattern, n=self.kept(pattern, step))
         if past.forward_mask is None:
             return group_mask(weight, now, Axis.INPUT_CHANNELS)
         least = torch.finfo(weight.dtype).tiny  # a kept weight of 0 still ranks above a dropped one
