@@ -99,7 +99,9 @@ def _first(tasks: Iterator[Task], count: int) -> Iterator[Task]:
 
 
 @contextmanager
-def cluster(address: str, jobs: int, version: Callable[[], str]) -> Iterator[ClusterEngine]:
+def cluster(
+    address: str, jobs: int, version: Callable[[], str], patience_seconds: float = 10
+) -> Iterator[ClusterEngine]:
     """The cluster at an address, or with `local` a scheduler and `jobs` workers as processes of this machine.
 
     `version` is run everywhere: UserError where a worker has another version of the models, or nobody answers.
@@ -112,7 +114,7 @@ def cluster(address: str, jobs: int, version: Callable[[], str]) -> Iterator[Clu
     config.set({"distributed.scheduler.allowed-failures": RETRIES})
     try:
         own = LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None) if address == "local" else None
-        client = Client(own or address, timeout=10)
+        client = Client(own or address, timeout=patience_seconds)
     except (OSError, ValueError) as error:
         raise UserError(f"--cluster {address}: no scheduler answers: {error}") from None
     try:
