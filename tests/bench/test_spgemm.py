@@ -1,0 +1,41 @@
+"""Products on the fabric beside scipy's own: `make bench`. Read the ratio of `smash-v3` to `scipy`; the aim is 10."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dataflows.spgemm.kernel import KERNELS, RowHashes
+from dataflows.spgemm.multiply import multiply
+from dataflows.spgemm.options import KernelOptions
+from simulator.machine import load_arch
+from workloads.registry import load_entry
+from workloads.sparse.matrix import SparseProduct
+from workloads.sparse.matrix_market import read_matrix
+
+pytestmark = pytest.mark.bench
+Benchmark = Callable[..., Any]
+SCALES = (10, 12, 14)
+
+
+def squared(scale: int) -> SparseProduct:
+    matrix = read_matrix(f"rmat:{scale}:16")
+    return SparseProduct(matrix, matrix)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", ["smash-v1", "smash-v2", "smash-v3", "row-wise", "heap-merge"])
+def test_kernel(benchmark: Any, name: str, scale: int) -> None:
+    product, kernel, arch = squared(scale), load_entry(KERNELS, "kernel", name), load_arch("piuma").spec
+
+    def run() -> None:
+        multiply(product, arch, kernel, KernelOptions(), RowHashes(product.left.rows))
+
+    multiply(squared(6), arch, kernel, KernelOptions(), RowHashes(64))  # compiled code is loaded
+    benchmark.pedantic(run, rounds=3)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_scipy(benchmark: Any, scale: int) -> None:
+    matrix = squared(scale).left.to_scipy()
+    benchmark.pedantic(lambda: matrix @ matrix, rounds=3)
