@@ -95,7 +95,7 @@ def test_it_learns_at_sixteen_times() -> None:
     )
     run, data = Training(resnet9.build(width=0.25, image=16), recipe), digit_batches(resnet9, 64, image=16)
     losses = [run.run_step(next(data)) for _ in range(40)]
-    assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
+    assert sum(losses[-5:]) < 0.75 * sum(losses[:5])
 
 
 @pytest.mark.parametrize(
