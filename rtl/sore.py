@@ -14,9 +14,7 @@ from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
 
 from rtl.formats import FloatFormat, Format
-from workloads.errors import UserError
-
-LARGEST_GROUP = {"float": 32, "integer": 64}
+from rtl.sore_parameters import SoreParameters
 
 
 def dense_layout(form: Format) -> StructLayout:
@@ -24,9 +22,9 @@ def dense_layout(form: Format) -> StructLayout:
     return StructLayout({"value": form.bits, "last": 1})
 
 
-def packed_layout(form: Format, m: int) -> StructLayout:
+def packed_layout(parameters: SoreParameters) -> StructLayout:
     """A kept value, where it stood in its group, and whether it is the last one of its group."""
-    return StructLayout({"value": form.bits, "index": max(1, (m - 1).bit_length()), "last": 1})
+    return StructLayout({"value": parameters.form.bits, "index": parameters.index_bits, "last": 1})
 
 
 class Sore(wiring.Component):
@@ -34,34 +32,29 @@ class Sore(wiring.Component):
 
     i: stream of `dense_layout`; `last` ends a group, which has at most m values. o: stream of `packed_layout`, in the
     order of the indices: min(keep, length of the group) of them. keep: how many to keep, from 1 to n, n unless
-    connected; it must stand still while groups are inside. The first kept value is offered the cycle after the last
-    dense one was taken, while the next group goes in; a group that follows one with more kept values than it has itself
-    waits for their difference.
-
-    Raises UserError for an n:m that the lane cannot have.
+    connected; it must stand still while groups are inside. The first kept value is offered in the second cycle after
+    the last dense one was taken, while the next group goes in; a group that is shorter than what was kept of the one
+    before waits for the difference.
     """
 
-    def __init__(self, form: Format, n: int, m: int) -> None:
-        largest = LARGEST_GROUP["float" if isinstance(form, FloatFormat) else "integer"]
-        if not 1 <= n <= m:
-            raise UserError(f"SORE: {n}:{m} is no pattern; n must be from 1 to m")
-        if m > largest:
-            raise UserError(f"SORE: groups of {m} {form.name} values are too large; m must be at most {largest}")
-        self.form, self.n, self.m = form, n, m
+    def __init__(self, parameters: SoreParameters) -> None:
+        self.parameters = parameters
         super().__init__(
             {
-                "i": In(stream.Signature(dense_layout(form))),
-                "keep": In(range(n + 1), init=n),
-                "o": Out(stream.Signature(packed_layout(form, m))),
+                "i": In(stream.Signature(dense_layout(parameters.form))),
+                "keep": In(range(parameters.n + 1), init=parameters.n),
+                "o": Out(stream.Signature(packed_layout(parameters))),
             }
         )
 
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
-        m.submodules.kept = kept = _Largest(self.form, self.n, self.m)
+        m.submodules.kept = kept = Largest(self.parameters)
         entry = kept.entry
-        leaving = [Signal(StructLayout(entry), name=f"leaving_{place}", reset_less=True) for place in range(self.n)]
-        left = Signal(range(self.n + 1))
+        leaving = [
+            Signal(StructLayout(entry), name=f"leaving_{place}", reset_less=True) for place in range(self.parameters.n)
+        ]
+        left = Signal(range(self.parameters.n + 1))
         full = Signal()  # a whole group waits to move on
         move, pop = Signal(), Signal()
         m.d.comb += [
@@ -88,25 +81,25 @@ class Sore(wiring.Component):
         return m
 
 
-class _Largest(wiring.Component):
+class Largest(wiring.Component):
     """The largest values so far of one group, in the order of their indices.
 
     take: `value` is the group's next one. start: what is kept is dropped; a value taken in the same cycle is the first
     of the next group. count: values kept. values, indices: the first `count` of them count.
     """
 
-    def __init__(self, form: Format, n: int, m: int) -> None:
-        self.form, self.n = form, n
-        self.entry = {"value": form.bits, "index": max(1, (m - 1).bit_length())}
+    def __init__(self, parameters: SoreParameters) -> None:
+        self.form, self.n = parameters.form, parameters.n
+        self.entry = {"value": self.form.bits, "index": parameters.index_bits}
         super().__init__(
             {
-                "value": In(form.bits),
+                "value": In(self.form.bits),
                 "take": In(1),
                 "start": In(1),
-                "keep": In(range(n + 1)),
-                "count": Out(range(n + 1)),
-                "values": Out(form.bits).array(n),
-                "indices": Out(self.entry["index"]).array(n),
+                "keep": In(range(self.n + 1)),
+                "count": Out(range(self.n + 1)),
+                "values": Out(self.form.bits).array(self.n),
+                "indices": Out(self.entry["index"]).array(self.n),
             }
         )
 

@@ -127,9 +127,7 @@ def _cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "sparsehil" / "verilated"
 
 
-def _make(
-    folder: Path, verilog: str, top: str, ports: Sequence[Port], flags: Sequence[str], extra: str
-) -> None:
+def _make(folder: Path, verilog: str, top: str, ports: Sequence[Port], flags: Sequence[str], extra: str) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as name:
         work = Path(name) / "work"
@@ -149,7 +147,16 @@ def _make(
 
 
 def _compiler(root: Path) -> list[str]:
-    return ["g++", "-O2", "-std=c++17", "-fPIC", "-pthread", "-I.", f"-I{root / 'include'}"]
+    return [
+        "g++",
+        "-O2",
+        "-std=c++17",
+        "-fPIC",
+        "-pthread",
+        "-I.",
+        f"-I{root / 'include'}",
+        f"-I{root / 'include/vltstd'}",
+    ]
 
 
 def _runtime(root: Path) -> Path:

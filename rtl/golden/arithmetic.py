@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rtl.formats import Bits, FloatFormat, Format, IntFormat, accumulator_of, decode, encode
+from rtl.formats import FP32, Bits, FloatFormat, Format, IntFormat, accumulator_of, decode, encode
 
 
 def multiply(a: Bits, b: Bits, form: Format) -> Bits:
@@ -32,3 +32,8 @@ def root(a: Bits, form: FloatFormat) -> Bits:
     """Bit patterns of square roots of FP32 values."""
     with np.errstate(all="ignore"):
         return encode(np.sqrt(decode(a, form)), form)
+
+
+def narrow(a: Bits, form: FloatFormat) -> Bits:
+    """Bit patterns of FP32 values rounded to another format."""
+    return encode(decode(a, FP32), form)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rtl.formats import Bits, FloatFormat, Format, IntFormat, dtype_of
+from rtl.formats import Bits, Format, IntFormat, dtype_of
 
 
 def corners(form: Format) -> Bits:
@@ -41,5 +41,20 @@ def biased(form: Format, count: int, rng: np.random.Generator) -> Bits:
     return (sign << (form.bits - 1) | exponent << form.fraction_bits | fraction).astype(dtype_of(form))
 
 
-def describe(a: int, b: int, got: int, wanted: int, form: FloatFormat | IntFormat) -> str:
-    return f"{form.name} {a:x}, {b:x}: {got:x} instead of {wanted:x}"
+def rounding_cases(exponent: int, each: int, rng: np.random.Generator) -> tuple[Bits, Bits]:
+    """FP32 operands of sums: `exponent` against every other, all signs, `each` fractions for every case.
+
+    Below the place where the second fraction is cut when it is aligned (or where the first would be) it holds nothing,
+    the least, just under a half, a half, just over it, or ones; the bits above are random, full or empty.
+    """
+    other, signs, number = np.meshgrid(np.arange(256), np.arange(4), np.arange(each), indexing="ij")
+    distance = np.clip(np.abs(other - exponent) + rng.integers(-1, 2, other.shape), 0, 24)
+    half = np.where(distance > 0, 1 << np.maximum(distance - 1, 0), 0)
+    below = np.choose(number % 6, [half * 0, np.minimum(half, 1), half - 1, half, half + 1, 2 * half - 1])
+    last = (1 << 23) - 1
+    fractions = [rng.integers(0, last + 1, other.shape) for _ in range(2)]
+    filled = [np.choose(rng.integers(0, 6, other.shape), [f, f, f, f, f * 0, f * 0 + last]) for f in fractions]
+    cut = (filled[1] >> distance << distance | np.maximum(below, 0)) & last
+    left = (signs & 1) << 31 | exponent << 23 | filled[0]
+    right = (signs >> 1) << 31 | other << 23 | np.where(number % 7 == 6, filled[0] ^ (1 << number % 23), cut)
+    return left.reshape(-1).astype(np.uint32), right.reshape(-1).astype(np.uint32)
