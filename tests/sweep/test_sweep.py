@@ -208,10 +208,39 @@ def test_a_dask_cluster_gives_the_same_rows_and_survives_a_worker(
     assert rows_of(store.folder) == undisturbed
 
 
-def test_an_address_where_nobody_answers_and_another_version(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--cluster tcp://127.0.0.1:1: no scheduler answers"):
-        with cluster("tcp://127.0.0.1:1", 1, model_version, patience_seconds=1):
-            raise AssertionError
+def test_an_address_where_nobody_answers() -> None:
+    said = r"--cluster tcp://127\.0\.0\.1:1: no scheduler answers"
+    with pytest.raises(UserError, match=said), cluster("tcp://127.0.0.1:1", 1, model_version, patience_seconds=1):
+        raise AssertionError
+
+
+MISTAKES = [
+    ((), "give a sweep: a YAML file, or --model, --pattern and --grid; or --report for one that has run"),
+    (("--model", "resnet9"), "a sweep needs at least one pattern: --pattern"),
+    (("--grid", "array.rows"), "--grid array.rows: write for example --grid array.rows=8,16,32"),
+    (("--grid", "array.rows=8..4:2"), "'8..4:2': a range is LOW..HIGH:STEP, such as 8..64:8"),
+    (("--model", "resnet9", "--pattern", "2:8", "--grid", "array.rwos=8"), "did you mean 'array.rows'?"),
+    (("--model", "resnet9", "--pattern", "2:8", "--grid", "array.rows=8,0"), "0 is not allowed"),
+    (("--model", "resnet81", "--pattern", "2:8"), "unknown model 'resnet81'; did you mean 'resnet18'?"),
+    (("--model", "resnet9", "--pattern", "9:8"), "'9:8' keeps more than a group has"),
+    (("--model", "resnet9", "--pattern", "2:8", "--batch", "many"), "batch 'many': must be a whole number"),
+    (("--model", "resnet9", "--pattern", "2:8", "--where", "array.rows >"), "'array.rows >': is no expression"),
+    (("--model", "resnet9", "--pattern", "2:8", "--where", "array.rwos > 1"), "unknown field 'array.rwos'; did you"),
+    (("--model", "resnet9", "--pattern", "2:8", "--where", "array.rows > 99"), "no point is left: none of 1 meets"),
+    (("--model", "resnet9", "--pattern", "2:8", "--tie", "array.rwos=1"), "did you mean 'array.rows'?"),
+    (("--model", "resnet9", "--pattern", "2:8", "--where", "open('x')"), "is not allowed; there are numbers, fields"),
+    (("--report", "--out", "nowhere"), "nowhere: is no sweep's folder: it has no sweep.json"),
+    (("missing.yaml",), "missing.yaml: cannot be read: No such file or directory"),
+    (("--model", "resnet9", "--pattern", "2:8", "--jobs", "-1"), "--jobs -1: must be at least 1"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), MISTAKES)
+def test_a_mistake_is_one_sentence(simulate: Run, tmp_path: Path, arguments: tuple[str, ...], sentence: str) -> None:
+    code, out, err = simulate("sweep", *arguments)
+    assert (code, out) == (2, "")
+    assert sentence in err and err.count("\n") == 1
+    assert not list(tmp_path.rglob("*.parquet"))
 
 
 def test_specs(tmp_path: Path) -> None:
