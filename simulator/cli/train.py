@@ -33,6 +33,9 @@ def train(
     batch: Annotated[
         int | None, typer.Option("--batch", help="Images or texts a step. [default: 128 images, 8 texts]")
     ] = None,
+    accumulate: Annotated[
+        int | None, typer.Option("--accumulate", help="Parts of a batch, forward and backward one by one. [default: 1]")
+    ] = None,
     rate: Annotated[float | None, typer.Option("--lr", help="Learning rate. [default: the model's]")] = None,
     schedule: Annotated[
         str, typer.Option("--schedule", help="The rate's course: cosine (to 0) or constant.")
@@ -85,6 +88,7 @@ def train(
         epochs=epochs,
         steps=steps,
         batch=batch,
+        accumulate=accumulate,
         learning_rate=rate,
         schedule=schedule,
         optimizer=optimizer,

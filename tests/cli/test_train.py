@@ -287,3 +287,19 @@ def test_a_methods_field_is_kept_in_the_run_and_by_a_resumed_one(simulate: Run, 
     train(simulate, "--resume", "cut")
     weights = {name: (tmp_path / name / "weights.safetensors").read_bytes() for name in ("plain", "whole", "cut")}
     assert weights["cut"] == weights["whole"] != weights["plain"]
+
+
+def test_a_batch_in_parts_has_one_update(simulate: Run, tmp_path: Path) -> None:
+    for parts in ("1", "4"):
+        train(simulate, *SPARSE, "--steps", "1", "--accumulate", parts, "--capture-at", "1", "--out", parts)
+    steps = {parts: json.loads((tmp_path / parts / "step-000001.json").read_text())["ops"] for parts in ("1", "4")}
+    products, updates = (
+        {
+            parts: [op for op in ops if ("left" in op) == matrix and (matrix or op["phase"] == "UP")]
+            for parts, ops in steps.items()
+        }
+        for matrix in (True, False)
+    )
+    assert len(products["4"]) == 4 * len(products["1"])
+    assert {op["images"] for op in products["4"] if "images" in op} == {2}
+    assert updates["4"] == updates["1"]

@@ -21,6 +21,7 @@ MISTAKES = [
     ((*MODEL, "--method", "dense", "--pattern", "2:8"), "--pattern: method 'dense' keeps every weight"),
     ((*MODEL, "--method", "dense", "--decay", "0.1"), "--decay 0.1: method 'dense' has no dropped weights that"),
     ((*MODEL, "--pattern", "2:8,*=dense", "--decay", "0.1"), "--decay 0.1: no weight is masked"),
+    ((*SPARSE, "--accumulate", "3"), "--accumulate 3: a batch of 8 cannot be cut into so many equal parts"),
     ((*SPARSE, "--set", "perod=2"), "--set: unknown field of method 'bdwp' 'perod'"),
     ((*SPARSE, "--set", "decay=1", "--decay", "1"), "--decay and --set decay: give one of them"),
     ((*SPARSE, "--method", "bimask", "--set", "period=0"), "method 'bimask': period and candidates must be at least 1"),
@@ -57,7 +58,17 @@ MISTAKES = [
     (("--resume", "nowhere", "--force"), "--force: --resume takes every setting from nowhere; leave it out"),
     *(
         ((*SPARSE, f"--{name}", "0"), f"--{name} 0: must be at least 1")
-        for name in ("limit", "image", "sequence", "epochs", "steps", "batch", "threads", "checkpoint-every")
+        for name in (
+            "limit",
+            "image",
+            "sequence",
+            "epochs",
+            "steps",
+            "batch",
+            "accumulate",
+            "threads",
+            "checkpoint-every",
+        )
     ),
 ]
 

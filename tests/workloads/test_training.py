@@ -1,5 +1,6 @@
 """Real training steps on real data."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -7,10 +8,12 @@ import pytest
 import torch
 from torch import nn
 
+from tests.workloads import small
 from workloads.errors import UserError
 from workloads.methods.base import Decay, Method
 from workloads.methods.bdwp import Bdwp
 from workloads.methods.dense import Dense
+from workloads.models.loss import IGNORED
 from workloads.models.resnet import resnet9
 from workloads.models.spec import ModelSpec
 from workloads.models.vit import vit_s
@@ -248,3 +251,18 @@ def test_dense_training_is_plain_training() -> None:
     for name, parameter in model.named_parameters():
         assert torch.equal(parameter.grad, training.model.get_parameter(name).grad), name
     assert training.sparse_layers == []
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_a_batch_in_parts_is_the_whole_batch_where_nothing_is_normalised(parts: int) -> None:
+    inputs, targets = next(small.batches(8))
+    targets = targets.clone()
+    targets[:3] = IGNORED  # so that the parts weigh differently
+    whole = small.training(Bdwp(), "2:4")
+    cut = small.training(Bdwp(), "2:4")
+    cut.recipe = replace(cut.recipe, parts=parts)
+    losses = [run.gradients((inputs, targets)) for run in (whole, cut)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    for one, other in zip(whole.model.parameters(), cut.model.parameters(), strict=True):
+        assert one.grad is not None and other.grad is not None
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-6)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from workloads.methods.base import GradientRule, Method
-from workloads.models.loss import CrossEntropy
+from workloads.models.loss import IGNORED, CrossEntropy
 from workloads.op import Phase
 from workloads.pattern import PatternMap
 from workloads.training.layers import MethodLayer
@@ -40,7 +40,8 @@ class LossScale:
 @final
 @dataclass(frozen=True)
 class Recipe:
-    """How to train: the method on which layers, the update, and the precision of operands."""
+    """How to train: the method on which layers, the update, the precision of operands, and in how many parts each batch
+    goes forward and backward before its one update."""
 
     method: Method
     patterns: PatternMap
@@ -48,6 +49,7 @@ class Recipe:
     update: Update
     mixed: bool = False
     loss_scale: LossScale = LossScale()
+    parts: int = 1
 
 
 @final
@@ -93,11 +95,14 @@ class Training:
 
     def gradients(self, batch: Batch) -> float:
         """Forward and backward. Leaves gradients times the loss scale on the parameters; returns the loss."""
-        inputs, targets = batch
         self.model.zero_grad(set_to_none=True)
-        loss = self.loss(self.model(inputs), targets)
-        (loss * self.scale.scale).backward()
-        return float(loss.detach())
+        whole = 0.0
+        for inputs, targets, share in cut(batch, self.recipe.parts):
+            loss = self.loss(self.model(inputs), targets)
+            if share:  # the mean over no target is no number
+                (loss * (self.scale.scale * share)).backward()
+                whole += float(loss.detach()) * share
+        return whole
 
     @torch.no_grad()
     def update(self) -> None:
@@ -122,6 +127,14 @@ class Training:
             shaped = {key: layer.canonical(value) for key, value in state.items()}
             mask = layer.canonical(layer.masks.forward)
             self.recipe.method.after_update(layer.canonical(parameter.data), mask, shaped, self.step)
+
+
+def cut(batch: Batch, parts: int) -> list[tuple[Tensor, Tensor, float]]:
+    """Inputs and targets of each part, and its share of the targets that count: what its mean loss weighs."""
+    inputs, targets = batch
+    counted = [int((each != IGNORED).sum()) for each in targets.chunk(parts)]
+    shares = [count / max(1, sum(counted)) for count in counted] if parts > 1 else [1.0]
+    return list(zip(inputs.chunk(parts), targets.chunk(parts), shares, strict=True))
 
 
 def adjusted(gradient: Tensor, layer: MethodLayer) -> Tensor:

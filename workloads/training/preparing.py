@@ -76,9 +76,12 @@ def _recipe(settings: Settings, spec: ModelSpec) -> Recipe:
                 f"--decay {settings.decay:g}: method '{method.name}' has no dropped weights that could decay"
             )
         method = replace(method, decay=replace(method.decay, rate=settings.decay))
-    assert settings.optimizer is not None and settings.learning_rate is not None
+    assert settings.optimizer is not None and settings.learning_rate is not None and settings.batch is not None
     update = update_for(Optimizer(settings.optimizer), settings.learning_rate, settings.weight_decay)
-    return Recipe(method, patterns, spec.kept_dense, update, settings.mixed_precision)
+    parts = settings.accumulate or 1
+    if settings.batch % parts:
+        raise UserError(f"--accumulate {parts}: a batch of {settings.batch} cannot be cut into so many equal parts")
+    return Recipe(method, patterns, spec.kept_dense, update, settings.mixed_precision, parts=parts)
 
 
 def _built(settings: Settings, spec: ModelSpec, data: DataSet) -> nn.Module:

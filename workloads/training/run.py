@@ -110,7 +110,7 @@ def _step(prepared: Prepared, folder: Path) -> Row:
             f"step {number}: the loss is {loss}, so the run ends here; a lower --lr than {settings.learning_rate:g} "
             f"may help (the steps before are in {folder / LOG})"
         )
-    right, counted = hits(seen[0], batch[1])
+    right, counted = hits(torch.cat(seen), batch[1])
     epoch = 1 + (number - 1) // steps_an_epoch(prepared.data.train, settings.batch)
     changed = _flips(before, training, number)
     return Row(number, epoch, loss, right / max(1, counted), rate, scale, *changed)

@@ -39,6 +39,7 @@ class Settings:
     epochs: int | None = None
     steps: int | None = None
     batch: int | None = None
+    accumulate: int | None = None  # parts of a batch; None: 1
     learning_rate: float | None = None
     schedule: str = Schedule.COSINE.value
     optimizer: str | None = None
@@ -53,7 +54,17 @@ class Settings:
 
 def checked(settings: Settings) -> Settings:
     """The settings themselves. Raises UserError for a number out of range and for a name that nothing has."""
-    at_least_one = ("limit", "image", "sequence", "epochs", "steps", "batch", "threads", "checkpoint_every")
+    at_least_one = (
+        "limit",
+        "image",
+        "sequence",
+        "epochs",
+        "steps",
+        "batch",
+        "accumulate",
+        "threads",
+        "checkpoint_every",
+    )
     for name in at_least_one:
         value = getattr(settings, name)
         if value is not None and value < 1:
