@@ -31,6 +31,8 @@ class Sampled:
 
 def write_timeline(schedule: Sequence[ScheduledOp], result: Result, path: Path) -> Sampled:
     """Write the trace of a step. Raises UserError for a step without programs and for a file that cannot be written."""
+    if "fabric" in result.card:
+        return _write_fabric(result, path)
     if not any(op.programs for op in schedule):
         raise UserError(f"--timeline {path}: {result.card['arch']} runs no programs whose commands could be shown")
     writer = _Writer(float(result.card["clock_mhz"]), f"{result.card['arch']}: {result.card['model']}")
@@ -43,11 +45,33 @@ def write_timeline(schedule: Sequence[ScheduledOp], result: Result, path: Path) 
             writer.slice("phases", str(row["phase"]), start, start + cycles)
         for program in op.programs:
             start += _program(writer, program, start, share)
+    return _written(writer, path)
+
+
+def _written(writer: "_Writer", path: Path) -> Sampled:
     try:
         path.write_bytes(writer.serialize())
     except OSError as error:
         raise UserError(f"--timeline {path}: cannot be written: {error.strerror or error}") from None
     return Sampled(writer.slices, writer.commands)
+
+
+def _write_fabric(result: Result, path: Path) -> Sampled:
+    """A product on a fabric: threads at work core by core, instructions and bytes, as averages over equal parts."""
+    writer = _Writer(float(result.card["clock_mhz"]), f"{result.card['arch']}: {result.card['model']}")
+    writer.slice("ops", str(result.card["model"]), 0, result.cycles)
+    parts = result.card["fabric"]["timeline"]
+    levels = {f"core {number}: threads at work (%)": [100 * each for each in shares]
+              for number, shares in enumerate(parts["working"])}  # fmt: skip
+    levels |= {
+        "instructions a cycle": parts["instructions_per_cycle"],
+        "memory (bytes a cycle)": parts["bytes_per_cycle"],
+    }
+    for name, values in levels.items():
+        for number, value in enumerate(values):
+            writer.level(name, round(number * parts["bin_cycles"]), value)
+        writer.level(name, result.cycles, 0.0)
+    return _written(writer, path)
 
 
 def _program(writer: "_Writer", program: Program, start: int, share: int) -> int:
@@ -111,6 +135,7 @@ class _Writer:
         self._slices: list[tuple[int, int, int, str]] = []  # track, tick, end, name
         self._changes: list[tuple[str, int, int]] = []
         self._held: dict[str, int] = {}
+        self._levels: list[tuple[str, int, float]] = []
 
     def slice(self, track: str, name: str, tick: int, end: int) -> None:
         self.slices += 1
@@ -121,6 +146,11 @@ class _Writer:
         self._counters.setdefault(counter, 10_000 + len(self._counters))
         self._changes.append((counter, tick, by))
         self._held[counter] = self._held.get(counter, 0) + by
+
+    def level(self, counter: str, tick: int, value: float) -> None:
+        """A value from a tick on."""
+        self._counters.setdefault(counter, 10_000 + len(self._counters))
+        self._levels.append((counter, tick, value))
 
     def settle(self, tick: int) -> None:
         """Empty every memory: the next program begins with none of this one's data."""
@@ -155,4 +185,9 @@ class _Writer:
             packet.timestamp, packet.trusted_packet_sequence_id = round(tick * self._ns), SEQUENCE
             packet.track_event.type = TrackEvent.TYPE_COUNTER
             packet.track_event.track_uuid, packet.track_event.counter_value = self._counters[counter], held[counter]
+        for counter, tick, value in self._levels:
+            packet = builder.add_packet()
+            packet.timestamp, packet.trusted_packet_sequence_id = round(tick * self._ns), SEQUENCE
+            packet.track_event.type = TrackEvent.TYPE_COUNTER
+            packet.track_event.track_uuid, packet.track_event.double_counter_value = self._counters[counter], value
         return bytes(builder.serialize())

@@ -71,7 +71,8 @@ def _timeline(job: "Job", path: Path) -> str:
         raise UserError(
             "--timeline needs the package 'perfetto', which is missing: pip install 'sparsehil[report]'"
         ) from None
-    return f"timeline: {path} ({shown.slices:,} slices, repeating rounds sampled; open it in https://ui.perfetto.dev)"
+    how = "averages over equal parts" if "fabric" in job.sparse.card else "repeating rounds sampled"
+    return f"timeline: {path} ({shown.slices:,} slices, {how}; open it in https://ui.perfetto.dev)"
 
 
 def _dram_trace(job: "Job", op: str, folder: Path) -> str:

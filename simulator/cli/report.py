@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simulator.cli.options import ForceOption
-
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -25,7 +23,7 @@ def report(
     sensitivity: Annotated[
         bool, typer.Option(help="Run the step again at both ends of every assumption's range.")
     ] = True,
-    force: ForceOption = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the page.")] = False,
 ) -> None:
     """Write one self-contained HTML page: of one result, or of several side by side."""
     from simulator.result import load

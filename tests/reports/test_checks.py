@@ -1,4 +1,4 @@
-"""`simulate validate`: the table is that in the repository, what has to be exact is, every row says what it hangs on."""
+"""`simulate validate`: the table is that in the repository, what must be exact is, every row says what it hangs on."""
 
 import json
 import math

@@ -53,6 +53,19 @@ def test_a_timeline_is_bounded_by_sampling_and_says_so(simulate: Run, tmp_path: 
     assert any("rounds like those before" in name for name in said)
 
 
+def test_the_timeline_of_a_fabric_shows_its_threads(simulate: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.mtx").write_text("%%MatrixMarket matrix coordinate real general\n3 3 3\n1 1 2\n2 2 3\n3 1 1\n")
+    code, out, _ = simulate("--arch", "piuma", "--matrix", "a.mtx", "--out", "r", "--timeline", "t")
+    assert code == 0 and "averages over equal parts" in out
+    trace = trace_of(tmp_path / "t")
+    names = {packet.track_descriptor.name for packet in trace.packet}
+    assert {"ops", "core 0: threads at work (%)", "instructions a cycle", "memory (bytes a cycle)"} <= names
+    values = [packet.track_event.double_counter_value for packet in trace.packet if packet.HasField("track_event")]
+    assert max(values) > 0 and min(values) >= 0
+    result = load(tmp_path / "r")
+    assert max(packet.timestamp for packet in trace.packet) == round(result.cycles * 1000 / result.card["clock_mhz"])
+
+
 def test_dram_traces_in_both_formats(simulate: Run, tmp_path: Path) -> None:
     code, out, _ = simulate(*GEMM, "--dram-trace", "d", "--dram-op", "gemm0/FF")
     assert code == 0 and "DRAM trace of gemm0/FF" in out and "sampled" in out
