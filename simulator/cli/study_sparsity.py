@@ -37,6 +37,7 @@ def study_sparsity(
     from simulator.machine import load_arch
     from simulator.schedule import Runs
     from workloads.errors import UserError
+    from workloads.shipped import shipped_path
 
     machine = load_arch(arch, settings)
     if machine.kind != "s4":
@@ -46,6 +47,8 @@ def study_sparsity(
     if sequence is not None and sequence < 1:
         raise UserError(f"--sequence {sequence}: must be at least 1")
     chosen = list(dict.fromkeys(models))
+    for model in chosen:
+        shipped_path(model)  # refuses an unknown one before anything is shown
     table = sparsity_table(_rows(machine, chosen, batch, sequence, Runs()))
     beside = _gpu_rows(chosen, sequence)
     pairs = pair_table(table, [pair for pair in PAIRS if set(pair) <= set(chosen)])
