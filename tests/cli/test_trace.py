@@ -92,6 +92,20 @@ class Looks(nn.Module):
     def forward(self, x):
         return self.layer(x) if x.sum() > -1e9 else x
 
+class Stops(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x): return x * 2
+    @staticmethod
+    def backward(ctx, gradient): raise ValueError("no way back")
+
+def no_number(): return Gives(lambda y: y / 0)
+def gives_nothing(): return Gives(lambda y: y[:0])
+def no_way_back(): return Gives(Stops.apply)
+def compressed():
+    model = linears()
+    model[2].weight = nn.Parameter(model[2].weight.detach().relu().to_sparse())
+    return model
+def lazy(): return nn.Sequential(nn.LazyLinear(16), nn.LazyLinear(8), nn.LazyLinear(4))
 def gives_dict(): return Gives(lambda y: {"logits": y})
 def gives_tuple(): return Gives(lambda y: (y, y))
 def gives_numbers(): return Gives(lambda y: y.argmax(-1))
@@ -232,6 +246,18 @@ def test_casts_and_checkpoints(simulate: Run, tmp_path: Path, module: str) -> No
     assert patterns.count({"kind": "n:m", "n": 2, "m": 8}) == len(patterns) - 1  # all but WU
 
 
+def test_without_values_torch_takes_an_lstm_apart(simulate: Run, tmp_path: Path, module: str) -> None:
+    node = trace(simulate, tmp_path, f"{module}:lstm", "--input", "3x4x16", "--shapes-only")
+    forward = [(op["rows"], op["inner"], op["cols"]) for op in node["ops"] if op["phase"] == "FF" and "left" in op]
+    assert sorted(forward) == [(4, 4, 16)] * 3 + [(4, 16, 16)] * 3  # state and input of each step
+
+
+def test_layers_that_wait_for_their_first_input(simulate: Run, tmp_path: Path, module: str) -> None:
+    for shapes in ((), ("--shapes-only",)):
+        node = trace(simulate, tmp_path, f"{module}:lazy", "--input", "4x16", "--pattern", "2:4", *shapes)
+        assert [op["inner"] for op in node["ops"] if op["phase"] == "FF" and "left" in op] == [16, 16, 8]
+
+
 def test_a_shared_module_is_recorded_as_it_is(simulate: Run, tmp_path: Path, module: str) -> None:
     node = trace(simulate, tmp_path, f"{module}:shared", "--input", "4x16")
     assert [layer for layer, phase in products(node) if phase == "FF"] == ["0", "0", "3"]
@@ -290,6 +316,10 @@ MISTAKES = [
     ),
     ((":gives_tuple", *IN), ":gives_tuple: returns a tuple; wrap it"),
     ((":gives_numbers", *IN), ":gives_numbers: returns torch.int64, which has no gradient"),
+    ((":no_number", *IN), ":no_number: the loss is nan, so nothing that is measured would mean anything"),
+    ((":gives_nothing", *IN), ":gives_nothing: the loss is nan, so nothing"),
+    ((":no_way_back", *IN), ":no_way_back: its backward pass stopped: ValueError: no way back"),
+    ((":compressed", *IN), "layer '2': its weight is a tensor of layout sparse_coo, which hides its values; give it a"),
     ((":detached", *IN), ":detached: its output depends on no parameter"),
     (
         (":lstm", "--input", "3x4x16"),

@@ -112,6 +112,10 @@ def _traced(request: Request, found: Builder) -> Traced:
         made = loss(model(*inputs), targets)
         if not made.requires_grad:
             raise UserError(f"{request.target}: its output depends on no parameter, so there is nothing to train")
+        if not is_fake(made) and not made.isfinite():
+            raise UserError(
+                f"{request.target}: the loss is {float(made.detach())}, so nothing that is measured would mean anything"
+            )
         with blamed_on(f"{request.target}: its backward pass stopped"):
             made.backward()
         if not is_fake(made):
