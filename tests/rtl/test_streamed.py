@@ -27,7 +27,7 @@ def through(block: Streamed, operands: Sequence[tuple[int, ...]], gaps: list[int
     async def feed(ctx) -> None:
         for number, each in enumerate(operands):
             await ctx.tick().repeat(gaps[number % len(gaps)]) if gaps[number % len(gaps)] else None
-            ctx.set(block.i.payload, dict(zip(("a", "b"), each, strict=False)))
+            ctx.set(block.i.payload, dict(zip(block.i.payload.shape().members, each, strict=False)))
             ctx.set(block.i.valid, 1)
             await ctx.tick().until(block.i.ready)
             ctx.set(block.i.valid, 0)
