@@ -26,6 +26,8 @@ def report(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the page.")] = False,
 ) -> None:
     """Write one self-contained HTML page: of one result, or of several side by side."""
+    from rich.console import Console
+
     from simulator.result import load
     from workloads.errors import UserError
 
@@ -39,7 +41,10 @@ def report(
         raise UserError(f"--out {path}: there is no folder '{path.parent}'")
     loaded = [load(folder) for folder in results]
     try:
-        text = _single(loaded[0], sensitivity, figures) if len(loaded) == 1 else _several(loaded, results, figures)
+        if len(loaded) == 1:
+            table, said = _sensitivity(loaded[0]) if sensitivity else (None, "Their sensitivity was not asked for.")
+        with Console(stderr=True).status("drawing"):
+            text = _several(loaded, results, figures) if len(loaded) > 1 else _single(loaded[0], table, said, figures)
     except ModuleNotFoundError as error:
         if error.name not in ("matplotlib", "jinja2"):
             raise
@@ -59,11 +64,10 @@ def _default(results: list[Path]) -> Path:
     return Path("comparison.html") if len(results) > 1 else results[0].parent / f"{results[0].resolve().name}.html"
 
 
-def _single(result: "Result", wanted: bool, figures: Path | None) -> str:
+def _single(result: "Result", table: "pd.DataFrame | None", said: str, figures: Path | None) -> str:
     from reports.page.build import result_page
     from reports.page.gallery import step_pictures
 
-    table, said = _sensitivity(result) if wanted else (None, "Their sensitivity was not asked for.")
     if figures is not None:
         from reports.page.files import write_pictures, write_tables
 

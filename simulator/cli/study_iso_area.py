@@ -9,6 +9,8 @@ import typer
 from simulator.cli.options import BatchOption, SetOption
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from reports.area import Areas
     from simulator.result import Result
 
@@ -23,8 +25,8 @@ def study_iso_area(
 ) -> None:
     """Set a step on SAT beside the plain dense array of equal area at its own clock."""
     from reports.area import read_areas
-    from reports.page.content import compared_table
     from reports.terminal import wide_console
+    from reports.validation import frame_table
     from simulator.cli.job import Choices, run_job
 
     found = read_areas(areas)
@@ -33,13 +35,26 @@ def study_iso_area(
     plain = run_job(replace(base, patterns=(), settings=(*base.settings, *plain_settings(job.sparse, found))), [])
     results = [job.dense, job.sparse, plain.dense]
     labels = ["dense, sparse PEs", f"{pattern}, sparse PEs", "dense, plain PEs of equal area"]
-    table = compared_table(results, labels)
-    console = wide_console()
-    for row in table.rows:
-        console.print(
-            "  ".join(f"{name}: {cell.text}" for name, cell in zip(table.columns, row, strict=True) if cell.text)
-        )
+    wide_console().print(frame_table(_table(results, labels)))
     _write(results, labels, out)
+
+
+def _table(results: "list[Result]", labels: list[str]) -> "pd.DataFrame":
+    """A row an array: its size and clock, and what the step takes on it."""
+    import pandas as pd
+
+    from reports.energy import energy_total, has_energy
+
+    rows = []
+    for label, result in zip(labels, results, strict=True):
+        numbers, seconds = result.card["numbers"], result.cycles / (float(result.card["clock_mhz"]) * 1e6)
+        size = f"{numbers['array.rows']['value']} x {numbers['array.cols']['value']}"
+        row: dict[str, object] = {"array": label, "size": size}
+        row |= {"MHz": float(result.card["clock_mhz"]), "cycles": result.cycles, "ms": seconds * 1e3}
+        row |= {"J": energy_total(result).joules} if has_energy(result) else {}
+        rows.append(row)
+    table = pd.DataFrame(rows).set_index("array")
+    return table.assign(**{"times as fast": table["ms"].iloc[0] / table["ms"]})
 
 
 def plain_settings(result: "Result", areas: "Areas") -> tuple[str, ...]:
