@@ -133,6 +133,7 @@ def test_several_results_are_compared(simulate: Run, folder: Path) -> None:
     assert (folder.parent / "f" / "compared.png").exists()
 
 
+@pytest.mark.slow
 def test_sensitivity_is_in_the_page(simulate: Run, tmp_path: Path) -> None:
     assert simulate("--gemm", "300x64x64", "--pattern", "2:8", "--out", "r")[0] == 0
     assert simulate("report", "r")[0] == 0
