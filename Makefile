@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # torch's thread pool spins by default and starves whatever else runs
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-slow lint bench captures clean
+.PHONY: demo test test-slow rtl-exhaustive rtl-mutants lint bench captures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/simulate --arch sat --pattern 2:8 --model resnet18
@@ -15,6 +15,12 @@ test: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 -m slow
+
+rtl-exhaustive: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest tests/rtl/test_exhaustive.py -m slow
+
+rtl-mutants: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.rtl.mutants
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

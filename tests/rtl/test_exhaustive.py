@@ -1,4 +1,4 @@
-"""Blocks of arithmetic over everything there is, or a great deal of it (make rtl-exhaustive)."""
+"""Blocks over everything that can go in, or a great deal of it (make rtl-exhaustive)."""
 
 import numpy as np
 import pytest
@@ -7,12 +7,20 @@ from rtl.adder import Adder
 from rtl.divider import Divider, Root
 from rtl.formats import BF16, FP16, FP32, INT8
 from rtl.golden.arithmetic import add, divide, multiply, root
+from rtl.golden.update import updated
 from rtl.multiplier import Multiplier
+from rtl.sore import Sore
+from rtl.sore_parameters import SoreParameters
+from rtl.update import UpdateParameters, constants
 from rtl.verilate import compiled
+from rtl.wuve import Wuve
+from tests.rtl.flow import Flow
+from tests.rtl.lanes import check_groups, mixed
 from tests.rtl.vectors import biased, rounding_cases
 
 pytestmark = pytest.mark.slow
 CHUNK = 32
+SETTINGS = {"momentum": 0.9, "weight_decay": 5e-4, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
 
 
 def test_all_products_of_fp16() -> None:
@@ -58,6 +66,36 @@ def test_twenty_million_quotients_and_roots() -> None:
         left, right = (np.concatenate([biased(FP32, 10**6, rng), _any(FP32, rng)]) for _ in range(2))
         np.testing.assert_array_equal(divider.run(a=left, b=right)["p"], divide(left, right, FP32))
         np.testing.assert_array_equal(rooter.run(a=left)["p"], root(left, FP32))
+
+
+@pytest.mark.parametrize(("form", "n", "m"), [(FP16, 2, 8), (FP16, 8, 32), (BF16, 4, 16), (INT8, 8, 64)])
+def test_four_million_values_through_sore(form: object, n: int, m: int) -> None:
+    for keep in (n, n - 1):
+        flow = Flow(Sore(SoreParameters(form, n, m)), keep=keep)
+        for gaps, waits in ((0, 0), (64, 128)):
+            check_groups(flow, form, keep, m, mixed(form, 10**6, gaps), gaps, waits)
+
+
+@pytest.mark.parametrize("optimizer", ["momentum", "adamw"])
+def test_four_million_weights_through_wuve(optimizer: str) -> None:
+    parameters, rng = UpdateParameters(optimizer), np.random.default_rng(4)
+    names = ["weight", "gradient", *parameters.state]
+    for step in range(1, 5):
+        by = constants(optimizer, SETTINGS | {"step": 10**step, "learning_rate": 10.0**-step})
+        flow = Flow(
+            Wuve(parameters), constants=sum(by[name] << 32 * at for at, name in enumerate(parameters.constants))
+        )
+        fields = {name: np.concatenate([biased(FP32, 500_000, rng), _usual(rng)]) for name in names}
+        wanted = updated(parameters, fields, by)
+        made, _ = flow.run(fields, 10**6, gaps=16 * step, waits=16 * step)
+        for name, each in made.items():
+            np.testing.assert_array_equal(each, wanted[name], name)
+
+
+def _usual(rng: np.random.Generator) -> np.ndarray:
+    """Sizes that weights, gradients and their squares have."""
+    values = rng.standard_normal(500_000) * 2.0 ** rng.integers(-30, 1, 500_000)
+    return values.astype(np.float32).view(np.uint32)
 
 
 def _any(form: object, rng: np.random.Generator) -> np.ndarray:

@@ -1,0 +1,198 @@
+"""Mutation testing: what the tests of SORE and of the PE notice (make rtl-mutants).
+
+All mutants of a block are compiled together; one of them is switched on for each run, in a process of its own, so that
+a mutant may hang or crash. A mutant is killed when a result, a cycle or the contract of streams differs.
+"""
+
+import csv
+import os
+import re
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+from amaranth.back import rtlil
+from amaranth.lib import wiring
+
+from rtl.adder import Adder
+from rtl.array import array_signature
+from rtl.compiled_array import CompiledArray
+from rtl.formats import FP16, FP32
+from rtl.golden.arithmetic import add, multiply
+from rtl.multiplier import Multiplier
+from rtl.parameters import make_parameters
+from rtl.pe import SparsePE
+from rtl.sore import Sore
+from rtl.sore_parameters import SoreParameters
+from rtl.verilate import Compiled, built, ports_of
+from rtl.verilog import array_verilog, block_verilog
+from tests.rtl.cases import Tally, run_random
+from tests.rtl.flow import Flow
+from tests.rtl.formal import run_yosys
+from tests.rtl.lanes import check_groups, mixed
+from tests.rtl.vectors import biased, corners, pairs, rounding_cases
+from workloads.pattern import parse_pattern
+
+RESULTS = Path(__file__).parents[2] / "reports" / "results" / "rtl-mutants.csv"
+SWITCH = "SPARSEHIL_MUTANT"
+CHOICE = """
+  import "DPI-C" function int mutant_chosen();
+  reg [15:0] mutant;
+  initial mutant = mutant_chosen();
+"""
+CHOOSE = f"""
+#include <cstdlib>
+extern "C" int mutant_chosen() {{ const char* number = getenv("{SWITCH}"); return number ? atoi(number) : 0; }}
+"""
+PATIENCE = 120  # seconds for one mutant
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A block, how many mutants of it are tried, and a test of its Verilog that raises when it notices anything.
+
+    flat: mutants of its inner blocks are among them.
+    """
+
+    name: str
+    block: Callable[[], wiring.Component]
+    count: int
+    flat: bool
+    test: Callable[[str], None]
+
+
+def mutated(subject: Subject) -> tuple[str, list[str]]:
+    """(Verilog of the block with all its mutants and the choice among them, the mutants as Yosys commands)."""
+    text = rtlil.convert(subject.block(), name="block", emit_src=False)
+    ready = ["proc", "flatten" if subject.flat else "", "opt_clean"]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        chosen = f"mutate -list {subject.count} -seed 1 -module block -ctrl mutant 16 1 -o mutants.txt"
+        run_yosys(folder, text, [*ready, chosen], top="block")
+        commands = (folder / "mutants.txt").read_text().splitlines()
+        made = ["script mutants.txt", "delete -input block/w:mutant", "write_verilog -noattr mutated.v"]
+        run_yosys(folder, text, [*ready, *made], top="block")
+        verilog = (folder / "mutated.v").read_text()
+    verilog = re.sub(r"\n  wire \[15:0\] mutant;\n", CHOICE, verilog, count=1)
+    assert "mutant_chosen" in verilog
+    return verilog, commands
+
+
+def _compile(verilog: str, block: wiring.Component) -> Compiled:
+    return built(verilog, lambda: verilog, "block", ports_of(block), extra=CHOOSE)
+
+
+def _test_sore(verilog: str) -> None:
+    parameters = SoreParameters(FP16, 3, 8)
+    for keep in (3, 1, 2):
+        flow = Flow(Sore(parameters), verilog, CHOOSE, keep=keep)
+        for m, gaps, waits in ((8, 0, 0), (5, 60, 0), (8, 0, 120), (3, 128, 128), (1, 0, 200), (7, 30, 220)):
+            values = mixed(FP16, 2000, m)
+            cycles = check_groups(flow, FP16, keep, m, values, gaps, waits)
+            assert gaps or waits or m < 8 or cycles == 2000 + 1 + keep
+
+
+def _pipelined(unit: Compiled, latency: int, operands: tuple[np.ndarray, np.ndarray], wanted: np.ndarray) -> None:
+    enable = np.random.default_rng(1).integers(0, 8, len(wanted)) > 0
+    step = np.cumsum(enable) - enable
+    made = unit.run(a=operands[0][step], b=operands[1][step], en=enable)["p"]
+    np.testing.assert_array_equal(made[step >= latency], wanted[step[step >= latency] - latency])
+
+
+def _operands(form: object) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    left, right = pairs(corners(form))
+    more = [rounding_cases(each, 12, rng) for each in range(0, 256, 3)] if form is FP32 else []
+    lefts = [left, biased(form, 300_000, rng), rng.integers(0, 1 << form.bits, 100_000), *(a for a, _ in more)]
+    rights = [right, biased(form, 300_000, rng), rng.integers(0, 1 << form.bits, 100_000), *(b for _, b in more)]
+    return np.concatenate(lefts).astype(left.dtype), np.concatenate(rights).astype(left.dtype)
+
+
+def _test_adder(verilog: str) -> None:
+    operands = _operands(FP32)
+    _pipelined(_compile(verilog, Adder(FP32, 4)), 4, operands, add(*operands, FP32))
+
+
+def _test_multiplier(verilog: str) -> None:
+    operands = _operands(FP16)
+    _pipelined(_compile(verilog, Multiplier(FP16, 2)), 2, operands, multiply(*operands, FP16))
+
+
+PE = make_parameters(parse_pattern("2:4"), 2, 2, "fp16", accumulators=6)
+
+
+def _test_pe(verilog: str) -> None:
+    inner = re.sub(r"\\block\.([\w.]+) ", lambda found: f"sparse_pe_{found[1].replace('.', '_')} ", verilog)
+    own = re.sub(r"\bblock\b", "sparse_pe", inner)
+    whole = array_verilog(PE)
+    plain = block_verilog(SparsePE(PE), "sparse_pe")
+    assert plain in whole
+    text = whole.replace(plain, own)
+    extra = (Path(__file__).parents[2] / "rtl" / "streams.cpp").read_text() + CHOOSE
+    unit = built(text, lambda: text, "sparse_array", ports_of(array_signature(PE).create()), extra=extra)
+    with patch("rtl.compiled_array._build", return_value=unit):
+        array = CompiledArray(PE)
+    rng, tally = np.random.default_rng(1), Tally()
+    for number in range(150):
+        run_random(array, rng, tally, "values" if number % 2 else "corners", (0, 0, 40)[number % 3])
+        assert tally.differences == (0, 0, 0)
+
+
+SUBJECTS = (
+    Subject("sore", lambda: Sore(SoreParameters(FP16, 3, 8)), 150, True, _test_sore),
+    Subject("pe", lambda: SparsePE(PE), 120, False, _test_pe),
+    Subject("adder", lambda: Adder(FP32, 4), 100, True, _test_adder),
+    Subject("multiplier", lambda: Multiplier(FP16, 2), 60, True, _test_multiplier),
+)
+
+
+def tried(subject: Subject) -> Iterator[tuple[str, bool]]:
+    """(each mutant, whether it was killed)."""
+    verilog, commands = mutated(subject)
+    os.environ[SWITCH] = "0"
+    subject.test(verilog)  # without a mutant; what it compiles serves all of them
+    for number, command in enumerate(commands, 1):
+        yield command, _killed(subject, verilog, number)
+
+
+def _killed(subject: Subject, verilog: str, number: int) -> bool:
+    child = os.fork()
+    if child == 0:
+        signal.alarm(PATIENCE)
+        os.environ[SWITCH] = str(number)
+        try:
+            subject.test(verilog)
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(child, 0)[1] != 0
+
+
+def main(names: list[str]) -> None:
+    rows = []
+    for subject in SUBJECTS:
+        if names and subject.name not in names:
+            continue
+        for number, (command, killed) in enumerate(tried(subject), 1):
+            at = dict(re.findall(r"-(mode|cell|port|portbit|wire|wirebit) (\S+)", command))
+            rows.append({"block": subject.name, "mutant": number, "killed": int(killed)} | at)
+            if not killed:
+                print(subject.name, number, command, flush=True)
+        mine = [row["killed"] for row in rows if row["block"] == subject.name]
+        print(f"{subject.name}: {sum(mine)} of {len(mine)} mutants killed", flush=True)
+    if not names:
+        with RESULTS.open("w", newline="") as file:
+            fields = ["block", "mutant", "killed", "mode", "cell", "port", "portbit", "wire", "wirebit"]
+            writer = csv.DictWriter(file, fields, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    import sys
+
+    main(sys.argv[1:])
