@@ -40,11 +40,12 @@ WAITS = {
 
 
 def bound(used: Mapping[str, float], thread_time: Mapping[str, float]) -> str:
-    """What holds a run: the resource in use most of it, otherwise what its threads spend most time on."""
+    """What holds a run: a resource in use most of it, otherwise the two things its threads spend most time on."""
     name, share = max(used.items(), key=lambda each: each[1])
     if share >= SATURATED:
-        return RESOURCES[name]
-    return WAITS[max(Spent, key=lambda each: thread_time.get(each.value, 0.0))]
+        return f"{RESOURCES[name]} {share:.0%}"
+    most = sorted(Spent, key=lambda each: -thread_time.get(each.value, 0.0))[:2]
+    return ", ".join(f"{WAITS[each]} {thread_time[each.value]:.0%}" for each in most)
 
 
 def rank_table(runs: pd.DataFrame) -> pd.DataFrame:

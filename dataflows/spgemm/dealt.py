@@ -32,7 +32,6 @@ class DealtUnit:
     work: Counts  # (rows,), products of each
     recipe: Recipe
     body: Body
-    counted: bool = True
     pieces: bool = False  # of rows are dealt to threads, instead of whole ones
 
     def phases(self) -> Sequence[Phase]:
@@ -51,8 +50,7 @@ class DealtUnit:
             if piece is not None:
                 self.task.finish(piece)
             done += last - first
-        if self.counted:
-            self.task.tally.note(features)
+        self.task.tally.note(features)
         return (self._phase(cut, features),)
 
     def _phase(self, cut: Cut, features: Counts) -> Phase:
@@ -61,12 +59,10 @@ class DealtUnit:
         return Phase(self.name, counts(self.recipe, features), owners if self.pieces else cut.threads, moved)
 
 
-def dealt_stage(
-    task: Task, name: str, work: Counts, recipe: Recipe, body: Body, counted: bool = True, pieces: bool = False
-) -> Stage:
-    """All rows dealt over all threads of all cores. `counted` in the tally: what multiplies is, what follows is not."""
+def dealt_stage(task: Task, name: str, work: Counts, recipe: Recipe, body: Body, pieces: bool = False) -> Stage:
+    """All rows dealt over all threads of all cores."""
     cores = range(task.arch.cores)
-    units = [DealtUnit(task, name, core, work, recipe, body, counted, pieces) for core in cores]
+    units = [DealtUnit(task, name, core, work, recipe, body, pieces) for core in cores]
     return Stage(name, units, list(cores))
 
 

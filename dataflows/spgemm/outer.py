@@ -74,7 +74,7 @@ class Outer(Kernel):
         work, rows = columns.row_sizes() * sizes, product.row_multiplies()
         return (
             dealt_stage(task, "multiply", work, MULTIPLY, spread, pieces=True),
-            dealt_stage(task, "merge", rows, MERGE, merge, counted=False),
+            dealt_stage(task, "merge", rows, MERGE, merge),
         )
 
 

@@ -54,6 +54,7 @@ def sweep_figure(runs: pd.DataFrame, sweep: str) -> Figure:
             values = group[measure] / scale
             axes.plot(group["point"], values, marker="o", ms=4, lw=1.5, color=COLOURS[str(kernel)], label=str(kernel))
         axes.set_yscale("log" if measure == "cycles" else "linear")
+        axes.set_xticks(sorted(set(mine["point"])))
         axes.set_xlabel(AXES[sweep], fontsize=8)
         axes.set_title(label, fontsize=9, loc="left")
     handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -87,7 +88,7 @@ def timeline_figure(traces: Mapping[str, Sequence[Any]], threads: int, title: st
         places = [event.core * threads + event.thread for event in trace]
         begins = [event.start / 64 for event in trace]
         lasts = [event.end / 64 for event in trace]
-        axes.hlines(places, begins, lasts, color=COLOURS[name], lw=0.5)
+        axes.hlines(places, begins, lasts, color=COLOURS[name], lw=0.5, rasterized=True)
         axes.set_ylabel(name, fontsize=7, rotation=0, ha="right", va="center")
         axes.set_yticks([])
         axes.set_xlim(0, end)
