@@ -132,8 +132,10 @@ class Training:
 def cut(batch: Batch, parts: int) -> list[tuple[Tensor, Tensor, float]]:
     """Inputs and targets of each part, and its share of the targets that count: what its mean loss weighs."""
     inputs, targets = batch
-    counted = [int((each != IGNORED).sum()) for each in targets.chunk(parts)]
-    shares = [count / max(1, sum(counted)) for count in counted] if parts > 1 else [1.0]
+    if parts == 1:
+        return [(inputs, targets, 1.0)]
+    counted = [int((each.numpy() != IGNORED).sum()) for each in targets.chunk(parts)]  # no work of a machine
+    shares = [count / max(1, sum(counted)) for count in counted]
     return list(zip(inputs.chunk(parts), targets.chunk(parts), shares, strict=True))
 
 
