@@ -29,6 +29,9 @@ class SparseArray(wiring.Component):
     def __init__(self, parameters: Parameters, place: Place = as_submodule) -> None:
         self.parameters = p = parameters
         self.place = place
+        # for diagrams, once elaborated: what is in the input register of each PE, which columns' sums are leaving
+        self.controls: dict[tuple[int, int], Value] = {}
+        self.leaves: list[Value] = []
         super().__init__(array_signature(p))
 
     def elaborate(self, platform: object) -> Elaboratable:
@@ -147,6 +150,7 @@ class SparseArray(wiring.Component):
                 given = {"west_group": group, "west_control": control, "north_weight": weights[c], "north_sum": sums[c]}
                 self.place(m, f"pe_{r}_{c}", SparsePE, p, {"en": self.en, **given}, made)
                 group, control = made["east_group"], made["east_control"]
+                self.controls[r, c] = control
                 south_weights.append(made["south_weight"])
                 south_sums.append(made["south_sum"])
             weights, sums = south_weights, south_sums
@@ -160,6 +164,7 @@ class SparseArray(wiring.Component):
         comes, oks = self._later(m, shifted | added, p.input_latency - 1, "ready"), []
         for number, total in enumerate(sums):
             before, comes = comes, self._later(m, comes, 1, f"result_{number}")
+            self.leaves.append(comes)
             ok = Signal(name=f"result_ok_{number}")
             given = {"comes": comes, "en": self.en, "total": total, "sums__ready": self.result_ready[number]}
             made = {

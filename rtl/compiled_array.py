@@ -1,7 +1,6 @@
 """The array as compiled hardware: tiles go in from numpy, sums and counters come back."""
 
 import ctypes
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -95,12 +94,10 @@ def _side(
 
 def _build(p: Parameters) -> Compiled:
     from rtl.array import array_signature
-    from rtl.verilog import array_verilog
+    from rtl.verilog import array_verilog, fingerprint
 
-    folder = Path(__file__).parent
-    sources = b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
-    key = f"{p} {hashlib.sha256(sources).hexdigest()}"
-    extra = (folder / "streams.cpp").read_text()
+    key = f"{p} {fingerprint(p)}"
+    extra = (Path(__file__).parent / "streams.cpp").read_text()
     ports = ports_of(array_signature(p).create())
 
     def text() -> str:

@@ -130,8 +130,7 @@ def run_tool(tool: str, arguments: Sequence[str], work: Path) -> None:
     binary = Path(sys.executable).parent / f"yowasp-{tool}"
     if not binary.exists():
         raise UserError(f"this needs {tool}, which is not installed: {INSTALL}")
-    environment = {**os.environ, "YOWASP_CACHE_DIR": str(cache_folder().parent / "yowasp")}
-    done = subprocess.run([str(binary), *arguments], cwd=work, env=environment, capture_output=True, text=True)
+    done = subprocess.run([str(binary), *arguments], cwd=work, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{tool} failed:\n{(done.stdout + done.stderr)[-4000:]}")
 

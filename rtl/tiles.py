@@ -242,14 +242,13 @@ def _entries(p: Parameters, operands: Bits, words: int) -> Words:
 
 def _west(p: Parameters, operands: Bits, groups: list[Group], along: int) -> list[list[int]]:
     """Words of every row: group after group, in each the rows that share a PE."""
-    blocks = operands.reshape(along, p.rows, -1).swapaxes(0, 1)
-    out: list[list[int]] = [[] for _ in range(p.rows)]
+    ordered = operands.reshape(along, p.rows, -1).swapaxes(0, 1).reshape(along * p.rows, -1)
+    parts = []
     for group in groups:
         words = -(-group.size // p.west_link)
-        for row in range(p.rows):
-            entries = _entries(p, blocks[row, :, group.start : group.start + group.size], words)
-            out[row].extend(entries.reshape(-1).tolist())
-    return out
+        entries = _entries(p, ordered[:, group.start : group.start + group.size], words)
+        parts.append(entries.reshape(p.rows, along * words))
+    return np.concatenate(parts, axis=1).tolist()
 
 
 def _north(

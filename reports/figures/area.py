@@ -34,7 +34,7 @@ def area_figure(table: pd.DataFrame) -> Figure:
 
 def _left(axes: Axes, patterns: Sequence[str], last: pd.DataFrame) -> None:
     for place, pattern in enumerate(patterns):
-        ideal, kept = last.loc[pattern, "speedup_ideal"], last.loc[pattern, "speedup_equal_area"]
+        ideal, kept = (float(last[name][pattern]) for name in ("speedup_ideal", "speedup_equal_area"))
         axes.plot([place, place], [kept, ideal], color=LOSS, lw=6, zorder=1)
         axes.plot(place, ideal, "o", color=FULL, label="by arithmetic" if not place else None)
         axes.plot(place, kept, "D", color=MARK, label="at equal area" if not place else None)

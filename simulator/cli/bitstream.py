@@ -36,11 +36,11 @@ def bitstream(
     chosen = parse_pattern(pattern, "--pattern")
     folder = out or Path(board)
     if board == "vcu1525":
-        _vivado(folder, make_parameters(chosen, rows or 32, cols or rows or 32, form or "fp16"), force)
+        _vivado(folder, make_parameters(chosen, *_size(rows, cols, 32), form or "fp16"), force)
         return
     which = board_named(board)
     form = form or which.formats[0]
-    first = for_board(which, make_parameters(chosen, rows or 1, cols or rows or 1, form))
+    first = for_board(which, make_parameters(chosen, *_size(rows, cols, 1), form))
     needs_amaranth()
     check_folder(folder, force)
     with steps_shown() as show:
@@ -48,9 +48,14 @@ def bitstream(
             from rtl.fitting import largest_size
 
             side = largest_size(which, first, show)
-            first = for_board(which, make_parameters(chosen, side, cols or side, form))
+            first = for_board(which, make_parameters(chosen, *_size(rows, cols, side), form))
         built = _built(which, first, show)
     _write(built, folder, first, which)
+
+
+def _size(rows: int | None, cols: int | None, usual: int) -> tuple[int, int]:
+    rows = usual if rows is None else rows
+    return rows, rows if cols is None else cols
 
 
 def _built(board: "Board", p: "Parameters", show: "Callable[[str], None]") -> "Built":

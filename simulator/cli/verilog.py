@@ -78,9 +78,9 @@ def _write(p: "Parameters", folder: Path, force: bool) -> None:
 
 def needs_amaranth() -> None:
     """Raises UserError where the hardware's libraries are not installed."""
+    from importlib.util import find_spec
+
     from workloads.errors import UserError
 
-    try:
-        import amaranth  # noqa: F401
-    except ModuleNotFoundError:
-        raise UserError("hardware needs Amaranth and its tools: pip install 'sparsehil[rtl]'") from None
+    if find_spec("amaranth") is None:
+        raise UserError("hardware needs Amaranth and its tools: pip install 'sparsehil[rtl]'")

@@ -1,0 +1,70 @@
+"""`simulate bitstream` and `simulate area`: mistakes, and what they write without minutes of placement."""
+
+from pathlib import Path
+
+import pytest
+
+from rtl.area import Area
+from rtl.board import BOARDS, for_board
+from rtl.parameters import make_parameters
+from rtl.synthesis import Cells
+from simulator.cli.area import area_table
+from tests.command import Run
+from workloads.pattern import parse_pattern
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ("bitstream", "--board", "ulx3s"),
+            "--board: unknown board 'ulx3s'; did you mean 'ulx3s-85f'? "
+            "(known: ice40-hx8k, icebreaker, ulx3s-85f, vcu1525)",
+        ),
+        (
+            ("bitstream", "--board", "icebreaker", "--format", "fp16"),
+            "--format: icebreaker is too small for fp16 (it takes int8)",
+        ),
+        (("bitstream", "--board", "ulx3s-85f", "--rows", "0"), "--rows: 0 is not possible here; it must be 1 to 256"),
+        (
+            ("bitstream", "--board", "ulx3s-85f", "--pattern", "2:64"),
+            "--pattern: groups of 64 are too wide for fp16; m must be at most 32",
+        ),
+        (("area", "--size", "0"), "--rows: 0 is not possible here; it must be 1 to 256"),
+        (("area", "--pattern", "fan-in 3"), "--pattern: the array takes 'dense', 'n:m' or 'bank n:m', not 'fan-in 3'"),
+    ],
+)
+def test_mistakes(simulate: Run, tmp_path: Path, arguments: tuple[str, ...], sentence: str) -> None:
+    assert simulate(*arguments, "--out", "made") == (2, "", f"simulate: {sentence}\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_there_is_left_alone(simulate: Run, tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made/mine").write_text("mine")
+    code, _, err = simulate("bitstream", "--board", "icebreaker", "--out", "made")
+    assert code == 2
+    assert err == "simulate: --out: made is there already; give another folder, or --force to write over it\n"
+
+
+@pytest.mark.parametrize("name", sorted(BOARDS))
+def test_boards_give_the_array_longer_queues(name: str) -> None:
+    usual = make_parameters(parse_pattern("2:4"), 2, 2, "int8")
+    longer = for_board(BOARDS[name], usual)
+    assert longer.results > usual.results
+    assert longer.buffer > usual.buffer
+
+
+def test_the_area_table() -> None:
+    """Twice the cells and half the clock at four times the speed leave nothing."""
+
+    def row(pattern: str, luts: int, fmax: float) -> Area:
+        cells = Cells(luts, 10, 5, 4, 0)
+        return Area(pattern, "fp16", 2, 2, cells, cells, fmax)
+
+    table = area_table([row("dense", 100, 80.0), row("2:8", 220, 40.0)]).set_index("pattern")
+    assert table.loc["dense", "luts"] == 120  # a carry cell takes the place of two LUTs
+    assert table.loc["2:8", "luts_over_dense"] == 2
+    assert table.loc["2:8", "speedup_ideal"] == 4
+    assert table.loc["2:8", "speedup_equal_area"] == 1
+    assert table.loc["dense", "speedup_equal_area"] == 1
