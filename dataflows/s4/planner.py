@@ -1,7 +1,8 @@
 """Which mapping, how many samples at a time, and how every layer's weights come: all tried, the fastest taken.
 
-Every candidate is timed by simulation and none is left out for being close to another, so that a higher ratio, more
-bandwidth or a larger memory, which only add candidates and shorten commands, never make a step slower.
+Every candidate whose floor is below the best is timed and none is left out for being close to another, so that a higher
+ratio or more bandwidth, which only add candidates and shorten commands, never make a step slower. A larger L2 may, by
+little: the numbers of samples that are tried follow from it.
 """
 
 from collections.abc import Iterator, Sequence
