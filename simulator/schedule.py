@@ -1,6 +1,8 @@
 """What a machine is given: the ops of a step, each with the programs that carry it out."""
 
-from collections.abc import Hashable
+import gc
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +28,18 @@ class ScheduledOp:
     macs_skipped: int = 0
     pes: int = 0
     last_cycle_index: bool = False
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Programs are many small objects without cycles: looking for cycles among them is a third of planning."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class Runs:

@@ -14,7 +14,7 @@ from simulator.energy import priced
 from simulator.kernel.maxplus import load_kernel
 from simulator.machine import Arch, is_file_name, load_arch
 from simulator.result import SCHEMA, Result, execute
-from simulator.schedule import Runs, ScheduledOp
+from simulator.schedule import Runs, ScheduledOp, uncollected
 from workloads.apply_method import apply_method, for_inference, with_input_gradient
 from workloads.errors import UserError, unknown_name
 from workloads.methods.dense import Dense
@@ -122,8 +122,9 @@ def simulate_step(
     compiler = compiler_for(arch, choices)
     started = time.perf_counter()
     runs = Runs()
-    dense_plan = compiler(dense_work, runs)
-    sparse_plan = dense_plan if sparse_work.ops == dense_work.ops else compiler(sparse_work, runs)
+    with uncollected():
+        dense_plan = compiler(dense_work, runs)
+        sparse_plan = dense_plan if sparse_work.ops == dense_work.ops else compiler(sparse_work, runs)
     final = Runs(exact=True) if choices.exact else runs
     dense = priced(execute(dense_plan, _card(dense_work, arch, choices, command), final), arch.energy)
     sparse = priced(execute(sparse_plan, _card(sparse_work, arch, choices, command), final), arch.energy)

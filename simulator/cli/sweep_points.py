@@ -3,7 +3,6 @@
 Points that share a machine share its dense schedule and all they have alike; nothing is read twice by a process.
 """
 
-import gc
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +15,7 @@ from simulator.cli.job import LARGEST_STEP, Choices, compiler_for, load_workload
 from simulator.machine import Arch, arch_reader
 from simulator.program import Stall
 from simulator.result import measured
-from simulator.schedule import Runs
+from simulator.schedule import Runs, uncollected
 from simulator.sweep.point import Point
 from simulator.sweep.runner import ERROR
 from simulator.sweep.spec import typed
@@ -34,12 +33,9 @@ PICO = 1e-12
 def evaluate(points: Sequence[Point]) -> list[Row]:
     """A row a point, in order; a point that cannot be run has its reason in the field `error`."""
     rows: dict[Point, Row] = {}
-    gc.disable()  # programs hold no cycles, and a collection looks at every one of them
-    try:
-        for _, alike in groupby(points, key=_machine_of):
+    for _, alike in groupby(points, key=_machine_of):
+        with uncollected():
             _machine(list(alike), rows)
-    finally:
-        gc.enable()
     return [rows[point] for point in points]
 
 
