@@ -77,9 +77,9 @@ def pair_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 def crossings(runs: pd.DataFrame) -> pd.DataFrame:
     """Where two kernels change places between neighbouring points of a sweep, and what bounds each on either side."""
-    rows = []
+    rows: list[dict[str, object]] = []
     for sweep, group in runs.groupby("sweep", sort=False):
-        by_kernel = {kernel: each.set_index("point") for kernel, each in group.groupby("kernel", sort=False)}
+        by_kernel = {str(kernel): each.set_index("point") for kernel, each in group.groupby("kernel", sort=False)}
         points = list(dict.fromkeys(group["point"]))
         for before, after in pairwise(points):
             rows += _crossed(str(sweep), by_kernel, before, after)
@@ -93,7 +93,9 @@ def _crossed(
     for number, one in enumerate(both):
         for other in both[number + 1 :]:
             first, second = by_kernel[one], by_kernel[other]
-            ratios = [float(second.at[p, "cycles"]) / float(first.at[p, "cycles"]) for p in (before, after)]
+            times = (first["cycles"], second["cycles"], first["bound"], second["bound"])
+            ours, theirs, our_bound, their_bound = (each.to_dict() for each in times)
+            ratios = [theirs[place] / ours[place] for place in (before, after)]
             if (ratios[0] - 1) * (ratios[1] - 1) < 0:
                 yield {
                     "sweep": sweep,
@@ -102,8 +104,8 @@ def _crossed(
                     "second": other,
                     "ratio_before": ratios[0],
                     "ratio_after": ratios[1],
-                    "bounds_before": f"{first.at[before, 'bound']} | {second.at[before, 'bound']}",
-                    "bounds_after": f"{first.at[after, 'bound']} | {second.at[after, 'bound']}",
+                    "bounds_before": f"{our_bound[before]} | {their_bound[before]}",
+                    "bounds_after": f"{our_bound[after]} | {their_bound[after]}",
                 }
 
 

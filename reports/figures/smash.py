@@ -72,7 +72,7 @@ def time_figure(shares: Mapping[str, Mapping[str, float]], title: str) -> Figure
             width = share.get(each.value, 0.0)
             axes.barh(place, width, left=left, color=SPENT_COLOURS[each], height=0.7, label="" if place else each.value)
             left += width
-    axes.set_yticks(range(len(shares)), list(reversed(shares)), fontsize=8)
+    axes.set_yticks(range(len(shares)), list(shares)[::-1], fontsize=8)
     axes.set_xlim(0, 1)
     axes.set_xlabel("share of all threads' time", fontsize=8)
     axes.set_title(title, fontsize=9, loc="left")

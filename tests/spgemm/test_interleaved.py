@@ -27,7 +27,7 @@ def test_cycles_products_and_instructions_agree(text: str, kernel: Smash) -> Non
     wanted.sort_indices()
     got = rows.matrix(wanted.shape)
     np.testing.assert_array_equal(got.indices, wanted.indices)
-    np.testing.assert_allclose(got.values, wanted.data, rtol=1e-12)
+    np.testing.assert_allclose(got.values, wanted.data, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(
