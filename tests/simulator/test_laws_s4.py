@@ -19,7 +19,7 @@ from workloads.op import MatrixOp, Role
 from workloads.pattern import DENSE, Pattern, PatternKind
 from workloads.workload import Workload
 
-relaxed = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+relaxed = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 inference, training = steps(), steps(training=True)
 LARGEST = 4000  # commands an exact run may take
 
