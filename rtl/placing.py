@@ -29,7 +29,8 @@ def as_instance(m: Module, name: str, kind: Kind, p: Parameters, inputs: Wires, 
     del p
     ports = {f"i_{port}": Value.cast(wire) for port, wire in inputs.items()}
     ports |= {f"o_{port}": Value.cast(wire) for port, wire in outputs.items()}
-    m.submodules[name] = Instance(module_name(kind), i_clk=ClockSignal(), i_rst=ResetSignal(allow_reset_less=True), **ports)
+    clocked = {"i_clk": ClockSignal(), "i_rst": ResetSignal(allow_reset_less=True)}
+    m.submodules[name] = Instance(module_name(kind), **clocked, **ports)
 
 
 def module_name(kind: Kind) -> str:

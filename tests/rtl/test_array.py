@@ -15,6 +15,7 @@ from rtl.parameters import make_parameters
 from rtl.tiles import folds_of, output_stationary_tile, weight_stationary_tile
 from rtl.timing import Reduction
 from tests.rtl.cases import Tally, operands, random_mask, run_output_stationary, run_random, run_weight_stationary
+from tests.rtl.real import LAYERS, run_real
 from workloads.errors import UserError
 from workloads.pattern import parse_pattern
 
@@ -79,6 +80,13 @@ def test_sparse_equals_dense_on_masked_weights(form: str) -> None:
         dense_product(left, masked, p.operand),
     ]
     assert all((each == found[0]).all() for each in found)
+    assert tally.differences == (0, 0, 0)
+
+
+def test_real_tiles_of_resnet18() -> None:
+    """A few tiles of real tensors; the slow target has all layers on 32 x 32 PEs."""
+    tally = Tally()
+    run_real(array("fp16"), LAYERS[2], ((8, 8), (2, 4), (2, 8), (1, 8)), tally)
     assert tally.differences == (0, 0, 0)
 
 
