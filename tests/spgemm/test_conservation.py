@@ -159,7 +159,7 @@ def test_every_number_of_the_machine_matters(setting: str) -> None:
 
 
 OPTIONS = [
-    (V3, USUAL, {"hash": "low-bits"}), (V3, USUAL, {"slots": 512}), (V3, USUAL, {"fill": 0.1}),
+    (V3, USUAL, {"hash": "low-bits"}), (V3, USUAL, {"slots": 64}), (V3, USUAL, {"fill": 0.1}),
     (V3, USUAL, {"window": "rows"}), (V3, USUAL, {"spread": 1}), (V3, USUAL, {"token": 1}),
     (V3, USUAL, {"dma": "operands"}), (V1, USUAL, {"deal": "pieces"}), (V1, KernelOptions(deal="pieces"), {"event": 8}),
 ]  # fmt: skip
