@@ -40,13 +40,8 @@ def _points(axes: Axes, table: pd.DataFrame, column: str) -> None:
     shown = (
         table if len(table) <= MOST_LABELS else table.sort_values("accuracy").drop_duplicates("pattern", keep="last")
     )
+    place = (6, 6) if column == "speedup" else (6, -11)  # where the front does not run
     for row in shown.to_dict("records"):
-        axes.annotate(
-            str(row["pattern"]),
-            (row[column], row["accuracy"]),
-            (6, 6),
-            textcoords="offset points",
-            fontsize=7,
-            color=TEXT,
-        )
+        said, at = str(row["pattern"]), (row[column], row["accuracy"])
+        axes.annotate(said, at, place, textcoords="offset points", fontsize=7, color=TEXT)
     axes.margins(x=0.1)
