@@ -23,7 +23,7 @@ from tests.spgemm.test_equality import EVERY, IDS, PIUMA, SMALL, USUAL, multipli
 from workloads.sparse.matrix import SparseProduct
 from workloads.sparse.matrix_market import read_matrix
 
-relaxed = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+relaxed = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("kernel", EVERY, ids=IDS)
