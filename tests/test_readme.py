@@ -28,6 +28,8 @@ def test_a_command_of_the_readme(simulate: Run, tmp_path: Path, command: str) ->
     (tmp_path / "my_sat.yaml").write_text("extends: sat\n")
     (tmp_path / "mypkg").mkdir()
     (tmp_path / "mypkg/mymodule.py").write_text(MODULE)
+    if "results/my-run" in command:
+        assert simulate("--gemm", "64x64x64", "--out", "results/my-run")[0] == 0
     code, out, err = simulate(*shlex.split(command)[1:])
     assert (code, err) == (0, "")
     assert out
