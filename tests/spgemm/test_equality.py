@@ -1,5 +1,6 @@
 """Every kernel gives scipy's product: the same structure, and, with sums in the same order, the same bits."""
 
+import resource
 from dataclasses import replace
 
 import numpy as np
@@ -123,6 +124,8 @@ def test_row_hashes_tell_products_apart() -> None:
 
 
 @pytest.mark.slow
-def test_scale_16_by_row_hashes() -> None:
-    done = compare("rmat:16:16")
+@pytest.mark.parametrize("scale", [16, 18])
+def test_large_products_by_row_hashes(scale: int) -> None:
+    done = compare(f"rmat:{scale}:16")
     assert done.different == 0 and done.stored > 0
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 < 8 * 2**30
