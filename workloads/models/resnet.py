@@ -1,7 +1,7 @@
-"""Residual networks: ResNet-18, -50 and -152 for ImageNet (arXiv 1512.03385, table 1), and the nine-layer one for CIFAR.
+"""Residual networks: ResNet-18, -50 and -152 for ImageNet (arXiv 1512.03385, table 1), and a nine-layer one for CIFAR.
 
-ResNet-50 and -152 put the stride of a bottleneck on its 3x3 convolution, as torchvision does ("v1.5"); ResNet-9 is the network
-of the DAWNBench entries, with a final pooling to 1x1.
+ResNet-50 and -152 put the stride of a bottleneck on its 3x3 convolution, as torchvision does ("v1.5"); ResNet-9 is the
+network of the DAWNBench entries, with a final pooling to 1x1.
 """
 
 from collections.abc import Callable
