@@ -1,0 +1,52 @@
+"""Events and time of a default run against the batch: `python -m tests.bench.batches` writes the table and the plot."""
+
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from reports.figures.style import FULL, MARK, new_figure, plain, save_figure, title
+from simulator.cli.job import Choices, load_workload, simulate_step
+from simulator.kernel.maxplus import load_kernel
+from simulator.machine import load_arch
+from workloads.pattern import parse_patterns
+
+FOLDER = Path(__file__).parents[2] / "reports/results/bench"
+
+
+def measured() -> pd.DataFrame:
+    """A row a batch, 1 to 65,536: commands evaluated, CPU seconds, cycles of resnet18 at 2:8 on SAT."""
+    rows = []
+    load_kernel()
+    for batch in (2**power for power in range(17)):
+        choices = Choices("sat", ("2:8",), "bdwp", model="resnet18", batch=batch, check_capacity=False)
+        workload, arch, patterns = load_workload(choices), load_arch("sat"), parse_patterns(["2:8"])
+        began = time.process_time()
+        job = simulate_step(workload, patterns, arch, choices, [])
+        used = time.process_time() - began
+        events = job.sparse.card["cost"]["commands_evaluated"]
+        rows.append({"batch": batch, "events": events, "cpu_seconds": used, "cycles": job.sparse.cycles})
+    return pd.DataFrame(rows)
+
+
+def main() -> None:
+    table = measured()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    table.to_csv(FOLDER / "batches.csv", index=False)
+    figure = new_figure(6.4, 3.4)
+    axes = figure.subplots()
+    axes.plot(table["batch"], table["events"], color=FULL, marker="o", ms=3, label="events")
+    axes.set_xscale("log", base=2)
+    axes.set_ylim(0, 1.15 * table["events"].max())
+    axes.set_xlabel("batch")
+    axes.set_ylabel("events evaluated", color=FULL)
+    right = axes.twinx()
+    right.plot(table["batch"], table["cpu_seconds"], color=MARK, marker="s", ms=3)
+    right.set_ylim(0, 1.5 * table["cpu_seconds"].max())
+    right.set_ylabel("CPU seconds", color=MARK)
+    title(axes, "resnet18, 2:8 and dense, on SAT: what a run costs, against its batch")
+    save_figure(plain(figure), FOLDER / "batches")
+
+
+if __name__ == "__main__":
+    main()
