@@ -113,11 +113,12 @@ class Largest(wiring.Component):
         m.d.comb += room.eq(count != self.keep)
         slots = [Signal(StructLayout(self._slot()), name=f"slot_{number}") for number in range(self.n)]
         smaller = Signal(self.n)
-        m.d.comb += smaller.eq(Cat((count > number) & (slot.size < size) for number, slot in enumerate(slots)))
+        m.d.comb += smaller.eq(
+            Cat((count > number) & (_size(self.form, slot.value) < size) for number, slot in enumerate(slots))
+        )
         newcomer = {
             "value": self.value,
             "index": place,
-            "size": size,
             "rank": _ones(Cat((count > number) & ~smaller[number] for number in range(self.n))),
         }
         with m.If(self.take):
@@ -128,7 +129,7 @@ class Largest(wiring.Component):
         return m
 
     def _slot(self) -> dict[str, object]:
-        return {**self.entry, "size": self.form.bits, "rank": range(self.n)}
+        return {**self.entry, "rank": range(self.n)}
 
     def _move(
         self, m: Module, slots: list[Value], smaller: Value, newcomer: dict[str, Value], room: Value, at: Value

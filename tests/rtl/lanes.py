@@ -20,7 +20,10 @@ def check_groups(flow: Flow, form: Format, keep: int, m: int, values: np.ndarray
 
 
 def mixed(form: Format, count: int, seed: int) -> np.ndarray:
-    """Random values, among them many alike, so that ties are frequent, and every class of number."""
+    """Random values: of every class, many alike, so that ties are frequent, many that differ in one bit or two."""
     rng = np.random.default_rng(seed)
     alike = rng.choice(corners(form)[rng.integers(0, len(corners(form)), 4)], count)
-    return np.choose(rng.integers(0, 3, count), [biased(form, count, rng), alike, rng.choice(corners(form), count)])
+    flips = (1 << rng.integers(0, form.bits, (2, count))).astype(alike.dtype)
+    close = np.repeat(biased(form, count // 24 + 1, rng), 24)[:count] ^ flips[0] ^ flips[1]
+    choices = [biased(form, count, rng), alike, rng.choice(corners(form), count), close]
+    return np.choose(rng.choice([0, 1, 2, 3], p=[0.2, 0.2, 0.1, 0.5], size=count), choices)

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from unittest.mock import patch
 
 import numpy as np
 from amaranth.back import rtlil
+from amaranth.hdl import UnusedElaboratable
 from amaranth.lib import wiring
 
 from rtl.adder import Adder
@@ -48,6 +50,7 @@ CHOOSE = f"""
 #include <cstdlib>
 extern "C" int mutant_chosen() {{ const char* number = getenv("{SWITCH}"); return number ? atoi(number) : 0; }}
 """
+FIELDS = ["block", "mutant", "killed", "mode", "cell", "port", "portbit", "wire", "wirebit"]
 PATIENCE = 120  # seconds for one mutant
 
 
@@ -68,7 +71,16 @@ class Subject:
 def mutated(subject: Subject) -> tuple[str, list[str]]:
     """(Verilog of the block with all its mutants and the choice among them, the mutants as Yosys commands)."""
     text = rtlil.convert(subject.block(), name="block", emit_src=False)
-    ready = ["proc", "flatten" if subject.flat else "", "opt_clean"]
+    # without bits that are always zero and logic that nobody reads, whose mutants nobody could notice
+    ready = [
+        "proc",
+        "memory_collect",
+        "flatten" if subject.flat else "",
+        "opt -full",
+        "wreduce",
+        "opt -full",
+        "opt_clean",
+    ]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         chosen = f"mutate -list {subject.count} -seed 1 -module block -ctrl mutant 16 1 -o mutants.txt"
@@ -173,6 +185,8 @@ def _killed(subject: Subject, verilog: str, number: int) -> bool:
 
 
 def main(names: list[str]) -> None:
+    """Try the named blocks, or all; other blocks keep the results they have."""
+    warnings.simplefilter("ignore", UnusedElaboratable)  # of many a block only the ports are wanted
     rows = []
     for subject in SUBJECTS:
         if names and subject.name not in names:
@@ -184,12 +198,19 @@ def main(names: list[str]) -> None:
                 print(subject.name, number, command, flush=True)
         mine = [row["killed"] for row in rows if row["block"] == subject.name]
         print(f"{subject.name}: {sum(mine)} of {len(mine)} mutants killed", flush=True)
-    if not names:
-        with RESULTS.open("w", newline="") as file:
-            fields = ["block", "mutant", "killed", "mode", "cell", "port", "portbit", "wire", "wirebit"]
-            writer = csv.DictWriter(file, fields, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+    known = [row for row in _known() if row["block"] not in {each["block"] for each in rows}]
+    with RESULTS.open("w", newline="") as file:
+        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(known + rows)
+
+
+def _known() -> list[dict[str, str]]:
+    """What earlier runs found."""
+    if not RESULTS.exists():
+        return []
+    with RESULTS.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 if __name__ == "__main__":

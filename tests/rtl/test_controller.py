@@ -84,7 +84,7 @@ class Loop(Elaboratable):
     def __init__(self) -> None:
         self.receiver, self.transmitter = UartReceiver(DIVISOR), UartTransmitter(DIVISOR)
 
-    def elaborate(self, platform: object) -> Elaboratable:  # noqa: ARG002
+    def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
         m.submodules.receiver, m.submodules.transmitter = self.receiver, self.transmitter
         wiring.connect(m, self.receiver.bytes, self.transmitter.bytes)
