@@ -180,7 +180,7 @@ def _check(p: Parameters) -> None:
         ("--depth", p.depth, 1, p.m),
         ("--accumulators", p.accumulators, 1, 64),
         ("--west-link", p.west_link, 1, p.m),
-        ("--multiplier-latency", p.multiplier_latency, 0, 8),
+        ("--multiplier-latency", p.multiplier_latency, 1, 8),
         ("--adder-latency", p.adder_latency, 1, 13),
         ("buffer", p.buffer, least_buffer(p), 1 << 20),
         ("results", p.results, 1, 1 << 20),

@@ -74,30 +74,33 @@ class SparsePE(wiring.Component):
         return self.east_group.word_select(taken[bits:], bits) if p.m > 1 else self.east_group, taken[:bits]
 
     def _accumulate(self, m: Module, product: Value) -> None:
-        p = self.parameters
+        """Everything that chooses is decided a cycle ahead, so that a sum passes few gates on its way."""
+        p, arrived = self.parameters, self.east_control
         m.submodules.adder = adder = Adder(p.accumulator, p.adder_latency)
-        arrived = self.east_control
-        before = arrived.slot - (arrived.op == Op.WEIGHT)
+        weight = arrived.op == Op.WEIGHT
         # held apart from the rest: what has to be idle after a reset
-        op = _delayed(m, arrived.op, p.input_latency - 1, "op", reset_less=False)
-        rest = Cat(arrived.slot, before[: p.slot_bits], arrived.first)
-        layout = data.StructLayout({"slot": p.slot_bits, "before": p.slot_bits, "first": 1})
-        now = data.View(layout, _delayed(m, rest, p.input_latency - 1, "control"))
-        adds, shifts = Signal(), Signal()
-        added = _delayed(m, adds, p.adder_latency, "added", reset_less=False)
-        slot = _delayed(m, now.slot, p.adder_latency, "added_slot")
-        held, stored = Signal(p.accumulator.bits), Signal(p.accumulator.bits)
+        doing = Cat((arrived.op == Op.OUTPUT) | weight, arrived.op == Op.SHIFT)
+        adds, shifts = _delayed(m, doing, p.input_latency - 2, "doing", reset_less=False)
+        before = (arrived.slot - weight)[: p.slot_bits]
+        rest = Cat(arrived.slot, before, arrived.first & weight, arrived.first & ~weight)
+        layout = data.StructLayout({"slot": p.slot_bits, "before": p.slot_bits, "north": 1, "zero": 1})
+        soon = data.View(layout, _delayed(m, rest, p.input_latency - 2, "control"))
+        added = [adds, *_each_later(m, adds, p.adder_latency, "added", reset_less=False)]
+        slots = [soon.slot, *_each_later(m, soon.slot, p.adder_latency, "slot")]
+        # in the next cycle the adder finishes what is asked for
+        passes = _delayed(m, added[p.adder_latency] & (slots[p.adder_latency] == soon.before), 1, "passes")
+        north, zero = (_delayed(m, each, 1, name) for each, name in ((soon.north, "north"), (soon.zero, "zero")))
+        at, shifting = _delayed(m, soon.before, 1, "at"), _delayed(m, shifts, 1, "shifting", reset_less=False)
+        writes = _delayed(m, added[p.adder_latency] | shifts, 1, "writes", reset_less=False)
+        to = _delayed(m, Mux(shifts, soon.slot, slots[p.adder_latency]), 1, "to")
+        held = Signal(p.accumulator.bits)
+        kept = _kept(m, "accumulators", p.slots, writes, to, Mux(shifting, self.north_sum, adder.p), at)
         m.d.comb += [
-            adds.eq((op == Op.OUTPUT.value) | (op == Op.WEIGHT.value)),
-            shifts.eq(op == Op.SHIFT.value),
-            stored.eq(Mux(shifts, self.north_sum, adder.p)),
-            adder.a.eq(Mux(now.first, Mux(op == Op.WEIGHT.value, self.north_sum, 0), held)),
+            held.eq(Mux(passes, adder.p, kept)),
+            adder.a.eq(Mux(zero, 0, Mux(north, self.north_sum, held))),
             adder.b.eq(product),
-            self.south_sum.eq(Mux(shifts, held, adder.p)),
+            self.south_sum.eq(Mux(shifting, held, adder.p)),
         ]
-        where = Mux(shifts, now.slot, slot)
-        kept = _kept(m, "accumulators", p.slots, added | shifts, where, stored, now.before)
-        m.d.comb += held.eq(Mux(added & (slot == now.before), adder.p, kept))
 
 
 def _kept(m: Module, name: str, depth: int, enable: Value, to: Value, value: Value, at: Value) -> Value:
@@ -115,9 +118,14 @@ def _kept(m: Module, name: str, depth: int, enable: Value, to: Value, value: Val
 
 def _delayed(m: Module, value: object, cycles: int, name: str, reset_less: bool = True) -> Value:
     """`value` as it was `cycles` enabled cycles ago."""
-    wire = Value.cast(value)
+    return [Value.cast(value), *_each_later(m, value, cycles, name, reset_less)][-1]
+
+
+def _each_later(m: Module, value: object, cycles: int, name: str, reset_less: bool = True) -> list[Value]:
+    """`value` as it was 1, 2 ... `cycles` enabled cycles ago."""
+    wires = [Value.cast(value)]
     for number in range(cycles):
-        register = Signal(len(wire), name=f"{name}_{number + 1}", reset_less=reset_less)
-        m.d.sync += register.eq(wire)
-        wire = register
-    return wire
+        register = Signal(len(wires[0]), name=f"{name}_{number + 1}", reset_less=reset_less)
+        m.d.sync += register.eq(wires[-1])
+        wires.append(register)
+    return wires[1:]

@@ -23,7 +23,7 @@ def made(pattern: str = "2:8", rows: int = 4, cols: int = 4, form: str = "fp16",
         ({"accumulators": 65}, "--accumulators: 65 is not possible here; it must be 1 to 64"),
         ({"west_link": 16}, "--west-link: 16 is not possible here; it must be 1 to 8"),
         ({"adder_latency": 0}, "--adder-latency: 0 is not possible here; it must be 1 to 13"),
-        ({"multiplier_latency": 9}, "--multiplier-latency: 9 is not possible here; it must be 0 to 8"),
+        ({"multiplier_latency": 9}, "--multiplier-latency: 9 is not possible here; it must be 1 to 8"),
         ({"buffer": 24}, "buffer: 24 groups is no power of two"),
         ({"buffer": 2}, "buffer: 2 is not possible here; it must be 16 to 1048576"),
         (
