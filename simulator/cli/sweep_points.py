@@ -81,9 +81,9 @@ class _Step:
         ops, actions = measured(self.compiler(workload, self.runs), self.runs)
         cycles = sum(op["cycles"] for op in ops)
         seconds = cycles / (float(self.arch.spec.clock_mhz) * 1e6)
-        amounts: Counter[str] = Counter()
+        amounts: Counter[tuple[str, str]] = Counter()
         for _, action in actions:
-            amounts[action.kind] += action.amount
+            amounts[action.kind, action.tensor] += action.amount
         pes, useful = max(op["pes"] for op in ops), sum(op["macs_useful"] for op in ops)
         return {
             "cycles": cycles,
@@ -93,7 +93,7 @@ class _Step:
             "busy_cycles": sum(op["busy_cycles"] for op in ops),
             "macs_useful": useful,
             "utilisation": useful / (cycles * pes) if cycles and pes else 0.0,
-            "dram_bytes": amounts["dram.read"] + amounts["dram.write"],
+            "dram_bytes": sum(amount for (kind, _), amount in amounts.items() if kind in ("dram.read", "dram.write")),
             **_energy(self.arch.energy, amounts, seconds),
         }
 
@@ -128,14 +128,14 @@ def _sum(ops: Sequence[Row], column: str, phase: Phase) -> int:
     return sum(op[column] for op in ops if op["phase"] == phase.value)
 
 
-def _energy(table: EnergyTable | None, amounts: Mapping[str, int], seconds: float) -> Row:
+def _energy(table: EnergyTable | None, amounts: Mapping[tuple[str, str], int], seconds: float) -> Row:
     """Joules, and the ends of their range, as `simulator.energy` prices an op's actions."""
     if table is None:
         return {}
-    entries = {kind: table.entry(kind) for kind in amounts}
+    entries = {counted: table.entry(*counted) for counted in amounts}
 
     def joules(of: Callable[[Any], float]) -> float:
-        return sum(of(entries[kind]) * amount for kind, amount in amounts.items()) * PICO + seconds * sum(
+        return sum(of(entries[counted]) * amount for counted, amount in amounts.items()) * PICO + seconds * sum(
             of(each) for each in table.static
         )
 
