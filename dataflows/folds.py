@@ -75,6 +75,14 @@ class FoldWork:
         cycles = weight_stationary_fold(self.operands.target.array, positions, reduction.n, reduction.m)
         return cycles.total, ((Stall.LINKS, cycles.links), (Stall.FILL_DRAIN, cycles.fill_drain))
 
+    def ends(self) -> tuple[int, tuple[tuple[Stall, int], ...]]:
+        """Ticks before the first and after the last position, and the stalls in them, where positions come in blocks.
+
+        Where the period outlasts the array they would be negative, and are none: a cycle or so too many.
+        """
+        ticks, stalls = self.cycles(0)
+        return (ticks, stalls) if ticks > 0 else (0, ())
+
     def actions(self, positions: int, cols: int, fold: Share, seeded: bool) -> tuple[Action, ...]:
         product, size = self.operands.product, self.operands.target.operand_bytes
         sums = positions * cols * self.operands.target.arch.format.accumulator_bytes

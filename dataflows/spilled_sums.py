@@ -89,7 +89,7 @@ class SpilledSums:
         out: list[Node] = [*ops.load_right(cols, place.fold), hold("north")]
         for run in cut(ops.product.rows, self.block):
             out.extend(repeat(run.count, self._block(run.size, cols, place)))
-        ticks, stalls = parts.cycles(0)
+        ticks, stalls = parts.ends()
         ends = Command(ARRAY, ticks, Stall.ARRAY, frees=("north",), inner_stalls=stalls)
         return *out, ends
 

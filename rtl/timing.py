@@ -118,4 +118,5 @@ def weight_stationary_fold(array: Array, positions: int, n: int, m: int) -> Tile
     through = (n - 1) * step + max(array.adder_latency, 1)
     weights = array.rows * max(1, _over(n, array.north_link))
     ends = weights + array.cols - 1 + array.rows * through - period + array.multiplier_latency
-    return TileCycles(positions * n, 0, positions * (period - n), ends)
+    last = (period - n) * min(positions, 1)  # nothing enters behind the last position, so it waits for no link
+    return TileCycles(positions * n, 0, positions * (period - n) - last, ends + last)

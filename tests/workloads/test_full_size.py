@@ -63,7 +63,8 @@ def test_a_small_llama_is_the_same_with_and_without_values() -> None:
     ]  # fmt: skip
     assert products[0] == products[1]
     assert [op for op in real.ops if op.phase is Phase.UP] == [op for op in shapes.ops if op.phase is Phase.UP]
-    assert (real.saved_elements, real.parameters) == (shapes.saved_elements, shapes.parameters)
+    assert real.parameters == shapes.parameters
+    assert abs(real.saved_elements - shapes.saved_elements) <= 1  # a scalar of the loss
 
 
 def test_a_module_that_names_its_device_is_recorded_too(monkeypatch) -> None:  # type: ignore[no-untyped-def]

@@ -104,6 +104,6 @@ def test_a_run_goes_on_from_its_checkpoint_to_the_bit(method: Method, pattern: s
 
 
 def test_a_training_run_fits_the_schedule_to_its_length() -> None:
-    settings = Settings("resnet9", "sdgf", ("2:8",), "digits", image=16, width=0.25, steps=17, batch=4)
+    settings = Settings("resnet9", "sdgf", ("2:8",), dataset="digits", image=16, width=0.25, steps=17, batch=4)
     method = prepare(settings).training.recipe.method
     assert isinstance(method, SdGf) and method.total_steps == 17
