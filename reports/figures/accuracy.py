@@ -1,5 +1,7 @@
 """The picture of a study of accuracy."""
 
+from textwrap import fill
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -7,6 +9,7 @@ from reports.accuracy import DENSE
 from reports.figures.style import GRID, SERIES, TEXT, legend, new_figure, plain, title
 
 MARKERS = ("o", "s", "^", "D", "v", "P")
+LETTERS = 95  # a line of the title
 SHIFT = 0.06  # between lines, so that error bars stay apart
 
 
@@ -37,6 +40,6 @@ def accuracy_figure(table: pd.DataFrame, words: str) -> Figure:
     axes.set_xticks(range(len(patterns)), patterns)
     axes.set_xlabel("pattern (n kept of every m)")
     axes.set_ylabel("test accuracy (%), mean and 95 % interval")
-    title(axes, words)
+    title(axes, fill(words, LETTERS))
     legend(figure, axes, len(methods) + 1)
     return plain(figure)
