@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from reports.figures.style import MARK, SERIES, TEXT, legend, new_figure, plain, title
 
 MOST_LABELS = 12  # of more points only the best of each pattern says its name
+CLOSE = 0.06  # as a share of what is shown: labels nearer to each other overlap
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
@@ -41,7 +42,18 @@ def _points(axes: Axes, table: pd.DataFrame, column: str) -> None:
         table if len(table) <= MOST_LABELS else table.sort_values("accuracy").drop_duplicates("pattern", keep="last")
     )
     place = (6, 6) if column == "speedup" else (6, -11)  # where the front does not run
-    for row in shown.to_dict("records"):
-        said, at = str(row["pattern"]), (row[column], row["accuracy"])
-        axes.annotate(said, at, place, textcoords="offset points", fontsize=7, color=TEXT)
+    for said, x, y in _named(shown, column):
+        axes.annotate(said, (x, y), place, textcoords="offset points", fontsize=7, color=TEXT)
     axes.margins(x=0.1)
+
+
+def _named(shown: pd.DataFrame, column: str) -> list[tuple[str, float, float]]:
+    """Patterns and where their points are; of points of one pattern close together, one is named."""
+    wide, high = (float(shown[name].max() - shown[name].min()) or 1.0 for name in (column, "accuracy"))
+    named: list[tuple[str, float, float]] = []
+    for row in shown.sort_values("accuracy", ascending=False).to_dict("records"):
+        said, x, y = str(row["pattern"]), float(row[column]), float(row["accuracy"])
+        close = ((abs(x - at) / wide, abs(y - up) / high) for other, at, up in named if other == said)
+        if not any(across < CLOSE and above < CLOSE for across, above in close):
+            named.append((said, x, y))
+    return named
