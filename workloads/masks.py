@@ -110,14 +110,15 @@ def _count(bits: NDArray[np.integer], magnitude: int) -> int:
 @njit(cache=True, nogil=True)
 def _fullest(bits: NDArray[np.integer], magnitude: int, m: int) -> int:
     outer, length, inner = bits.shape
-    most = 0
+    found, most = np.empty(inner, np.int32), 0
     for i in range(outer):
         for start in range(0, length, m):
+            found[:] = 0
+            for j in range(start, min(start + m, length)):
+                for k in range(inner):  # SIMD lanes
+                    found[k] += (bits[i, j, k] & magnitude) != 0
             for k in range(inner):
-                found = 0
-                for j in range(start, min(start + m, length)):
-                    found += (bits[i, j, k] & magnitude) != 0
-                most = max(most, found)
+                most = max(most, found[k])
     return most
 
 
