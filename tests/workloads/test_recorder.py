@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn import functional
 
 from workloads.conv import ConvGeometry
@@ -12,7 +13,9 @@ from workloads.models.loss import CrossEntropy
 from workloads.models.transformer import Attention
 from workloads.op import MatrixOp, Optimizer, Phase, Role, VectorKind, VectorOp
 from workloads.pattern import Pattern, parse_pattern
+from workloads.training.products import Product
 from workloads.training.record import Recorded, record_pass
+from workloads.training.tensor_names import TensorNames
 
 
 def record(model: nn.Module, x: Tensor, **more: object) -> Recorded:
@@ -239,3 +242,26 @@ def test_functional_code_is_recorded_too() -> None:
         Phase.WU: (1, 8, 3, 6),
     }
     assert ops[Phase.FF].right.tensor == "kernel"
+
+
+def test_memory_that_the_step_frees_is_free_and_its_next_owner_is_other_data() -> None:
+    names, seen, freed = TensorNames(), [], []
+    for number in range(50):
+        made = torch.full((64, 64), float(number))
+        freed.append(StorageWeakRef(made.untyped_storage()))  # type: ignore[no-untyped-call]
+        seen.append(names.name(made, "x"))
+        del made
+    assert len(set(seen)) == 50
+    assert all(each.expired() for each in freed)  # type: ignore[no-untyped-call]
+
+
+def test_nothing_of_a_recorded_step_stays_in_memory() -> None:
+    kept: list[StorageWeakRef] = []
+
+    def watch(product: Product) -> None:
+        if not product.weight or product.op.phase is Phase.WU:
+            kept.append(StorageWeakRef(product.right.untyped_storage()))  # type: ignore[no-untyped-call]
+            assert sum(not each.expired() for each in kept) <= 2  # type: ignore[no-untyped-call]
+
+    record(nn.Sequential(*(nn.Linear(16, 16) for _ in range(20))), torch.randn(4, 16), watch=watch)
+    assert len(kept) == 20

@@ -5,6 +5,7 @@ the input and the one with the layer's input that of the weight. Two activations
 products, and both their gradients are BP.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -31,6 +32,16 @@ class Product:
     right_key: Key
 
 
+@final
+@dataclass(frozen=True)
+class Multiplied:
+    """What is remembered of an FF product: its tensors' keys; their memory is given back to the step."""
+
+    layer: str
+    weight: str | None
+    keys: tuple[Key, Key]
+
+
 def is_product(call: Call) -> bool:
     return call.name in PRODUCTS
 
@@ -50,12 +61,12 @@ def forward_product(call: Call, layer: str, names: TensorNames) -> Product:
     return _product(_matmul(layer, Phase.FF, left, right, a, b), left, right, weight, names)
 
 
-def backward_products(call: Call, layer: str, names: TensorNames, forward: list[Product]) -> list[Product]:
+def backward_products(call: Call, layer: str, names: TensorNames, forward: Sequence[Multiplied]) -> list[Product]:
     """The BP and WU products of one call; `forward` are the FF products of the layer it belongs to."""
     if call.name == "convolution_backward":
         return _backward_convolution(call, layer, names, forward)
     left, right = _factors(call)
-    keys = {key for product in forward for key in (product.left_key, product.right_key)}
+    keys = {key for product in forward for key in product.keys}
     weight = names.parameter(left) or names.parameter(right)
     if weight:
         gradient, other = (right.mT, left.mT) if names.parameter(left) else (left, right)
@@ -112,7 +123,7 @@ def _forward_convolution(call: Call, layer: str, names: TensorNames) -> Product:
     return _product(op, data, weight, name, names)
 
 
-def _backward_convolution(call: Call, layer: str, names: TensorNames, forward: list[Product]) -> list[Product]:
+def _backward_convolution(call: Call, layer: str, names: TensorNames, forward: Sequence[Multiplied]) -> list[Product]:
     gradient, data, weight = (tensor for tensor in call.args[:3] if isinstance(tensor, Tensor))
     geometry = convolution_geometry(data, weight, call.args[4:10], layer)
     wanted = call.args[10]

@@ -18,7 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from workloads.op import Op, Phase, VectorKind
-from workloads.training.products import Product, backward_products, forward_product, is_product
+from workloads.training.products import Multiplied, Product, backward_products, forward_product, is_product
 from workloads.training.refused import refuse_hidden, refuse_hidden_parameters, refuse_opaque
 from workloads.training.tensor_names import Key, TensorNames
 from workloads.training.vector_work import (
@@ -51,8 +51,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._hooks: list[Any] = []
         self._layers: list[str] = []
         self._layer_of: dict[int, str] = {}
-        self._forward_of: dict[int, list[Product]] = {}
-        self._saved: dict[Key, Tensor] = {}  # the tensors keep their storages from being given out again
+        self._forward_of: dict[int, list[Multiplied]] = {}
+        self._saved: set[Key] = set()
         self._saving = torch.autograd.graph.saved_tensors_hooks(self._save, lambda tensor: tensor)
         for _, module in modules:
             refuse_hidden_parameters(module)
@@ -70,7 +70,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         found: dict[str, str] = {}
         for product in (product for products in self._forward_of.values() for product in products):
             if product.weight:
-                found.setdefault(product.weight, product.op.layer)
+                found.setdefault(product.weight, product.layer)
         return found
 
     def __enter__(self) -> Self:
@@ -111,10 +111,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._hooks.append(module.register_forward_hook(lambda *_: _ignore(self._layers.pop()), always_call=True))
 
     def _save(self, tensor: Tensor) -> Tensor:
-        kept = tensor.detach()
         if torch._C._current_autograd_node() is None:  # what a checkpoint makes again is not kept until then
-            self._saved[self._names.key(tensor)] = kept
-        return kept
+            self._saved.add(self._names.key(tensor))
+        return tensor.detach()
 
     def _backward_node(self) -> Any:
         """The autograd node that is running; None in the forward pass, and where a checkpoint runs it again."""
@@ -141,7 +140,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             refuse_hidden(tensor, layer)
         if node is None:
             product = forward_product(call, layer, self._names)
-            self._forward_of.setdefault(self._sequence(), []).append(product)
+            multiplied = Multiplied(layer, product.weight, (product.left_key, product.right_key))
+            self._forward_of.setdefault(self._sequence(), []).append(multiplied)
             return [product]
         forward = self._forward_of.get(int(node._sequence_nr()), [])
         return backward_products(call, layer, self._names, forward)

@@ -1,8 +1,8 @@
 """Which tensors of a step are the same data, and what they are called.
 
 A tensor is known by its storage, the part of the storage it covers, and how often the storage was written before.
-Transposing or reshaping gives the same name; a copy, or a change of number format, does too. Storages in use are kept
-alive until the step ends, because a freed one's address is given out again.
+Transposing or reshaping gives the same name; a copy, or a change of number format, does too. A weak reference to every
+storage seen keeps its address from being given out again, while its memory is freed as in a step that nobody records.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 
 Layout = tuple[tuple[int, int], ...]
 Key = tuple[int, int, int, Layout]
@@ -48,13 +49,12 @@ class TensorNames:
     _taken: set[str] = field(default_factory=set)
     _writes: dict[int, int] = field(default_factory=dict)
     _again: set[int] = field(default_factory=set)
-    _alive: list[Tensor] = field(default_factory=list)
+    _seen: dict[int, StorageWeakRef | Tensor] = field(default_factory=dict)  # by storage
 
     def register(self, model: nn.Module) -> None:
         """Learn the parameters. A tied one keeps the first of its names."""
         for name, parameter in model.named_parameters():
-            self.parameters.setdefault(storage_of(parameter), name)
-            self._alive.append(parameter)
+            self.parameters.setdefault(self._storage(parameter), name)
 
     def parameter(self, tensor: Tensor) -> str | None:
         """The parameter that the tensor is, is a part of, or was made from."""
@@ -62,27 +62,23 @@ class TensorNames:
 
     def derive(self, made: Tensor, source: Tensor) -> None:
         """`made` is the parameter `source` with some weights masked or in another number format."""
-        self._alive.append(made)
-        self.parameters[storage_of(made)] = self.parameters[storage_of(source)]
+        self.parameters[self._storage(made)] = self.parameters[storage_of(source)]
 
     def copied(self, made: Tensor, source: Tensor) -> None:
         """`made` holds the same data as `source`."""
         origin = self.key(source)
-        self._alive.extend((made, source))
         made_key = self._raw_key(made)
         if made_key != origin:
             self._same[made_key] = origin
 
     def written(self, tensor: Tensor) -> None:
         """The tensor was changed in place: from now on it is other data."""
-        storage = storage_of(tensor)
-        self._alive.append(tensor)
+        storage = self._storage(tensor)
         self._writes[storage] = self._writes.get(storage, 0) + 1
 
     def made_again(self, tensors: Sequence[Tensor]) -> None:
         """A checkpoint made data of the forward pass once more, inside the backward pass."""
-        self._alive.extend(tensors)
-        self._again.update(storage_of(tensor) for tensor in tensors)
+        self._again.update(self._storage(tensor) for tensor in tensors)
 
     def is_made_again(self, tensor: Tensor) -> bool:
         return storage_of(tensor) in self._again
@@ -96,12 +92,17 @@ class TensorNames:
         """The tensor's name; a tensor without one gets `wanted`, with a number where another has that already."""
         key = self.key(tensor)
         if key not in self._names:
-            self._alive.append(tensor)
             self._names[key] = self._free(wanted)
         return self._names[key]
 
+    def _storage(self, tensor: Tensor) -> int:
+        storage = storage_of(tensor)
+        if storage not in self._seen:
+            self._seen[storage] = _weakly(tensor) if tensor.layout is torch.strided else tensor
+        return storage
+
     def _raw_key(self, tensor: Tensor) -> Key:
-        storage, strided = storage_of(tensor), tensor.layout is torch.strided
+        storage, strided = self._storage(tensor), tensor.layout is torch.strided
         start = int(tensor.storage_offset()) if strided else 0
         return storage, self._writes.get(storage, 0), start, layout(tensor)
 
@@ -112,3 +113,7 @@ class TensorNames:
             name = f"{wanted}.{number}"
         self._taken.add(name)
         return name
+
+
+def _weakly(tensor: Tensor) -> StorageWeakRef:
+    return StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
