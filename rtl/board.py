@@ -18,7 +18,12 @@ from rtl.verilog import blocks_verilog
 from workloads.errors import UserError, unknown_name
 
 BAUD = 1_000_000
+TOO_LARGE = ("no bels remaining", "failed to place", "unable to place", "failed to expand region")  # nextpnr's words
 WEIGHTS, SUMS, GROUPS = 256, 256, 64  # what waits on a board: weights and sums a column, groups a row
+
+
+class DoesNotFit(UserError):
+    """An array with all that is around it is larger than the device."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,7 @@ def for_board(board: Board, p: Parameters) -> Parameters:
 def build(board: Board, p: Parameters, show: Callable[[str], None]) -> Built:
     """Synthesis, placement, packing; from the cache when nothing has changed. `show` is told of each step.
 
-    Raises UserError when the array does not fit the device or a tool is missing.
+    Raises DoesNotFit when the array is too large for the device, UserError when a tool is missing.
     """
     platform = _platform(board)
     show("writing the design")
@@ -142,15 +147,11 @@ def build(board: Board, p: Parameters, show: Callable[[str], None]) -> Built:
     try:
         folder = cached(files, steps, (bitstream, "report.json"), show)
     except RuntimeError as error:
-        if (
-            "no BELs remaining" in str(error)
-            or "failed to place" in str(error).lower()
-            or "Unable to place" in str(error)
-        ):
-            raise UserError(
-                f"--board: an array of {p.title} does not fit {board.title}; try fewer rows and columns"
-            ) from None
-        raise
+        if not any(each in str(error).lower() for each in TOO_LARGE):
+            raise
+        raise DoesNotFit(
+            f"--board: an array of {p.title} does not fit {board.title}; try fewer rows and columns"
+        ) from None
     report = json.loads((folder / "report.json").read_text())
     clock = max(report["fmax"].values(), key=lambda each: each["achieved"])
     used = {name: (each["used"], each["available"]) for name, each in report["utilization"].items() if each["used"]}

@@ -1,5 +1,6 @@
 """`simulate bitstream`: from the array's parameters to what a board is loaded with."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ from simulator.cli.progress import steps_shown
 from simulator.cli.verilog import PatternChoice, needs_amaranth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rtl.board import Board, Built
     from rtl.parameters import Parameters
@@ -44,18 +45,34 @@ def bitstream(
     needs_amaranth()
     check_folder(folder, force)
     with steps_shown() as show:
+        sides = [1]
         if rows is None:
             from rtl.fitting import largest_size
 
-            side = largest_size(which, first, show)
-            first = for_board(which, make_parameters(chosen, *_size(rows, cols, side), form))
-        built = _built(which, first, show)
-    _write(built, folder, first, which)
+            sides = list(range(largest_size(which, first, show), 0, -1))
+        candidates = [for_board(which, make_parameters(chosen, *_size(rows, cols, side), form)) for side in sides]
+        fitting, built = _largest(which, candidates, show)
+    _write(built, folder, fitting, which)
 
 
 def _size(rows: int | None, cols: int | None, usual: int) -> tuple[int, int]:
     rows = usual if rows is None else rows
     return rows, rows if cols is None else cols
+
+
+def _largest(
+    board: "Board", candidates: "Sequence[Parameters]", show: "Callable[[str], None]"
+) -> "tuple[Parameters, Built]":
+    """The first of the arrays that fits: how many cells placing takes more than synthesis says, only the placer knows.
+
+    Raises DoesNotFit when none does.
+    """
+    from rtl.board import DoesNotFit
+
+    for p in candidates[:-1]:
+        with suppress(DoesNotFit):
+            return p, _built(board, p, show)
+    return candidates[-1], _built(board, candidates[-1], show)
 
 
 def _built(board: "Board", p: "Parameters", show: "Callable[[str], None]") -> "Built":
