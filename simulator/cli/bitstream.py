@@ -45,12 +45,12 @@ def bitstream(
     needs_amaranth()
     check_folder(folder, force)
     with steps_shown() as show:
-        sides = [1]
+        sizes = [_size(rows, cols, 1)]
         if rows is None:
             from rtl.fitting import largest_size
 
-            sides = list(range(largest_size(which, first, show), 0, -1))
-        candidates = [for_board(which, make_parameters(chosen, *_size(rows, cols, side), form)) for side in sides]
+            sizes = _sizes(largest_size(which, first, show), cols)
+        candidates = [for_board(which, make_parameters(chosen, *size, form)) for size in sizes]
         fitting, built = _largest(which, candidates, show)
     _write(built, folder, fitting, which)
 
@@ -58,6 +58,13 @@ def bitstream(
 def _size(rows: int | None, cols: int | None, usual: int) -> tuple[int, int]:
     rows = usual if rows is None else rows
     return rows, rows if cols is None else cols
+
+
+def _sizes(side: int, cols: int | None) -> list[tuple[int, int]]:
+    """Rows and columns to try, the largest first: square, or a column less."""
+    if cols is not None:
+        return [(rows, cols) for rows in range(side, 0, -1)]
+    return [(rows, fewer) for rows in range(side, 0, -1) for fewer in (rows, rows - 1) if fewer]
 
 
 def _largest(

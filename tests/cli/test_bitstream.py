@@ -1,14 +1,16 @@
 """`simulate bitstream` and `simulate area`: mistakes, and what they write without minutes of placement."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from rtl.area import Area
-from rtl.board import BOARDS, for_board
-from rtl.parameters import make_parameters
+from rtl.board import BOARDS, Board, Built, DoesNotFit, for_board
+from rtl.parameters import Parameters, make_parameters
 from rtl.synthesis import Cells
 from simulator.cli.area import area_table
+from simulator.cli.bitstream import bitstream
 from tests.command import Run
 from workloads.pattern import parse_pattern
 
@@ -68,3 +70,25 @@ def test_the_area_table() -> None:
     assert table.loc["2:8", "speedup_ideal"] == 4
     assert table.loc["2:8", "speedup_equal_area"] == 1
     assert table.loc["dense", "speedup_equal_area"] == 1
+
+
+def test_the_largest_array_that_fits_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The estimate says 3 x 3; the placer says that four PEs are too many."""
+    tried: list[str] = []
+
+    def build(_: Board, p: Parameters, __: object) -> Built:
+        tried.append(f"{p.rows}x{p.cols}")
+        if p.rows * p.cols > 3:
+            raise DoesNotFit("too large")
+        made = tmp_path / "made.bin"
+        made.write_bytes(b"bits")
+        (tmp_path / "report.json").write_text("{}")
+        return Built(made, tmp_path / "report.json", 50.0, 12.0, {"cells": (1, 2)})
+
+    monkeypatch.setattr("rtl.fitting.largest_size", lambda *_: 3)
+    monkeypatch.setattr("rtl.board.build", build)
+    bitstream("icebreaker", "2:4", out=tmp_path / "out")
+    assert tried == ["3x3", "3x2", "2x2", "2x1"]
+    assert json.loads((tmp_path / "out/utilisation.json").read_text())["array"] == "2:4 int8 2x1"
+    with pytest.raises(DoesNotFit):
+        bitstream("icebreaker", "2:4", rows=4, out=tmp_path / "other")
