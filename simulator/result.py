@@ -186,6 +186,10 @@ def load(folder: Path) -> Result:
         if (folder / "dense_ops.parquet").exists():
             dense = _frames(folder, "dense_", {**card, "method": "dense", "pattern": "dense"}, None)
         return _frames(folder, "", card, dense)
+    except FileNotFoundError as error:
+        if not folder.is_dir():
+            raise UserError(f"{folder}: there is no such result folder") from None
+        raise UserError(f"{folder}: is not a whole result: it has no {Path(error.filename).name}") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{folder}: is not a whole result: {error}") from None
 

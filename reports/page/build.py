@@ -49,12 +49,14 @@ class Page:
     sections: Sequence[Section] = field(default_factory=list)
 
 
-def result_page(result: Result, sensitivity: pd.DataFrame | None, said: str = "") -> str:
-    """The page of one result. `said` explains a missing sensitivity."""
+def result_page(
+    result: Result, sensitivity: pd.DataFrame | None, ladder: pd.DataFrame | None = None, said: str = ""
+) -> str:
+    """The page of one result. `said` explains a missing sensitivity; `ladder`: the step as optimisations are added."""
     dense, card = result.dense or result, result.card
     sections = [
         Section("Result", tables=content.step_tables(result, dense)),
-        Section("Figures", pictures=_drawn(step_pictures(result, dense, sensitivity), "figure")),
+        Section("Figures", pictures=_drawn(step_pictures(result, dense, sensitivity, ladder), "figure")),
         Section("Layers", tables=[content.layer_page_table(result, dense)]),
         _energy(result, dense),
         _assumptions(card, sensitivity, said),

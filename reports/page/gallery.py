@@ -11,7 +11,7 @@ from reports.figures.compare import compared_figure, models_figure, phases_compa
 from reports.figures.energy import energy_figure, entries_figure, tensors_figure
 from reports.figures.roof import roofline_figure
 from reports.figures.step import causes_figure, layers_figure, phases_figure, utilisation_figure
-from reports.figures.validation import sensitivity_figure
+from reports.figures.validation import sensitivity_figure, waterfall_figure
 from reports.roofline import roofline_points, roofs
 from simulator.result import Result
 
@@ -34,11 +34,14 @@ CAPTIONS = {
     "energy": "Energy by phase and component; the line is an envelope, all entries at one end of their ranges at once.",
     "tensors": "Energy by the tensor it was spent for.",
     "entries": "The entries of the energy table that the energy hangs on most.",
+    "waterfall": "What each optimisation takes off the step when it is added to those before it.",
     "sensitivity": "The assumptions that the speed-up hangs on most.",
 }
 
 
-def step_pictures(result: Result, dense: Result, sensitivity: pd.DataFrame | None) -> list[Picture]:
+def step_pictures(
+    result: Result, dense: Result, sensitivity: pd.DataFrame | None, ladder: pd.DataFrame | None = None
+) -> list[Picture]:
     """All figures of one result; those whose numbers a machine does not have are left out."""
     drawn = {"phases": phases_figure(result, dense), "causes": causes_figure(result, dense)}
     if (result.ops["kind"] == "product").any():
@@ -50,6 +53,8 @@ def step_pictures(result: Result, dense: Result, sensitivity: pd.DataFrame | Non
     if has_energy(result):
         drawn |= {"energy": energy_figure(result, dense), "tensors": tensors_figure(result, dense)}
         drawn["entries"] = entries_figure(result)
+    if ladder is not None:
+        drawn["waterfall"] = waterfall_figure(ladder, str(result.card["model"]))
     if sensitivity is not None and len(sensitivity):
         speedup = dense.cycles / result.cycles
         drawn["sensitivity"] = sensitivity_figure(sensitivity, str(result.card["model"]), speedup)

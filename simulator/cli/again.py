@@ -6,6 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.cli.job import Choices, run_job
 
+OPTIMISATIONS = (
+    "schedule.offline",
+    "schedule.interleave",
+    "schedule.pregenerate",
+    "sore.tile_buffer",
+    "vector.fuse_elementwise",
+)
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -44,3 +52,16 @@ def sensitivity_of(result: "Result") -> "pd.DataFrame":
     dense = result.dense or result
     steps = track(varied, description="assumptions", transient=True, console=Console(stderr=True))
     return sensitivity_table(dense.cycles / result.cycles, [(each, at(each.low), at(each.high)) for each in steps])
+
+
+def ladder_of(base: Choices) -> "pd.DataFrame":
+    """Cycles of the step, dense and sparse, from no optimisation of SAT on, each added to those before it."""
+    import pandas as pd
+
+    rows = []
+    for count in range(len(OPTIMISATIONS) + 1):
+        off = tuple(f"{switch}=false" for switch in OPTIMISATIONS[count:])
+        job = run_job(replace(base, settings=(*base.settings, *off), exact=False), [])
+        name = f"+ {OPTIMISATIONS[count - 1].partition('.')[2].replace('_', ' ')}" if count else "none"
+        rows.append({"schedule": name, "dense_cycles": job.dense.cycles, "sparse_cycles": job.sparse.cycles})
+    return pd.DataFrame(rows).set_index("schedule")

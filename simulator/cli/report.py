@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from simulator.result import Result
 
+    Again = tuple[pd.DataFrame | None, pd.DataFrame | None]  # what running the step again said
+
 
 def report(
     results: Annotated[list[Path], typer.Argument(help="Result folders; several give a comparison.")],
@@ -43,8 +45,13 @@ def report(
     try:
         if len(loaded) == 1:
             table, said = _sensitivity(loaded[0]) if sensitivity else (None, "Their sensitivity was not asked for.")
+            ladder = _ladder(loaded[0]) if table is not None else None
         with Console(stderr=True).status("drawing"):
-            text = _several(loaded, results, figures) if len(loaded) > 1 else _single(loaded[0], table, said, figures)
+            text = (
+                _several(loaded, results, figures)
+                if len(loaded) > 1
+                else _single(loaded[0], (table, ladder), said, figures)
+            )
     except ModuleNotFoundError as error:
         if error.name not in ("matplotlib", "jinja2"):
             raise
@@ -64,7 +71,7 @@ def _default(results: list[Path]) -> Path:
     return Path("comparison.html") if len(results) > 1 else results[0].parent / f"{results[0].resolve().name}.html"
 
 
-def _single(result: "Result", table: "pd.DataFrame | None", said: str, figures: Path | None) -> str:
+def _single(result: "Result", again: "Again", said: str, figures: Path | None) -> str:
     from reports.page.build import result_page
     from reports.page.gallery import step_pictures
 
@@ -72,9 +79,9 @@ def _single(result: "Result", table: "pd.DataFrame | None", said: str, figures: 
         from reports.page.files import write_pictures, write_tables
 
         dense = result.dense or result
-        write_pictures(step_pictures(result, dense, table), figures)
+        write_pictures(step_pictures(result, dense, *again), figures)
         write_tables(result, dense, figures)
-    return result_page(result, table, said)
+    return result_page(result, *again, said)
 
 
 def _several(results: "list[Result]", folders: list[Path], figures: Path | None) -> str:
@@ -112,3 +119,15 @@ def _sensitivity(result: "Result") -> "tuple[pd.DataFrame | None, str]":
         return sensitivity_of(result), ""
     except UserError as error:
         return None, f"Their sensitivity is unknown, because the step could not be run again: {error}."
+
+
+def _ladder(result: "Result") -> "pd.DataFrame | None":
+    """What each optimisation of the machine is worth; None where one of them is off, or the machine has none."""
+    from rich.console import Console
+
+    from simulator.cli.again import OPTIMISATIONS, choices_of, ladder_of
+
+    if not all(result.card["numbers"].get(switch, {}).get("value") is True for switch in OPTIMISATIONS):
+        return None
+    with Console(stderr=True).status("optimisations, one after the other"):
+        return ladder_of(choices_of(result))

@@ -16,6 +16,7 @@ from reports.losses import loss_table
 from reports.page.gallery import step_pictures
 from reports.phases import phase_table
 from reports.roofline import roofline_points, roofs
+from simulator.cli.again import ladder_of
 from simulator.cli.job import Choices, Job, run_job
 from simulator.result import save
 from tests.command import Run
@@ -55,6 +56,13 @@ def test_inline_figures_have_ids_of_their_own_and_no_fixed_ink(job: Job) -> None
     for text in texts:
         assert "currentColor" in text and "#222222" not in text and "<metadata" not in text
         assert text.startswith("<svg ") and 'viewBox="' in text
+
+
+def test_the_last_step_of_the_ladder_is_the_machine_as_it_is(job: Job) -> None:
+    ladder = ladder_of(Choices("sat", ("2:8",), "bdwp", model="resnet9", batch=8))
+    assert ladder.iloc[-1].tolist() == [job.dense.cycles, job.sparse.cycles]
+    assert ladder.iloc[0]["sparse_cycles"] > job.sparse.cycles
+    assert "waterfall" in {each.name for each in step_pictures(job.sparse, job.dense, None, ladder)}
 
 
 def test_every_split_sums_to_its_total(job: Job) -> None:

@@ -139,6 +139,7 @@ def test_sensitivity_is_in_the_page(simulate: Run, tmp_path: Path) -> None:
     assert simulate("report", "r")[0] == 0
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert 'id="table-sensitivity"' in text and "array.rows and array.cols" in text
+    assert "What each optimisation takes off the step" in text
 
 
 def test_a_step_that_cannot_be_run_again_says_why(simulate: Run, tmp_path: Path) -> None:
@@ -150,7 +151,7 @@ def test_a_step_that_cannot_be_run_again_says_why(simulate: Run, tmp_path: Path)
 
 
 MISTAKES = [
-    (("report", "nowhere"), "nowhere: is not a whole result"),
+    (("report", "nowhere"), "nowhere: there is no such result folder"),
     (("report", "r", "--out", "x/y.html"), "--out x/y.html: there is no folder 'x'"),
     (("report", "r", "--out", "r"), "--out r: is a folder; a page is a file"),
     (("report",), "Missing argument"),

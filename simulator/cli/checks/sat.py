@@ -10,28 +10,11 @@ import typer
 from simulator.cli.checks import Request
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from reports.checks import Check
     from reports.sensitivity import Variation
     from reports.validation import Tables
     from simulator.cli.job import Choices, Job
 
-SWITCHES = (
-    "",
-    "schedule.interleave",
-    "schedule.pregenerate",
-    "schedule.offline",
-    "sore.tile_buffer",
-    "vector.fuse_elementwise",
-)
-LADDER = (
-    "schedule.offline",
-    "schedule.interleave",
-    "schedule.pregenerate",
-    "sore.tile_buffer",
-    "vector.fuse_elementwise",
-)
 WIDEST = (("array.rows=16", "array.cols=16"), ("array.rows=64", "array.cols=64"))
 PAPER_MODELS = ("resnet9", "vgg19", "vit-s", "resnet18", "resnet50")
 
@@ -118,12 +101,13 @@ def _draw(base: "Choices", out: Path, model: str, speedup: float, tables: "Table
     try:
         from reports.figures.style import save_figure
         from reports.figures.validation import ceilings_figure, sensitivity_figure, waterfall_figure
+        from simulator.cli.again import ladder_of
     except ModuleNotFoundError:
         typer.echo("no pictures: they need matplotlib: pip install 'sparsehil[report]'", err=True)
         return
     save_figure(ceilings_figure(tables[0]), out / "ceilings")
     save_figure(sensitivity_figure(tables[1], model, speedup), out / "sensitivity")
-    save_figure(waterfall_figure(_ladder(base, model), model), out / "waterfall")
+    save_figure(waterfall_figure(ladder_of(replace(base, model=model)), model), out / "waterfall")
 
 
 def _models(base: "Choices", models: list[str]) -> dict[str, "Job"]:
@@ -144,25 +128,14 @@ def _vary(base: "Choices", model: str, varied: "list[Variation]") -> "list[tuple
 
 def _switches(base: "Choices", model: str) -> "dict[str, tuple[int, int]]":
     """Cycles of the step, dense and sparse, with each optimisation off in turn."""
+    from simulator.cli.again import OPTIMISATIONS
+
     found = {}
-    for switch in SWITCHES:
+    for switch in ("", *OPTIMISATIONS):
         more = (f"{switch}=false",) if switch else ()
         job = _run(replace(base, model=model, settings=(*base.settings, *more)))
         found[f"without {switch.partition('.')[2]}" if switch else "all on"] = (job.dense.cycles, job.sparse.cycles)
     return found
-
-
-def _ladder(base: "Choices", model: str) -> "pd.DataFrame":
-    """Cycles of the step, dense and sparse, from no optimisation on, each added to those before it."""
-    import pandas as pd
-
-    rows = []
-    for count in range(len(LADDER) + 1):
-        off = tuple(f"{switch}=false" for switch in LADDER[count:])
-        job = _run(replace(base, model=model, settings=(*base.settings, *off)))
-        name = f"+ {LADDER[count - 1].partition('.')[2].replace('_', ' ')}" if count else "none"
-        rows.append({"schedule": name, "dense_cycles": job.dense.cycles, "sparse_cycles": job.sparse.cycles})
-    return pd.DataFrame(rows).set_index("schedule")
 
 
 def _run(choices: "Choices") -> "Job":
