@@ -57,21 +57,13 @@ class SparsePE(wiring.Component):
             self.south_weight.eq(self.north_weight),
         ]
         m.submodules.multiplier = multiplier = Multiplier(p.operand, p.multiplier_latency)
-        operand, weight = self._selected(m)
+        operand, weight = selected(m, p, self.east_group, self.east_control, self.south_weight)
         m.d.comb += [
             multiplier.a.eq(_delayed(m, operand, p.select_latency, "operand")),
             multiplier.b.eq(_delayed(m, weight, p.select_latency, "weight")),
         ]
         self._accumulate(m, multiplier.p)
         return EnableInserter(self.en)(m)
-
-    def _selected(self, m: Module) -> tuple[Value, Value]:
-        """The operand that belongs to this cycle's weight, and the weight."""
-        p, control, bits = self.parameters, self.east_control, self.parameters.operand.bits
-        store, taken = control.op == Op.STORE, Signal(p.weight_bits)
-        stored = _kept(m, "stored", p.weights, store, control.slot, self.south_weight, control.slot)
-        m.d.comb += taken.eq(Mux(control.op == Op.WEIGHT, stored, self.south_weight))
-        return self.east_group.word_select(taken[bits:], bits) if p.m > 1 else self.east_group, taken[:bits]
 
     def _accumulate(self, m: Module, product: Value) -> None:
         """Everything that chooses is decided a cycle ahead, so that a sum passes few gates on its way."""
@@ -101,6 +93,15 @@ class SparsePE(wiring.Component):
             adder.b.eq(product),
             self.south_sum.eq(Mux(shifting, held, adder.p)),
         ]
+
+
+def selected(m: Module, p: Parameters, group: Value, control: data.View, passing: Value) -> tuple[Value, Value]:
+    """The operand that belongs to this cycle's weight, and the weight: the one passing by, or a stored one."""
+    bits = p.operand.bits
+    store, taken = control.op == Op.STORE, Signal(p.weight_bits)
+    stored = _kept(m, "stored", p.weights, store, control.slot, passing, control.slot)
+    m.d.comb += taken.eq(Mux(control.op == Op.WEIGHT, stored, passing))
+    return group.word_select(taken[bits:], bits) if p.m > 1 else group, taken[:bits]
 
 
 def _kept(m: Module, name: str, depth: int, enable: Value, to: Value, value: Value, at: Value) -> Value:

@@ -8,9 +8,12 @@ from collections.abc import Collection
 from amaranth import Elaboratable, Module, Mux, ResetSignal, Signal
 from amaranth.hdl import Assert, Assume
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In
+from amaranth.lib.wiring import In, Out
 
+from rtl.control import Op, pe_control
 from rtl.formats import FloatFormat
+from rtl.parameters import Parameters
+from rtl.pe import selected
 from rtl.sore import Largest, Sore
 from rtl.sore_parameters import SoreParameters
 
@@ -21,6 +24,7 @@ LARGEST = (
     "indices inside the group",
     "values are those given",
 )
+SELECTOR = ("operand of the weight's index", "inside the group", "weight that was stored", "weight that passes by")
 STREAM = ("stays offered", "stays the same", "no more than was kept")
 
 
@@ -93,6 +97,61 @@ class CheckLargest(wiring.Component):
         }
 
 
+class Selection(wiring.Component):
+    """A PE's selector with the weights it keeps, and nothing else of the PE: group, control and weight are free."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = p = parameters
+        ports = {"group": In(p.group_bits), "control": In(pe_control(p)), "passing": In(p.weight_bits)}
+        super().__init__(ports | {"operand": Out(p.operand.bits), "weight": Out(p.operand.bits)})
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m = Module()
+        operand, weight = selected(m, self.parameters, self.group, self.control, self.passing)
+        m.d.comb += [self.operand.eq(operand), self.weight.eq(weight)]
+        return m
+
+
+class CheckSelector(wiring.Component):
+    """Any group, any weights in any order; the place of one stored weight, chosen freely, is followed."""
+
+    def __init__(self, parameters: Parameters, properties: Collection[str] = SELECTOR) -> None:
+        self._part = Selection(parameters)
+        self._properties = properties
+        p = parameters
+        ports = {"group": p.group_bits, "control": pe_control(p), "passing": p.weight_bits, "x": range(p.weights)}
+        super().__init__({name: In(shape) for name, shape in ports.items()})
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m = Module()
+        m.submodules.part = part = self._part
+        p, bits = part.parameters, part.parameters.operand.bits
+        m.d.comb += [part.group.eq(self.group), part.control.eq(self.control), part.passing.eq(self.passing)]
+        begun, known = Signal(reset_less=True), Signal(reset_less=True)
+        x, stored = Signal.like(self.x, reset_less=True), Signal(p.weight_bits, reset_less=True)
+        storing, using = self.control.op == Op.STORE, self.control.op == Op.WEIGHT
+        m.d.comb += [Assume(~ResetSignal()), Assume(~begun | (self.x == x)), Assume(begun | ~known)]
+        m.d.comb += Assume(self.control.slot < p.weights)
+        m.d.sync += [begun.eq(1), x.eq(self.x)]
+        with m.If(storing & (self.control.slot == self.x)):
+            m.d.sync += [stored.eq(self.passing), known.eq(1)]
+        with m.Elif(~begun):
+            m.d.sync += known.eq(0)
+        mine = begun & known & using & (self.control.slot == x)
+        taken = Mux(using, stored, self.passing)
+        checked = mine | ~using
+        lanes = [self.group.word_select(lane, bits) for lane in range(p.m)]
+        named = [(taken[bits:] == lane) & (part.operand == each) for lane, each in enumerate(lanes)]
+        claims = {
+            "operand of the weight's index": ~checked | (taken[bits:] >= p.m) | _any(named),
+            "inside the group": _any([part.operand == each for each in lanes]) | (part.operand == 0),
+            "weight that was stored": ~mine | (part.weight == stored[:bits]),
+            "weight that passes by": using | (part.weight == self.passing[:bits]),
+        }
+        m.d.comb += [Assert(holds, name) for name, holds in claims.items() if name in self._properties]
+        return m
+
+
 class CheckStream(wiring.Component):
     """A lane's output keeps the contract of streams, whatever its input and its taker do."""
 
@@ -134,4 +193,11 @@ def _all(claims) -> object:
     result = 1
     for claim in claims:
         result = result & claim
+    return result
+
+
+def _any(claims) -> object:
+    result = 0
+    for claim in claims:
+        result = result | claim
     return result

@@ -1,10 +1,12 @@
-"""Proofs about SORE. For each property there are mutants that fail it, so none holds for want of meaning."""
+"""Proofs about SORE and a PE's selector. Each property has mutants that fail it, so none holds for want of meaning."""
 
 import pytest
 
 from rtl.formats import FP16, FloatFormat
-from tests.rtl.checkers import LARGEST, STREAM, CheckLargest, CheckStream
+from rtl.parameters import make_parameters
+from tests.rtl.checkers import LARGEST, SELECTOR, STREAM, CheckLargest, CheckSelector, CheckStream
 from tests.rtl.formal import Model
+from workloads.pattern import parse_pattern
 
 TINY = FloatFormat("tiny", 2, 2)  # magnitudes are compared as integers, whose width changes no argument
 
@@ -17,6 +19,21 @@ def test_the_largest_are_kept_of_every_group() -> None:
 def test_the_output_keeps_the_contract_of_streams() -> None:
     model = Model(CheckStream(TINY, 2, 4, STREAM[:2]))
     assert model.holds(3) and model.holds(3, induction=True)
+
+
+@pytest.mark.parametrize("pattern", ["2:4", "2:5"])
+def test_a_pe_selects_from_inside_the_group(pattern: str) -> None:
+    """The operand that a weight's index names, after anything; an index that no group has gives one of it or zero.
+
+    A stored weight is followed for eight cycles, in which any others may be stored.
+    """
+    assert Model(CheckSelector(make_parameters(parse_pattern(pattern), 1, 1, "int8", depth=2))).holds(8)
+
+
+@pytest.mark.parametrize("name", SELECTOR)
+def test_every_property_of_the_selector_has_a_mutant_that_fails_it(name: str) -> None:
+    model = Model(CheckSelector(make_parameters(parse_pattern("2:4"), 1, 1, "int8", depth=2), [name]))
+    assert any(not model.holds(3, mutant) for mutant in model.mutants(20, seed=7))
 
 
 @pytest.mark.slow
