@@ -13,14 +13,14 @@ from rtl.protocol import COUNTERS_BYTES, IDENTITY_BYTES, identity, item_bytes
 
 
 class Controller(wiring.Component):
-    """commands, replies: streams of bytes. weights: weights that wait a column; the array's parameters say the rest.
+    """commands, replies: streams of bytes. idle: no run is going on. weights: weights that wait a column.
 
     A command for a channel there is not, or of an unknown letter, is taken and does nothing; 'O' answers nothing then.
     """
 
     def __init__(self, parameters: Parameters, weights: int = 256, place: Place = as_submodule) -> None:
         self.parameters, self.weights, self.place = parameters, weights, place
-        super().__init__({"commands": In(stream.Signature(8)), "replies": Out(stream.Signature(8))})
+        super().__init__({"commands": In(stream.Signature(8)), "replies": Out(stream.Signature(8)), "idle": Out(1)})
 
     def elaborate(self, platform: object) -> Elaboratable:
         m, p = Module(), self.parameters
@@ -68,6 +68,7 @@ class Controller(wiring.Component):
         came, payload = self.commands.valid, self.commands.payload
         sums = Array(array.result_payload.word_select(number, p.accumulator.bits) for number in range(p.cols))
         there = (array.result_valid >> self.channel)[0]
+        m.d.comb += self.idle.eq(array.idle)
         m.d.comb += [self.replies.valid.eq(left != 0), self.replies.payload.eq(reply[:8])]
         with m.If(self.replies.valid & self.replies.ready):
             m.d.sync += [reply.eq(reply >> 8), left.eq(left - 1)]

@@ -1,0 +1,95 @@
+"""Something that runs tiles and says what came out: compiled RTL in this process, or a board behind a link."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, final
+
+from rtl.formats import Bits
+from rtl.parameters import Parameters
+from rtl.tiles import Tile
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the hardware gave for a tile. product: bit patterns (rows, cols), empty where sums stay inside. counters: in
+    cycles, by the names of `rtl.control.COUNTERS`."""
+
+    product: Bits
+    counters: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class LinkFigures:
+    """What a link has done so far. sent, received: bytes on the wire; payload: those of them that were commands and
+    replies. repeated: times it sent again from where the board was; damaged: frames thrown away here; sessions begun;
+    seconds spent with the link, the board's own time included. Without a link all are zero."""
+
+    sent: int = 0
+    received: int = 0
+    payload: int = 0
+    frames: int = 0
+    repeated: int = 0
+    damaged: int = 0
+    sessions: int = 0
+    seconds: float = 0.0
+
+
+class Unconfirmed(Exception):
+    """The hardware gave no answer that can be believed, and why, in a sentence."""
+
+
+class Hardware(ABC):
+    """An array that tiles can be sent to. A context manager, because a board may be behind it."""
+
+    parameters: Parameters
+
+    @abstractmethod
+    def run(self, chain: Sequence[Tile]) -> list[Answer]:
+        """Run tiles one after the other with nothing between: a reduction in pieces whose sums stay in the array.
+
+        Raises Unconfirmed when there is no answer to all of them.
+        """
+
+    @abstractmethod
+    def figures(self) -> LinkFigures:
+        """What the link has done so far."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the hardware."""
+
+    @final
+    def __enter__(self) -> Self:
+        return self
+
+    @final
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@final
+class InProcess(Hardware):
+    """The array alone, compiled, without controller and link."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        from rtl.compiled_array import CompiledArray
+
+        self.parameters = parameters
+        self._array = CompiledArray(parameters)
+
+    def run(self, chain: Sequence[Tile]) -> list[Answer]:
+        try:
+            done = [self._array.run(tile) for tile in chain]
+        except TimeoutError as error:
+            raise Unconfirmed(str(error)) from None
+        return [Answer(each.product, each.counters) for each in done]
+
+    def figures(self) -> LinkFigures:
+        return LinkFigures()
+
+    def close(self) -> None:
+        """Nothing to let go of."""

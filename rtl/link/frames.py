@@ -1,0 +1,88 @@
+"""Frames of the link between a host and a board: two streams of bytes, each at its own offset, guarded by a CRC.
+
+A frame is a kind, a session (2 bytes), an offset (4 bytes), a payload and the CRC-32 of all that, lowest bytes first,
+between SLIP's END bytes (RFC 1055; the CRC is that of Ethernet). The host asks and the board answers:
+
+    O  a new session begins: everything on the board is cleared            -> s
+    D  bytes of the command stream, from `offset` on                       -> s
+    S  nothing                                                             -> s
+    R  replies from `offset` on, at most as many as the payload's byte;    -> d
+       those before are no longer needed
+
+    s  `offset`: commands taken so far; room for more (2 bytes), replies made so far (4 bytes)
+    d  replies from `offset` on
+
+The board takes a D only whole, unchanged, of its own session and at the offset it expects, so that a frame that is
+lost, late, repeated or changed is as if it had not been sent; the host then sends again from where the board is.
+Offsets count from 0 in each session. A board that has just started is in session 0.
+"""
+
+import zlib
+from dataclasses import dataclass
+
+from sliplib import ProtocolError, decode, encode
+
+END = b"\xc0"
+HEADER_BYTES, CRC_BYTES = 7, 4
+LONGEST = 240  # bytes of a payload
+INBOX, OUTBOX = 2048, 2048  # bytes of commands and of replies that wait on a board
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame. kind: a letter. offset: in bytes of its stream, below 2^32."""
+
+    kind: str
+    session: int
+    offset: int = 0
+    payload: bytes = b""
+
+
+@dataclass(frozen=True)
+class Status:
+    """What an `s` says: commands taken and replies made, in bytes since the session began, and room for commands."""
+
+    taken: int
+    room: int
+    made: int
+
+
+def wire_bytes(frame: Frame) -> bytes:
+    """The frame as it is sent. END leads it too: what noise left on the line ends there."""
+    head = frame.kind.encode() + frame.session.to_bytes(2, "little") + frame.offset.to_bytes(4, "little")
+    body = head + frame.payload
+    return END + encode(body + zlib.crc32(body).to_bytes(CRC_BYTES, "little")) + END
+
+
+def frame_of(packet: bytes) -> Frame | None:
+    """The frame between two ENDs; None where it is not what was sent."""
+    try:
+        body = decode(packet)
+    except ProtocolError:
+        return None
+    if len(body) < HEADER_BYTES + CRC_BYTES or zlib.crc32(body[:-CRC_BYTES]) != int.from_bytes(
+        body[-CRC_BYTES:], "little"
+    ):
+        return None
+    session, offset = (int.from_bytes(body[first:last], "little") for first, last in ((1, 3), (3, 7)))
+    return Frame(chr(body[0]), session, offset, body[HEADER_BYTES:-CRC_BYTES])
+
+
+def status_of(frame: Frame) -> Status:
+    """What an `s` says."""
+    room, made = (int.from_bytes(frame.payload[first:last], "little") for first, last in ((0, 2), (2, 6)))
+    return Status(frame.offset, room, made)
+
+
+@dataclass
+class Unpacker:
+    """Frames out of bytes as they come. Not frozen: it keeps the beginning of a frame. damaged: frames thrown away."""
+
+    damaged: int = 0
+    _rest: bytes = b""
+
+    def frames(self, data: bytes) -> list[Frame]:
+        *packets, self._rest = (self._rest + data).split(END)
+        found = [frame_of(packet) for packet in packets if packet]
+        self.damaged += sum(frame is None for frame in found)
+        return [frame for frame in found if frame is not None]

@@ -1,0 +1,168 @@
+"""The board's end of the link (`rtl.link.frames`): frames come and go, streams of commands and replies between them.
+
+Commands wait in a memory of their own, into which a frame is written as it comes; only when its CRC is right do they
+count. Replies stay in theirs until the host asks for later ones, so any of them can be asked for again.
+"""
+
+from amaranth import Cat, Const, Elaboratable, Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.crc.catalog import CRC32_ETHERNET
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from rtl.link.frames import CRC_BYTES, HEADER_BYTES, INBOX, OUTBOX
+from rtl.link.slip import Slip, Unslip
+
+STATUS_BYTES = HEADER_BYTES + 6
+
+
+class Link(wiring.Component):
+    """rx, tx: bytes of the wire. commands, replies: bytes of the controller.
+
+    inbox, outbox: bytes of commands and replies that wait, powers of two. restart: high for a cycle when a session
+    begins. quiet: nothing waits here and nothing is being answered.
+    """
+
+    def __init__(self, inbox: int = INBOX, outbox: int = OUTBOX) -> None:
+        self._inbox, self._outbox = inbox, outbox
+        byte = stream.Signature(8)
+        ports = {"rx": In(byte), "tx": Out(byte), "commands": Out(byte), "replies": In(byte)}
+        super().__init__({**ports, "restart": Out(1), "quiet": Out(1)})
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m = Module()
+        self._session = Signal(16)
+        self._taken, self._made, self._kept = Signal(32), Signal(32), Signal(32)
+        self._room = Signal(16)
+        self._owes_status, self._owes_data = Signal(), Signal()
+        self._wanted, self._wanted_count = Signal(32), Signal(8)
+        self._answering = Signal()
+        self._commands = m.submodules.inbox = Memory(shape=8, depth=self._inbox, init=[])
+        self._give_commands(m)
+        self._answer(m, self._keep_replies(m))
+        self._receive(
+            m
+        )  # last: what a frame asks for is not forgotten in the cycle in which the one before is answered
+        m.d.comb += self.quiet.eq(~self._answering & ~self._owes_status & ~self._owes_data & ~self.commands.valid)
+        return m
+
+    def _receive(self, m: Module) -> None:
+        """Frames as they come: their commands into the memory, and at their end, if they are whole, what they ask."""
+        m.submodules.unslip = unslip = Unslip()
+        m.submodules.check = check = CRC32_ETHERNET(8).create()
+        wiring.connect(m, wiring.flipped(self.rx), unslip.i)
+        header, count, overflow = Signal(8 * (HEADER_BYTES + 1)), Signal(16), Signal()
+        kind, session, offset, first = header[:8], header[8:24], header[24:56], header[56:]
+        write = self._commands.write_port()
+        place = (count - HEADER_BYTES)[:16]
+        m.d.comb += [
+            check.data.eq(unslip.byte),
+            check.valid.eq(unslip.valid),
+            check.start.eq(count == 0),
+            write.data.eq(unslip.byte),
+            write.addr.eq(self._taken + place),
+            write.en.eq(unslip.valid & (count >= HEADER_BYTES) & (place < self._room)),
+        ]
+        with m.If(unslip.valid):
+            m.d.sync += [count.eq(count + 1), overflow.eq(overflow | (count[-1] == 1))]
+            with m.If(count < HEADER_BYTES + 1):
+                m.d.sync += header.eq(Cat(header[8:], unslip.byte))
+        length = (count - HEADER_BYTES - CRC_BYTES)[:16]
+        with m.If(unslip.end):
+            m.d.sync += [count.eq(0), overflow.eq(0)]
+            whole = check.match_detected & (count >= HEADER_BYTES + CRC_BYTES) & ~overflow
+            with m.If(whole):
+                self._do(m, kind, session, offset, first, length)
+
+    def _do(self, m: Module, kind: Value, session: Value, offset: Value, first: Value, length: Value) -> None:
+        """What a frame asks. Of another session, it is only told which one this is."""
+        m.d.sync += self._owes_status.eq(1)
+        mine = session == self._session
+        # the CRC went into the memory too, behind the commands
+        with m.If(mine & (kind == ord("D")) & (offset == self._taken) & (length + CRC_BYTES <= self._room)):
+            m.d.sync += self._taken.eq(self._taken + length)
+        with m.If(mine & (kind == ord("R")) & (offset - self._kept <= self._made - self._kept)):
+            m.d.sync += [self._owes_status.eq(0), self._owes_data.eq(1)]
+            m.d.sync += [self._wanted.eq(offset), self._wanted_count.eq(first), self._kept.eq(offset)]
+        with m.If(~mine & (kind == ord("O"))):
+            m.d.comb += self.restart.eq(1)
+            m.d.sync += [self._session.eq(session), self._taken.eq(0), self._made.eq(0), self._kept.eq(0)]
+            m.d.sync += self._owes_data.eq(0)
+
+    def _give_commands(self, m: Module) -> None:
+        """Commands that count, a byte a cycle."""
+        read = self._commands.read_port()
+        given, fetch, there = Signal(32), Signal(), Signal()
+        m.d.comb += [
+            fetch.eq(~self.commands.valid | self.commands.ready),
+            there.eq(given != self._taken),
+            read.addr.eq(given),
+            read.en.eq(fetch),
+            self.commands.payload.eq(read.data),
+            self._room.eq(self._inbox - (self._taken - given)),
+        ]
+        with m.If(fetch):
+            m.d.sync += [self.commands.valid.eq(there), given.eq(given + there)]
+        with m.If(self.restart):
+            m.d.sync += [self.commands.valid.eq(0), given.eq(0)]
+
+    def _keep_replies(self, m: Module) -> Memory:
+        m.submodules.outbox = memory = Memory(shape=8, depth=self._outbox, init=[])
+        write = memory.write_port()
+        enter = self.replies.valid & self.replies.ready & ~self.restart
+        m.d.comb += [
+            self.replies.ready.eq(self._made - self._kept < self._outbox),
+            write.addr.eq(self._made),
+            write.data.eq(self.replies.payload),
+            write.en.eq(enter),
+        ]
+        with m.If(enter):
+            m.d.sync += self._made.eq(self._made + 1)
+        return memory
+
+    def _answer(self, m: Module, replies: Memory) -> None:
+        """One frame after the other: a status, or replies."""
+        m.submodules.slip = slip = Slip()
+        m.submodules.sum = check = CRC32_ETHERNET(8).create()
+        wiring.connect(m, slip.o, wiring.flipped(self.tx))
+        read = replies.read_port()
+        head, left = Signal(8 * STATUS_BYTES), Signal(range(STATUS_BYTES + 1))
+        at, more, there = Signal(32), Signal(8), Signal(32)
+        out, passed = slip.i, Signal()
+        m.d.comb += [read.addr.eq(at), there.eq(self._made - self._wanted), passed.eq(out.valid & out.ready)]
+        m.d.comb += check.data.eq(out.payload.byte)
+        status = Cat(Const(ord("s"), 8), self._session, self._taken, self._room, self._made)
+        replied = Cat(Const(ord("d"), 8), self._session, self._wanted)
+        with m.FSM() as states:
+            with m.State("IDLE"):
+                m.d.comb += check.start.eq(1)
+                with m.If(self._owes_data):
+                    m.d.sync += [self._owes_data.eq(0), head.eq(replied), left.eq(HEADER_BYTES), at.eq(self._wanted)]
+                    m.d.sync += more.eq(Mux(there < self._wanted_count, there, self._wanted_count))
+                    m.next = "HEAD"
+                with m.Elif(self._owes_status):
+                    m.d.sync += [self._owes_status.eq(0), head.eq(status), left.eq(STATUS_BYTES), more.eq(0)]
+                    m.next = "HEAD"
+            with m.State("HEAD"):
+                m.d.comb += [out.valid.eq(1), out.payload.byte.eq(head[:8]), check.valid.eq(passed)]
+                with m.If(passed):
+                    m.d.sync += [head.eq(head >> 8), left.eq(left - 1)]
+                    with m.If(left == 1):
+                        m.next = "FETCH"
+            with m.State("FETCH"):
+                m.next = "BODY"
+                with m.If(more == 0):
+                    m.d.sync += [head.eq(check.crc), left.eq(CRC_BYTES)]
+                    m.next = "CHECK"
+            with m.State("BODY"):
+                m.d.comb += [out.valid.eq(1), out.payload.byte.eq(read.data), check.valid.eq(passed)]
+                with m.If(passed):
+                    m.d.sync += [at.eq(at + 1), more.eq(more - 1)]
+                    m.next = "FETCH"
+            with m.State("CHECK"):
+                m.d.comb += [out.valid.eq(1), out.payload.byte.eq(head[:8]), out.payload.end.eq(left == 0)]
+                with m.If(passed):
+                    m.d.sync += [head.eq(head >> 8), left.eq(left - 1)]
+                    with m.If(left == 0):
+                        m.next = "IDLE"
+            m.d.comb += self._answering.eq(~states.ongoing("IDLE"))

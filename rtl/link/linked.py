@@ -1,0 +1,63 @@
+"""What is on a board: the array with its controller behind the link, at a stream of bytes or at two pins."""
+
+from amaranth import ClockDomain, ClockSignal, DomainRenamer, Elaboratable, Module, ResetSignal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.controller import Controller
+from rtl.link.frames import INBOX, OUTBOX
+from rtl.link.gateware import Link
+from rtl.parameters import Parameters
+from rtl.placing import Place, as_submodule
+from rtl.uart import UartReceiver, UartTransmitter
+
+
+class LinkedArray(wiring.Component):
+    """rx, tx: bytes of the wire. quiet: nothing goes on, and nothing will before another byte comes.
+
+    weights: weights that wait a column. queues: bytes of commands and of replies that wait.
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        weights: int = 256,
+        queues: tuple[int, int] = (INBOX, OUTBOX),
+        place: Place = as_submodule,
+    ) -> None:
+        self._controller = Controller(parameters, weights, place)
+        self._link = Link(*queues)
+        super().__init__({"rx": In(stream.Signature(8)), "tx": Out(stream.Signature(8)), "quiet": Out(1)})
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m, controller = Module(), self._controller
+        m.submodules.link = link = self._link
+        # a domain of its own, because an inserted reset would not reach the instances in it
+        m.domains.session = session = ClockDomain(local=True)
+        m.d.comb += [session.clk.eq(ClockSignal()), session.rst.eq(ResetSignal(allow_reset_less=True) | link.restart)]
+        m.submodules.controller = DomainRenamer("session")(controller)
+        wiring.connect(m, wiring.flipped(self.rx), link.rx)
+        wiring.connect(m, link.tx, wiring.flipped(self.tx))
+        wiring.connect(m, link.commands, controller.commands)
+        wiring.connect(m, controller.replies, link.replies)
+        m.d.comb += self.quiet.eq(link.quiet & controller.idle)
+        return m
+
+
+class PinnedArray(wiring.Component):
+    """rx_pin, tx_pin: pins of a serial port, `divisor` cycles a bit."""
+
+    def __init__(self, linked: LinkedArray, divisor: int) -> None:
+        self._linked, self._divisor = linked, divisor
+        super().__init__({"rx_pin": In(1, init=1), "tx_pin": Out(1, init=1), "quiet": Out(1)})
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m = Module()
+        m.submodules.receiver = receiver = UartReceiver(self._divisor)
+        m.submodules.transmitter = transmitter = UartTransmitter(self._divisor)
+        m.submodules.linked = linked = self._linked
+        wiring.connect(m, receiver.bytes, linked.rx)
+        wiring.connect(m, linked.tx, transmitter.bytes)
+        m.d.comb += [receiver.rx.eq(self.rx_pin), self.tx_pin.eq(transmitter.tx)]
+        m.d.comb += self.quiet.eq(linked.quiet & transmitter.bytes.ready)
+        return m

@@ -1,0 +1,65 @@
+"""The wire to a board: bytes out, bytes in, by pyserial, which also reads URLs such as socket://host:port."""
+
+import select
+from abc import ABC, abstractmethod
+from typing import Any, final
+
+from workloads.errors import UserError
+
+INSTALL = "pip install 'sparsehil[rtl]'"
+
+
+class LinkLost(Exception):
+    """Nobody is there any more, or somebody else is; a sentence."""
+
+
+class Wire(ABC):
+    """Bytes to and from a board. Raises LinkLost where it breaks."""
+
+    @abstractmethod
+    def write(self, data: bytes) -> None: ...
+
+    @abstractmethod
+    def read(self, seconds: float) -> bytes:
+        """What has come, waiting for at most so long for the first byte."""
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+
+@final
+class SerialWire(Wire):
+    """A port of this machine or a URL of pyserial's. Raises UserError when it cannot be opened."""
+
+    def __init__(self, url: str, baud: int) -> None:
+        try:
+            from serial import SerialException, serial_for_url
+        except ModuleNotFoundError:
+            raise UserError(f"a board needs pyserial: {INSTALL}") from None
+        self._url, self._failures = url, (SerialException, OSError, ValueError)
+        alone = {} if "://" in url else {"exclusive": True}
+        try:
+            self._port: Any = serial_for_url(url, baudrate=baud, timeout=0, write_timeout=2, **alone)
+        except self._failures as error:
+            raise UserError(f"{url}: cannot be opened: {_said(error)}") from None
+
+    def write(self, data: bytes) -> None:
+        try:
+            self._port.write(data)
+        except self._failures as error:
+            raise LinkLost(f"{self._url} broke: {_said(error)}") from None
+
+    def read(self, seconds: float) -> bytes:
+        try:
+            if not select.select([self._port.fileno()], [], [], seconds)[0]:
+                return b""
+            return bytes(self._port.read(1 << 14))
+        except (*self._failures, AttributeError, TypeError) as error:
+            raise LinkLost(f"{self._url} broke: {_said(error)}") from None
+
+    def close(self) -> None:
+        self._port.close()
+
+
+def _said(error: BaseException) -> str:
+    return str(getattr(error, "strerror", None) or error).strip().rstrip(".")

@@ -1,0 +1,148 @@
+"""The board's end of the link in Amaranth's simulator, against the host's frames."""
+
+from collections.abc import Sequence
+
+import pytest
+from amaranth.sim import Simulator, SimulatorContext
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rtl.link.frames import END, Frame, Status, Unpacker, frame_of, status_of, wire_bytes
+from rtl.link.gateware import Link
+
+INBOX, OUTBOX = 64, 32
+
+
+class Bench:
+    """A link whose commands come back as replies, one each; a step gives bytes to it and takes what it answers."""
+
+    def __init__(self) -> None:
+        self.link = Link(INBOX, OUTBOX)
+        self.commands = bytearray()
+
+    def run(self, steps: Sequence[bytes], loop: bool = True) -> list[list[Frame]]:
+        answers: list[list[Frame]] = []
+
+        async def echo(ctx: SimulatorContext) -> None:
+            link = self.link
+            ctx.set(link.commands.ready, int(loop))
+            async for *_, valid, byte, restart in ctx.tick().sample(
+                link.commands.valid, link.commands.payload, link.restart
+            ):
+                if restart:
+                    self.commands.clear()
+                ctx.set(link.replies.valid, 0)
+                if valid and loop and not restart:
+                    self.commands.append(byte)
+                    ctx.set(link.replies.valid, 1)
+                    ctx.set(link.replies.payload, byte ^ 0xFF)
+
+        async def wire(ctx: SimulatorContext) -> None:
+            link, unpacker = self.link, Unpacker()
+            ctx.set(link.tx.ready, 1)
+            for data in steps:
+                got, idle = bytearray(), 0
+                queue = list(data)
+                while queue or idle < 300:
+                    ctx.set(link.rx.valid, bool(queue))
+                    ctx.set(link.rx.payload, queue.pop(0) if queue else 0)
+                    *_, valid, byte = await ctx.tick().sample(link.tx.valid, link.tx.payload)
+                    idle = 0 if valid or queue else idle + 1
+                    if valid:
+                        got.append(byte)
+                ctx.set(link.rx.valid, 0)
+                answers.append(unpacker.frames(bytes(got)))
+                assert not unpacker.damaged
+
+        simulator = Simulator(self.link)
+        simulator.add_clock(1e-6)
+        simulator.add_process(echo)
+        simulator.add_testbench(wire)
+        simulator.run()
+        return answers
+
+
+OPEN = wire_bytes(Frame("O", 7))
+
+
+def test_commands_go_in_and_replies_come_out() -> None:
+    bench = Bench()
+    sent = bytes([0xC0, 0xDB, 1, 2, 0xDC])
+    opened, taken, read, again = bench.run(
+        [
+            OPEN,
+            wire_bytes(Frame("D", 7, 0, sent)),
+            wire_bytes(Frame("R", 7, 0, bytes([200]))),
+            wire_bytes(Frame("R", 7, 2, bytes([2]))),
+        ]
+    )
+    assert [status_of(each) for each in opened] == [Status(0, INBOX, 0)]
+    assert (taken[0].kind, taken[0].session, taken[0].offset) == ("s", 7, len(sent))
+    flipped = bytes(byte ^ 0xFF for byte in sent)
+    assert [(each.kind, each.offset, each.payload) for each in read] == [("d", 0, flipped)]
+    assert [(each.kind, each.offset, each.payload) for each in again] == [("d", 2, flipped[2:4])]
+    assert bytes(bench.commands) == sent
+
+
+def test_what_is_not_expected_is_not_taken() -> None:
+    """Another session, another offset, a changed bit, a frame that is cut, more than there is room for."""
+    bench, good = Bench(), Frame("D", 7, 0, b"good")
+    changed = bytearray(wire_bytes(Frame("D", 7, 0, b"evil")))
+    changed[9] ^= 4
+    steps = [
+        OPEN,
+        wire_bytes(Frame("D", 8, 0, b"evil")),
+        wire_bytes(Frame("D", 7, 1, b"evil")),
+        bytes(changed),
+        wire_bytes(Frame("D", 7, 0, b"evil"))[:9] + END,
+        wire_bytes(Frame("D", 7, 0, bytes(INBOX - 3))),
+        wire_bytes(good) * 2,
+        OPEN,
+        wire_bytes(Frame("R", 7, 5, b"\x04")),
+    ]
+    answers = bench.run(steps)
+    assert [len(each) for each in answers] == [1, 1, 1, 0, 0, 1, 2, 1, 1]
+    assert [each[-1].offset for each in answers if each] == [0, 0, 0, 0, 4, 4, 4]
+    assert bytes(bench.commands) == b"good"
+
+
+def test_a_new_session_clears_everything() -> None:
+    bench = Bench()
+    answers = bench.run(
+        [
+            wire_bytes(Frame("S", 9)),
+            OPEN,
+            wire_bytes(Frame("D", 7, 0, b"abc")),
+            wire_bytes(Frame("O", 9)),
+            wire_bytes(Frame("D", 7, 3, b"late")),
+            wire_bytes(Frame("D", 9, 0, b"new")),
+        ]
+    )
+    assert [each[0].session for each in answers] == [0, 7, 7, 9, 9, 9]
+    assert status_of(answers[3][0]) == Status(0, INBOX, 0)
+    assert bytes(bench.commands) == b"new"
+
+
+def test_a_full_inbox_and_a_full_outbox_wait() -> None:
+    stuck = Bench().run([OPEN, wire_bytes(Frame("D", 7, 0, bytes(40)))], loop=False)
+    assert status_of(stuck[1][0]) == Status(40, INBOX - 40, 0)
+    bench = Bench()
+    data = bytes(range(30))
+    steps = [OPEN, wire_bytes(Frame("D", 7, 0, data)), wire_bytes(Frame("R", 7, 20, b"\xff"))]
+    assert bench.run(steps)[2][0].payload == bytes(byte ^ 0xFF for byte in data[20:])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.binary(max_size=200), st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1), st.integers(0))
+def test_a_frame_comes_back_whole_or_not_at_all(payload: bytes, session: int, offset: int, place: int) -> None:
+    frame = Frame("d", session, offset, payload)
+    wire = wire_bytes(frame)
+    assert Unpacker().frames(b"\x01\x02" + wire + b"\x03") == [frame]
+    changed = bytearray(wire)
+    changed[place // 8 % len(wire)] ^= 1 << place % 8
+    assert all(each == frame for each in Unpacker().frames(bytes(changed)))
+
+
+@pytest.mark.parametrize("packet", [b"", b"short", b"\xdb\x00" + bytes(12)])
+def test_noise_is_no_frame(packet: bytes) -> None:
+    assert frame_of(packet) is None
