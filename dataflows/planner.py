@@ -19,7 +19,7 @@ from dataflows.target import Target, packed_bytes
 from rtl.timing import Reduction
 from simulator.arch.systolic import SystolicArch
 from simulator.program import Program
-from simulator.schedule import Runs, ScheduledOp
+from simulator.schedule import ArrayPart, Runs, ScheduledOp
 from workloads.errors import UserError
 from workloads.op import MatrixOp, Op, Phase, Role, VectorKind, VectorOp
 from workloads.workload import Mode, Workload
@@ -30,11 +30,12 @@ Uses = Mapping[str, list[MatrixOp]]
 
 @dataclass(frozen=True)
 class Choice:
-    """The chosen mapping of one product, its program and how long that takes."""
+    """The chosen mapping of one product, its program and how long that takes; `part`: what the array does in it."""
 
     mapping: mapping.Mapping
     program: Program
     cycles: int
+    part: ArrayPart
 
 
 def plan(
@@ -116,7 +117,7 @@ class Planner:
                 break
             for plan in draft.plans(best.cycles if best and self.target.arch.schedule.offline else None):
                 if not self._cannot_win(plan.floor_cycles(), best):
-                    best = self._better(plan, best)
+                    best = self._better(product, plan, best)
         return best
 
     def _drafts(self, product: Product, inline: bool) -> list[Draft]:
@@ -143,14 +144,16 @@ class Planner:
             return False
         return not self.target.arch.schedule.offline or floor_cycles * (1 + self.tolerance) >= best.cycles
 
-    def _better(self, plan: Plan, best: Choice | None) -> Choice:
+    def _better(self, product: Product, plan: Plan, best: Choice | None) -> Choice:
         program = plan.program()
         if not self.target.fits(program.buffers):
             raise ValueError(
                 f"{plan.mapping().dataflow} wrote a program whose buffers do not fit the machine's memories"
             )
         cycles = self.runs.cycles(program)
-        return Choice(plan.mapping(), program, cycles) if best is None or cycles < best.cycles else best
+        if best is not None and cycles >= best.cycles:
+            return best
+        return Choice(plan.mapping(), program, cycles, array_part(product, plan))
 
     def _places(self, workload: Workload, uses: Uses) -> dict[str, frozenset[Phase]]:
         """For every layer, the phases whose sparse weights are made on the way into the array."""
@@ -232,7 +235,26 @@ class Planner:
             macs_skipped=op.macs - useful,
             pes=arch.array.rows * arch.array.cols,
             last_cycle_index=arch.lowering.cycles_from_zero,
+            parts=tuple(choice.part for choice in choices),
         )
+
+
+def array_part(product: Product, plan: Plan) -> ArrayPart:
+    """What the array does in a plan of a product; dense work has the group depth that the plan chose."""
+    chosen, reduction = plan.mapping(), product.reduction
+    if product.pattern.is_dense:
+        reduction = replace(reduction, n=chosen.depth, m=chosen.depth)
+    return ArrayPart(
+        dataflow=chosen.dataflow,
+        rows=product.rows,
+        cols=product.cols,
+        count=product.count,
+        reduction=reduction,
+        interleave=chosen.interleave,
+        share_weights=chosen.shared != "operands",
+        block=chosen.block,
+        array_cycles=plan.floor_cycles(),
+    )
 
 
 def compress(product: Product) -> Product:

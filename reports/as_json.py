@@ -21,6 +21,7 @@ def step_json(sparse: Result, dense: Result) -> str:
         "ceiling": _number(arithmetic_ceiling(sparse)),
         "energy": _energy(sparse, dense),
         "ops": _ops(sparse),
+        "hil": None if sparse.hil is None else {**card["hil"], "tile_rows": sparse.hil.to_dict("records")},
         "assumed": {path: card["numbers"][path] for path in card["assumed"]},
         "numbers": card["numbers"],
         "not_modelled": card["not_modelled"],

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from reports.energy import energy_by, energy_total, has_energy
+from reports.hil import hil_sentences, hil_table
 from reports.losses import loss_table
 from reports.phases import arithmetic_ceiling, phase_table
 from simulator.result import Result
@@ -40,6 +41,9 @@ def print_step(sparse: Result, dense: Result, folder: Path) -> None:
         )
     if has_energy(sparse):
         console.print(_energy(sparse, dense))
+    if sparse.hil is not None:
+        console.print(_tiles(sparse))
+        console.print(" ".join(hil_sentences(card["hil"])))
     numbers = card["numbers"]
     assumed = ", ".join(f"{path}={numbers[path]['value']}" for path in card["assumed"])
     console.print(f"[dim]Assumed ({len(card['assumed'])}, reasons in the result): {escape(assumed)}[/]")
@@ -73,6 +77,17 @@ def _energy(sparse: Result, dense: Result) -> str:
         f"'{sparse.card['energy']['table']}'), {mine.watts:.3g} W, energy-delay product {mine.energy_delay:.3g} J s; "
         f"best dense {other.joules:.3g} J. {largest}; {mine.assumed_share:.0%} rests on assumed entries."
     )
+
+
+def _tiles(sparse: Result) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    names = ("tiles", "confirmed", "bits", "wrong_bits", "model_cycles", "cycle_difference", "waiting_cycles")
+    for name in ("hardware in the loop", *names, "not zero"):
+        table.add_column(name.replace("_", " "), justify="left" if name.startswith("hardware") else "right")
+    for row in hil_table(sparse).reset_index().to_dict("records"):
+        numbers = (f"{row[name]:,}" for name in names)
+        table.add_row(f"{row['phase']} {row['dataflow']} {row['pattern']}", *numbers, f"{row['nonzero']:.0%}")
+    return table
 
 
 def _losses(sparse: Result, dense: Result) -> Table:

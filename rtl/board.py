@@ -12,6 +12,7 @@ from amaranth.lib import wiring
 from rtl.controller import Controller
 from rtl.parameters import Parameters
 from rtl.placing import as_instance
+from rtl.protocol import GROUPS, SUMS, WEIGHTS
 from rtl.synthesis import SYNTHESIS, cached
 from rtl.uart import UartReceiver, UartTransmitter
 from rtl.verilog import blocks_verilog
@@ -19,7 +20,6 @@ from workloads.errors import UserError, unknown_name
 
 BAUD = 1_000_000
 TOO_LARGE = ("no bels remaining", "failed to place", "unable to place", "failed to expand region")  # nextpnr's words
-WEIGHTS, SUMS, GROUPS = 256, 256, 64  # what waits on a board: weights and sums a column, groups a row
 
 
 class DoesNotFit(UserError):

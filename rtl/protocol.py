@@ -21,6 +21,7 @@ VERSION = 1
 FORMATS = ("fp16", "bf16", "int8")
 IDENTITY_BYTES = 24
 COUNTERS_BYTES = 21
+WEIGHTS, SUMS, GROUPS = 256, 256, 64  # what waits on a board: weights and sums a column, groups a row
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,13 @@ template <class V> static void taken(V& valid, const V& ready, const Side& side,
         if (on[i] && get(ready, i, 1)) put(valid, i, 1, &zero), on[i] = 0, at[i]++;
 }
 
-// Returns cycles from the run's acceptance until the last sum was taken, or -1 after `limit` cycles.
+static bool all(const Side& side, const std::vector<uint64_t>& at) {
+    for (size_t i = 0; i < side.count; i++)
+        if (at[i] != side.lengths[i]) return false;
+    return true;
+}
+
+// Returns cycles from the run's acceptance until the last sum and word were taken, or -1 after `limit` cycles.
 extern "C" int64_t tile(
     Vblock* b, uint64_t* run, Side* west, Side* north, Side* seed, uint64_t wanted, uint64_t* sums, uint64_t columns,
     uint64_t sum_bits, uint64_t prime, uint64_t limit, uint64_t luck_seed, uint64_t gaps) {
@@ -83,10 +89,11 @@ extern "C" int64_t tile(
         bool over = accepted >= 0 && b->idle && !left;
         edge(b);
         if (accepts) accepted = cycle;
-        if (over) return cycle - accepted;
         taken(b->west_valid, west_ready, *west, west_at, west_on);
         taken(b->north_valid, north_ready, *north, north_at, north_on);
         taken(b->seed_valid, seed_ready, *seed, seed_at, seed_on);
+        // where sums stay inside, a run is over before the last rows and columns have taken their words
+        if (over && all(*west, west_at) && all(*north, north_at) && all(*seed, seed_at)) return cycle - accepted;
     }
     return -1;
 }

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from workloads.errors import UserError
 from workloads.op import MatrixOp
 
 SCHEMA = 1
-FILES = {"card.json", "ops.parquet", "actions.parquet", "dense_ops.parquet", "dense_actions.parquet"}
+FILES = {"card.json", "ops.parquet", "actions.parquet", "dense_ops.parquet", "dense_actions.parquet", "hil.parquet"}
 LARGEST = 2**62  # what a column of 64-bit integers may sum to
 
 
@@ -31,13 +31,15 @@ class Result:
     Columns of `ops`: layer, phase, kind, dataflow, detail, rows, cols, inner, count, pattern, cycles, busy_cycles,
     stall_* (cycles), macs_useful, macs_padded, macs_skipped, pes. `actions` also says what each costs (component,
     entry, energy_pj, energy_low_pj, energy_high_pj). `card` says what ran, with what, and on what terms. `dense` is
-    the best dense schedule of the same step on the same machine. `reports/SCHEMA.md` describes every column.
+    the best dense schedule of the same step on the same machine, `hil` a row a tile that hardware ran, None where none
+    was asked for. `reports/SCHEMA.md` describes every column.
     """
 
     ops: pd.DataFrame
     actions: pd.DataFrame
     card: Mapping[str, Any]
     dense: "Result | None" = None
+    hil: pd.DataFrame | None = None
 
     @property
     def cycles(self) -> int:
@@ -129,6 +131,8 @@ def save(result: Result, folder: Path, force: bool = False) -> None:
             if each is not None:
                 each.ops.to_parquet(partial / f"{prefix}ops.parquet")
                 each.actions.to_parquet(partial / f"{prefix}actions.parquet")
+        if result.hil is not None:
+            result.hil.to_parquet(partial / "hil.parquet")
         (partial / "card.json").write_text(json.dumps(result.card, indent=1) + "\n", encoding="utf-8")
         partial.chmod(0o777 & ~_umask())
         _put(partial, folder, force)
@@ -185,7 +189,8 @@ def load(folder: Path) -> Result:
         dense = None
         if (folder / "dense_ops.parquet").exists():
             dense = _frames(folder, "dense_", {**card, "method": "dense", "pattern": "dense"}, None)
-        return _frames(folder, "", card, dense)
+        tiles = folder / "hil.parquet"
+        return replace(_frames(folder, "", card, dense), hil=pd.read_parquet(tiles) if tiles.exists() else None)
     except FileNotFoundError as error:
         if not folder.is_dir():
             raise UserError(f"{folder}: there is no such result folder") from None

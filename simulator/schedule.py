@@ -6,9 +6,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from rtl.timing import Reduction
 from simulator.program import Program
 from simulator.run import Evaluation, Timing, evaluated, run, timing
 from workloads.op import Op
+
+
+@dataclass(frozen=True)
+class ArrayPart:
+    """What one program of a product asks of a systolic array: `count` products of rows x cols over a reduction.
+
+    `interleave` outputs a PE, in different rows of the product with `share_weights`, otherwise in different columns
+    (output stationary); `block` positions a fold (weight stationary). `array_cycles`: the array's own, waits left out.
+    """
+
+    dataflow: str
+    rows: int
+    cols: int
+    count: int
+    reduction: Reduction
+    interleave: int
+    share_weights: bool
+    block: int
+    array_cycles: int
 
 
 @dataclass(frozen=True)
@@ -17,7 +37,8 @@ class ScheduledOp:
 
     `dataflow` names the compiler, `detail` its choices. `macs_useful` are multiply-accumulates on kept elements and
     `macs_skipped` those of the dense product that the pattern saves; their sum is the op's. `pes` multiply at once.
-    `last_cycle_index`: cycles are counted from 0, one less than their number.
+    `last_cycle_index`: cycles are counted from 0, one less than their number. `parts`: for a product on a systolic
+    array, what each program does there.
     """
 
     op: Op
@@ -28,6 +49,7 @@ class ScheduledOp:
     macs_skipped: int = 0
     pes: int = 0
     last_cycle_index: bool = False
+    parts: tuple[ArrayPart, ...] = ()
 
 
 @contextmanager

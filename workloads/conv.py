@@ -54,7 +54,7 @@ class ConvGeometry:
         The gradient of the input of a strided convolution is one product for each class, without the zeros that
         spreading the output gradient over the input would insert.
         """
-        axes = [[self._class(axis, start) for start in range(self.stride[axis])] for axis in (0, 1)]
+        axes = [[(*self._class(axis, start), start) for start in range(self.stride[axis])] for axis in (0, 1)]
         classes = [StrideClass(*zip(high, wide, strict=True)) for high in axes[0] for wide in axes[1]]
         return [each for each in classes if each.positions and each.taps]
 
@@ -68,11 +68,13 @@ class ConvGeometry:
 
 @dataclass(frozen=True)
 class StrideClass:
-    """Input positions of one image, kernel taps that reach each, output lines these span; each (height, width)."""
+    """Input positions of one image, kernel taps that reach each, output lines these span, the first position; each
+    (height, width)."""
 
     grid: tuple[int, int]
     kernel: tuple[int, int]
     reach: tuple[int, int]
+    first: tuple[int, int]
 
     @property
     def positions(self) -> int:

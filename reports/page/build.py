@@ -1,6 +1,5 @@
 """Building a page: sections of texts, figures and tables, poured into one template."""
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ import pandas as pd
 
 from reports.energy import has_energy
 from reports.figures.style import inline_svg
+from reports.hil import MEANING, hil_sentences
 from reports.page import content
 from reports.page.gallery import Picture, comparison_pictures, step_pictures
 from reports.page.tables import PageTable
@@ -62,7 +62,7 @@ def result_page(
         _assumptions(card, sensitivity, said),
         Section("Provenance of every number", texts=_provenance(card), tables=[content.number_table(card)]),
         Section("What is not modelled", points=card["not_modelled"]),
-        _hardware(card),
+        _hardware(result),
         _run_card(card),
     ]
     return rendered(
@@ -133,13 +133,16 @@ def _provenance(card: Mapping[str, Any]) -> list[str]:
     return [work, "Cycles, bytes, multiply-accumulates and energy are derived by this program from the numbers below."]
 
 
-def _hardware(card: Mapping[str, Any]) -> Section:
-    found = card.get("hil")
+def _hardware(result: Result) -> Section:
+    found = result.card.get("hil")
     if not found:
         return Section("Hardware in the loop", ["No tile of this run was checked on hardware or RTL."])
-    facts = [(str(key), json.dumps(value)) for key, value in found.items()]
+    facts = [(name.replace("_", " "), str(value)) for name, value in found["parameters"].items()]
     return Section(
-        "Hardware in the loop", ["What the hardware confirms is array cycles and values, never DRAM."], facts=facts
+        "Hardware in the loop",
+        [*hil_sentences(found), MEANING],
+        facts=[("seed of the tiles", str(found["seed"])), *facts],
+        tables=content.hil_tables(result),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from reports.energy import energy_by, energy_total, entry_table, has_energy
+from reports.hil import hil_table
 from reports.layers import layer_table
 from reports.losses import loss_table
 from reports.page.tables import PageTable, page_table
@@ -110,6 +111,21 @@ def energy_tables(result: Result, dense: Result) -> list[PageTable]:
     caption = "The entries in use: pJ an action or W, the energy on each, and how far its range moves the step."
     tables.append(page_table("energy-entries", caption, entries.rename(columns=units), formats, wide=True))
     return tables
+
+
+def hil_tables(result: Result) -> list[PageTable]:
+    """Tiles that hardware ran, by kind and one by one."""
+    tiles = result.hil
+    if tiles is None:
+        return []
+    columns = ["layer", "phase", "dataflow", "pattern", "status", "values_from", "rows", "cols", "inner", "step_inner"]
+    columns += ["pieces", "bits", "wrong_bits", "model_cycles", "hardware_cycles", "difference"]
+    return [
+        page_table("hil", "Tiles by phase, dataflow and pattern; cycles are the array's own.", hil_table(result),
+                   {"nonzero": SHARE}),
+        page_table("hil-tiles", "Every tile; inner is the length of its reduction, step inner that of the step's.",
+                   tiles.set_index("tile")[columns], wide=True),
+    ]  # fmt: skip
 
 
 def number_table(card: Mapping[str, Any]) -> PageTable:

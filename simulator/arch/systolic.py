@@ -153,6 +153,15 @@ class LoweringSpec:
 
 
 @dataclass(frozen=True, config=CLOSED)
+class RtlSpec:
+    """The array in the loop (`--hil`): its own size, and the number format of its operands."""
+
+    rows: Annotated[int, Field(strict=True, ge=1, le=32)]
+    cols: Annotated[int, Field(strict=True, ge=1, le=32)]
+    format: Literal["fp16", "bf16", "int8"]
+
+
+@dataclass(frozen=True, config=CLOSED)
 class SystolicArch:
     """A systolic training machine."""
 
@@ -169,6 +178,7 @@ class SystolicArch:
     transposer: TransposerSpec | None
     schedule: ScheduleSpec
     lowering: LoweringSpec
+    rtl: RtlSpec | None = None
 
     def timing_array(self) -> Array:
         """The array as `rtl.timing` sees it: a link is no wider than its share of the buffer port."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from simulator.cli.extras import DramOpOption, DramTraceOption, Extras, TimelineOption
+from simulator.cli.hil import HilChoices, HilOption, SeedOption, TilesOption, verdict, with_hardware
 from simulator.cli.options import (
     ArchOption,
     BatchOption,
@@ -68,6 +69,9 @@ def step(
     timeline: TimelineOption = None,
     dram_trace: DramTraceOption = None,
     dram_op: DramOpOption = None,
+    hil: HilOption = None,
+    hil_tiles: TilesOption = None,
+    hil_seed: SeedOption = None,
     out: OutOption = None,
     force: ForceOption = False,
 ) -> None:
@@ -108,15 +112,20 @@ def step(
     if as_json and as_csv:
         raise UserError("--csv: standard output is one JSON object with --json; leave one of the two out")
     extras.check(force)
+    hardware = HilChoices(hil, hil_tiles, hil_seed)
     job = run_job(choices, ["simulate", *sys.argv[1:]])
+    if hardware.target is not None:
+        job = with_hardware(job, choices, hardware, out.absolute().parent if out else Path("results"))
     said = extras.write(job)
     folder = _saved(job, out, force, choices.name)
     if as_csv:
         _show_csv(job)
-        return
-    _show(job, folder, as_json)
-    for sentence in said if not as_json else ():
+    else:
+        _show(job, folder, as_json)
+    for sentence in said if not (as_json or as_csv) else ():
         typer.echo(sentence)
+    if job.sparse.hil is not None and verdict(job.sparse.card["hil"]):
+        raise typer.Exit(verdict(job.sparse.card["hil"]))
 
 
 def _show_csv(job: "Job") -> None:

@@ -32,7 +32,7 @@ def test_frames_and_card(simulate: Run, tmp_path: Path) -> None:
     result = load(tmp_path / "r")
     assert columns(result.ops) <= described("ops.parquet")
     assert set(result.actions.columns) == described("actions.parquet")
-    assert set(result.card) == described("card.json") - {"simulator.program.Stall"}
+    assert set(result.card) == described("card.json") - {"hil"}
     assert all(f"stall_{name}" in result.ops for name in ("fill_drain", "memory", "sore"))
 
 

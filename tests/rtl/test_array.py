@@ -91,9 +91,13 @@ def test_real_tiles_of_resnet18() -> None:
 
 
 @pytest.mark.parametrize("seeded", [False, True])
-def test_a_reduction_in_pieces(seeded: bool) -> None:
-    """Pieces of a reduction, first with sums that stay, then with sums that come back as seeds: the same bits."""
-    machine, rng = array("fp16"), np.random.default_rng(4)
+@pytest.mark.parametrize("form", ["fp16", "int8"])
+def test_a_reduction_in_pieces(form: str, seeded: bool) -> None:
+    """Pieces of a reduction, first with sums that stay, then with sums that come back as seeds: the same bits.
+
+    With a short latency a run is over before the last column has taken its weights.
+    """
+    machine, rng = array(form), np.random.default_rng(4)
     p, work, piece = machine.parameters, Reduction(3, 8, 2, 8), Reduction(1, 8, 2, 8)
     left, weights = operands(p.operand, (p.rows * 2, 24), rng), operands(p.operand, (24, p.cols), rng)
     mask = random_mask(work, p.cols, rng)

@@ -1,0 +1,37 @@
+"""The array in the loop: as large as the machine file says, made for every pattern a schedule has."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from dataflows.hil.strata import Stratum
+from rtl.parameters import Parameters, least_buffer, make_parameters
+from rtl.protocol import GROUPS, SUMS
+from simulator.arch.systolic import SystolicArch
+from workloads.errors import UserError
+from workloads.pattern import Pattern, PatternKind
+
+
+def array_for(arch: SystolicArch, strata: Sequence[Stratum]) -> Parameters:
+    """Parameters of an array that runs every class of a schedule.
+
+    Raises UserError for a machine that no such array exists of, and for groups that are too large for one.
+    """
+    if arch.rtl is None or arch.array.pe != "unified" or not arch.array.drains:
+        raise UserError(
+            "--hil: this machine is an idealisation that nobody could build; --arch sat has its array in RTL"
+        )
+    groups = [(stratum.part.reduction.n, stratum.part.reduction.m) for stratum in strata]
+    sparse = [group for group, stratum in zip(groups, strata, strict=True) if stratum.op.right.pattern.is_grouped]
+    dense = max((m for group in groups if group not in sparse for m in group[1:]), default=1)
+    n, m = max((n for n, _ in sparse), default=1), max((m for _, m in [*sparse, (1, dense)]), default=1)
+    made = make_parameters(
+        Pattern(PatternKind.NM, n, m),
+        arch.rtl.rows,
+        arch.rtl.cols,
+        arch.rtl.format,
+        depth=max(1, min(dense, m)),
+        accumulators=max(stratum.part.interleave for stratum in strata),
+        adder_latency=max(1, arch.array.adder_latency_cycles) if arch.rtl.format != "int8" else None,
+        results=SUMS,
+    )
+    return replace(made, buffer=1 << (max(GROUPS, least_buffer(made)) - 1).bit_length())

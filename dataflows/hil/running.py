@@ -1,0 +1,104 @@
+"""Tiles of a schedule through hardware, one chain after the other."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from dataflows.hil.chains import chain_of
+from dataflows.hil.journal import Journal
+from dataflows.hil.operands import Donors
+from dataflows.hil.outcome import COLUMNS, CONFIRMED, DIFFERS, UNCONFIRMED, Outcome, compared, unconfirmed
+from dataflows.hil.strata import Draw, Stratum
+from rtl.hardware import Hardware, Unconfirmed
+
+LOST = 3  # tiles in a row without an answer after which the hardware is given up
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is: outcomes so far, tiles wanted, seconds since it began, and the link's figures in bytes."""
+
+    outcomes: Sequence[Outcome]
+    tiles: int
+    seconds: float
+    bytes_moved: int
+
+
+def run_tiles(
+    draws: Sequence[Draw], donors: Donors, hardware: Hardware, journal: Journal, show: Callable[[Progress], None]
+) -> list[Outcome]:
+    """Every draw's outcome. Those in the journal are not run again; those without an answer are marked, not believed.
+
+    When hardware gives no answer several times in a row the rest is marked too.
+    """
+    began, outcomes, silent, why = time.monotonic(), list[Outcome](), 0, ""
+    for draw in draws:
+        known = journal.found.get(draw.number)
+        if known is None:
+            chain = chain_of(draw, donors.for_layer(draw.stratum.op.layer), hardware.parameters)
+            try:
+                if silent >= LOST:
+                    raise Unconfirmed(why)
+                known, silent = compared(chain, hardware.run(chain.tiles)), 0
+                journal.add(known)
+            except Unconfirmed as error:
+                silent, why = silent + 1, str(error)
+                known = unconfirmed(chain, why)
+        outcomes.append(known)
+        link = hardware.figures()
+        show(Progress(outcomes, len(draws), time.monotonic() - began, link.sent + link.received))
+    return outcomes
+
+
+def table_of(outcomes: Sequence[Outcome]) -> pd.DataFrame:
+    """The `hil` table of a result: a row a tile."""
+    return pd.DataFrame([outcome.row() for outcome in outcomes], columns=list(COLUMNS))
+
+
+def summary_of(strata: Sequence[Stratum], outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """What a run says in numbers: tiles by status, what was compared, and `confirmed_share`."""
+    tiles = Counter(each.status for each in outcomes)
+    total = {
+        name: sum(getattr(each, name) for each in outcomes)
+        for name in ("bits", "wrong_bits", "operands", "nonzero_operands", "model_cycles", "hardware_cycles")
+    }
+    answered = [each for each in outcomes if each.status != UNCONFIRMED]
+    return {
+        "tiles": len(outcomes),
+        "confirmed_tiles": tiles[CONFIRMED],
+        "differing_tiles": tiles[DIFFERS],
+        "unconfirmed_tiles": tiles[UNCONFIRMED],
+        "first_difference": next((_sentence(each) for each in outcomes if each.difference), ""),
+        **total,
+        "tiles_with_other_cycles": sum(each.hardware_cycles != each.model_cycles for each in answered),
+        "own_values_tiles": sum(each.values_from == each.layer for each in outcomes),
+        "confirmed_share_of_array_cycles": confirmed_share(strata, outcomes),
+    }
+
+
+def _sentence(outcome: Outcome) -> str:
+    return f"{outcome.layer} {outcome.phase}, tile {outcome.tile}: {outcome.difference}"
+
+
+def confirmed_share(strata: Sequence[Stratum], outcomes: Sequence[Outcome]) -> Mapping[str, float]:
+    """Shares of the modelled array cycles of a step that belong to classes of which every tile run was confirmed.
+
+    A class is a layer, phase, dataflow and pattern; `phase` keys hold the share of each phase's own cycles.
+    """
+    good = {_key(each) for each in outcomes if each.status == CONFIRMED}
+    good -= {_key(each) for each in outcomes if each.status != CONFIRMED}
+    shares = {}
+    for phase in ("step", *dict.fromkeys(stratum.op.phase.value for stratum in strata)):
+        mine = [stratum for stratum in strata if phase in ("step", stratum.op.phase.value)]
+        whole = sum(stratum.part.array_cycles for stratum in mine)
+        confirmed = sum(stratum.part.array_cycles for stratum in mine if stratum.key in good)
+        shares[phase] = confirmed / whole if whole else 0.0
+    return shares
+
+
+def _key(outcome: Outcome) -> tuple[str, str, str, str]:
+    return outcome.layer, outcome.phase, outcome.dataflow, outcome.pattern

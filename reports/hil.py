@@ -1,0 +1,81 @@
+"""What hardware in the loop said of a step, in sentences and tables."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from simulator.result import Result
+
+MEANING = (
+    "Confirmed are values, bit for bit, and array cycles at the size of the array in the loop; never DRAM or anything "
+    "else around the array. Shapes are those of the step, reductions cut short where they are long; values are a small "
+    "real step's sampled blocks, repeated to the shape, those of another layer where a layer has none."
+)
+
+
+def hil_sentences(card: Mapping[str, Any]) -> list[str]:
+    """The run in a few sentences. `card` is the `hil` part of a result's card."""
+    tiles, agree = card["tiles"], card["confirmed_tiles"]
+    where = "the compiled RTL" if card["hardware"] == "sim" else card["hardware"]
+    shares = card["confirmed_share_of_array_cycles"]
+    phases = ", ".join(f"{phase} {share:.1%}" for phase, share in shares.items() if phase != "step")
+    out = [
+        f"{agree} of {tiles} tiles agree with the models on {where} ({card['array']}): {card['bits']:,} bits compared, "
+        f"{card['wrong_bits']:,} wrong; {card['tiles_with_other_cycles']} tiles with other cycles "
+        f"({card['hardware_cycles']:,} array cycles run).",
+        f"They are of classes (layer, phase, dataflow, pattern) that take {shares['step']:.1%} of the step's modelled "
+        f"array cycles ({phases}). Of {card['operands']:,} operands "
+        f"{_share(card['nonzero_operands'], card['operands'])} were not zero; {card['own_values_tiles']} tiles had "
+        "their own layer's values.",
+    ]
+    if card["unconfirmed_tiles"]:
+        out.append(f"{card['unconfirmed_tiles']} tiles are not confirmed: no answer that can be believed.")
+    if card["first_difference"]:
+        out.append(f"The first that is not confirmed: {card['first_difference']}.")
+    return [*out, *_link(card["link"])]
+
+
+def _link(link: Mapping[str, Any]) -> list[str]:
+    moved = link["sent"] + link["received"]
+    if not moved:
+        return []
+    seconds = max(float(link["seconds"]), 1e-9)
+    return [
+        f"The link moved {moved / 1e6:,.2f} MB in {seconds:,.1f} s ({moved / seconds / 1e3:,.0f} kB/s, the hardware's "
+        f"own time included), {_share(link['payload'], moved)} of it commands and replies; {link['repeated']} times "
+        f"frames were sent again, {link['damaged']} came damaged, {link['sessions']} sessions."
+    ]
+
+
+def _share(part: float, whole: float) -> str:
+    return f"{part / whole:.0%}" if whole else "none"
+
+
+def hil_table(result: Result) -> pd.DataFrame:
+    """A row for every phase, dataflow and pattern: tiles, those confirmed, bits, cycles. Raises ValueError without."""
+    if result.hil is None:
+        raise ValueError("the result has no tiles that hardware ran")
+    tiles = result.hil.assign(
+        confirmed=result.hil["status"] == "confirmed",
+        cycle_difference=result.hil["hardware_cycles"] - result.hil["model_cycles"],
+    )
+    answered = tiles["status"] != "not confirmed"
+    tiles.loc[~answered, "cycle_difference"] = 0
+    table = tiles.groupby(["phase", "dataflow", "pattern"]).agg(
+        tiles=("tile", "count"),
+        confirmed=("confirmed", "sum"),
+        pieces=("pieces", "sum"),
+        bits=("bits", "sum"),
+        wrong_bits=("wrong_bits", "sum"),
+        model_cycles=("model_cycles", "sum"),
+        cycle_difference=("cycle_difference", "sum"),
+        compute_cycles=("compute_cycles", "sum"),
+        fill_cycles=("fill_cycles", "sum"),
+        drain_cycles=("drain_cycles", "sum"),
+        waiting_cycles=("waiting_cycles", "sum"),
+        operands=("operands", "sum"),
+        nonzero_operands=("nonzero_operands", "sum"),
+    )
+    table["nonzero"] = table.pop("nonzero_operands") / table.pop("operands")
+    return table

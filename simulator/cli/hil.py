@@ -1,0 +1,173 @@
+"""`--hil`: sampled tiles of the step on the RTL or on a board, held against the models."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from dataflows.hil.running import Progress
+    from dataflows.hil.strata import Stratum
+    from rtl.hardware import Hardware
+    from rtl.parameters import Parameters
+    from simulator.cli.job import Choices, Job
+
+SIM = "sim"
+SECONDS = 10  # between two lines where nobody looks at a terminal
+DIFFERENT = 1  # exit code when hardware disagrees, or did not answer
+HilOption = Annotated[
+    str | None,
+    typer.Option("--hil", help="Run sampled tiles on hardware too: sim (compiled RTL), a port, or a pyserial URL."),
+]
+TilesOption = Annotated[int | None, typer.Option("--hil-tiles", help="How many tiles. [default: 64]")]
+SeedOption = Annotated[int | None, typer.Option("--hil-seed", help="Which tiles. [default: 1]")]
+
+
+@dataclass(frozen=True)
+class HilChoices:
+    """What the command line says of hardware in the loop. Raises UserError for options that would do nothing."""
+
+    target: str | None
+    tiles: int | None
+    seed: int | None
+
+    def __post_init__(self) -> None:
+        from workloads.errors import UserError
+
+        for option, value, least in (("--hil-tiles", self.tiles, 1), ("--hil-seed", self.seed, 0)):
+            if value is None:
+                continue
+            if self.target is None:
+                raise UserError(f"{option}: says what --hil does; give that too")
+            if value < least:
+                raise UserError(f"{option} {value}: must be at least {least}")
+
+    @property
+    def draw(self) -> tuple[int, int]:
+        """Tiles and seed."""
+        return 64 if self.tiles is None else self.tiles, 1 if self.seed is None else self.seed
+
+
+def with_hardware(job: "Job", choices: "Choices", hil: HilChoices, beside: Path) -> "Job":
+    """The job with a `hil` table and its summary on the card. Finished tiles are kept in `beside` until then.
+
+    Raises UserError where no hardware can be had, or the step has nothing for it.
+    """
+    from dataflows.hil.array import array_for
+    from dataflows.hil.journal import Journal
+    from dataflows.hil.operands import read_donors
+    from dataflows.hil.running import run_tiles, summary_of, table_of
+    from dataflows.hil.strata import drawn, strata_of
+    from simulator.cli.job import load_workload
+    from simulator.cli.verilog import needs_amaranth
+    from simulator.machine import load_arch
+    from workloads.errors import UserError
+
+    assert hil.target is not None
+    strata = strata_of(job.schedule)
+    if not strata:
+        raise UserError(f"--hil: {choices.arch} has no array in RTL; --arch sat has")
+    workload = load_workload(choices)
+    if workload.tensors is None:
+        raise UserError(
+            "--hil: tiles need real tensors, which --model and recorded workloads have, and this work has not"
+        )
+    needs_amaranth()
+    p = array_for(load_arch(choices.arch, choices.settings).spec, strata)
+    draws = drawn(strata, *hil.draw)
+    donors = read_donors(workload.tensors, [stratum.op.layer for stratum in strata])
+    with Journal(beside / f".hil-{_key(choices, hil, p, strata)}.jsonl") as journal:
+        resumed = sum(draw.number in journal.found for draw in draws)
+        with _opened(hil.target, p) as hardware, _view(resumed) as show:
+            outcomes = run_tiles(draws, donors, hardware, journal, show)
+            link = asdict(hardware.figures())
+        journal.discard()
+    card = {
+        "hardware": hil.target,
+        "array": p.title,
+        "parameters": asdict(p),
+        "seed": hil.draw[1],
+        "resumed_tiles": resumed,
+        **summary_of(strata, outcomes),
+        "link": link,
+    }
+    sparse = replace(job.sparse, hil=table_of(outcomes), card={**job.sparse.card, "hil": card})
+    return replace(job, sparse=sparse)
+
+
+def _key(choices: "Choices", hil: HilChoices, p: "Parameters", strata: "Sequence[Stratum]") -> str:
+    """A name for this very run: what is simulated, which tiles, on what array, on the RTL or on a board."""
+    where = SIM if hil.target == SIM else "board"
+    told = repr((choices, hil.draw, p, where, [(stratum.key, stratum.part) for stratum in strata]))
+    return sha256(told.encode()).hexdigest()[:16]
+
+
+@contextmanager
+def _opened(target: str, p: "Parameters") -> "Iterator[Hardware]":
+    """The hardware, compiled first where it is the RTL. Raises UserError where nothing suitable answers."""
+    from rtl.hardware import InProcess
+    from simulator.cli.progress import steps_shown
+    from workloads.errors import UserError
+
+    if target != SIM:
+        raise UserError(f"--hil {target}: only 'sim' can be had so far")
+
+    with ExitStack() as stack:
+        with steps_shown() as show:
+            show(f"compiling the array in the loop: {p.title}")
+            hardware = stack.enter_context(InProcess(p))
+        yield hardware
+
+
+@contextmanager
+def _view(resumed: int) -> "Iterator[Callable[[Progress], None]]":
+    """How far the tiles are, how many agree, and what the link moves: a bar on a terminal, lines anywhere else."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if resumed:
+        console.print(f"hil: {resumed} tiles were run before", highlight=False)
+    if not console.is_terminal:
+        yield _lines(console)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("hil"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    with Bar(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda now: bar.update(task, total=now.tiles, completed=len(now.outcomes), description=said(now))
+
+
+def _lines(console: Any) -> "Callable[[Progress], None]":
+    """A line every few seconds, and the last one."""
+    last = 0.0
+
+    def show(now: "Progress") -> None:
+        nonlocal last
+        if now.seconds - last >= SECONDS or len(now.outcomes) == now.tiles:
+            last = now.seconds
+            console.print(f"hil: tile {len(now.outcomes)} of {now.tiles}: {said(now)}", highlight=False)
+
+    return show
+
+
+def said(now: "Progress") -> str:
+    """Agreement and rates in a line."""
+    from dataflows.hil.outcome import CONFIRMED, DIFFERS
+
+    agree, differ = (sum(each.status == status for each in now.outcomes) for status in (CONFIRMED, DIFFERS))
+    silent = len(now.outcomes) - agree - differ
+    parts = [f"{agree} agree, {differ} differ", *([f"{silent} without an answer"] if silent else [])]
+    if now.bytes_moved:
+        parts.append(f"{now.bytes_moved / max(now.seconds, 1e-3) / 1e3:,.0f} kB/s")
+    return ", ".join(parts)
+
+
+def verdict(hil: Mapping[str, Any]) -> int:
+    """The exit code of a run."""
+    return DIFFERENT if hil["differing_tiles"] or hil["unconfirmed_tiles"] else 0

@@ -1,0 +1,56 @@
+"""A small step with real values, and hardware for it: the compiled array, or one that errs in a way of choice."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from dataflows.hil.array import array_for
+from dataflows.hil.operands import Donors, read_donors
+from dataflows.hil.strata import Stratum, strata_of
+from rtl.hardware import Answer, Hardware, InProcess, LinkFigures
+from rtl.parameters import Parameters
+from rtl.tiles import Tile
+from simulator.cli.job import Choices, load_workload, run_job
+from simulator.machine import load_arch
+
+SMALL = ("rtl.rows=2", "rtl.cols=2", "rtl.format=int8")
+
+
+@dataclass(frozen=True)
+class Step:
+    strata: list[Stratum]
+    donors: Donors
+    parameters: Parameters
+
+
+@cache
+def step(model: str = "resnet18", pattern: str = "2:8", settings: tuple[str, ...] = SMALL) -> Step:
+    choices = Choices(arch="sat", patterns=(pattern,), method="bdwp", model=model, batch=4, settings=settings)
+    strata = strata_of(run_job(choices, []).schedule)
+    tensors = load_workload(choices).tensors
+    assert isinstance(tensors, Path)
+    donors = read_donors(tensors, [stratum.op.layer for stratum in strata])
+    return Step(strata, donors, array_for(load_arch("sat", settings).spec, strata))
+
+
+@cache
+def compiled() -> InProcess:
+    return InProcess(step().parameters)
+
+
+class Erring(Hardware):
+    """The compiled array with its answers changed: `change` gets the number of the chain, from 0, and its answers."""
+
+    def __init__(self, change: Callable[[int, list[Answer]], list[Answer]]) -> None:
+        self.parameters, self._change, self.chains = step().parameters, change, 0
+
+    def run(self, chain: Sequence[Tile]) -> list[Answer]:
+        self.chains += 1
+        return self._change(self.chains - 1, compiled().run(chain))
+
+    def figures(self) -> LinkFigures:
+        return LinkFigures()
+
+    def close(self) -> None:
+        """Nothing to let go of."""

@@ -1,0 +1,61 @@
+"""`--hil` from the command line: a small array, its table, its sentences, and wrong calls."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dataflows.hil.outcome import COLUMNS
+from reports.page.build import result_page
+from simulator.result import load
+from tests.command import Run
+from tests.hil.small import SMALL
+from tests.reports.test_schema import described
+
+SETTINGS = tuple(part for each in SMALL for part in ("--set", each))
+STEP = ("--arch", "sat", "--pattern", "2:8", "--model", "resnet18", "--batch", "4", *SETTINGS)
+
+
+def test_tiles_are_in_the_result_and_on_the_page(simulate: Run, tmp_path: Path) -> None:
+    code, out, err = simulate(*STEP, "--hil", "sim", "--hil-tiles", "10", "--out", "r")
+    assert code == 0
+    assert "10 of 10 tiles agree with the models on the compiled RTL (2:8 int8 2x2)" in " ".join(out.split())
+    assert "hil: tile 10 of 10: 10 agree, 0 differ" in err
+    result = load(tmp_path / "r")
+    assert result.hil is not None and tuple(result.hil.columns) == COLUMNS
+    assert set(COLUMNS) == described("hil.parquet")
+    card = result.card["hil"]
+    assert set(card) | set(card["link"]) == described("The card's part on hardware") - {"hil"}
+    assert (card["confirmed_tiles"], card["wrong_bits"], card["tiles_with_other_cycles"]) == (10, 0, 0)
+    page = result_page(result, None)
+    assert "10 of 10 tiles agree" in page and "never DRAM" in page
+    assert not list(tmp_path.glob(".hil-*"))
+
+
+def test_options_change_the_tiles(simulate: Run, tmp_path: Path) -> None:
+    for name, options in (("a", ("3", "1")), ("b", ("3", "2")), ("c", ("3", "1"))):
+        more = ("--hil", "sim", "--hil-tiles", options[0], "--hil-seed", options[1], "--json", "--out", name)
+        code, out, _ = simulate(*STEP, *more)
+        assert code == 0
+        assert len(json.loads(out)["hil"]["tile_rows"]) == 3
+    a, b, c = (load(tmp_path / name).hil for name in "abc")
+    assert a is not None and b is not None and c is not None
+    assert a.equals(c) and not a.equals(b)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ((*STEP, "--hil-tiles", "3"), "--hil-tiles: says what --hil does; give that too"),
+        ((*STEP, "--hil", "sim", "--hil-tiles", "0"), "--hil-tiles 0: must be at least 1"),
+        (("--arch", "dense", "--model", "resnet18", "--hil", "sim"), "--hil: this machine is an idealisation"),
+        (("--arch", "t4", "--model", "resnet50", "--hil", "sim", "--mode", "inference"), "--arch sat has"),
+        (("--gemm", "8x8x8", "--pattern", "2:8", "--hil", "sim"), "--hil: tiles need real tensors"),
+        (("--model", "resnet18", "--pattern", "2:64", "--hil", "sim"), "groups of 64 are too wide for fp16"),
+    ],
+)
+def test_mistakes_are_a_sentence(simulate: Run, tmp_path: Path, options: tuple[str, ...], sentence: str) -> None:
+    code, out, err = simulate(*options)
+    assert (code, out) == (2, "")
+    assert sentence in err and len(err.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
