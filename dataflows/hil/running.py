@@ -15,6 +15,7 @@ from dataflows.hil.outcome import COLUMNS, CONFIRMED, DIFFERS, UNCONFIRMED, Outc
 from dataflows.hil.strata import Draw, Stratum
 from rtl.hardware import Hardware, Unconfirmed
 
+CLASS = ("layer", "phase", "dataflow", "pattern")
 LOST = 3  # tiles in a row without an answer after which the hardware is given up
 
 
@@ -60,13 +61,14 @@ def table_of(outcomes: Sequence[Outcome]) -> pd.DataFrame:
 
 
 def summary_of(strata: Sequence[Stratum], outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """What a run says in numbers: tiles by status, what was compared, and `confirmed_share`."""
+    """What a run says in numbers: tiles by status, what was compared, `confirmed_share` and `classes_of`."""
     tiles = Counter(each.status for each in outcomes)
     total = {
         name: sum(getattr(each, name) for each in outcomes)
         for name in ("bits", "wrong_bits", "operands", "nonzero_operands", "model_cycles", "hardware_cycles")
     }
     answered = [each for each in outcomes if each.status != UNCONFIRMED]
+    classes = classes_of(strata, outcomes)
     return {
         "tiles": len(outcomes),
         "confirmed_tiles": tiles[CONFIRMED],
@@ -76,7 +78,8 @@ def summary_of(strata: Sequence[Stratum], outcomes: Sequence[Outcome]) -> dict[s
         **total,
         "tiles_with_other_cycles": sum(each.hardware_cycles != each.model_cycles for each in answered),
         "own_values_tiles": sum(each.values_from == each.layer for each in outcomes),
-        "confirmed_share_of_array_cycles": confirmed_share(strata, outcomes),
+        "confirmed_share_of_array_cycles": confirmed_share(classes),
+        "classes": classes,
     }
 
 
@@ -84,21 +87,34 @@ def _sentence(outcome: Outcome) -> str:
     return f"{outcome.layer} {outcome.phase}, tile {outcome.tile}: {outcome.difference}"
 
 
-def confirmed_share(strata: Sequence[Stratum], outcomes: Sequence[Outcome]) -> Mapping[str, float]:
-    """Shares of the modelled array cycles of a step that belong to classes of which every tile run was confirmed.
+def classes_of(strata: Sequence[Stratum], outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """The classes of a step: their modelled array cycles, the tiles run of each, and what these say.
 
-    A class is a layer, phase, dataflow and pattern; `phase` keys hold the share of each phase's own cycles.
+    A class is confirmed when every tile run of it was; "no tile" where none was run.
     """
-    good = {_key(each) for each in outcomes if each.status == CONFIRMED}
-    good -= {_key(each) for each in outcomes if each.status != CONFIRMED}
+    found: dict[tuple[str, str, str, str], list[str]] = {}
+    for each in outcomes:
+        found.setdefault((each.layer, each.phase, each.dataflow, each.pattern), []).append(each.status)
+    cycles = Counter[tuple[str, str, str, str]]()
+    for stratum in strata:
+        cycles[stratum.key] += stratum.part.array_cycles
+    return [
+        dict(zip(CLASS, key, strict=True))
+        | {"array_cycles": amount, "tiles": len(found.get(key, [])), "status": _together(found.get(key, []))}
+        for key, amount in cycles.items()
+    ]
+
+
+def _together(statuses: Sequence[str]) -> str:
+    return next((each for each in (DIFFERS, UNCONFIRMED, CONFIRMED) if each in statuses), "no tile")
+
+
+def confirmed_share(classes: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Shares of the modelled array cycles that belong to confirmed classes: of the step, and of each phase's own."""
     shares = {}
-    for phase in ("step", *dict.fromkeys(stratum.op.phase.value for stratum in strata)):
-        mine = [stratum for stratum in strata if phase in ("step", stratum.op.phase.value)]
-        whole = sum(stratum.part.array_cycles for stratum in mine)
-        confirmed = sum(stratum.part.array_cycles for stratum in mine if stratum.key in good)
+    for phase in ("step", *dict.fromkeys(each["phase"] for each in classes)):
+        mine = [each for each in classes if phase in ("step", each["phase"])]
+        whole = sum(each["array_cycles"] for each in mine)
+        confirmed = sum(each["array_cycles"] for each in mine if each["status"] == CONFIRMED)
         shares[phase] = confirmed / whole if whole else 0.0
     return shares
-
-
-def _key(outcome: Outcome) -> tuple[str, str, str, str]:
-    return outcome.layer, outcome.phase, outcome.dataflow, outcome.pattern

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from reports.energy import has_energy
 from reports.figures.compare import compared_figure, models_figure, phases_compared_figure
 from reports.figures.energy import energy_figure, entries_figure, tensors_figure
+from reports.figures.hil import hardware_figure
 from reports.figures.roof import roofline_figure
 from reports.figures.step import causes_figure, layers_figure, phases_figure, utilisation_figure
 from reports.figures.validation import sensitivity_figure, waterfall_figure
@@ -34,6 +35,7 @@ CAPTIONS = {
     "energy": "Energy by phase and component; the line is an envelope, all entries at one end of their ranges at once.",
     "tensors": "Energy by the tensor it was spent for.",
     "entries": "The entries of the energy table that the energy hangs on most.",
+    "hardware": "Modelled array cycles of the step by class (layer, phase, dataflow, pattern), and what hardware said.",
     "waterfall": "What each optimisation takes off the step when it is added to those before it.",
     "sensitivity": "The assumptions that the speed-up hangs on most.",
 }
@@ -53,6 +55,8 @@ def step_pictures(
     if has_energy(result):
         drawn |= {"energy": energy_figure(result, dense), "tensors": tensors_figure(result, dense)}
         drawn["entries"] = entries_figure(result)
+    if result.hil is not None:
+        drawn["hardware"] = hardware_figure(result)
     if ladder is not None:
         drawn["waterfall"] = waterfall_figure(ladder, str(result.card["model"]))
     if sensitivity is not None and len(sensitivity):

@@ -9,7 +9,7 @@ import pytest
 from dataflows.hil.chains import chain_of
 from dataflows.hil.journal import Journal
 from dataflows.hil.outcome import CONFIRMED, DIFFERS, UNCONFIRMED, Outcome
-from dataflows.hil.running import LOST, confirmed_share, run_tiles, summary_of, table_of
+from dataflows.hil.running import LOST, classes_of, confirmed_share, run_tiles, summary_of, table_of
 from dataflows.hil.strata import drawn
 from rtl.hardware import Answer, Hardware, Unconfirmed
 from rtl.protocol import WEIGHTS, fits
@@ -71,11 +71,17 @@ def test_a_planted_fault_is_reported_as_just_that(
 
 
 def test_a_class_with_a_differing_tile_is_not_confirmed(tmp_path: Path) -> None:
-    good = outcomes(tmp_path / "a", compiled(), len(step().strata))
-    assert confirmed_share(step().strata, good)["step"] == 1
-    bad = replace(good[5], status=DIFFERS)
-    assert confirmed_share(step().strata, [*good[:5], bad, *good[6:]])["step"] < 1
-    assert confirmed_share(step().strata, [])["step"] == 0
+    strata = step().strata
+    good = outcomes(tmp_path / "a", compiled(), len(strata))
+    classes = classes_of(strata, good)
+    assert sum(each["array_cycles"] for each in classes) == sum(each.part.array_cycles for each in strata)
+    assert confirmed_share(classes) == dict.fromkeys(("step", "FF", "WU", "BP"), 1)
+    for status in (DIFFERS, UNCONFIRMED):
+        bad = replace(good[5], status=status)
+        found = classes_of(strata, [*good[:5], bad, *good[6:]])
+        assert [each["layer"] for each in found if each["status"] == status] == [bad.layer]
+        assert 0.5 < confirmed_share(found)["step"] < 1
+    assert confirmed_share(classes_of(strata, []))["step"] == 0
 
 
 def lose(*chains: int) -> Callable[[int, list[Answer]], list[Answer]]:
