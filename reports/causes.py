@@ -3,10 +3,11 @@
 import pandas as pd
 
 from reports.losses import STALL_NAMES
-from reports.phases import ORDER
+from reports.phases import phases_in
 from simulator.result import Result
 
 COMPUTE, EDGES, VECTOR, UPDATE = "multiplying", "idle PEs at edges", "vector work", "weight update (WUVE)"
+OTHER = "other instructions"  # of pipelines, which do more than multiply
 
 
 def cause_table(result: Result) -> pd.DataFrame:
@@ -17,11 +18,11 @@ def cause_table(result: Result) -> pd.DataFrame:
     useful = (ops["macs_useful"] / pes).where(products, 0.0)
     causes = pd.DataFrame({"phase": ops["phase"]})
     causes[COMPUTE] = useful
-    causes[EDGES] = (ops["busy_cycles"] - useful).where(products, 0.0)
+    causes[OTHER if "kernel" in result.card else EDGES] = (ops["busy_cycles"] - useful).where(products, 0.0)
     causes[VECTOR] = ops["busy_cycles"].where(~products & (ops["kind"] != "update"), 0)
     causes[UPDATE] = ops["busy_cycles"].where(ops["kind"] == "update", 0)
     for stall, name in STALL_NAMES.items():
         causes[name] = ops[f"stall_{stall.value}"]
     table = causes.groupby("phase").sum()
-    table = table.reindex([phase for phase in ORDER if phase in table.index])
+    table = table.reindex(phases_in(result))
     return table.loc[:, (table.abs() > 0).any()]

@@ -67,6 +67,7 @@ def energy_by(result: Result, by: Sequence[str]) -> pd.DataFrame:
     """Millijoules by any of component, phase, tensor, kind, entry, layer: columns mj, low_mj, high_mj, share."""
     actions = with_phases(result)
     tensor = actions["tensor"].where(actions["kind"].str.partition(".")[0] != STATIC, "no tensor (static)")
+    tensor = tensor.where(tensor != "", "no tensor named")
     sums = actions.assign(tensor=tensor).groupby(list(by), sort=False)[PRICES].sum() * MJ
     sums.columns = pd.Index(["mj", "low_mj", "high_mj"])
     total = float(sums["mj"].sum())

@@ -12,7 +12,7 @@ from simulator.result import Result
 
 STALL_NAMES = {
     Stall.FILL_DRAIN: "fill and drain",
-    Stall.LATENCY: "adder latency",
+    Stall.LATENCY: "pipeline latency",
     Stall.LINKS: "operand links and ports",
     Stall.MEMORY: "waiting for DRAM",
     Stall.SORE: "waiting for SORE",

@@ -7,6 +7,12 @@ from simulator.result import Result
 ORDER = ["FF", "BP", "WU", "UP"]
 
 
+def phases_in(result: Result) -> list[str]:
+    """The phases a result has, those of a step in their order."""
+    found = result.ops["phase"].unique().tolist()
+    return [phase for phase in ORDER if phase in found] + [phase for phase in found if phase not in ORDER]
+
+
 def phase_table(sparse: Result, dense: Result) -> pd.DataFrame:
     """Rows FF, BP, WU, UP (those that occur) and step; columns cycles, seconds, utilisation, dense_cycles, speedup.
 
@@ -14,7 +20,7 @@ def phase_table(sparse: Result, dense: Result) -> pd.DataFrame:
     dense cycles over cycles (derived).
     """
     clock_hz = float(sparse.card["clock_mhz"]) * 1e6
-    rows = [_row(sparse.ops, dense.ops, phase, clock_hz) for phase in ORDER if (sparse.ops["phase"] == phase).any()]
+    rows = [_row(sparse.ops, dense.ops, phase, clock_hz) for phase in phases_in(sparse)]
     return pd.DataFrame([*rows, _row(sparse.ops, dense.ops, "step", clock_hz)]).set_index("phase")
 
 

@@ -4,25 +4,27 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from reports.energy import energy_by, energy_total, entry_table
-from reports.figures.style import FULL, LOSS, MARK, SERIES, TEXT, legend, new_figure, plain, title
-from reports.phases import ORDER
+from reports.figures.style import FULL, LOSS, MARK, SERIES, TEXT, legend, new_figure, plain, runs_of, title
+from reports.phases import phases_in
 from simulator.result import Result
 
 SMALL = 0.005  # components below this share are drawn together
 MOST_ENTRIES = 10
+LARGE = 1000  # joules from here on are written whole
 
 
 def energy_figure(sparse: Result, dense: Result) -> Figure:
     """Energy by component, phase by phase, dense above sparse; the line is what the entries' ranges leave open."""
-    tables = {"dense": _components(dense), "this run": _components(sparse)}
+    runs = runs_of(sparse, dense)
+    tables = {name: _components(result) for name, result in runs.items()}
     parts = list(dict.fromkeys(part for table in tables.values() for part in table.columns))
     parts = [part for part in parts if part != "the rest"] + (["the rest"] if "the rest" in parts else [])
-    rows = [(phase, name) for phase in ORDER for name in tables if phase in tables[name].index]
-    ends = {name: energy_by(result, ["phase"]) for name, result in (("dense", dense), ("this run", sparse))}
+    rows = [(phase, name) for phase in phases_in(sparse) for name in tables if phase in tables[name].index]
+    ends = {name: energy_by(result, ["phase"]) for name, result in runs.items()}
     figure = new_figure(7.2, 0.36 * len(rows) + 1.7)
     axes = figure.subplots()
     left = [0.0] * len(rows)
-    nothing = pd.Series(0.0, index=ORDER)
+    nothing = pd.Series(0.0, index=phases_in(sparse))
     for part, colour in zip(parts, SERIES * 2, strict=False):
         widths = [tables[name].get(part, nothing).to_dict()[phase] / 1e3 for phase, name in rows]
         axes.barh(range(len(rows)), widths, left=left, height=0.72, color=colour, label=part)
@@ -50,16 +52,24 @@ def _components(result: Result) -> pd.DataFrame:
 
 def tensors_figure(sparse: Result, dense: Result) -> Figure:
     """Energy spent for each tensor's sake, dense and sparse; static power belongs to none."""
-    tables = [energy_by(result, ["tensor"])["mj"] / 1e3 for result in (dense, sparse)]
+    tables = [energy_by(result, ["tensor"])["mj"] / 1e3 for result in runs_of(sparse, dense).values()]
     tensors = list(dict.fromkeys(tensor for table in tables for tensor in table.index))
+    names = (("best dense", LOSS), ("this run", FULL))[-len(tables) :]
     figure = new_figure(7.2, 0.4 * len(tensors) + 1.5)
     axes = figure.subplots()
-    for number, (table, colour, name) in enumerate(zip(tables, (LOSS, FULL), ("best dense", "this run"), strict=True)):
-        places = [place + (number - 0.5) * 0.38 for place in range(len(tensors))]
+    for number, (table, (name, colour)) in enumerate(zip(tables, names, strict=True)):
+        places = [place + (number - (len(tables) - 1) / 2) * 0.38 for place in range(len(tensors))]
         values = table.reindex(tensors).fillna(0.0)
         axes.barh(places, values, height=0.36, color=colour, label=name)
         for place, value in zip(places, values, strict=True):
-            axes.text(value, place, f" {value:.3g}", va="center", fontsize=7, color=TEXT)
+            axes.text(
+                value,
+                place,
+                f" {value:,.0f}" if value >= LARGE else f" {value:.3g}",
+                va="center",
+                fontsize=7,
+                color=TEXT,
+            )
     axes.set_yticks(range(len(tensors)), tensors)
     axes.invert_yaxis()
     axes.margins(x=0.1)

@@ -12,6 +12,7 @@ from reports.roofline import Roofs, roofline_points
 from simulator.result import Result
 
 GIGA = 1e9
+DECADES = 1e4  # axes that span more are marked at powers of ten alone
 
 
 def roofline_figure(result: Result, limits: Roofs) -> Figure:
@@ -39,7 +40,8 @@ def roofline_figure(result: Result, limits: Roofs) -> Figure:
     axes.set_xscale("log")
     axes.set_yscale("log")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        low, high = axis.get_view_interval()
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < DECADES * low else (1,), numticks=12))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("useful multiply-accumulates a byte of DRAM")

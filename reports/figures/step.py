@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from reports.causes import cause_table
-from reports.figures.style import FULL, LOSS, MARK, PHASES, SERIES, TEXT, legend, new_figure, plain, title
+from reports.figures.style import FULL, LOSS, MARK, PHASES, SERIES, TEXT, legend, new_figure, plain, runs_of, title
 from reports.layers import layer_table, op_table
 from reports.phases import phase_table
 from simulator.result import Result
@@ -21,15 +21,21 @@ def phases_figure(sparse: Result, dense: Result) -> Figure:
     axes = figure.subplots()
     places = range(len(table))
     top = float(table["dense_cycles"].max()) / clock_khz
-    axes.bar([place - 0.2 for place in places], table["dense_cycles"] / clock_khz, 0.38, color=LOSS, label="best dense")
-    axes.bar([place + 0.2 for place in places], table["cycles"] / clock_khz, 0.38, color=FULL, label="this run")
+    beside = len(runs_of(sparse, dense)) > 1
+    if beside:
+        left = [place - 0.2 for place in places]
+        axes.bar(left, table["dense_cycles"] / clock_khz, 0.38, color=LOSS, label="best dense")
+    right = [place + 0.2 * beside for place in places]
+    axes.bar(right, table["cycles"] / clock_khz, 0.38, color=FULL, label="this run")
     for place, (_, row) in zip(places, table.iterrows(), strict=True):
         height = max(row["cycles"], row["dense_cycles"]) / clock_khz
-        axes.text(place, height + top * 0.02, f"{row['speedup']:.2f}x", ha="center", fontsize=9, color=TEXT)
+        said = f"{row['speedup']:.2f}x" if beside else f"{height:,.4g}"
+        axes.text(place, height + top * 0.02, said, ha="center", fontsize=9, color=TEXT)
     axes.set_xticks(list(places), list(table.index))
     axes.set_ylabel("time (ms)")
     axes.set_ylim(0, top * 1.12)
-    title(axes, "time by phase, and speed-up over the best dense schedule of the same machine")
+    more = ", and speed-up over the best dense schedule of the same machine" if beside else ""
+    title(axes, f"time by phase{more}")
     legend(figure, axes)
     return plain(figure)
 
@@ -61,9 +67,9 @@ def layers_figure(sparse: Result, dense: Result) -> Figure:
 
 def causes_figure(sparse: Result, dense: Result) -> Figure:
     """What each phase's time was spent on, dense above sparse."""
-    tables = {"dense": cause_table(dense), "this run": cause_table(sparse)}
+    tables = {name: cause_table(result) for name, result in runs_of(sparse, dense).items()}
     causes = list(dict.fromkeys(cause for table in tables.values() for cause in table.columns))
-    rows = [(phase, name) for phase in tables["dense"].index for name in tables if phase in tables[name].index]
+    rows = [(phase, name) for phase in tables["this run"].index for name in tables if phase in tables[name].index]
     clock_khz = float(sparse.card["clock_mhz"]) * 1e3
     figure = new_figure(7.2, 0.36 * len(rows) + 1.7)
     axes = figure.subplots()

@@ -8,12 +8,20 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from simulator.result import Result
 from workloads.errors import UserError
 
 TEXT, GRID = "#222222", "#dddddd"
 FULL, LOSS, MARK = "#2f6f9f", "#c9d8e3", "#b5482f"
 PHASES = {"FF": "#0072b2", "BP": "#e69f00", "WU": "#009e73", "UP": "#8c564b"}
 SERIES = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c8c8c", "#f0e442", "#8c564b", "#bcbd22"]
+SERIES += ["#332288", "#117733", "#882255", "#44aa99"]
+
+
+def runs_of(sparse: Result, dense: Result) -> dict[str, Result]:
+    """What a figure draws side by side: a product of matrices, or a dense step, has nothing dense beside it."""
+    alone = dense is sparse or sparse.card["pattern"] == "dense"
+    return {"this run": sparse} if alone else {"dense": dense, "this run": sparse}
 
 
 def new_figure(width: float, height: float) -> Figure:

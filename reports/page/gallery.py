@@ -9,8 +9,10 @@ from matplotlib.figure import Figure
 from reports.energy import has_energy
 from reports.figures.compare import compared_figure, models_figure, phases_compared_figure
 from reports.figures.energy import energy_figure, entries_figure, tensors_figure
+from reports.figures.fabric import load_figure
 from reports.figures.hil import hardware_figure
 from reports.figures.roof import roofline_figure
+from reports.figures.smash import time_figure
 from reports.figures.step import causes_figure, layers_figure, phases_figure, utilisation_figure
 from reports.figures.validation import sensitivity_figure, waterfall_figure
 from reports.roofline import roofline_points, roofs
@@ -29,6 +31,8 @@ class Picture:
 CAPTIONS = {
     "phases": "Time of each phase beside the best dense schedule of the same machine.",
     "causes": "What the time of each phase was spent on; the parts of a bar sum to the phase.",
+    "threads": "What all threads of the fabric spent their time on.",
+    "load": "Threads at work by core, instructions issued and bytes of memory moved, from start to end.",
     "layers": "Speed-up of every layer's products over dense.",
     "utilisation": "How busy PEs and DRAM are, op by op, in the order of the step.",
     "roofline": "Every product under the roofs of its machine; the lower slanted roof rests on the assumed efficiency.",
@@ -45,10 +49,7 @@ def step_pictures(
     result: Result, dense: Result, sensitivity: pd.DataFrame | None, ladder: pd.DataFrame | None = None
 ) -> list[Picture]:
     """All figures of one result; those whose numbers a machine does not have are left out."""
-    drawn = {"phases": phases_figure(result, dense), "causes": causes_figure(result, dense)}
-    if (result.ops["kind"] == "product").any():
-        drawn["layers"] = layers_figure(result, dense)
-    drawn["utilisation"] = utilisation_figure(result)
+    drawn = _product(result) if "fabric" in result.card else _step(result, dense)
     limits = roofs(result)
     if limits is not None and len(roofline_points(result)):
         drawn["roofline"] = roofline_figure(result, limits)
@@ -63,6 +64,20 @@ def step_pictures(
         speedup = dense.cycles / result.cycles
         drawn["sensitivity"] = sensitivity_figure(sensitivity, str(result.card["model"]), speedup)
     return [Picture(name, CAPTIONS[name], figure) for name, figure in drawn.items()]
+
+
+def _step(result: Result, dense: Result) -> dict[str, Figure]:
+    drawn = {"phases": phases_figure(result, dense), "causes": causes_figure(result, dense)}
+    if (result.ops["kind"] == "product").any() and result.card["pattern"] != "dense":
+        drawn["layers"] = layers_figure(result, dense)
+    return {**drawn, "utilisation": utilisation_figure(result)}
+
+
+def _product(result: Result) -> dict[str, Figure]:
+    """A product of matrices: one op, whose threads are what there is to look at."""
+    shares = {str(result.card["kernel"]): result.card["fabric"]["thread_time"]}
+    threads = time_figure(shares, "what the threads' time went into")
+    return {"threads": threads, "load": load_figure(result), "causes": causes_figure(result, result)}
 
 
 def comparison_pictures(results: Sequence[Result], labels: Sequence[str]) -> list[Picture]:

@@ -113,6 +113,8 @@ def _sensitivity(result: "Result") -> "tuple[pd.DataFrame | None, str]":
     from simulator.cli.again import sensitivity_of
     from workloads.errors import UserError
 
+    if "fabric" in result.card:
+        return None, "A product of matrices has no speed-up over dense whose sensitivity could be shown."
     if result.card["pattern"] == "dense":
         return None, "A dense step has no speed-up over dense whose sensitivity could be shown."
     try:

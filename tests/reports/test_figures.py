@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,9 @@ import pytest
 
 from reports.causes import cause_table
 from reports.energy import energy_by, energy_total, entry_table
+from reports.figures.energy import energy_figure
+from reports.figures.roof import roofline_figure
+from reports.figures.step import causes_figure
 from reports.figures.style import inline_svg
 from reports.layers import layer_table
 from reports.losses import loss_table
@@ -18,7 +22,7 @@ from reports.phases import phase_table
 from reports.roofline import roofline_points, roofs
 from simulator.cli.again import ladder_of
 from simulator.cli.job import Choices, Job, run_job
-from simulator.result import save
+from simulator.result import load, save
 from tests.command import Run
 
 NAMES = {"phases", "causes", "layers", "utilisation", "roofline", "energy", "tensors", "entries"}
@@ -124,4 +128,30 @@ def test_texts_of_a_figure_do_not_overlap(job: Job) -> None:
 def test_a_machine_without_dram_has_no_roofline(simulate: Run, tmp_path: Path) -> None:
     assert simulate("--arch", "dense", "--gemm", "64x64x64", "--out", "r")[0] == 0
     assert simulate("report", "r", "--figures", "f")[0] == 0
-    assert {path.stem for path in (tmp_path / "f").glob("*.png")} == NAMES - {"roofline"}
+    assert {path.stem for path in (tmp_path / "f").glob("*.png")} == NAMES - {"roofline", "layers"}
+
+
+def test_a_product_of_matrices_has_figures_of_its_own(simulate: Run, tmp_path: Path) -> None:
+    assert simulate("--arch", "piuma", "--kernel", "smash-v2", "--matrix", "rmat:6:4", "--out", "r")[0] == 0
+    assert simulate("report", "r", "--figures", "f")[0] == 0
+    drawn = {path.stem for path in (tmp_path / "f").glob("*.png")}
+    assert drawn == {"threads", "load", "causes", "energy", "tensors", "entries"}
+    result = load(tmp_path / "r")
+    for figure in (causes_figure(result, result), energy_figure(result, result)):
+        (bars,) = figure.axes
+        assert max(bar.get_x() + bar.get_width() for bar in bars.patches) > 0
+        assert len({bar.get_facecolor() for bar in bars.patches}) == len(bars.patches)
+
+
+def test_marks_of_a_wide_roofline_do_not_overlap(simulate: Run, tmp_path: Path) -> None:
+    """On S4 attention hardly touches DRAM: its products are decades to the right of all others."""
+    options = ("--arch", "s4", "--pattern", "4:64", "--model", "bert-base", "--mode", "inference")
+    assert simulate(*options, "--out", "r")[0] == 0
+    result = load(tmp_path / "r")
+    limits = roofs(result)
+    assert limits is not None
+    figure = roofline_figure(result, limits)
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels() if label.get_text()]
+    assert len(boxes) > 4
+    assert not any(one.overlaps(other) for one, other in pairwise(boxes))
