@@ -52,6 +52,12 @@ template <class V> static void taken(V& valid, const V& ready, const Side& side,
         if (on[i] && get(ready, i, 1)) put(valid, i, 1, &zero), on[i] = 0, at[i]++;
 }
 
+static bool all(const Side& side, const std::vector<uint64_t>& at) {
+    for (size_t i = 0; i < side.count; i++)
+        if (at[i] < side.lengths[i]) return false;
+    return true;
+}
+
 // Returns cycles from the run's acceptance until the last sum was taken, or -1 after `limit` cycles.
 extern "C" int64_t tile(
     Vblock* b, uint64_t* run, Side* west, Side* north, Side* seed, uint64_t wanted, uint64_t* sums, uint64_t columns,
@@ -80,7 +86,8 @@ extern "C" int64_t tile(
                 sums[i * wanted + got[i]++] = get(b->result_payload, i * sum_bits, sum_bits);
                 left--;
             }
-        bool over = accepted >= 0 && b->idle && !left;
+        bool over = accepted >= 0 && b->idle && !left;  // the far corner may still wait for its words
+        over = over && all(*west, west_at) && all(*north, north_at) && all(*seed, seed_at);
         edge(b);
         if (accepts) accepted = cycle;
         if (over) return cycle - accepted;
