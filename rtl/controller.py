@@ -9,11 +9,13 @@ from rtl.array import SparseArray
 from rtl.control import COUNTERS
 from rtl.parameters import Parameters
 from rtl.placing import Place, as_submodule
-from rtl.protocol import COUNTERS_BYTES, IDENTITY_BYTES, identity, item_bytes
+from rtl.protocol import COUNTERS_BYTES, IDENTITY_BYTES, Gateware, identity, item_bytes
 
 
 class Controller(wiring.Component):
-    """commands, replies: streams of bytes. idle: no run is going on. weights: weights that wait a column.
+    """commands, replies: streams of bytes. idle: nothing goes on, and nothing will before another byte comes.
+
+    weights: weights that wait a column.
 
     A command for a channel there is not, or of an unknown letter, is taken and does nothing; 'O' answers nothing then.
     """
@@ -64,11 +66,13 @@ class Controller(wiring.Component):
         p, array, size = self.parameters, self.array, item_bytes(self.parameters)
         letter, count, byte = Signal(8), Signal(16), Signal(range(64))
         reply, left = Signal(8 * max(IDENTITY_BYTES, COUNTERS_BYTES)), Signal(range(64))
+        said = identity(Gateware(p, self.weights))
         bytes_of = {"W": size.west, "N": size.north, "S": size.sum, "R": size.run}
         came, payload = self.commands.valid, self.commands.payload
         sums = Array(array.result_payload.word_select(number, p.accumulator.bits) for number in range(p.cols))
         there = (array.result_valid >> self.channel)[0]
-        m.d.comb += self.idle.eq(array.idle)
+        waits = Signal()  # for another byte
+        m.d.comb += self.idle.eq(array.idle & waits & (left == 0))
         m.d.comb += [self.replies.valid.eq(left != 0), self.replies.payload.eq(reply[:8])]
         with m.If(self.replies.valid & self.replies.ready):
             m.d.sync += [reply.eq(reply >> 8), left.eq(left - 1)]
@@ -80,7 +84,7 @@ class Controller(wiring.Component):
                 ("HIGH", count[8:], "WHICH"),
             ):
                 with m.State(state):
-                    m.d.comb += self.commands.ready.eq(1)
+                    m.d.comb += [self.commands.ready.eq(1), waits.eq(~came)]
                     with m.If(came):
                         m.d.sync += register.eq(payload)
                         m.next = following
@@ -94,27 +98,27 @@ class Controller(wiring.Component):
                     m.next = "SUMS"
                     with m.If((count == 0) | (self.channel >= p.cols)):
                         m.next = "LETTER"
-                for kind, text, length in (
-                    ("C", Cat(array.counters, array.idle), COUNTERS_BYTES),
-                    ("I", Const(int.from_bytes(identity(p), "little"), 8 * IDENTITY_BYTES), IDENTITY_BYTES),
+                for kind, text, length, when in (
+                    ("C", array.counters, COUNTERS_BYTES, array.idle),
+                    ("I", Const(int.from_bytes(said, "little"), 8 * IDENTITY_BYTES), IDENTITY_BYTES, 1),
                 ):
-                    with m.Case(ord(kind)), m.If(left == 0):
+                    with m.Case(ord(kind)), m.If((left == 0) & when):
                         m.d.sync += [reply.eq(text), left.eq(length)]
                         m.next = "LETTER"
                 with m.Default():
                     m.next = "LETTER"
             for kind, length in bytes_of.items():
-                self._gather(m, kind, length, byte, count)
+                self._gather(m, kind, length, byte, count, waits)
             with m.State("SUMS"), m.If((left == 0) & there):
                 m.d.comb += array.result_ready.eq(1 << self.channel)
                 m.d.sync += [reply.eq(sums[self.channel]), left.eq(size.sum), count.eq(count - 1)]
                 with m.If(count == 1):
                     m.next = "LETTER"
 
-    def _gather(self, m: Module, kind: str, length: int, byte: Value, count: Value) -> None:
+    def _gather(self, m: Module, kind: str, length: int, byte: Value, count: Value, waits: Value) -> None:
         """The bytes of an item, then the item to where it belongs."""
         with m.State(f"GATHER_{kind}"):
-            m.d.comb += self.commands.ready.eq(1)
+            m.d.comb += [self.commands.ready.eq(1), waits.eq(~self.commands.valid)]
             with m.If(self.commands.valid):
                 low = Cat(self.item[8 : 8 * length], self.commands.payload)
                 m.d.sync += [self.item.eq(low), byte.eq(byte + 1)]
@@ -130,4 +134,4 @@ class Controller(wiring.Component):
                     m.next = "LETTER"
 
 
-assert COUNTERS.size + 1 <= 8 * COUNTERS_BYTES
+assert COUNTERS.size == 8 * COUNTERS_BYTES

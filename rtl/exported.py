@@ -88,20 +88,22 @@ def golden_tiles(p: Parameters, rng: np.random.Generator) -> list[tuple[Tile, Bi
     out: list[tuple[Tile, Bits]] = []
     for reduction, interleave, share in ((work, 1, True), (work, p.accumulators, True), (dense, p.accumulators, False)):
         rows, cols = p.rows * (interleave if share else 1), p.cols * (1 if share else interleave)
-        left, right = _operands(p, rows, reduction, cols, rng)
+        left, right = random_operands(p, rows, reduction, cols, rng)
         tile = output_stationary_tile(p, left, right, reduction, interleave, share)
         out.append((tile, _leaving(tile, sparse_product(left, right, p.operand))))
     for reduction in (Reduction(1, (p.rows + 1) * p.m, p.n, p.m), dense):
-        left, right = _operands(p, 5, reduction, p.cols, rng)
+        left, right = random_operands(p, 5, reduction, p.cols, rng)
         sums: Bits | None = None
         for fold in range(folds_of(p, reduction)):
             tile = weight_stationary_tile(p, left, right, reduction, fold, sums)
-            sums = sparse_product(*_fold(p, left, right, reduction, fold), p.operand, sums)
+            sums = sparse_product(*fold_of(p, left, right, reduction, fold), p.operand, sums)
             out.append((tile, _leaving(tile, sums)))
     return out
 
 
-def _operands(p: Parameters, rows: int, work: Reduction, cols: int, rng: np.random.Generator) -> tuple[Bits, Packed]:
+def random_operands(
+    p: Parameters, rows: int, work: Reduction, cols: int, rng: np.random.Generator
+) -> tuple[Bits, Packed]:
     inner = work.segments * work.length
     mask = np.zeros((inner, cols), bool)
     for group in groups_of(work):
@@ -112,7 +114,7 @@ def _operands(p: Parameters, rows: int, work: Reduction, cols: int, rng: np.rand
     return left, pack(encode(scale * rng.standard_normal((inner, cols)), p.operand), mask, work)
 
 
-def _fold(p: Parameters, left: Bits, right: Packed, work: Reduction, fold: int) -> tuple[Bits, Packed]:
+def fold_of(p: Parameters, left: Bits, right: Packed, work: Reduction, fold: int) -> tuple[Bits, Packed]:
     groups = groups_of(work)[fold * p.rows : (fold + 1) * p.rows]
     part = slice(groups[0].first, groups[-1].first + groups[-1].kept)
     return left, Packed(right.values[part], right.positions[part])

@@ -53,6 +53,10 @@ class Hardware(ABC):
         """
 
     @abstractmethod
+    def fits(self, tile: Tile) -> bool:
+        """Whether a tile can run as it is, or has to be cut."""
+
+    @abstractmethod
     def figures(self) -> LinkFigures:
         """What the link has done so far."""
 
@@ -87,6 +91,9 @@ class InProcess(Hardware):
         except TimeoutError as error:
             raise Unconfirmed(str(error)) from None
         return [Answer(each.product, each.counters) for each in done]
+
+    def fits(self, tile: Tile) -> bool:
+        return True  # words go in as there is room
 
     def figures(self) -> LinkFigures:
         return LinkFigures()

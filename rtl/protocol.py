@@ -5,23 +5,26 @@ bytes, lowest first:
 
     W row n     n words of a row's operands (rtl.tiles: `west`)      N column n   n weights of a column
     S column n  n sums that go into a column                         R 0 1        a run (`rtl.tiles.run_bits`)
-    O column n  gives n sums of a column, when they are there        C 0 0        gives the counters and if it is idle
+    O column n  gives n sums of a column, when they are there        C 0 0        gives the counters after the run
     I 0 0       gives the parameters (`identity`)
 
 Nothing here guards against bytes that are lost or changed on the way: a framed link carries these commands.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from rtl.parameters import Parameters
 from rtl.tiles import Tile, run_bits
+from workloads.errors import UserError
 
-VERSION = 1
+VERSION = 2
 FORMATS = ("fp16", "bf16", "int8")
 IDENTITY_BYTES = 24
-COUNTERS_BYTES = 21
+COUNTERS_BYTES = 20
 WEIGHTS, SUMS, GROUPS = 256, 256, 64  # what waits on a board: weights and sums a column, groups a row
+LONG = ("rows", "cols", "results")  # parameters in two bytes; `buffer` goes as a power of two, all others in one
+QUEUES = ("buffer", "results")  # parameters that say how much waits, not what comes out or when
 
 
 @dataclass(frozen=True)
@@ -40,16 +43,59 @@ def item_bytes(p: Parameters) -> ItemBytes:
     return ItemBytes(-(-west // 8), -(-north // 8), p.accumulator.bits // 8, 22)
 
 
-def identity(p: Parameters) -> bytes:
-    """What an array says of itself: the protocol's version, then its parameters in order, sizes in two bytes."""
+@dataclass(frozen=True)
+class Gateware:
+    """What is on a board: the array, and the weights that wait a column."""
+
+    parameters: Parameters
+    weights: int
+
+    def fits(self, tile: Tile) -> bool:
+        """Whether all words of a tile fit the queues at once."""
+        p = self.parameters
+        return fits(replace(tile, parameters=p), self.weights, p.results)
+
+
+def identity(gateware: Gateware) -> bytes:
+    """What a board says of itself: the protocol's version, the array's parameters in order, the weights' queue."""
+    p = gateware.parameters
     out = bytearray([VERSION, FORMATS.index(p.format)])
     for each in fields(p)[1:]:
         value = getattr(p, each.name)
-        if each.name == "buffer":
-            out += bytes([value.bit_length() - 1])
-        else:
-            out += value.to_bytes(2 if each.name in ("rows", "cols", "results") else 1, "little")
-    return bytes(out.ljust(IDENTITY_BYTES, b"\0"))
+        out += bytes([value.bit_length() - 1]) if each.name == "buffer" else value.to_bytes(_width(each.name), "little")
+    return bytes((out + gateware.weights.to_bytes(2, "little")).ljust(IDENTITY_BYTES, b"\0"))
+
+
+def _width(name: str) -> int:
+    return 2 if name in LONG else 1
+
+
+class WrongGateware(UserError):
+    """A board answers, but it is not the one that is wanted."""
+
+
+def gateware_of(said: bytes) -> Gateware:
+    """The board that said so. Raises WrongGateware when it speaks another version, UserError for what cannot be."""
+    if said[0] != VERSION:
+        raise WrongGateware(f"the gateware speaks version {said[0]} of the protocol, this program version {VERSION}")
+    if said[1] >= len(FORMATS):
+        raise WrongGateware(f"the gateware has format {said[1]}, which this program does not know")
+    values, at = {"format": FORMATS[said[1]]}, 2
+    for each in fields(Parameters)[1:]:
+        width = _width(each.name)
+        number = int.from_bytes(said[at : at + width], "little")
+        values[each.name] = 1 << number if each.name == "buffer" else number
+        at += width
+    return Gateware(Parameters(**values), int.from_bytes(said[at : at + 2], "little"))
+
+
+def differences(wanted: Parameters, found: Parameters) -> list[str]:
+    """What of a gateware is not as wanted, in words; how much waits in its queues may differ."""
+    return [
+        f"{each.name} is {getattr(found, each.name)}, not {getattr(wanted, each.name)}"
+        for each in fields(wanted)
+        if each.name not in QUEUES and getattr(found, each.name) != getattr(wanted, each.name)
+    ]
 
 
 def tile_commands(tile: Tile) -> bytes:

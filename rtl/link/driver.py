@@ -1,53 +1,69 @@
 """The host's end of the link: commands to a board and its replies, whatever happens to frames on the way.
 
 All waiting is bounded: a board that says nothing for `GIVE_UP`, or that takes and gives nothing for `STUCK` seconds, is
-lost. When frames are missed the host sends again from where the board is (go-back-N), at once where the board's answers
-show it, else after `patience`.
+lost. When frames are missed the host goes back to where the board is: at once where answers show it, else when the
+answers are late.
 """
 
 import secrets
 import time
+from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import final
 
 from rtl.hardware import LinkFigures
-from rtl.link.frames import CRC_BYTES, LONGEST, Frame, Unpacker, status_of, wire_bytes
+from rtl.link.frames import CRC_BYTES, LONGEST, OUTBOX, Frame, Unpacker, status_of, wire_bytes
+from rtl.link.pace import Pace
 from rtl.link.wire import LinkLost, Wire
 
-GIVE_UP, STUCK = 3.0, 20.0
+GIVE_UP, STUCK = 3.0, 10.0
 OPENING = 3.0  # seconds in which a board has to answer at all
-POLL = 0.002  # between questions when there is nothing to send
-SLOWEST_POLL = 0.05
+POLL, SLOWEST_POLL = 0.001, 0.1  # between questions when there is nothing to send
 SAME = 2  # answers with the same offset that show a frame was lost
+FORGET = OUTBOX // 2  # replies after which the board is told that they are here
+WRAP = 2**32
+
+
+class TakenOver(LinkLost):
+    """Another program has opened the board."""
 
 
 @dataclass
 class _Exchange:
-    """One exchange under way: bytes of `commands` taken by the board and sent, replies so far."""
+    """One exchange under way. first, replies: offsets at which it begins. taken, got: bytes that have arrived there and
+    here. sent: of the commands. limit: the board has room up to there."""
 
     commands: bytes
     wanted: int
-    first: int  # offset of the first command
+    first: int
+    replies: int
+    limit: int
     taken: int = 0
     sent: int = 0
-    limit: int = 0  # the board has room up to here
-    same: int = 0
     got: bytearray = field(default_factory=bytearray)
-    asked: bool = False
+    kept: int = 0  # replies the board was told of
+    flying: deque[tuple[int, float]] = field(default_factory=deque)  # ends of what was sent once, and when
+    same: int = 0
+    going_back: int = 0  # commands up to here have been sent again already
+    gap: bool = False  # missing replies have been asked for again already
     poll: float = POLL
 
     @property
     def done(self) -> bool:
         return self.taken == len(self.commands) and len(self.got) == self.wanted
 
+    @property
+    def left(self) -> int:
+        return self.wanted - len(self.got)
+
 
 @final
 class Driver:
-    """One end of a wire. patience: seconds until frames are thought lost. `open` begins a session."""
+    """One end of a wire, begun with `open`; after LinkLost another wire can be plugged in and opened."""
 
-    def __init__(self, wire: Wire, patience: float = 0.5) -> None:
-        self._wire, self._patience = wire, patience
-        self._unpacker = Unpacker()
+    def __init__(self) -> None:
+        self._wire: Wire | None = None
+        self._pace, self._unpacker = Pace(), Unpacker()
         self._session, self._mine = 0, set[int]()
         self._offset = self._replies = 0
         self._room = 0
@@ -55,115 +71,156 @@ class Driver:
 
     @property
     def figures(self) -> LinkFigures:
+        """What has gone over all its wires."""
         return replace(self._figures, damaged=self._unpacker.damaged)
 
-    def open(self) -> None:
+    def open(self, wire: Wire) -> None:
         """Begin a session, in which the board starts afresh. Raises LinkLost when nothing answers."""
+        self._wire, self._pace = wire, Pace()
         self._session = secrets.randbelow(0xFFFF) + 1
         self._mine.add(self._session)
         began = time.monotonic()
         while time.monotonic() - began < OPENING:
+            asked = time.monotonic()
             self._send(Frame("O", self._session))
-            until = time.monotonic() + min(self._patience, OPENING / 4)
-            while (left := until - time.monotonic()) > 0:
+            while (left := asked + self._pace.seconds - time.monotonic()) > 0:
                 for frame in self._receive(left):
                     if frame.kind == "s" and frame.session == self._session:
+                        self._pace.answered(time.monotonic() - asked)
                         self._offset = self._replies = 0
                         self._room = status_of(frame).room
                         self._count(sessions=1)
                         return
-        raise LinkLost("nothing that talks this protocol answers")
+        raise LinkLost(f"nothing that talks this protocol has answered for {OPENING:.0f} s")
+
+    def close(self) -> None:
+        """Let go of the wire."""
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
 
     def talk(self, commands: bytes, wanted: int) -> bytes:
         """Send commands and return so many bytes of replies. Raises LinkLost."""
-        began = heard = progress = time.monotonic()
-        now = _Exchange(commands, wanted, self._offset, limit=self._room - CRC_BYTES)
-        patience = self._patience
+        now = _Exchange(commands, wanted, self._offset, self._replies, self._room - CRC_BYTES)
+        began = heard = progress = asked = time.monotonic()
+        self._ask(now)
         while not now.done:
-            self._push(now)
-            wait = now.poll if now.sent == now.taken and not now.asked else patience
+            asked = time.monotonic() if self._push(now) else asked
             before = now.taken, len(now.got)
-            frames = self._receive(min(wait, patience))
+            frames = self._receive(max(0.0, asked + self._wait(now) - time.monotonic()))
             for frame in frames:
                 self._understand(now, frame)
             moment = time.monotonic()
             if frames:
-                heard, patience = moment, self._patience
-            elif now.asked or now.sent > now.taken:
-                self._repeat(now)
-                patience = min(2 * patience, GIVE_UP)
+                heard = asked = moment
+            elif moment >= asked + self._wait(now):
+                self._ask_again(now)
+                asked = moment
             if (now.taken, len(now.got)) != before:
-                progress = moment
+                progress, now.poll = moment, POLL
             if moment - heard > GIVE_UP:
                 raise LinkLost(f"the board has said nothing for {GIVE_UP:.0f} s")
             if moment - progress > STUCK:
                 raise LinkLost(f"the board has neither taken commands nor given replies for {STUCK:.0f} s")
-        self._offset, self._replies = now.first + len(commands), self._replies + wanted
+        self._offset, self._replies = (now.first + len(commands)) % WRAP, (now.replies + wanted) % WRAP
         self._room = now.limit + CRC_BYTES - now.taken
         self._count(payload=len(commands) + wanted, seconds=time.monotonic() - began)
         return bytes(now.got)
 
-    def _push(self, now: _Exchange) -> None:
-        """Send what there is room for, and ask for replies, or for room where there is none."""
-        while now.sent < min(len(now.commands), now.limit):
-            part = now.commands[now.sent : min(now.sent + LONGEST, now.limit)]
-            self._send(Frame("D", self._session, (now.first + now.sent) % 2**32, part))
+    def _push(self, now: _Exchange) -> bool:
+        """Send what there is room for; whether there was something."""
+        end = min(len(now.commands), now.limit)
+        if now.sent >= end:
+            return False
+        while now.sent < end:
+            part = now.commands[now.sent : min(now.sent + LONGEST, end)]
+            self._send(Frame("D", self._session, (now.first + now.sent) % WRAP, part))
             now.sent += len(part)
-        if now.asked or now.sent > now.taken:
-            return
-        if now.taken < len(now.commands):
-            self._send(Frame("S", self._session))
+            if now.sent > now.going_back:
+                now.flying.append((now.sent, time.monotonic()))
+        return True
+
+    def _ask(self, now: _Exchange) -> None:
+        """Ask for all replies that are still to come; those that are here are forgotten there."""
+        now.kept = len(now.got)
+        if now.left:
+            self._send(Frame("R", self._session, self._here(now), min(now.left, 0xFFFF).to_bytes(2, "little")))
+
+    def _here(self, now: _Exchange) -> int:
+        return (now.replies + len(now.got)) % WRAP
+
+    def _wait(self, now: _Exchange) -> float:
+        """Seconds of silence after which it is time to ask."""
+        if now.sent > now.taken:
+            return self._pace.seconds
+        full = now.taken < len(now.commands)  # then room is made without a word
+        return now.poll if full else max(now.poll, self._pace.seconds)
+
+    def _ask_again(self, now: _Exchange) -> None:
+        """No answer has come in time."""
+        if now.sent > now.taken:
+            self._pace.lost()
+            self._go_back(now)
+        elif now.taken < len(now.commands):
+            self._send(Frame("S", self._session))  # is there room now?
         else:
-            count = min(LONGEST, now.wanted - len(now.got))
-            self._send(Frame("R", self._session, (self._replies + len(now.got)) % 2**32, bytes([count])))
-        now.asked = True
+            now.gap = False
+            self._ask(now)
+        now.poll = min(1.5 * now.poll, SLOWEST_POLL)
+
+    def _go_back(self, now: _Exchange) -> None:
+        now.going_back, now.sent, now.same = now.sent, now.taken, 0
+        now.flying.clear()
+        self._count(repeated=1)
 
     def _understand(self, now: _Exchange, frame: Frame) -> None:
         if frame.session != self._session:
             if frame.session == 0:
                 raise LinkLost("the board was reset")
             if frame.session not in self._mine:
-                raise LinkLost("another program has opened the board")
-            return
-        if frame.kind == "s":
+                raise TakenOver("another program has opened the board")
+        elif frame.kind == "s" and len(frame.payload) == 6:
             self._hear_status(now, frame)
-        elif frame.kind == "d" and frame.offset == (self._replies + len(now.got)) % 2**32:
-            now.got += frame.payload[: now.wanted - len(now.got)]
-            now.asked = False
-            if frame.payload:
-                now.poll = POLL
-            else:
-                self._wait(now)
+        elif frame.kind == "d":
+            self._hear_replies(now, frame)
 
     def _hear_status(self, now: _Exchange, frame: Frame) -> None:
         status = status_of(frame)
-        taken = (status.taken - now.first) % 2**32
+        taken = (status.taken - now.first) % WRAP
         if not now.taken <= taken <= len(now.commands):
             return  # late: the board was there before
         now.same = now.same + 1 if taken == now.taken else 0
-        if taken == now.taken and now.sent == now.taken:
-            now.asked = False
-            self._wait(now)
         now.taken, now.sent = taken, max(now.sent, taken)
         now.limit = taken + status.room - CRC_BYTES
-        if now.same >= SAME and now.sent > now.taken:
-            self._repeat(now)
+        answered = None
+        while now.flying and now.flying[0][0] <= taken:
+            answered = now.flying.popleft()
+        if answered is not None:
+            self._pace.answered(time.monotonic() - answered[1])
+        if now.same >= SAME and now.sent > now.taken >= now.going_back:
+            self._go_back(now)
 
-    def _wait(self, now: _Exchange) -> None:
-        """There was nothing yet: ask again a little later."""
-        time.sleep(now.poll)
-        now.poll = min(1.5 * now.poll, SLOWEST_POLL)
-
-    def _repeat(self, now: _Exchange) -> None:
-        now.sent, now.same, now.asked = now.taken, 0, False
-        self._count(repeated=1)
+    def _hear_replies(self, now: _Exchange, frame: Frame) -> None:
+        ahead = (frame.offset - self._here(now)) % WRAP
+        if ahead == 0:
+            now.got += frame.payload[: now.left]
+            now.gap = False
+            if now.left and len(now.got) - now.kept >= FORGET:
+                now.kept = len(now.got)
+                self._send(Frame("A", self._session, self._here(now)))
+        elif ahead < WRAP // 2 and not now.gap:
+            now.gap = True
+            self._count(repeated=1)
+            self._ask(now)
 
     def _send(self, frame: Frame) -> None:
+        assert self._wire is not None
         data = wire_bytes(frame)
         self._wire.write(data)
         self._count(sent=len(data), frames=1)
 
     def _receive(self, seconds: float) -> list[Frame]:
+        assert self._wire is not None
         data = self._wire.read(seconds)
         frames = self._unpacker.frames(data)
         self._count(received=len(data), frames=len(frames))

@@ -5,12 +5,12 @@ between SLIP's END bytes (RFC 1055; the CRC is that of Ethernet). The host asks 
 
     O  a new session begins: everything on the board is cleared            -> s
     D  bytes of the command stream, from `offset` on                       -> s
+    R  as many replies as the payload says (2 bytes), from `offset` on     -> s, and d after d as replies are made
+    A  replies before `offset` are no longer needed; R says so too         -> s
     S  nothing                                                             -> s
-    R  replies from `offset` on, at most as many as the payload's byte;    -> d
-       those before are no longer needed
 
     s  `offset`: commands taken so far; room for more (2 bytes), replies made so far (4 bytes)
-    d  replies from `offset` on
+    d  replies from `offset` on: LONGEST of them, or the last ones of those that R asked for
 
 The board takes a D only whole, unchanged, of its own session and at the offset it expects, so that a frame that is
 lost, late, repeated or changed is as if it had not been sent; the host then sends again from where the board is.

@@ -10,7 +10,7 @@ from amaranth.lib.crc.catalog import CRC32_ETHERNET
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from rtl.link.frames import CRC_BYTES, HEADER_BYTES, INBOX, OUTBOX
+from rtl.link.frames import CRC_BYTES, HEADER_BYTES, INBOX, LONGEST, OUTBOX
 from rtl.link.slip import Slip, Unslip
 
 STATUS_BYTES = HEADER_BYTES + 6
@@ -19,7 +19,8 @@ STATUS_BYTES = HEADER_BYTES + 6
 class Link(wiring.Component):
     """rx, tx: bytes of the wire. commands, replies: bytes of the controller.
 
-    inbox, outbox: bytes of commands and replies that wait, powers of two. restart: high for a cycle when a session
+    inbox, outbox: bytes of commands and replies that wait, powers of two; more than LONGEST, or a whole frame of
+    replies never comes together. restart: high for a cycle when a session
     begins. quiet: nothing waits here and nothing is being answered.
     """
 
@@ -34,16 +35,14 @@ class Link(wiring.Component):
         self._session = Signal(16)
         self._taken, self._made, self._kept = Signal(32), Signal(32), Signal(32)
         self._room = Signal(16)
-        self._owes_status, self._owes_data = Signal(), Signal()
-        self._wanted, self._wanted_count = Signal(32), Signal(8)
-        self._answering = Signal()
+        self._owes_status, self._answering = Signal(), Signal()
+        self._next, self._until = Signal(32), Signal(32)  # replies that go out next, up to those wanted
         self._commands = m.submodules.inbox = Memory(shape=8, depth=self._inbox, init=[])
         self._give_commands(m)
         self._answer(m, self._keep_replies(m))
-        self._receive(
-            m
-        )  # last: what a frame asks for is not forgotten in the cycle in which the one before is answered
-        m.d.comb += self.quiet.eq(~self._answering & ~self._owes_status & ~self._owes_data & ~self.commands.valid)
+        # last: what a frame asks for is not forgotten in the cycle in which the one before is answered
+        self._receive(m)
+        m.d.comb += self.quiet.eq(~self._answering & ~self._owes_status & ~self.commands.valid & ~self.replies.valid)
         return m
 
     def _receive(self, m: Module) -> None:
@@ -51,8 +50,8 @@ class Link(wiring.Component):
         m.submodules.unslip = unslip = Unslip()
         m.submodules.check = check = CRC32_ETHERNET(8).create()
         wiring.connect(m, wiring.flipped(self.rx), unslip.i)
-        header, count, overflow = Signal(8 * (HEADER_BYTES + 1)), Signal(16), Signal()
-        kind, session, offset, first = header[:8], header[8:24], header[24:56], header[56:]
+        header, count, overflow = Signal(8 * (HEADER_BYTES + 2)), Signal(16), Signal()
+        kind, session, offset, wanted = header[:8], header[8:24], header[24:56], header[56:]
         write = self._commands.write_port()
         place = (count - HEADER_BYTES)[:16]
         m.d.comb += [
@@ -65,29 +64,31 @@ class Link(wiring.Component):
         ]
         with m.If(unslip.valid):
             m.d.sync += [count.eq(count + 1), overflow.eq(overflow | (count[-1] == 1))]
-            with m.If(count < HEADER_BYTES + 1):
+            with m.If(count < HEADER_BYTES + 2):
                 m.d.sync += header.eq(Cat(header[8:], unslip.byte))
         length = (count - HEADER_BYTES - CRC_BYTES)[:16]
         with m.If(unslip.end):
             m.d.sync += [count.eq(0), overflow.eq(0)]
             whole = check.match_detected & (count >= HEADER_BYTES + CRC_BYTES) & ~overflow
             with m.If(whole):
-                self._do(m, kind, session, offset, first, length)
+                self._do(m, kind, session, offset, wanted, length)
 
-    def _do(self, m: Module, kind: Value, session: Value, offset: Value, first: Value, length: Value) -> None:
+    def _do(self, m: Module, kind: Value, session: Value, offset: Value, wanted: Value, length: Value) -> None:
         """What a frame asks. Of another session, it is only told which one this is."""
         m.d.sync += self._owes_status.eq(1)
         mine = session == self._session
         # the CRC went into the memory too, behind the commands
         with m.If(mine & (kind == ord("D")) & (offset == self._taken) & (length + CRC_BYTES <= self._room)):
             m.d.sync += self._taken.eq(self._taken + length)
-        with m.If(mine & (kind == ord("R")) & (offset - self._kept <= self._made - self._kept)):
-            m.d.sync += [self._owes_status.eq(0), self._owes_data.eq(1)]
-            m.d.sync += [self._wanted.eq(offset), self._wanted_count.eq(first), self._kept.eq(offset)]
+        known = (offset - self._kept)[:32] <= (self._made - self._kept)[:32]
+        with m.If(mine & ((kind == ord("R")) | (kind == ord("A"))) & known):
+            m.d.sync += self._kept.eq(offset)
+            with m.If(kind == ord("R")):
+                m.d.sync += [self._next.eq(offset), self._until.eq(offset + wanted)]
         with m.If(~mine & (kind == ord("O"))):
             m.d.comb += self.restart.eq(1)
-            m.d.sync += [self._session.eq(session), self._taken.eq(0), self._made.eq(0), self._kept.eq(0)]
-            m.d.sync += self._owes_data.eq(0)
+            m.d.sync += self._session.eq(session)
+            m.d.sync += [each.eq(0) for each in (self._taken, self._made, self._kept, self._next, self._until)]
 
     def _give_commands(self, m: Module) -> None:
         """Commands that count, a byte a cycle."""
@@ -111,7 +112,7 @@ class Link(wiring.Component):
         write = memory.write_port()
         enter = self.replies.valid & self.replies.ready & ~self.restart
         m.d.comb += [
-            self.replies.ready.eq(self._made - self._kept < self._outbox),
+            self.replies.ready.eq((self._made - self._kept)[:32] < self._outbox),
             write.addr.eq(self._made),
             write.data.eq(self.replies.payload),
             write.en.eq(enter),
@@ -127,21 +128,26 @@ class Link(wiring.Component):
         wiring.connect(m, slip.o, wiring.flipped(self.tx))
         read = replies.read_port()
         head, left = Signal(8 * STATUS_BYTES), Signal(range(STATUS_BYTES + 1))
-        at, more, there = Signal(32), Signal(8), Signal(32)
+        at, more, size, left_over = Signal(32), Signal(8), Signal(8), Signal(32)
         out, passed = slip.i, Signal()
-        m.d.comb += [read.addr.eq(at), there.eq(self._made - self._wanted), passed.eq(out.valid & out.ready)]
-        m.d.comb += check.data.eq(out.payload.byte)
+        m.d.comb += [
+            read.addr.eq(at),
+            passed.eq(out.valid & out.ready),
+            check.data.eq(out.payload.byte),
+            left_over.eq(self._until - self._next),
+            size.eq(Mux(left_over < LONGEST, left_over, LONGEST)),
+        ]
         status = Cat(Const(ord("s"), 8), self._session, self._taken, self._room, self._made)
-        replied = Cat(Const(ord("d"), 8), self._session, self._wanted)
+        replied = Cat(Const(ord("d"), 8), self._session, self._next)
         with m.FSM() as states:
             with m.State("IDLE"):
                 m.d.comb += check.start.eq(1)
-                with m.If(self._owes_data):
-                    m.d.sync += [self._owes_data.eq(0), head.eq(replied), left.eq(HEADER_BYTES), at.eq(self._wanted)]
-                    m.d.sync += more.eq(Mux(there < self._wanted_count, there, self._wanted_count))
-                    m.next = "HEAD"
-                with m.Elif(self._owes_status):
+                with m.If(self._owes_status):
                     m.d.sync += [self._owes_status.eq(0), head.eq(status), left.eq(STATUS_BYTES), more.eq(0)]
+                    m.next = "HEAD"
+                with m.Elif((size != 0) & ((self._made - self._next)[:32] >= size)):
+                    m.d.sync += [head.eq(replied), left.eq(HEADER_BYTES), at.eq(self._next), more.eq(size)]
+                    m.d.sync += self._next.eq(self._next + size)
                     m.next = "HEAD"
             with m.State("HEAD"):
                 m.d.comb += [out.valid.eq(1), out.payload.byte.eq(head[:8]), check.valid.eq(passed)]

@@ -1,18 +1,17 @@
-"""A virtual board: the gateware of a board in Verilator, behind a TCP port or a pseudo-terminal of this machine."""
+"""A virtual board: the gateware of a board in Verilator, in this process or served by one of its own."""
 
 import contextlib
 import ctypes
-import os
+import json
 import re
-import select
-import socket
-import tty
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from amaranth.back import rtlil, verilog
 
-from rtl.board import WEIGHTS
 from rtl.compiled_array import INLINE
 from rtl.link.linked import LinkedArray, PinnedArray
 from rtl.parameters import Parameters
@@ -21,9 +20,9 @@ from rtl.verilate import built, ports_of
 from rtl.verilog import blocks_verilog, fingerprint
 from workloads.errors import UserError
 
+GROUPS, WEIGHTS, SUMS = 256, 1024, 1024  # what waits, more than on a real board: groups a row, weights, sums a column
 DIVISOR = 4  # cycles a bit at the pins: the fewest that the receiver takes
-CYCLES = 20_000  # at once, before the wire is looked at again
-CHUNK = 1 << 16
+CYCLES = 2_000  # at once, before the wire is looked at again
 Edit = Callable[[str], str]  # changes the Verilog before it is compiled
 
 
@@ -35,7 +34,8 @@ class VirtualBoard:
     """The gateware, powered up. pins: bits go over two pins of a serial port, or else bytes go in and out as such."""
 
     def __init__(self, parameters: Parameters, pins: bool = False, edit: Edit | None = None) -> None:
-        self._compiled = _build(parameters, pins, edit)
+        roomy = replace(parameters, buffer=max(GROUPS, parameters.buffer), results=max(SUMS, parameters.results))
+        self._compiled = _build(roomy, pins, edit)
         code = self._compiled.code
         code.pump.restype, code.wires.restype = ctypes.c_uint64, ctypes.c_void_p
         self._wires = ctypes.c_void_p(code.wires())
@@ -46,6 +46,11 @@ class VirtualBoard:
     def __del__(self) -> None:
         with contextlib.suppress(AttributeError):
             self._compiled.code.unwire(self._wires)
+
+    def reset(self) -> None:
+        """As by the button: everything on the board is forgotten."""
+        self._compiled.reset()
+        self._waiting = b""
 
     def run(self, data: bytes = b"", cycles: int = CYCLES) -> bytes:
         """Give bytes to the board, let it work for at most so many cycles, and take what it answers."""
@@ -85,49 +90,29 @@ def _build(p: Parameters, pins: bool, edit: Edit | None):
     return built(key, whole, "board", ports_of(top), extra=extra)
 
 
-def serve_tcp(board: VirtualBoard, address: tuple[str, int], ready: Callable[[str], None]) -> None:
-    """Serve one client after the other on a loopback address; a second one at a time is sent away.
+@contextlib.contextmanager
+def started(parameters: Parameters, pins: bool = False, at: str = "tcp 127.0.0.1:0") -> Iterator[str]:
+    """The URL of a virtual board in a process of its own, which ends with this one, or with what is done with it.
 
-    `ready` is told the URL. Ends when the process does. Raises UserError for an address that cannot be had.
+    at: 'tcp ADDRESS:PORT', port 0 for any that is free, or 'pty'. Raises UserError when it does not come up, with its
+    words.
     """
-    if address[0] not in ("127.0.0.1", "localhost", "::1"):
-        raise UserError(f"--tcp: a virtual board listens on this machine only (127.0.0.1), not on {address[0]}")
-    try:
-        listener = socket.create_server(address)
-    except OSError as error:
-        raise UserError(f"--tcp: {address[0]}:{address[1]}: {error.strerror or error}") from None
-    with listener:
-        ready(f"socket://127.0.0.1:{listener.getsockname()[1]}")
-        while True:
-            client, _ = listener.accept()
-            with client:
-                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                with contextlib.suppress(OSError):
-                    _serve(board, client, listener)
+    shape = json.dumps(asdict(parameters))
+    command = [sys.executable, "-P", "-m", "rtl.link.serve", at, "pins" if pins else "bytes", shape]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            if not url:
+                raise UserError(f"the virtual board did not start: {_last_words(process)}")
+            yield url
+        finally:
+            process.kill()
 
 
-def _serve(board: VirtualBoard, client: socket.socket, listener: socket.socket) -> None:
-    while True:
-        readable, _, _ = select.select([client, listener], [], [], None if board.quiet else 0)
-        if listener in readable:
-            listener.accept()[0].close()
-        data = b""
-        if client in readable:
-            data = client.recv(CHUNK)
-            if not data:
-                return
-        made = board.run(data)
-        if made:
-            client.sendall(made)
-
-
-def serve_pty(board: VirtualBoard, ready: Callable[[str], None]) -> None:
-    """Serve a pseudo-terminal, whose path `ready` is told. Ends when the process does."""
-    ours, theirs = os.openpty()
-    tty.setraw(theirs)
-    ready(os.ttyname(theirs))  # it stays open here, so that a client may come and go
-    while True:
-        readable, _, _ = select.select([ours], [], [], None if board.quiet else 0)
-        made = board.run(os.read(ours, CHUNK) if readable else b"")
-        while made:
-            made = made[os.write(ours, made) :]
+def _last_words(process: subprocess.Popen[str]) -> str:
+    said = (process.stderr.read() if process.stderr else "").strip()
+    return said.splitlines()[-1] if said else f"it ended with status {process.wait()} and said nothing"

@@ -42,6 +42,7 @@ class SerialWire(Wire):
             self._port: Any = serial_for_url(url, baudrate=baud, timeout=0, write_timeout=2, **alone)
         except self._failures as error:
             raise UserError(f"{url}: cannot be opened: {_said(error)}") from None
+        self._file = _file_of(self._port)
 
     def write(self, data: bytes) -> None:
         try:
@@ -51,7 +52,10 @@ class SerialWire(Wire):
 
     def read(self, seconds: float) -> bytes:
         try:
-            if not select.select([self._port.fileno()], [], [], seconds)[0]:
+            if self._file is None:
+                self._port.timeout = seconds
+                return bytes(self._port.read(1) + self._port.read(self._port.in_waiting))
+            if not select.select([self._file], [], [], seconds)[0]:
                 return b""
             return bytes(self._port.read(1 << 14))
         except (*self._failures, AttributeError, TypeError) as error:
@@ -59,6 +63,14 @@ class SerialWire(Wire):
 
     def close(self) -> None:
         self._port.close()
+
+
+def _file_of(port: Any) -> int | None:
+    """What can be waited on; not every URL has it."""
+    try:
+        return int(port.fileno())
+    except (AttributeError, OSError):
+        return None
 
 
 def _said(error: BaseException) -> str:

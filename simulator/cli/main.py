@@ -8,6 +8,7 @@ from typer.exceptions import TyperException
 
 from simulator.cli.area import area
 from simulator.cli.bitstream import bitstream
+from simulator.cli.board import board
 from simulator.cli.listing import list_names
 from simulator.cli.report import report
 from simulator.cli.step import step
@@ -35,6 +36,7 @@ def build_app() -> typer.Typer:
     app.callback(invoke_without_command=True)(step)
     app.command("area")(area)
     app.command("bitstream")(bitstream)
+    app.command("board")(board)
     app.command("list")(list_names)
     app.command("report")(report)
     app.command("sweep")(sweep)

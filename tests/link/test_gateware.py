@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 import pytest
+from amaranth import Module
 from amaranth.sim import Simulator, SimulatorContext
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtl.link.frames import END, Frame, Status, Unpacker, frame_of, status_of, wire_bytes
+from rtl.link.frames import END, LONGEST, Frame, Status, Unpacker, frame_of, status_of, wire_bytes
 from rtl.link.gateware import Link
 
 INBOX, OUTBOX = 64, 32
@@ -16,29 +17,34 @@ INBOX, OUTBOX = 64, 32
 class Bench:
     """A link whose commands come back as replies, one each; a step gives bytes to it and takes what it answers."""
 
-    def __init__(self) -> None:
-        self.link = Link(INBOX, OUTBOX)
+    def __init__(self, inbox: int = INBOX, outbox: int = OUTBOX) -> None:
+        self.link = Link(inbox, outbox)
         self.commands = bytearray()
 
     def run(self, steps: Sequence[bytes], loop: bool = True) -> list[list[Frame]]:
         answers: list[list[Frame]] = []
 
-        async def echo(ctx: SimulatorContext) -> None:
-            link = self.link
-            ctx.set(link.commands.ready, int(loop))
-            async for *_, valid, byte, restart in ctx.tick().sample(
-                link.commands.valid, link.commands.payload, link.restart
+        link = self.link
+        echo = Module()
+        echo.submodules.link = link
+        echo.d.comb += [
+            link.replies.valid.eq(link.commands.valid & loop),
+            link.commands.ready.eq(link.replies.ready & loop),
+            link.replies.payload.eq(~link.commands.payload),
+        ]
+
+        async def watch(ctx: SimulatorContext) -> None:
+            commands = link.commands
+            async for *_, valid, ready, byte, restart in ctx.tick().sample(
+                commands.valid, commands.ready, commands.payload, link.restart
             ):
                 if restart:
                     self.commands.clear()
-                ctx.set(link.replies.valid, 0)
-                if valid and loop and not restart:
+                elif valid and ready:
                     self.commands.append(byte)
-                    ctx.set(link.replies.valid, 1)
-                    ctx.set(link.replies.payload, byte ^ 0xFF)
 
         async def wire(ctx: SimulatorContext) -> None:
-            link, unpacker = self.link, Unpacker()
+            unpacker = Unpacker()
             ctx.set(link.tx.ready, 1)
             for data in steps:
                 got, idle = bytearray(), 0
@@ -54,12 +60,16 @@ class Bench:
                 answers.append(unpacker.frames(bytes(got)))
                 assert not unpacker.damaged
 
-        simulator = Simulator(self.link)
+        simulator = Simulator(echo)
         simulator.add_clock(1e-6)
-        simulator.add_process(echo)
+        simulator.add_process(watch)
         simulator.add_testbench(wire)
         simulator.run()
         return answers
+
+
+def count(replies: int) -> bytes:
+    return replies.to_bytes(2, "little")
 
 
 OPEN = wire_bytes(Frame("O", 7))
@@ -72,15 +82,16 @@ def test_commands_go_in_and_replies_come_out() -> None:
         [
             OPEN,
             wire_bytes(Frame("D", 7, 0, sent)),
-            wire_bytes(Frame("R", 7, 0, bytes([200]))),
-            wire_bytes(Frame("R", 7, 2, bytes([2]))),
+            wire_bytes(Frame("R", 7, 0, count(5))),
+            wire_bytes(Frame("R", 7, 2, count(2))),
         ]
     )
     assert [status_of(each) for each in opened] == [Status(0, INBOX, 0)]
     assert (taken[0].kind, taken[0].session, taken[0].offset) == ("s", 7, len(sent))
     flipped = bytes(byte ^ 0xFF for byte in sent)
-    assert [(each.kind, each.offset, each.payload) for each in read] == [("d", 0, flipped)]
-    assert [(each.kind, each.offset, each.payload) for each in again] == [("d", 2, flipped[2:4])]
+    assert [(each.kind, each.offset) for each in read] == [("s", 5), ("d", 0)]
+    assert read[1].payload == flipped
+    assert [(each.kind, each.offset, each.payload) for each in again[1:]] == [("d", 2, flipped[2:4])]
     assert bytes(bench.commands) == sent
 
 
@@ -98,7 +109,7 @@ def test_what_is_not_expected_is_not_taken() -> None:
         wire_bytes(Frame("D", 7, 0, bytes(INBOX - 3))),
         wire_bytes(good) * 2,
         OPEN,
-        wire_bytes(Frame("R", 7, 5, b"\x04")),
+        wire_bytes(Frame("R", 7, 5, count(4))),
     ]
     answers = bench.run(steps)
     assert [len(each) for each in answers] == [1, 1, 1, 0, 0, 1, 2, 1, 1]
@@ -126,10 +137,54 @@ def test_a_new_session_clears_everything() -> None:
 def test_a_full_inbox_and_a_full_outbox_wait() -> None:
     stuck = Bench().run([OPEN, wire_bytes(Frame("D", 7, 0, bytes(40)))], loop=False)
     assert status_of(stuck[1][0]) == Status(40, INBOX - 40, 0)
+    bench, data = Bench(), bytes(range(30))
+    more = Frame("D", 7, 30, data)
+    *_, full, told, read = bench.run(
+        [
+            OPEN,
+            wire_bytes(Frame("D", 7, 0, data)),
+            wire_bytes(more),
+            wire_bytes(Frame("A", 7, 20)),
+            wire_bytes(Frame("R", 7, 20, count(OUTBOX))),
+        ]
+    )
+    assert status_of(told[0]).made == OUTBOX
+    assert status_of(full[0]).taken == 60
+    assert status_of(read[0]).made == 20 + OUTBOX
+    flipped = bytes(byte ^ 0xFF for byte in data * 2)
+    assert b"".join(each.payload for each in read[1:]) == flipped[20 : 20 + OUTBOX]
+
+
+def test_replies_go_out_as_they_are_made() -> None:
+    """What is asked for ahead comes in frames of the longest payload, then the rest; the next question begins anew."""
+    bench, data = Bench(512, 512), bytes(range(250))
+    *_, early, first, second = bench.run(
+        [
+            OPEN,
+            wire_bytes(Frame("R", 7, 0, count(400))),
+            wire_bytes(Frame("D", 7, 0, data)),
+            wire_bytes(Frame("D", 7, 250, data)),
+        ]
+    )
+    assert [each.kind for each in early] == ["s"]
+    assert [(each.kind, each.offset, len(each.payload)) for each in first] == [("s", 250, 6), ("d", 0, LONGEST)]
+    assert [(each.offset, len(each.payload)) for each in second if each.kind == "d"] == [(LONGEST, 160)]
+
+
+def test_old_questions_bring_nothing_back() -> None:
+    """A question that comes late, for replies that are forgotten, is not believed."""
     bench = Bench()
-    data = bytes(range(30))
-    steps = [OPEN, wire_bytes(Frame("D", 7, 0, data)), wire_bytes(Frame("R", 7, 20, b"\xff"))]
-    assert bench.run(steps)[2][0].payload == bytes(byte ^ 0xFF for byte in data[20:])
+    *_, late, good = bench.run(
+        [
+            OPEN,
+            wire_bytes(Frame("D", 7, 0, bytes(20))),
+            wire_bytes(Frame("A", 7, 10)),
+            wire_bytes(Frame("R", 7, 4, count(5))),
+            wire_bytes(Frame("R", 7, 10, count(5))),
+        ]
+    )
+    assert [each.kind for each in late] == ["s"]
+    assert [(each.kind, each.offset) for each in good] == [("s", 20), ("d", 10)]
 
 
 @settings(max_examples=40, deadline=None)

@@ -9,7 +9,7 @@ from rtl.controller import Controller
 from rtl.golden.products import sparse_product
 from rtl.packing import pack
 from rtl.parameters import Parameters, make_parameters
-from rtl.protocol import COUNTERS_BYTES, IDENTITY_BYTES, fits, identity, read_sums, tile_commands
+from rtl.protocol import COUNTERS_BYTES, IDENTITY_BYTES, Gateware, fits, gateware_of, read_sums, tile_commands
 from rtl.tiles import Tile, output_stationary_tile, weight_stationary_tile
 from rtl.timing import Reduction
 from rtl.uart import UartReceiver, UartTransmitter
@@ -70,7 +70,7 @@ def test_tiles_over_bytes() -> None:
         wanted += 8 + COUNTERS_BYTES
     got = talk(Controller(p, 16), commands, wanted)
     assert len(got) == wanted
-    assert got[:IDENTITY_BYTES] == identity(p)
+    assert gateware_of(got[:IDENTITY_BYTES]) == Gateware(p, 16)
     for number, (tile, product) in enumerate(tiles(p)):
         part = got[IDENTITY_BYTES + number * (8 + COUNTERS_BYTES) :][: 8 + COUNTERS_BYTES]
         assert (tile.product(np.frombuffer(part[:8], np.uint32)[None]) == product).all()

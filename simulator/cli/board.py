@@ -1,0 +1,93 @@
+"""`simulate board`: a virtual board of its own, or the first test of any board."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from simulator.cli.progress import steps_shown
+from simulator.cli.verilog import needs_amaranth
+from workloads.errors import UserError
+
+if TYPE_CHECKING:
+    from rtl.parameters import Parameters
+
+USUAL = ("2:8", "fp16", 8)
+
+
+def board(
+    serve: Annotated[bool, typer.Option("--serve", help="A virtual board: compiled gateware behind a port.")] = False,
+    selftest: Annotated[
+        str | None, typer.Option("--selftest", metavar="URL", help="Try a board: /dev/ttyUSB0 or any pyserial URL.")
+    ] = None,
+    pattern: Annotated[str | None, typer.Option("--pattern", help="n:m or dense. [default: 2:8]")] = None,
+    form: Annotated[str | None, typer.Option("--format", help="fp16, bf16 or int8. [default: fp16]")] = None,
+    rows: Annotated[int | None, typer.Option("--rows", help="Rows of PEs. [default: 8]")] = None,
+    cols: Annotated[int | None, typer.Option("--cols", help="Columns of PEs. [default: as many as rows]")] = None,
+    tcp: Annotated[
+        str | None, typer.Option("--tcp", help="Where to serve, this machine only. [default: 127.0.0.1, any free port]")
+    ] = None,
+    pty: Annotated[bool, typer.Option("--pty", help="Serve a pseudo-terminal instead.")] = False,
+    pins: Annotated[bool, typer.Option("--pins", help="Bit by bit, over the pins of a serial port; slower.")] = False,
+) -> None:
+    """Serve a virtual board, or try a board: a fixed set of tiles against the golden model. Without an array on the
+    command line, --selftest takes the one that the board has."""
+    _check(serve, selftest, tcp, pty, pins)
+    needs_amaranth()
+    asked = any(each is not None for each in (pattern, form, rows, cols))
+    wanted = _parameters(pattern, form, rows, cols) if serve or asked else None
+    if selftest is not None:
+        _try(selftest, wanted)
+    elif wanted is not None:
+        _serve(wanted, pins, "pty" if pty else f"tcp {tcp or '127.0.0.1:0'}")
+
+
+def _check(serve: bool, selftest: str | None, tcp: str | None, pty: bool, pins: bool) -> None:
+    if serve == (selftest is not None):
+        raise UserError("board: give either --serve or --selftest URL")
+    if selftest is not None and (tcp or pty or pins):
+        raise UserError("--tcp, --pty and --pins are for --serve; --selftest takes a port or URL")
+    if tcp and pty:
+        raise UserError("--tcp and --pty: a virtual board is served at one place")
+
+
+def _parameters(pattern: str | None, form: str | None, rows: int | None, cols: int | None) -> "Parameters":
+    from rtl.parameters import make_parameters
+    from workloads.pattern import parse_pattern
+
+    side = USUAL[2] if rows is None else rows
+    chosen = parse_pattern(pattern or USUAL[0], "--pattern")
+    return make_parameters(chosen, side, side if cols is None else cols, form or USUAL[1])
+
+
+def _serve(p: "Parameters", pins: bool, at: str) -> None:
+    from rtl.link.serve import check_place, serve
+    from rtl.link.virtual import VirtualBoard
+
+    check_place(at)
+    with steps_shown() as show:
+        show(f"{p.title}: compiling, unless it is in the cache")
+        virtual = VirtualBoard(p, pins)
+    serve(virtual, at, lambda where: typer.echo(f"{p.title} at {where}"))
+
+
+def _try(url: str, wanted: "Parameters | None") -> None:
+    from rtl.hardware import Unconfirmed
+    from rtl.link.remote import Board
+    from rtl.selftest import tried
+
+    with Board(wanted, url) as there:
+        typer.echo(f"{url}: {there.parameters.title}")
+        typer.echo(f"{'dataflow':18} {'tiles':>6} {'bits':>8} {'wrong':>6} {'cycles':>8} {'tiles off':>9}")
+        failed = []
+        try:
+            for each in tried(there):
+                numbers = f"{each.tiles:6} {each.bits:8} {each.wrong_bits:6} {each.cycles:8} {each.wrong_cycles:9}"
+                typer.echo(f"{each.dataflow:18} {numbers}")
+                failed += [] if each.passed else [each.dataflow]
+        except Unconfirmed as error:
+            raise UserError(f"--selftest: {error}") from None
+        figures = there.figures()
+    rate = figures.payload / max(figures.seconds, 1e-9)
+    typer.echo(f"link: {figures.payload} bytes of commands and replies in {figures.seconds:.3f} s, {rate:.0f} a second")
+    if failed:
+        raise UserError(f"--selftest: {url} gives other sums or cycles than the golden model: {', '.join(failed)}")
