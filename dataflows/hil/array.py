@@ -32,6 +32,26 @@ def array_for(arch: SystolicArch, strata: Sequence[Stratum]) -> Parameters:
         depth=max(1, min(dense, m)),
         accumulators=max(stratum.part.interleave for stratum in strata),
         adder_latency=max(1, arch.array.adder_latency_cycles) if arch.rtl.format != "int8" else None,
-        results=SUMS,
     )
-    return replace(made, buffer=1 << (max(GROUPS, least_buffer(made)) - 1).bit_length())
+    return replace(made, results=SUMS, buffer=1 << (max(GROUPS, least_buffer(made)) - 1).bit_length())
+
+
+def check_board(there: Parameters, wanted: Parameters, url: str) -> None:
+    """Raises UserError, naming each parameter, for a board whose array is another one than a schedule needs.
+
+    Its latencies, queues and accumulators are its own: tiles are timed with them, and interleave no more than it can.
+    """
+    wrong = [
+        f"{name} is {getattr(there, name)}, wanted {getattr(wanted, name)}"
+        for name in ("format", "rows", "cols")
+        if getattr(there, name) != getattr(wanted, name)
+    ]
+    wrong += [
+        f"{name} is {getattr(there, name)}, at least {getattr(wanted, name)} is needed"
+        for name in ("m", "weights")
+        if getattr(there, name) < getattr(wanted, name)
+    ]
+    if wrong:
+        raise UserError(
+            f"--hil {url}: the array there is another one: {'; '.join(wrong)} (--set rtl.rows=... takes another size)"
+        )

@@ -12,10 +12,9 @@ from rtl.formats import Bits, IntFormat, encode
 from rtl.golden.products import sparse_product
 from rtl.packing import Packed, groups_of, pack
 from rtl.parameters import Parameters
-from rtl.protocol import WEIGHTS, fits
+from rtl.protocol import WEIGHTS
 from rtl.tiles import Tile, folds_of, output_stationary_tile, weight_stationary_tile
 from rtl.timing import Reduction, output_stationary_ends, output_stationary_stream, weight_stationary_fold
-from workloads.errors import UserError
 from workloads.samples import LayerSample
 
 LONGEST = 1152  # elements of a tile's reduction: two layers' worth of a 3 x 3 kernel on the 64 channels of resnet18
@@ -56,7 +55,7 @@ def chain_of(draw: Draw, sample: LayerSample, p: Parameters) -> Chain:
     part = draw.stratum.part
     reduction = shortened(part.reduction)
     stationary = part.dataflow == "output-stationary"
-    interleave = part.interleave if stationary else 1
+    interleave = min(part.interleave, p.accumulators) if stationary else 1
     high = p.rows * (interleave if part.share_weights else 1) if stationary else min(POSITIONS, part.block or POSITIONS)
     wide = p.cols * (1 if part.share_weights or not stationary else interleave)
     rows, cols = _span(part.rows, high, draw.row), _span(part.cols, wide, draw.col)
@@ -71,9 +70,6 @@ def chain_of(draw: Draw, sample: LayerSample, p: Parameters) -> Chain:
     else:
         made = _weight_stationary(p, left, packed, reduction)
         cycles = weight_stationary_fold(p.timing, len(rows), reduction.n, reduction.m).total * len(made)
-    for tile, _ in made:
-        if not fits(tile, WEIGHTS, p.results):
-            raise UserError(f"{draw.stratum.op.layer}: a piece of its tile does not fit the queues of the board")
     return Chain(
         draw=draw,
         tiles=tuple(tile for tile, _ in made),

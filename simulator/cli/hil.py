@@ -80,11 +80,12 @@ def with_hardware(job: "Job", choices: "Choices", hil: HilChoices, beside: Path)
     p = array_for(load_arch(choices.arch, choices.settings).spec, strata)
     draws = drawn(strata, *hil.draw)
     donors = read_donors(workload.tensors, [stratum.op.layer for stratum in strata])
-    with Journal(beside / f".hil-{_key(choices, hil, p, strata)}.jsonl") as journal:
-        resumed = sum(draw.number in journal.found for draw in draws)
-        with _opened(hil.target, p) as hardware, _view(resumed) as show:
+    name = f".hil-{_key(choices, hil, p, strata)}.jsonl"
+    with _opened(hil.target, p) as hardware, Journal(beside / name) as journal:
+        p, resumed = hardware.parameters, sum(draw.number in journal.found for draw in draws)
+        with _view(resumed) as show:
             outcomes = run_tiles(draws, donors, hardware, journal, show)
-            link = asdict(hardware.figures())
+        link = asdict(hardware.figures())
         journal.discard()
     card = {
         "hardware": hil.target,
@@ -109,18 +110,21 @@ def _key(choices: "Choices", hil: HilChoices, p: "Parameters", strata: "Sequence
 @contextmanager
 def _opened(target: str, p: "Parameters") -> "Iterator[Hardware]":
     """The hardware, compiled first where it is the RTL. Raises UserError where nothing suitable answers."""
-    from rtl.hardware import InProcess
+    from dataflows.hil.array import check_board
+    from rtl.link.remote import Board
+    from rtl.link.virtual import started
     from simulator.cli.progress import steps_shown
-    from workloads.errors import UserError
-
-    if target != SIM:
-        raise UserError(f"--hil {target}: only 'sim' can be had so far")
 
     with ExitStack() as stack:
-        with steps_shown() as show:
-            show(f"compiling the array in the loop: {p.title}")
-            hardware = stack.enter_context(InProcess(p))
-        yield hardware
+        if target == SIM:
+            with steps_shown() as show:
+                show(f"a virtual board with the array in the loop, {p.title}: compiled unless it is in the cache")
+                url = stack.enter_context(started(p))
+            yield stack.enter_context(Board(p, url))
+        else:
+            board = stack.enter_context(Board(None, target))
+            check_board(board.parameters, p, target)
+            yield board
 
 
 @contextmanager

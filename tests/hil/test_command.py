@@ -1,16 +1,21 @@
 """`--hil` from the command line: a small array, its table, its sentences, and wrong calls."""
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from dataflows.hil.outcome import COLUMNS
 from reports.page.build import result_page
+from rtl.link.virtual import started
+from rtl.parameters import make_parameters
 from simulator.result import load
 from tests.command import Run
 from tests.hil.small import SMALL
 from tests.reports.test_schema import described
+from workloads.pattern import parse_pattern
 
 SETTINGS = tuple(part for each in SMALL for part in ("--set", each))
 STEP = ("--arch", "sat", "--pattern", "2:8", "--model", "resnet18", "--batch", "4", *SETTINGS)
@@ -20,13 +25,14 @@ def test_tiles_are_in_the_result_and_on_the_page(simulate: Run, tmp_path: Path) 
     code, out, err = simulate(*STEP, "--hil", "sim", "--hil-tiles", "10", "--out", "r")
     assert code == 0
     assert "10 of 10 tiles agree with the models on the compiled RTL (2:8 int8 2x2)" in " ".join(out.split())
-    assert "hil: tile 10 of 10: 10 agree, 0 differ" in err
+    assert "hil: tile 10 of 10: 10 agree, 0 differ" in err and "kB/s" in err
     result = load(tmp_path / "r")
     assert result.hil is not None and tuple(result.hil.columns) == COLUMNS
     assert set(COLUMNS) == described("hil.parquet")
     card = result.card["hil"]
     assert set(card) | set(card["link"]) == described("The card's part on hardware") - {"hil"}
     assert (card["confirmed_tiles"], card["wrong_bits"], card["tiles_with_other_cycles"]) == (10, 0, 0)
+    assert card["link"]["payload"] > 0 and card["link"]["sessions"] == 1 and card["parameters"]["rows"] == 2
     page = result_page(result, None)
     assert "10 of 10 tiles agree" in page and "never DRAM" in page
     assert not list(tmp_path.glob(".hil-*"))
@@ -59,3 +65,38 @@ def test_mistakes_are_a_sentence(simulate: Run, tmp_path: Path, options: tuple[s
     assert (code, out) == (2, "")
     assert sentence in err and len(err.strip().splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_board_is_taken_as_it_is_if_it_can_do_the_work(simulate: Run, tmp_path: Path) -> None:
+    """Fewer accumulators: tiles interleave less, and are timed so."""
+    with started(make_parameters(parse_pattern("2:8"), 2, 2, "int8", accumulators=2)) as url:
+        code, out, _ = simulate(*STEP, "--hil", url, "--hil-tiles", "6", "--out", "r")
+    assert code == 0
+    assert f"6 of 6 tiles agree with the models on {url} (2:8 int8 2x2)" in " ".join(out.split())
+    assert load(tmp_path / "r").card["hil"]["parameters"]["accumulators"] == 2
+
+
+def test_another_gateware_is_refused(simulate: Run) -> None:
+    with started(make_parameters(parse_pattern("2:4"), 2, 1, "int8")) as url:
+        began = time.monotonic()
+        code, _, err = simulate(*STEP, "--hil", url)
+        took = time.monotonic() - began
+    assert code == 2
+    assert "cols is 1, wanted 2; m is 4, at least 8 is needed; weights is 4, at least 8 is needed" in err
+    print(f"refused after {took:.1f} s")
+
+
+def test_a_port_where_nothing_answers_is_a_sentence(simulate: Run, tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    for url, sentence in (
+        (os.ttyname(theirs), "nothing that talks this protocol has answered for 3 s"),
+        (str(tmp_path / "ttyUSB9"), "cannot be opened: "),
+        ("socket://127.0.0.1:1", "cannot be opened: "),
+        ("nonsense://x", "cannot be opened: "),
+    ):
+        code, out, err = simulate(*STEP, "--hil", url)
+        assert (code, out) == (2, "")
+        assert url in err and sentence in err and len(err.strip().splitlines()) == 1
+        assert not list(tmp_path.iterdir())
+    os.close(ours)
+    os.close(theirs)
