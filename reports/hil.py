@@ -30,7 +30,10 @@ def hil_sentences(card: Mapping[str, Any]) -> list[str]:
         "their own layer's values.",
     ]
     if card["unconfirmed_tiles"]:
-        out.append(f"{card['unconfirmed_tiles']} tiles are not confirmed: no answer that can be believed.")
+        out.append(
+            f"{card['unconfirmed_tiles']} tiles are not confirmed: no answer that can be believed. "
+            "The same command tries these again, and only these."
+        )
     if card["first_difference"]:
         out.append(f"The first that is not confirmed: {card['first_difference']}.")
     return [*out, *_link(card["link"])]

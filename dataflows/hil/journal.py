@@ -13,7 +13,7 @@ from workloads.errors import UserError
 
 @final
 class Journal:
-    """Outcomes of a run, kept until `discard`. Raises UserError while another process is at the same run.
+    """Outcomes of a run, kept in a file. Raises UserError while another process is at the same run.
 
     A line that was cut by a kill is as if it had not been written; so is a tile that was not confirmed.
     """
@@ -32,10 +32,6 @@ class Journal:
         """Keep an outcome."""
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(outcome.row()) + "\n")
-
-    def discard(self) -> None:
-        """The result has it all now."""
-        self._path.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self

@@ -52,10 +52,10 @@ class HilChoices:
         return 64 if self.tiles is None else self.tiles, 1 if self.seed is None else self.seed
 
 
-def with_hardware(job: "Job", choices: "Choices", hil: HilChoices, beside: Path) -> "Job":
-    """The job with a `hil` table and its summary on the card. Finished tiles are kept in `beside` until then.
+def with_hardware(job: "Job", choices: "Choices", hil: HilChoices, beside: Path) -> tuple["Job", Path]:
+    """The job with a `hil` table and its summary on the card, and the journal of finished tiles, a file in `beside`.
 
-    Raises UserError where no hardware can be had, or the step has nothing for it.
+    The same run begun again goes on from that file, which `forget` takes away. Raises UserError where no hardware can be had, or the step has nothing for it.
     """
     from dataflows.hil.array import array_for
     from dataflows.hil.journal import Journal
@@ -80,13 +80,12 @@ def with_hardware(job: "Job", choices: "Choices", hil: HilChoices, beside: Path)
     p = array_for(load_arch(choices.arch, choices.settings).spec, strata)
     draws = drawn(strata, *hil.draw)
     donors = read_donors(workload.tensors, [stratum.op.layer for stratum in strata])
-    name = f".hil-{_key(choices, hil, p, strata)}.jsonl"
-    with _opened(hil.target, p) as hardware, Journal(beside / name) as journal:
+    path = beside / f".hil-{_key(choices, hil, p, strata)}.jsonl"
+    with _opened(hil.target, p) as hardware, Journal(path) as journal:
         p, resumed = hardware.parameters, sum(draw.number in journal.found for draw in draws)
         with _view(resumed) as show:
             outcomes = run_tiles(draws, donors, hardware, journal, show)
         link = asdict(hardware.figures())
-        journal.discard()
     card = {
         "hardware": hil.target,
         "array": p.title,
@@ -97,7 +96,7 @@ def with_hardware(job: "Job", choices: "Choices", hil: HilChoices, beside: Path)
         "link": link,
     }
     sparse = replace(job.sparse, hil=table_of(outcomes), card={**job.sparse.card, "hil": card})
-    return replace(job, sparse=sparse)
+    return replace(job, sparse=sparse), path
 
 
 def _key(choices: "Choices", hil: HilChoices, p: "Parameters", strata: "Sequence[Stratum]") -> str:
@@ -170,6 +169,12 @@ def said(now: "Progress") -> str:
     if now.bytes_moved:
         parts.append(f"{now.bytes_moved / max(now.seconds, 1e-3) / 1e3:,.0f} kB/s")
     return ", ".join(parts)
+
+
+def forget(journal: Path, hil: Mapping[str, Any]) -> None:
+    """The result is written; only where tiles are not confirmed the journal stays, for another try."""
+    if not hil["unconfirmed_tiles"]:
+        journal.unlink(missing_ok=True)
 
 
 def verdict(hil: Mapping[str, Any]) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from simulator.cli.extras import DramOpOption, DramTraceOption, Extras, TimelineOption
-from simulator.cli.hil import HilChoices, HilOption, SeedOption, TilesOption, verdict, with_hardware
+from simulator.cli.hil import HilChoices, HilOption, SeedOption, TilesOption, forget, verdict, with_hardware
 from simulator.cli.options import (
     ArchOption,
     BatchOption,
@@ -115,7 +115,7 @@ def step(
     hardware = HilChoices(hil, hil_tiles, hil_seed)
     job = run_job(choices, ["simulate", *sys.argv[1:]])
     if hardware.target is not None:
-        job = with_hardware(job, choices, hardware, out.absolute().parent if out else Path("results"))
+        job, journal = with_hardware(job, choices, hardware, out.absolute().parent if out else Path("results"))
     said = extras.write(job)
     folder = _saved(job, out, force, choices.name)
     if as_csv:
@@ -124,7 +124,8 @@ def step(
         _show(job, folder, as_json)
     for sentence in said if not (as_json or as_csv) else ():
         typer.echo(sentence)
-    if job.sparse.hil is not None and verdict(job.sparse.card["hil"]):
+    if hardware.target is not None:
+        forget(journal, job.sparse.card["hil"])
         raise typer.Exit(verdict(job.sparse.card["hil"]))
 
 
