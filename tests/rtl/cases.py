@@ -69,22 +69,29 @@ def run_output_stationary(
     choice: tuple[int, bool],
     tally: Tally,
     gaps: int = 0,
+    seeds: Bits | None = None,
 ) -> Bits:
     """One tile; `choice` is interleave and whether weights are shared."""
     p = array.parameters
-    tile = output_stationary_tile(p, left, right, work, *choice)
+    tile = output_stationary_tile(p, left, right, work, *choice, seeds)
     ran = array.run(tile, gaps, tally.tiles)
     _tally(tally, tile.cycles, tile.compute, ran.counters, gaps)
     tally.operations += tile.compute * p.rows * p.cols
-    compare(tally, ran.product, sparse_product(left, right, p.operand))
+    compare(tally, ran.product, sparse_product(left, right, p.operand, seeds))
     return ran.product
 
 
 def run_weight_stationary(
-    array: CompiledArray, left: Bits, right: Packed, work: Reduction, tally: Tally, gaps: int = 0
+    array: CompiledArray,
+    left: Bits,
+    right: Packed,
+    work: Reduction,
+    tally: Tally,
+    gaps: int = 0,
+    seeds: Bits | None = None,
 ) -> Bits:
     """All folds of a product, each seeded with the sums of the one before."""
-    p, sums = array.parameters, None
+    p, sums = array.parameters, seeds
     for fold in range(folds_of(p, work)):
         tile = weight_stationary_tile(p, left, right, work, fold, sums)
         ran = array.run(tile, gaps, tally.tiles)
@@ -92,7 +99,7 @@ def run_weight_stationary(
         tally.operations += tile.compute * p.rows * p.cols
         sums = ran.product
     assert sums is not None
-    compare(tally, sums, sparse_product(left, right, p.operand))
+    compare(tally, sums, sparse_product(left, right, p.operand, seeds))
     return sums
 
 

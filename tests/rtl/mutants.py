@@ -5,6 +5,7 @@ a mutant may hang or crash. A mutant is killed when a result, a cycle or the con
 """
 
 import csv
+import hashlib
 import os
 import re
 import signal
@@ -30,6 +31,7 @@ from rtl.parameters import make_parameters
 from rtl.pe import SparsePE
 from rtl.sore import Sore
 from rtl.sore_parameters import SoreParameters
+from rtl.synthesis import cache_folder
 from rtl.verilate import Compiled, built, ports_of
 from rtl.verilog import array_verilog, block_verilog
 from tests.rtl.cases import Tally, run_random
@@ -162,13 +164,30 @@ SUBJECTS = (
 )
 
 
-def tried(subject: Subject) -> Iterator[tuple[str, bool]]:
-    """(each mutant, whether it was killed)."""
+def tried(subject: Subject) -> Iterator[dict[str, object]]:
+    """A row for each mutant; those of an interrupted run of the same circuit under the same tests are not run again."""
     verilog, commands = mutated(subject)
+    kept = _kept(verilog)
+    before = _rows(kept)
+    yield from before
+    if len(before) == len(commands):
+        return
     os.environ[SWITCH] = "0"
     subject.test(verilog)  # without a mutant; what it compiles serves all of them
-    for number, command in enumerate(commands, 1):
-        yield command, _killed(subject, verilog, number)
+    for number, command in list(enumerate(commands, 1))[len(before) :]:
+        at = dict(re.findall(r"-(mode|cell|port|portbit|wire|wirebit) (\S+)", command))
+        row = {"block": subject.name, "mutant": number, "killed": int(_killed(subject, verilog, number))} | at
+        _write(kept, [row], "a")
+        yield row
+
+
+def _kept(verilog: str) -> Path:
+    """Where the rows of a run go as they come: a file for these mutants and these tests."""
+    tests = [each.read_text() for each in sorted(Path(__file__).parent.glob("*.py"))]
+    digest = hashlib.sha256("\0".join([verilog, *tests]).encode()).hexdigest()[:24]
+    folder = cache_folder().parent / "mutants"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{digest}.csv"
 
 
 def _killed(subject: Subject, verilog: str, number: int) -> bool:
@@ -187,30 +206,33 @@ def _killed(subject: Subject, verilog: str, number: int) -> bool:
 def main(names: list[str]) -> None:
     """Try the named blocks, or all; other blocks keep the results they have."""
     warnings.simplefilter("ignore", UnusedElaboratable)  # of many a block only the ports are wanted
-    rows = []
     for subject in SUBJECTS:
         if names and subject.name not in names:
             continue
-        for number, (command, killed) in enumerate(tried(subject), 1):
-            at = dict(re.findall(r"-(mode|cell|port|portbit|wire|wirebit) (\S+)", command))
-            rows.append({"block": subject.name, "mutant": number, "killed": int(killed)} | at)
-            if not killed:
-                print(subject.name, number, command, flush=True)
-        mine = [row["killed"] for row in rows if row["block"] == subject.name]
-        print(f"{subject.name}: {sum(mine)} of {len(mine)} mutants killed", flush=True)
-    known = [row for row in _known() if row["block"] not in {each["block"] for each in rows}]
-    with RESULTS.open("w", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(known + rows)
+        rows = []
+        for row in tried(subject):
+            rows.append(row)
+            if not int(row["killed"]):
+                print(*row.values(), flush=True)
+        print(f"{subject.name}: {sum(int(row['killed']) for row in rows)} of {len(rows)} mutants killed", flush=True)
+        _write(RESULTS, [row for row in _rows(RESULTS) if row["block"] != subject.name] + rows, "w")
 
 
-def _known() -> list[dict[str, str]]:
+def _write(file: Path, rows: list[dict[str, object]], mode: str) -> None:
+    titled = mode == "a" and file.exists()
+    with file.open(mode, newline="") as out:
+        writer = csv.DictWriter(out, FIELDS, lineterminator="\n")
+        if not titled:
+            writer.writeheader()
+        writer.writerows(rows)
+
+
+def _rows(file: Path) -> list[dict[str, object]]:
     """What earlier runs found."""
-    if not RESULTS.exists():
+    if not file.exists():
         return []
-    with RESULTS.open(newline="") as file:
-        return list(csv.DictReader(file))
+    with file.open(newline="") as text:
+        return list(csv.DictReader(text))
 
 
 if __name__ == "__main__":
