@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from rtl.timing import Reduction
@@ -15,10 +16,11 @@ class Run(NamedTuple):
     count: int  # type: ignore[assignment]  # tuples have a method of this name
 
 
-def cut(total: int, size: int) -> list[Run]:
+@lru_cache(maxsize=4096)
+def cut(total: int, size: int) -> tuple[Run, ...]:
     """Whole blocks of `size` and the rest."""
     whole, rest = divmod(total, size)
-    return [Run(part, count) for part, count in ((size, whole), (rest, 1)) if part and count]
+    return tuple(Run(part, count) for part, count in ((size, whole), (rest, 1)) if part and count)
 
 
 def pieces(reduction: Reduction, most: int) -> list[tuple[Reduction, int]]:

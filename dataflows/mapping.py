@@ -1,6 +1,6 @@
 """One way of carrying out a product, and what it is called in a result."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import NamedTuple, Protocol
 
@@ -49,20 +49,27 @@ class Plan(Protocol):
     def program(self) -> Program: ...
 
 
-class Draft(NamedTuple):
-    """A family of mappings none of which is shorter than `floor_cycles`; made to fit only when that is worth it.
+class Plans(Protocol):
+    """Mappings alike but for the size of their blocks, without those that cannot be shorter than `limit` cycles."""
 
-    `plans(limit)` leaves out those that cannot be shorter than `limit` cycles, where it is given. `usual`: what a
-    controller takes that chooses nothing.
-    """
+    def __call__(self, limit: int | None = None) -> Iterator[Plan]: ...
 
-    floor_cycles: int
-    plans: "Plans"
+
+class Family(NamedTuple):
+    """Mappings that are made to fit together. `usual`: what a controller takes that chooses nothing."""
+
+    plans: Plans
     usual: bool = False
 
 
-class Plans(Protocol):
-    def __call__(self, limit: int | None = None) -> Iterator[Plan]: ...
+class Draft(NamedTuple):
+    """Families of mappings none of which is shorter than `floor_cycles`; made only when that is worth it.
+
+    `families(inline)`: whether weights are made sparse on the way in. The array is as busy either way.
+    """
+
+    floor_cycles: int
+    families: Callable[[bool], Iterator[Family]]
 
 
 class Dataflow(Protocol):
@@ -70,4 +77,4 @@ class Dataflow(Protocol):
 
     name: str
 
-    def drafts(self, target: Target, product: Product, inline: bool) -> Iterator[Draft]: ...
+    def drafts(self, target: Target, product: Product) -> Iterator[Draft]: ...

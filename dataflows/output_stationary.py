@@ -4,13 +4,13 @@ A tile is R x C outputs, I times over: along the rows of the product, where the 
 or along its columns, where they share operands. Loops over tiles keep a block of one operand on chip.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from dataflows.blocks import Stage, cut, in_turn, pieces, prefetched, repeat, share
 from dataflows.lowering import Product
-from dataflows.mapping import Draft, Mapping, Plan
+from dataflows.mapping import Draft, Family, Mapping, Plan
 from dataflows.target import ARRAY, Held, Operands, Target, drop, hold
 from rtl.timing import Array, Reduction, output_stationary_ends, output_stationary_stream
 from simulator.program import Action, Buffer, Command, Node, Program, Stall, delay_stores
@@ -23,15 +23,11 @@ class OutputStationary:
 
     name = "output-stationary"
 
-    def drafts(self, target: Target, product: Product, inline: bool) -> Iterator[Draft]:
-        operands = Operands(target, deepest(target, product), inline)
+    def drafts(self, target: Target, product: Product) -> Iterator[Draft]:
+        operands = Operands(target, deepest(target, product), False)
         for interleave, along_rows in _interleaves(target, product):
             floor = _Plan(operands, interleave, along_rows, True, "whole", product.inner).floor_cycles()
-            for rows_outer in (True, False):
-                for resident in ("whole", "block", "none"):
-                    how = (interleave, along_rows, rows_outer, resident, product.inner)
-                    longest = partial(_Plan, operands, *how, array_cycles=floor)
-                    yield Draft(floor, partial(_lengths, longest), usual=resident == "none")
+            yield Draft(floor, partial(_families, operands, interleave, along_rows, floor))
 
 
 def deepest(target: Target, product: Product) -> Product:
@@ -40,12 +36,20 @@ def deepest(target: Target, product: Product) -> Product:
         return product
     spec = target.arch.array
     depth = min(spec.group_max, spec.window_max, product.reduction.length)
-    return replace(product, reduction=replace(product.reduction, n=depth, m=depth))
+    return replace(product, reduction=product.reduction._replace(n=depth, m=depth))
 
 
-def _lengths(make: "Callable[[], _Plan]", limit: int | None = None) -> Iterator[Plan]:
+def _families(packed: Operands, interleave: int, along_rows: bool, floor_cycles: int, inline: bool) -> Iterator[Family]:
+    operands = Operands(packed.target, packed.product, inline)
+    for rows_outer in (True, False):
+        for resident in ("whole", "block", "none"):
+            how = (interleave, along_rows, rows_outer, resident, operands.product.inner)
+            longest = _Plan(operands, *how, array_cycles=floor_cycles)
+            yield Family(partial(_lengths, longest), usual=resident == "none")
+
+
+def _lengths(longest: "_Plan", limit: int | None = None) -> Iterator[Plan]:
     """The plan with the largest pieces that fit, and one whose loads overlap its own work."""
-    longest = make()
     if limit is not None and longest.least_cycles() >= limit:
         return
     fitted = _fitted(longest)

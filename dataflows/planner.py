@@ -5,9 +5,10 @@ the tolerance. The place where a layer's weights are made sparse couples its FF,
 enumerated together, layer by layer.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product as combinations
+from operator import attrgetter
 from typing import Any
 
 from dataflows import mapping
@@ -111,29 +112,36 @@ class Planner:
         return self._known[key]
 
     def _search(self, product: Product, inline: bool) -> Choice | None:
+        offline = self.target.arch.schedule.offline
         best: Choice | None = None
-        for draft in self._drafts(product, inline):
-            if self._cannot_win(draft.floor_cycles, best):
-                break
-            for plan in draft.plans(best.cycles if best and self.target.arch.schedule.offline else None):
-                if not self._cannot_win(plan.floor_cycles(), best):
-                    best = self._better(product, plan, best)
+        for draft in self._drafts(product):
+            for family in draft.families(inline):
+                if self._cannot_win(draft.floor_cycles, best):
+                    return best
+                if offline or family.usual:
+                    best = self._best_of(family.plans(best.cycles if best and offline else None), product, best)
         return best
 
-    def _drafts(self, product: Product, inline: bool) -> list[Draft]:
-        """The families of mappings to be tried, the lowest floor first; without offline scheduling the usual ones."""
-        drafts: list[Draft] = self._once(("drafts", product, inline), lambda: self._sorted_drafts(product, inline))
+    def _best_of(self, plans: Iterator[Plan], product: Product, best: Choice | None) -> Choice | None:
+        for plan in plans:
+            if not self._cannot_win(plan.floor_cycles(), best):
+                best = self._better(product, plan, best)
+        return best
+
+    def _drafts(self, product: Product) -> list[Draft]:
+        """Families of mappings, the lowest floor first; without offline scheduling in the order of their dataflows."""
+        drafts: list[Draft] = self._once(("drafts", product), lambda: self._sorted_drafts(product))
         return drafts
 
-    def _sorted_drafts(self, product: Product, inline: bool) -> list[Draft]:
-        every = [draft for flow in self._allowed() for draft in flow.drafts(self.target, product, inline)]
+    def _sorted_drafts(self, product: Product) -> list[Draft]:
+        every = [draft for flow in self._allowed() for draft in flow.drafts(self.target, product)]
         if not self.target.arch.schedule.offline:
-            return [draft for draft in every if draft.usual]
-        return sorted(every, key=lambda draft: draft.floor_cycles)
+            return every
+        return sorted(every, key=attrgetter("floor_cycles"))
 
     def _floor(self, product: Product) -> int:
         """Cycles no mapping of a product is shorter than."""
-        return self._drafts(product, False)[0].floor_cycles
+        return self._drafts(product)[0].floor_cycles
 
     def _cannot_win(self, floor_cycles: int, best: Choice | None) -> bool:
         """True when no such mapping can be better by more than the tolerance.
@@ -243,7 +251,7 @@ def array_part(product: Product, plan: Plan) -> ArrayPart:
     """What the array does in a plan of a product; dense work has the group depth that the plan chose."""
     chosen, reduction = plan.mapping(), product.reduction
     if product.pattern.is_dense:
-        reduction = replace(reduction, n=chosen.depth, m=chosen.depth)
+        reduction = reduction._replace(n=chosen.depth, m=chosen.depth)
     return ArrayPart(
         dataflow=chosen.dataflow,
         rows=product.rows,

@@ -1,6 +1,6 @@
 """Weight stationary with partial sums in DRAM: every fold streams all positions, and sums travel there and back."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from dataflows.blocks import Share, cut, repeat
 from dataflows.folds import FoldWork, Place, folds, largest, places
@@ -114,4 +114,4 @@ class SpilledSums:
         )
         size = positions * cols * product.final_bytes if place.last else sums
         store = target.store(product.output if place.last else "partial-sum", size, sums, ("out",))
-        return *ops.load_left(positions, fold.elements), *seed, compute, replace(store, cause=Stall.SPILL)
+        return *ops.load_left(positions, fold.elements), *seed, compute, store._replace(cause=Stall.SPILL)

@@ -145,7 +145,7 @@ class Operands:
             return (self.target.load(self.product.right, packed, "north", "north"),)
         dense = cols * part.elements * self.target.operand_bytes
         load = self.target.load(self.product.right, dense * self._passes, "north", "north.raw")
-        return replace(load, cause=Stall.SORE if self._passes > 1 else Stall.MEMORY), self._sort(cols, part)
+        return load._replace(cause=Stall.SORE if self._passes > 1 else Stall.MEMORY), self._sort(cols, part)
 
     def room(self, west: "Held", north: "Held", output_bytes: int) -> bool:
         """Whether slots of these sizes, and the staging in front of them, fit the machine's memories."""

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from dataflows.blocks import Share, Stage, cut, in_turn, prefetched, repeat, share
 from dataflows.folds import FoldWork, Place, folds, largest, places
 from dataflows.lowering import Product
-from dataflows.mapping import Draft, Mapping, Plan
+from dataflows.mapping import Draft, Family, Mapping, Plan
 from dataflows.spilled_sums import SpilledSums
 from dataflows.target import ARRAY, Held, Operands, Target, drop, hold
 from simulator.program import Buffer, Command, Node, Program, Stall, delay_stores
@@ -24,16 +24,25 @@ class WeightStationary:
 
     name = "weight-stationary"
 
-    def drafts(self, target: Target, product: Product, inline: bool) -> Iterator[Draft]:
+    def drafts(self, target: Target, product: Product) -> Iterator[Draft]:
         for depth in _depths(target, product):
-            reduction = replace(product.reduction, n=depth, m=depth) if product.pattern.is_dense else product.reduction
-            operands = Operands(target, replace(product, reduction=reduction), inline)
+            reduction = product.reduction._replace(n=depth, m=depth) if product.pattern.is_dense else product.reduction
+            operands = Operands(target, replace(product, reduction=reduction), False)
             block = -(-product.rows // _fewest_blocks(operands))
             floor = _Plan(operands, "rows", "none", block).floor_cycles()
-            for order, resident in (("rows", "whole"), ("rows", "block"), ("columns", "block"), ("rows", "none")):
-                yield Draft(floor, partial(_fitted, operands, order, resident, block), usual=resident == "none")
-            spilled = SpilledSums(operands)
-            yield Draft(spilled.floor_cycles(), partial(_if_it_makes_sense, spilled))
+            yield Draft(floor, partial(_families, operands, block))
+            yield Draft(SpilledSums(operands).floor_cycles(), partial(_spilled, operands))
+
+
+def _families(packed: Operands, block: int, inline: bool) -> Iterator[Family]:
+    operands = Operands(packed.target, packed.product, inline)
+    for order, resident in (("rows", "whole"), ("rows", "block"), ("columns", "block"), ("rows", "none")):
+        yield Family(partial(_fitted, operands, order, resident, block), usual=resident == "none")
+
+
+def _spilled(packed: Operands, inline: bool) -> Iterator[Family]:
+    plan = SpilledSums(Operands(packed.target, packed.product, inline))
+    yield Family(partial(_if_it_makes_sense, plan))
 
 
 def _if_it_makes_sense(plan: SpilledSums, limit: int | None = None) -> Iterator[Plan]:
@@ -232,6 +241,8 @@ def _fitted(operands: Operands, order: str, resident: str, most: int, limit: int
                 smaller = [each for each in smaller if each.least_cycles() < limit]
             yield from (each for each in smaller if each.fits())
             tried |= sizes
+            if plan.block == most:
+                break  # a slot less makes room for nothing more
 
 
 def _largest(operands: Operands, order: str, resident: str, slots: int) -> _Plan | None:

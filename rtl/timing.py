@@ -42,8 +42,7 @@ class Array:
     drains: bool = True
 
 
-@dataclass(frozen=True)
-class Reduction:
+class Reduction(NamedTuple):
     """The reduction of a product: `segments` runs of `length` elements, n of every m kept; groups stay in a run."""
 
     segments: int
@@ -87,7 +86,8 @@ def output_stationary_stream(array: Array, work: Reduction, interleave: int, sha
     tail = work.length % work.m
     full = (work.length // work.m) * work.segments
     busy = latency = links = 0
-    for number, operands, kept in ((full, work.m, work.n), (work.segments, tail, min(work.n, tail))):
+    parts = ((full, work.m, work.n), (work.segments, tail, min(work.n, tail)))
+    for number, operands, kept in parts if tail else parts[:1]:
         waiting = kept * max(0, array.adder_latency - interleave)
         west = _over(operands, array.west_link) * (interleave if share_weights else 1)
         north = _over(kept * (1 if share_weights else interleave), array.north_link)

@@ -1,15 +1,19 @@
 """Energy: every counted action times its entry in the machine's table, and static power times the time an op takes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from simulator.arch.energy import STATIC, EnergyTable, Entry
 from simulator.result import Result
 
+Pair = tuple[str, str]
+Amounts = NDArray[np.int64]
+Energies = NDArray[np.float64]
 PRICED = ["component", "entry", "energy_pj", "energy_low_pj", "energy_high_pj"]
 COMPONENTS = {
     "mac": "multiply-accumulate",
@@ -47,36 +51,38 @@ def priced(result: Result, table: EnergyTable | None) -> Result:
     if table is None:
         empty = {name: np.nan if name.endswith("_pj") else "" for name in PRICED}
         return replace(result, actions=result.actions.assign(**empty), card={**result.card, "energy": None})
-    actions = _at(result.actions, _entries(result.actions, table), 1.0)
+    counted, powers = result.actions, len(table.static)
+    pairs = list(zip(counted["kind"].to_list(), counted["tensor"].to_list(), strict=True))
+    pairs += [(entry.name, "") for entry in table.static for _ in range(len(result.ops))]
+    op = np.concatenate([counted["op"], *[np.arange(len(result.ops))] * powers])
+    amount = np.concatenate([counted["amount"], *[result.ops["cycles"]] * powers])
+    order = np.argsort(op, kind="stable")
     pj_per_watt_cycle = 1e6 / float(result.card["clock_mhz"])
-    static = [_at(rows, [each] * len(rows), pj_per_watt_cycle) for each, rows in _static(result.ops, table)]
-    actions = pd.concat([actions, *static]).sort_values("op", kind="stable", ignore_index=True)
+    unit_pj = np.where(order < len(counted), 1.0, pj_per_watt_cycle)
+    actions = _table(op[order], [pairs[row] for row in order.tolist()], amount[order], unit_pj, table)
     return replace(result, actions=actions, card={**result.card, "energy": _on_card(table)})
 
 
-def _entries(actions: pd.DataFrame, table: EnergyTable) -> list[Entry]:
-    """The entry of every action."""
-    pairs = list(zip(actions["kind"], actions["tensor"], strict=True))
-    found = {pair: table.entry(*pair) for pair in set(pairs)}
-    return [found[pair] for pair in pairs]
-
-
-def _at(actions: pd.DataFrame, entries: Sequence[Entry], unit_pj: float) -> pd.DataFrame:
-    amounts = actions["amount"].to_numpy() * unit_pj
-    return actions.assign(
-        component=[component(kind) for kind in actions["kind"]],
-        entry=[entry.name for entry in entries],
-        energy_pj=amounts * np.array([entry.value for entry in entries], dtype=float),
-        energy_low_pj=amounts * np.array([entry.low for entry in entries], dtype=float),
-        energy_high_pj=amounts * np.array([entry.high for entry in entries], dtype=float),
+def _table(op: Amounts, pairs: Sequence[Pair], amount: Amounts, unit_pj: Energies, table: EnergyTable) -> pd.DataFrame:
+    """Actions by (kind, tensor) with what each costs."""
+    static = {entry.name: entry for entry in table.static}
+    known = {pair: static.get(pair[0]) or table.entry(*pair) for pair in set(pairs)}
+    parts = {kind: component(kind) for kind, _ in known}
+    entries = [known[pair] for pair in pairs]
+    picojoules = amount * unit_pj
+    return pd.DataFrame(
+        {
+            "op": op,
+            "kind": [kind for kind, _ in pairs],
+            "tensor": [tensor for _, tensor in pairs],
+            "amount": amount,
+            "component": [parts[kind] for kind, _ in pairs],
+            "entry": [entry.name for entry in entries],
+            "energy_pj": picojoules * np.array([entry.value for entry in entries], dtype=float),
+            "energy_low_pj": picojoules * np.array([entry.low for entry in entries], dtype=float),
+            "energy_high_pj": picojoules * np.array([entry.high for entry in entries], dtype=float),
+        }
     )
-
-
-def _static(ops: pd.DataFrame, table: EnergyTable) -> Iterator[tuple[Entry, pd.DataFrame]]:
-    """A row an op with its cycles, for every power that is drawn all the time."""
-    for entry in table.static:
-        rows = {"op": np.arange(len(ops)), "kind": entry.name, "tensor": "", "amount": ops["cycles"].to_numpy()}
-        yield entry, pd.DataFrame(rows)
 
 
 def _on_card(table: EnergyTable) -> dict[str, Any]:

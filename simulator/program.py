@@ -7,9 +7,10 @@ sums, and more bandwidth is never slower.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import NamedTuple
 
 
@@ -44,8 +45,7 @@ class Action(NamedTuple):
     amount: int
 
 
-@dataclass(frozen=True)
-class Buffer:
+class Buffer(NamedTuple):
     """Slots between engines, handed round first in, first out; `slot_bytes` of `memory` each."""
 
     name: str
@@ -54,8 +54,7 @@ class Buffer:
     slot_bytes: int = 0
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """One piece of work of one engine.
 
     It starts when the engine is free, a filled slot of every buffer in `takes` is there and a free slot of every
@@ -94,9 +93,13 @@ class Program:
     buffers: tuple[Buffer, ...]
     body: tuple[Node, ...]
 
-    def commands(self) -> Iterator[tuple[Command, int]]:
+    def commands(self) -> Sequence[tuple[Command, int]]:
         """Every command as written, with how often it is carried out."""
-        yield from _weighted(self.body, 1)
+        return self._commands
+
+    @cached_property
+    def _commands(self) -> Sequence[tuple[Command, int]]:
+        return list(_weighted(self.body, 1))
 
     def engine_ticks(self) -> Counter[str]:
         """Ticks every engine is occupied: a floor of the run's cycles."""
@@ -110,15 +113,16 @@ class Program:
         total: Counter[Stall] = Counter()
         for command, count in self.commands():
             if command.engine == self.lead:
-                total.update({stall: ticks * count for stall, ticks in command.inner_stalls})
+                for stall, ticks in command.inner_stalls:
+                    total[stall] += ticks * count
         return total
 
     def actions(self) -> Counter[tuple[str, str]]:
         """Amount by (kind, tensor) over the whole run."""
         total: Counter[tuple[str, str]] = Counter()
         for command, count in self.commands():
-            for action in command.actions:
-                total[action.kind, action.tensor] += action.amount * count
+            for kind, tensor, amount in command.actions:
+                total[kind, tensor] += amount * count
         return total
 
     def memory_bytes(self) -> Mapping[str, int]:

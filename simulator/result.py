@@ -5,10 +5,10 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow  # type: ignore[import-untyped]  # noqa: F401  pandas would load it at the first string, in the middle of a run
@@ -19,9 +19,11 @@ from simulator.schedule import Runs, ScheduledOp
 from workloads.errors import UserError
 from workloads.op import MatrixOp
 
+Key = TypeVar("Key")
 SCHEMA = 1
 FILES = {"card.json", "ops.parquet", "actions.parquet", "dense_ops.parquet", "dense_actions.parquet", "hil.parquet"}
 LARGEST = 2**62  # what a column of 64-bit integers may sum to
+STALLS = {f"stall_{cause.value}": cause for cause in Stall}  # columns of `Result.ops`
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,7 @@ def measured(schedule: Sequence[ScheduledOp], runs: Runs) -> tuple[list[dict[str
     for number, scheduled in enumerate(schedule):
         timings = [runs.timing(program) for program in scheduled.programs]
         rows.append(_row(scheduled, timings))
-        amounts: Counter[tuple[str, str]] = Counter()
-        for timing in timings:
-            amounts.update(timing.actions)
+        amounts = timings[0].actions if len(timings) == 1 else _total(timing.actions for timing in timings)
         actions.extend((number, Action(kind, tensor, amount)) for (kind, tensor), amount in sorted(amounts.items()))
     for column in ("cycles", "macs_useful", "macs_padded", "macs_skipped"):
         if sum(row[column] for row in rows) >= LARGEST:
@@ -75,11 +75,16 @@ def measured(schedule: Sequence[ScheduledOp], runs: Runs) -> tuple[list[dict[str
     return rows, actions
 
 
+def _total(counts: Iterable[Mapping[Key, int]]) -> Counter[Key]:
+    total: Counter[Key] = Counter()
+    for each in counts:
+        total.update(each)
+    return total
+
+
 def _row(scheduled: ScheduledOp, timings: Sequence[Timing]) -> dict[str, Any]:
     op = scheduled.op
-    stalls: Counter[Stall] = Counter()
-    for timing in timings:
-        stalls.update(timing.stalls)
+    stalls = _total(timing.stalls for timing in timings)
     cycles, busy = sum(timing.cycles for timing in timings), sum(timing.busy for timing in timings)
     if scheduled.last_cycle_index and cycles:
         cycles -= 1
@@ -102,7 +107,7 @@ def _row(scheduled: ScheduledOp, timings: Sequence[Timing]) -> dict[str, Any]:
         "pattern": str(op.right.pattern) if isinstance(op, MatrixOp) else "dense",
         "cycles": cycles,
         "busy_cycles": busy,
-        **{f"stall_{cause.value}": stalls[cause] for cause in Stall},
+        **{column: stalls[cause] for column, cause in STALLS.items()},
         "macs_useful": scheduled.macs_useful,
         "macs_padded": lanes - scheduled.macs_useful if matrix else 0,
         "macs_skipped": scheduled.macs_skipped,
@@ -201,5 +206,5 @@ def load(folder: Path) -> Result:
 
 def _frames(folder: Path, prefix: str, card: Mapping[str, Any], dense: Result | None) -> Result:
     ops, actions = (pd.read_parquet(folder / f"{prefix}{name}.parquet") for name in ("ops", "actions"))
-    later = [f"stall_{cause.value}" for cause in Stall if f"stall_{cause.value}" not in ops]
+    later = [column for column in STALLS if column not in ops]
     return Result(ops.assign(**dict.fromkeys(later, 0)), actions, card, dense)  # causes that were added since

@@ -54,13 +54,19 @@ class ScheduledOp:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Programs are many small objects without cycles: looking for cycles among them is a third of planning."""
+    """Programs are many small objects without cycles: looking for cycles among them is a third of planning.
+
+    Afterwards they count as old, so that the next look for cycles, which would be at all of them, passes them by.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if was_on:
+            if not gc.get_freeze_count():  # else somebody else's frozen objects would thaw
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 

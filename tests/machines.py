@@ -110,5 +110,9 @@ def all_plans(arch: SystolicArch, op: MatrixOp, inline: bool) -> list[Plan]:
     product = compress(products[0]) if arch.array.pe == "compressed" else products[0]
     target = Target.of(arch)
     return [
-        plan for dataflow in DATAFLOWS for draft in dataflow.drafts(target, product, inline) for plan in draft.plans()
+        plan
+        for dataflow in DATAFLOWS
+        for draft in dataflow.drafts(target, product)
+        for family in draft.families(inline)
+        for plan in family.plans()
     ]

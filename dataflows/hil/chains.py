@@ -1,6 +1,6 @@
 """From a draw to what hardware runs: tiles at the size of its array, with the values and cycles to expect of them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import repeat
 
 import numpy as np
@@ -90,7 +90,7 @@ def shortened(reduction: Reduction) -> Reduction:
         return reduction
     groups = max(1, LONGEST // reduction.segments // reduction.m)
     length = groups * reduction.m + reduction.length % reduction.m
-    return replace(reduction, length=min(length, reduction.length))
+    return reduction._replace(length=min(length, reduction.length))
 
 
 def _span(total: int, size: int, place: float) -> np.ndarray:

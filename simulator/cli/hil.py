@@ -55,7 +55,8 @@ class HilChoices:
 def with_hardware(job: "Job", choices: "Choices", hil: HilChoices, beside: Path) -> tuple["Job", Path]:
     """The job with a `hil` table and its summary on the card, and the journal of finished tiles, a file in `beside`.
 
-    The same run begun again goes on from that file, which `forget` takes away. Raises UserError where no hardware can be had, or the step has nothing for it.
+    The same run begun again goes on from that file, which `forget` takes away. Raises UserError where no hardware can
+    be had, or the step has nothing for it.
     """
     from dataflows.hil.array import array_for
     from dataflows.hil.journal import Journal

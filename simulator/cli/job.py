@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -259,8 +260,13 @@ def _card(workload: Workload, arch: Arch, choices: Choices, command: Sequence[st
         "peaks": dict(getattr(arch.spec, "peaks", dict)()),
         "assumed": sorted(path for path, each in origins.items() if _is_assumed_number(each)),
         "not_modelled": list(arch.not_modelled),
-        "versions": {name: version(name) for name in ("sparsehil", "numpy", "numba", "simpy", "pandas")},
+        "versions": _versions(),
     }
+
+
+@cache
+def _versions() -> Mapping[str, str]:
+    return {name: version(name) for name in ("sparsehil", "numpy", "numba", "simpy", "pandas")}
 
 
 def _title(arch: Arch, mode: Mode) -> str:

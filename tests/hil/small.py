@@ -49,6 +49,9 @@ class Erring(Hardware):
         self.chains += 1
         return self._change(self.chains - 1, compiled().run(chain))
 
+    def fits(self, tile: Tile) -> bool:
+        return compiled().fits(tile)
+
     def figures(self) -> LinkFigures:
         return LinkFigures()
 

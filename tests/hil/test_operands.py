@@ -1,7 +1,5 @@
 """Operands of tiles against autograd: a layer of exactly the sampled size, all rows and columns of its products."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -117,4 +115,4 @@ def test_a_long_reduction_keeps_its_taps_and_its_tail() -> None:
     assert (short.segments, short.length % 8, short.n, short.m) == (9, 3, 2, 8)
     assert short.segments * short.length <= LONGEST + 9 * 7
     assert shortened(short) == short or short.segments * short.length > LONGEST
-    assert shortened(replace(long, length=64)) == replace(long, length=64)
+    assert shortened(long._replace(length=64)) == long._replace(length=64)

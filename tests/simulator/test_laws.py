@@ -103,8 +103,9 @@ def test_all_of_m_equals_dense_of_the_same_depth(arch: SystolicArch, op: MatrixO
 
     def floors(of: MatrixOp) -> list[int]:
         product = lower(of, arch.lowering, 2, 4)[0]
-        drafts = WeightStationary().drafts(Target.of(arch), product, False)
-        plans = [plan for draft in drafts for plan in draft.plans() if plan.mapping().resident == "none"]
+        drafts = WeightStationary().drafts(Target.of(arch), product)
+        families = (family for draft in drafts for family in draft.families(False))
+        plans = [plan for family in families for plan in family.plans() if plan.mapping().resident == "none"]
         return sorted(plan.floor_cycles() for plan in plans if plan.mapping().depth == depth)
 
     mine, dense = floors(sparse), floors(op)
