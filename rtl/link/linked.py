@@ -61,3 +61,21 @@ class PinnedArray(wiring.Component):
         m.d.comb += [receiver.rx.eq(self.rx_pin), self.tx_pin.eq(transmitter.tx)]
         m.d.comb += self.quiet.eq(linked.quiet & transmitter.bytes.ready)
         return m
+
+
+class PoweredUp(wiring.Component):
+    """A top whose registers begin as they do on an FPGA: its ports and a clock, no reset."""
+
+    def __init__(self, top: wiring.Component) -> None:
+        self._top = top
+        super().__init__({**top.signature.members, "clk": In(1)})
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m = Module()
+        m.domains.sync = ClockDomain(reset_less=True)
+        m.submodules.top = top = self._top
+        m.d.comb += ClockSignal().eq(self.clk)
+        outside = {path: port for path, _, port in self.signature.flatten(self)}
+        for path, member, port in top.signature.flatten(top):
+            m.d.comb += port.eq(outside[path]) if member.flow is In else outside[path].eq(port)
+        return m

@@ -1,6 +1,8 @@
 // Bytes into a virtual board and out of it, at its byte streams or bit by bit at the pins of a serial port.
 #include <cstddef>
 
+// A cycle: the clock falls while the inputs change, and rises when they have been seen.
+
 // Runs until all `in` bytes are taken and the board has been quiet for `patience` cycles, or for `limit` cycles, or until
 // `room` bytes came out. Returns the cycles; says how many bytes went in and came out, and whether the board is quiet.
 static const uint64_t PATIENCE = 64;
@@ -23,6 +25,7 @@ extern "C" uint64_t pump(
             p->out_bits = (uint64_t(in[done->taken++]) << 1) | (1 << 9);
             p->out_left = 10, p->out_count = PINS;
         }
+        b->clk = 0;
         b->rx_pin = p->out_left ? p->out_bits & 1 : 1;
         if (p->out_left && !--p->out_count) p->out_bits >>= 1, p->out_left--, p->out_count = PINS;
         b->eval();
@@ -36,7 +39,8 @@ extern "C" uint64_t pump(
             }
         }
         still = b->quiet && !p->in_left && !p->out_left && done->taken == count ? still + 1 : 0;
-        edge(b);
+        b->clk = 1;
+        b->eval();
         if (still > PATIENCE) {
             done->quiet = 1;
             break;
@@ -53,6 +57,7 @@ extern "C" uint64_t pump(
     done->taken = done->made = done->quiet = 0;
     b->tx___05Fready = 1;
     for (; cycle < limit && done->made < room; cycle++) {
+        b->clk = 0;
         b->rx___05Fvalid = done->taken < count;
         b->rx___05Fpayload = done->taken < count ? in[done->taken] : 0;
         b->eval();
@@ -60,7 +65,8 @@ extern "C" uint64_t pump(
         if (b->rx___05Fvalid && b->rx___05Fready) done->taken++;
         if (b->tx___05Fvalid) out[done->made++] = b->tx___05Fpayload;
         still = busy ? 0 : still + 1;
-        edge(b);
+        b->clk = 1;
+        b->eval();
         if (still > PATIENCE) {
             done->quiet = 1;
             break;

@@ -13,7 +13,7 @@ from pathlib import Path
 from amaranth.back import rtlil, verilog
 
 from rtl.compiled_array import INLINE
-from rtl.link.linked import LinkedArray, PinnedArray
+from rtl.link.linked import LinkedArray, PinnedArray, PoweredUp
 from rtl.parameters import Parameters
 from rtl.placing import as_instance
 from rtl.verilate import built, ports_of
@@ -48,8 +48,8 @@ class VirtualBoard:
             self._compiled.code.unwire(self._wires)
 
     def reset(self) -> None:
-        """As by the button: everything on the board is forgotten."""
-        self._compiled.reset()
+        """Off and on again: everything on the board is forgotten."""
+        self._compiled.power_up()
         self._waiting = b""
 
     def run(self, data: bytes = b"", cycles: int = CYCLES) -> bytes:
@@ -74,7 +74,8 @@ class VirtualBoard:
 
 def _build(p: Parameters, pins: bool, edit: Edit | None):
     linked = LinkedArray(p, WEIGHTS, place=as_instance)
-    top = PinnedArray(linked, DIVISOR) if pins else linked
+    top = PoweredUp(PinnedArray(linked, DIVISOR) if pins else linked)
+    ports = [port for port in ports_of(top) if port.name != "clk"]
     text = rtlil.convert(top, name="board", emit_src=False)
     key = f"{p} {fingerprint(p)} {text}"
 
@@ -87,7 +88,7 @@ def _build(p: Parameters, pins: bool, edit: Edit | None):
     if edit is not None:
         key += whole()
     extra = (f"#define PINS {DIVISOR}\n" if pins else "") + (Path(__file__).parent / "pump.cpp").read_text()
-    return built(key, whole, "board", ports_of(top), extra=extra)
+    return built(key, whole, "board", ports, extra=extra)
 
 
 @contextlib.contextmanager
