@@ -22,7 +22,10 @@ def build_model():
 COMMANDS = [line.split("#")[0].strip() for line in README.splitlines() if line.startswith("simulate ")]
 
 
-@pytest.mark.parametrize("command", [each for each in COMMANDS if not each.startswith("simulate validate")])
+SLOW = ("simulate validate", "--hil")
+
+
+@pytest.mark.parametrize("command", [each for each in COMMANDS if not any(word in each for word in SLOW)])
 def test_a_command_of_the_readme(simulate: Run, tmp_path: Path, command: str) -> None:
     (tmp_path / "my_layers.csv").write_text(CONV)
     (tmp_path / "my_sat.yaml").write_text("extends: sat\n")
@@ -33,6 +36,14 @@ def test_a_command_of_the_readme(simulate: Run, tmp_path: Path, command: str) ->
     code, out, err = simulate(*shlex.split(command)[1:])
     assert (code, err) == (0, "")
     assert out
+
+
+@pytest.mark.slow
+def test_hardware_in_the_loop_of_the_readme(simulate: Run) -> None:
+    (command,) = (each for each in COMMANDS if "--hil" in each)
+    code, out, _ = simulate(*shlex.split(command)[1:])
+    assert code == 0
+    assert "8 of 8 tiles agree with the models on the compiled RTL (2:8 fp16 8x8)" in " ".join(out.split())
 
 
 @pytest.mark.slow
