@@ -29,6 +29,8 @@ def hil_sentences(card: Mapping[str, Any]) -> list[str]:
         f"{_share(card['nonzero_operands'], card['operands'])} were not zero; {card['own_values_tiles']} tiles had "
         "their own layer's values.",
     ]
+    if card["resumed_tiles"]:
+        out.append(f"{card['resumed_tiles']} tiles had been run before this command went on.")
     if card["unconfirmed_tiles"]:
         out.append(
             f"{card['unconfirmed_tiles']} tiles are not confirmed: no answer that can be believed. "

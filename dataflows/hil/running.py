@@ -21,12 +21,15 @@ LOST = 3  # tiles in a row without an answer after which the hardware is given u
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is: outcomes so far, tiles wanted, seconds since it began, and the link's figures in bytes."""
+    """Where a run is: outcomes so far, seconds since it began, and the bytes that the link has moved."""
 
     outcomes: Sequence[Outcome]
-    tiles: int
     seconds: float
     bytes_moved: int
+
+    @property
+    def done(self) -> int:
+        return len(self.outcomes)
 
 
 def run_tiles(
@@ -51,7 +54,7 @@ def run_tiles(
                 known = unconfirmed(chain, why)
         outcomes.append(known)
         link = hardware.figures()
-        show(Progress(outcomes, len(draws), time.monotonic() - began, link.sent + link.received))
+        show(Progress(outcomes, time.monotonic() - began, link.sent + link.received))
     return outcomes
 
 

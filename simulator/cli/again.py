@@ -4,7 +4,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.cli.job import Choices, run_job
+from simulator.cli.choices import Choices
+from simulator.cli.job import run_job
 
 OPTIMISATIONS = (
     "schedule.offline",

@@ -24,7 +24,7 @@ from workloads.sparse.traced import traced_block
 from workloads.workload import Capture, Mode, Workload
 
 if TYPE_CHECKING:
-    from simulator.cli.job import Choices
+    from simulator.cli.choices import Choices
     from simulator.machine import Arch
 
 FABRIC = "fabric"  # the kind of machine

@@ -1,6 +1,6 @@
 """`--hil`: sampled tiles of the step on the RTL or on a board, held against the models."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from dataflows.hil.strata import Stratum
     from rtl.hardware import Hardware
     from rtl.parameters import Parameters
-    from simulator.cli.job import Choices, Job
+    from simulator.cli.choices import Choices
+    from simulator.cli.job import Job
 
 SIM = "sim"
-SECONDS = 10  # between two lines where nobody looks at a terminal
 DIFFERENT = 1  # exit code when hardware disagrees, or did not answer
 HilOption = Annotated[
     str | None,
@@ -63,8 +63,9 @@ def with_hardware(job: "Job", choices: "Choices", hil: HilChoices, beside: Path)
     from dataflows.hil.operands import read_donors
     from dataflows.hil.running import run_tiles, summary_of, table_of
     from dataflows.hil.strata import drawn, strata_of
-    from simulator.cli.job import load_workload
+    from simulator.cli.progress import counted
     from simulator.cli.verilog import needs_amaranth
+    from simulator.cli.work import load_workload
     from simulator.machine import load_arch
     from workloads.errors import UserError
 
@@ -84,8 +85,8 @@ def with_hardware(job: "Job", choices: "Choices", hil: HilChoices, beside: Path)
     path = beside / f".hil-{_key(choices, hil, p, strata)}.jsonl"
     with _opened(hil.target, p) as hardware, Journal(path) as journal:
         p, resumed = hardware.parameters, sum(draw.number in journal.found for draw in draws)
-        with _view(resumed) as show:
-            outcomes = run_tiles(draws, donors, hardware, journal, show)
+        with counted("hil: tile") as show:
+            outcomes = run_tiles(draws, donors, hardware, journal, lambda now: show(now.done, len(draws), said(now)))
         link = asdict(hardware.figures())
     card = {
         "hardware": hil.target,
@@ -125,39 +126,6 @@ def _opened(target: str, p: "Parameters") -> "Iterator[Hardware]":
             board = stack.enter_context(Board(None, target))
             check_board(board.parameters, p, target)
             yield board
-
-
-@contextmanager
-def _view(resumed: int) -> "Iterator[Callable[[Progress], None]]":
-    """How far the tiles are, how many agree, and what the link moves: a bar on a terminal, lines anywhere else."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if resumed:
-        console.print(f"hil: {resumed} tiles were run before", highlight=False)
-    if not console.is_terminal:
-        yield _lines(console)
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("hil"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-    with Bar(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda now: bar.update(task, total=now.tiles, completed=len(now.outcomes), description=said(now))
-
-
-def _lines(console: Any) -> "Callable[[Progress], None]":
-    """A line every few seconds, and the last one."""
-    last = 0.0
-
-    def show(now: "Progress") -> None:
-        nonlocal last
-        if now.seconds - last >= SECONDS or len(now.outcomes) == now.tiles:
-            last = now.seconds
-            console.print(f"hil: tile {len(now.outcomes)} of {now.tiles}: {said(now)}", highlight=False)
-
-    return show
 
 
 def said(now: "Progress") -> str:

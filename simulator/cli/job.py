@@ -3,71 +3,30 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
+from simulator.cli.choices import Choices
 from simulator.cli.fabric_job import FABRIC, multiply_matrices, refuse_fabric_options, run_step
+from simulator.cli.work import load_workload, with_method
 from simulator.energy import priced
 from simulator.kernel.maxplus import load_kernel
-from simulator.machine import Arch, is_file_name, load_arch
+from simulator.machine import Arch, load_arch
 from simulator.result import SCHEMA, Result, execute
 from simulator.schedule import Runs, ScheduledOp, uncollected
-from workloads.apply_method import apply_method, for_inference, with_input_gradient
-from workloads.errors import UserError, unknown_name
+from workloads.apply_method import apply_method
+from workloads.errors import UserError
 from workloads.methods.dense import Dense
-from workloads.op import MatrixOp, Optimizer, Role, VectorKind, VectorOp
-from workloads.pattern import DENSE, PatternMap, parse_patterns
+from workloads.pattern import PatternMap, parse_patterns
 from workloads.provenance import Provenance
-from workloads.registry import METHODS, load_entry, names
-from workloads.shipped import load_shipped
-from workloads.stated import from_gemms, from_topology
-from workloads.workload import Mode, Workload, instantiate, read_template
+from workloads.registry import load_entry, names
+from workloads.workload import Mode, Workload
 
 LARGEST_STEP = 2**60
 DATAFLOWS = "sparsehil.dataflows"
 COMPILERS = "sparsehil.compilers"
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What the command line says. Without `patterns` a workload keeps those it has."""
-
-    arch: str
-    patterns: tuple[str, ...]
-    method: str
-    model: str | None = None
-    gemms: tuple[str, ...] = ()
-    topology: Path | None = None
-    workload: Path | None = None
-    batch: int | None = None
-    sequence: int | None = None
-    optimizer: str | None = None
-    mode: str = "training"
-    dataflow: str | None = None
-    settings: tuple[str, ...] = ()
-    input_gradient: bool = False
-    exact: bool = False
-    check_capacity: bool = True
-    kernel: str | None = None
-    kernel_options: tuple[str, ...] = ()
-    matrices: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """A name for the result folder."""
-        files = self.workload or self.topology or Path("gemm")
-        work = self.model or "-".join(Path(each).name for each in self.matrices) or files.stem
-        text = "-".join([Path(self.arch).stem, work, *self.patterns])
-        return "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in text)
-
-    def on_card(self) -> dict[str, Any]:
-        """The choices as a result keeps them, so that it can be run again; files by their full path."""
-        kept = {name: str(value.resolve()) if isinstance(value, Path) else value for name, value in vars(self).items()}
-        return {**kept, "arch": str(Path(self.arch).resolve()) if is_file_name(self.arch) else self.arch}
 
 
 @dataclass(frozen=True)
@@ -136,87 +95,6 @@ def simulate_step(
     }
     card = {**sparse.card, "cost": cost, "dense_cycles": dense.cycles}
     return Job(replace(sparse, card=card, dense=dense), dense, sparse_plan)
-
-
-def with_method(workload: Workload, name: str, patterns: PatternMap | None) -> Workload:
-    """The workload with the method's operands sparse. Raises UserError for a glob that names no layer."""
-    chosen = load_entry(METHODS, "method", name)
-    if patterns is None:
-        return workload
-    if name == Dense.name and not _all_dense(patterns):
-        raise UserError(f"--method dense keeps every weight: it takes no --pattern {patterns}")
-    method = Dense if _all_dense(patterns) else chosen
-    layers = {op.layer for op in workload.ops if isinstance(op, MatrixOp) and op.right.role is Role.WEIGHT}
-    for glob, _ in patterns.globs:
-        if not any(fnmatchcase(layer, glob) for layer in layers):
-            raise unknown_name("layer", glob, layers, "--pattern")
-    return apply_method(workload, method(), patterns)
-
-
-def load_workload(choices: Choices) -> Workload:
-    """The dense workload the user named. Raises UserError unless exactly one is named."""
-    given = {
-        "--model": choices.model,
-        "--gemm": choices.gemms,
-        "--topology": choices.topology,
-        "--workload": choices.workload,
-    }
-    named = [option for option, value in given.items() if value not in (None, ())]
-    if len(named) != 1:
-        said = " and ".join(named) if named else "none is"
-        raise UserError(f"give exactly one of {', '.join(given)}: {said} given")
-    if choices.batch is not None and choices.batch < 1:
-        raise UserError(f"--batch {choices.batch}: must be at least 1")
-    if choices.sequence is not None and choices.sequence < 1:
-        raise UserError(f"--sequence {choices.sequence}: must be at least 1")
-    return _for_mode(_with_optimizer(_named(choices), choices.optimizer), choices)
-
-
-def _named(choices: Choices) -> Workload:
-    if choices.model is not None:
-        return load_shipped(choices.model, choices.batch, choices.sequence)
-    if choices.workload is not None:
-        template = read_template(choices.workload)
-        return instantiate(template, choices.workload, choices.batch, choices.sequence)
-    if choices.sequence is not None:
-        raise UserError("--sequence: only a captured workload has a sequence length")
-    if choices.topology:
-        return from_topology(choices.topology, choices.batch or 1)
-    if choices.batch is not None:
-        raise UserError("--batch: a product given with --gemm has no batch; its rows are all there is")
-    return from_gemms(choices.gemms)
-
-
-def _with_optimizer(workload: Workload, name: str | None) -> Workload:
-    if name is None:
-        return workload
-    if name not in [each.value for each in Optimizer]:
-        raise unknown_name("optimizer", name, [each.value for each in Optimizer], "--optimizer")
-    ops = tuple(
-        replace(op, optimizer=Optimizer(name)) if isinstance(op, VectorOp) and op.kind is VectorKind.UPDATE else op
-        for op in workload.ops
-    )
-    return replace(workload, ops=ops)
-
-
-def _for_mode(workload: Workload, choices: Choices) -> Workload:
-    if choices.mode not in [each.value for each in Mode]:
-        raise unknown_name("mode", choices.mode, [each.value for each in Mode], "--mode")
-    if choices.mode == Mode.INFERENCE:
-        for option, given in (("--input-gradient", choices.input_gradient), ("--optimizer", choices.optimizer)):
-            if given:
-                raise UserError(f"{option}: inference has no gradients and no update")
-        return for_inference(workload)
-    if not choices.input_gradient:
-        return workload
-    more = with_input_gradient(workload)
-    if len(more.ops) == len(workload.ops):
-        raise UserError(f"--input-gradient: every product of {workload.model} has its BP already")
-    return more
-
-
-def _all_dense(patterns: PatternMap) -> bool:
-    return patterns.default.is_dense and all(pattern == DENSE for _, pattern in patterns.globs)
 
 
 def compiler_for(arch: Arch, choices: Choices) -> Callable[[Workload, Runs], tuple[ScheduledOp, ...]]:

@@ -1,53 +1,64 @@
-"""How a training run shows where it is: a bar on a terminal, a line now and then anywhere else."""
+"""How long work shows where it is: a bar or a changing line on a terminal, a line now and then anywhere else."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import typer
-
 if TYPE_CHECKING:
-    from workloads.training.run import Show
+    from simulator.sweep.runner import Counts
+    from workloads.training.run import Show as ShowTraining
     from workloads.training.run_log import Row
 
 SECONDS = 10  # between two lines
 RECENT = 0.9  # the weight of what was before in the accuracy shown
+Show = Callable[[int, int, str], None]  # how many are done, of how many, and more in words
 
 
 @contextmanager
-def shown() -> Iterator["Show"]:
-    """A function to call after every step."""
+def counted(noun: str, stderr: bool = True) -> Iterator[Show]:
+    """A function to call after every one of many like things: steps, tiles, points."""
     from rich.console import Console
 
-    console = Console()
+    console = Console(stderr=stderr)
     if not console.is_terminal:
-        yield _lines()
+        yield _lines(noun, lambda line: console.print(line, highlight=False, soft_wrap=True))
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("", total=None)
-        smooth = Smooth()
+        yield lambda done, total, words: progress.update(task, total=total, completed=done, description=words)
 
-        def show(row: "Row", steps: int) -> None:
-            progress.update(task, total=steps, completed=row.step, description=smooth.text(row))
 
-        yield show
+def _lines(noun: str, say: Callable[[str], None]) -> Show:
+    """The first one, the last one, and one every few seconds."""
+    last = -SECONDS * 1.0
+
+    def show(done: int, total: int, words: str) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= SECONDS or done == total:
+            last = now
+            say(f"{noun} {done} of {total}: {words}")
+
+    return show
 
 
 @contextmanager
-def steps_shown() -> Iterator[Callable[[str], None]]:
-    """A function to tell each step to: a line that changes on a terminal, a line each anywhere else."""
-    from rich.console import Console
+def training_shown() -> "Iterator[ShowTraining]":
+    """A function to call after every training step, with loss and accuracy."""
+    smooth = Smooth()
+    with counted("step", stderr=False) as show:
+        yield lambda row, steps: show(row.step, steps, smooth.text(row))
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda step: console.print(step, highlight=False)
-        return
-    with console.status("") as status:
-        yield status.update
+
+@contextmanager
+def points_shown() -> "Iterator[Callable[[Counts], None]]":
+    """A function to call whenever points of a sweep are finished."""
+    with counted("point") as show:
+        yield lambda counts: show(counts.all - counts.left, counts.all, counts.words)
 
 
 class Smooth:
@@ -62,15 +73,14 @@ class Smooth:
         return f"loss {row.loss:.4f}, accuracy {100 * self._accuracy:.1f} %"
 
 
-def _lines() -> "Show":
-    """The first step, the last one, and one every few seconds."""
-    smooth, last = Smooth(), -SECONDS * 1.0
+@contextmanager
+def steps_shown() -> Iterator[Callable[[str], None]]:
+    """A function to tell each step to: a line that changes on a terminal, a line each anywhere else."""
+    from rich.console import Console
 
-    def show(row: "Row", steps: int) -> None:
-        nonlocal last
-        text, now = smooth.text(row), time.monotonic()
-        if now - last >= SECONDS or row.step == steps:
-            last = now
-            typer.echo(f"step {row.step} of {steps}: {text}")
-
-    return show
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda step: console.print(step, highlight=False)
+        return
+    with console.status("") as status:
+        yield status.update

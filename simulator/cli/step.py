@@ -79,7 +79,8 @@ def step(
     if context.invoked_subcommand:
         _refuse_options(context)
         return
-    from simulator.cli.job import Choices, run_job
+    from simulator.cli.choices import Choices
+    from simulator.cli.job import run_job
     from simulator.result import check_free
     from workloads.errors import UserError
 

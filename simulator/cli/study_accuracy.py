@@ -93,10 +93,10 @@ def _check(common: "Settings", todo: "list[Cell]") -> None:
 
 
 def _train(out: Path, common: "Settings", todo: "list[Cell]") -> None:
-    from simulator.cli.progress import shown
+    from simulator.cli.progress import training_shown
     from workloads.training.study import outcomes, work_off
 
-    with shown() as show:
+    with training_shown() as show:
 
         def announced(cell: "Cell", number: int, of: int) -> "Show":
             typer.echo(f"run {number} of {of}: {cell.name}")

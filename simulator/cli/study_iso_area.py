@@ -27,7 +27,8 @@ def study_iso_area(
     from reports.area import read_areas
     from reports.terminal import wide_console
     from reports.validation import frame_table
-    from simulator.cli.job import Choices, run_job
+    from simulator.cli.choices import Choices
+    from simulator.cli.job import run_job
 
     found = read_areas(areas)
     base = Choices(arch="sat", patterns=(pattern,), method="bdwp", model=model, batch=batch, settings=tuple(settings))

@@ -9,7 +9,7 @@ from simulator.cli.options import ArchOption, BatchOption, SetOption
 
 if TYPE_CHECKING:
     from reports.pareto import Cost
-    from simulator.cli.job import Choices
+    from simulator.cli.choices import Choices
 
 
 def study_pareto(
@@ -27,7 +27,7 @@ def study_pareto(
     from reports.pareto import DENSE, pareto_table, read_accuracies
     from reports.terminal import wide_console
     from reports.validation import frame_table
-    from simulator.cli.job import Choices
+    from simulator.cli.choices import Choices
     from workloads.errors import UserError
 
     table = read_accuracies(accuracies)

@@ -1,6 +1,6 @@
 """`simulate sweep`: thousands of design points, each run once, on this machine or a cluster."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from simulator.sweep.spec import SweepSpec
     from simulator.sweep.store import Store
 
-LINE_SECONDS = 10  # between two lines of progress where nobody looks at a terminal
 Texts = list[str]
 
 
@@ -108,12 +107,13 @@ def _run(
 
             counts = search_points(asked, fields, store, engine, search, objectives, version)
         else:
+            from simulator.cli.progress import points_shown
             from simulator.cli.sweep_points import evaluate
             from simulator.sweep.runner import Sweep
             from simulator.sweep.spec import expand
 
             points = expand(asked, fields)
-            with progress() as show:
+            with points_shown() as show:
                 counts = Sweep(points, store, version, show, retry).run(engine, evaluate)
     _tell(counts, store)
 
@@ -136,41 +136,8 @@ def _engine(cluster_address: str | None, jobs: int) -> "Iterator[Engine]":
         yield engine
 
 
-@contextmanager
-def progress() -> "Iterator[Callable[[Counts], None]]":
-    """A function to call whenever points are finished: a bar on a terminal, a line now and then anywhere else."""
-    import time
-
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        last = time.monotonic()
-
-        def line(counts: "Counts") -> None:
-            nonlocal last
-            if time.monotonic() - last > LINE_SECONDS:
-                last = time.monotonic()
-                typer.echo(_in_words(counts), err=True)
-
-        yield line
-        return
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda counts: bar.update(
-            task, total=counts.all, completed=counts.all - counts.left, description=_in_words(counts)
-        )
-
-
-def _in_words(counts: "Counts") -> str:
-    failed = f", {counts.failed} failed" if counts.failed else ""
-    return f"{counts.all} points: {counts.run} run, {counts.found} there already{failed}, {counts.left} left"
-
-
 def _tell(counts: "Counts", store: "Store") -> None:
-    typer.echo(f"{_in_words(counts)}; rows in {store.folder}/points/*.parquet")
+    typer.echo(f"{counts.all} points: {counts.words}; rows in {store.folder}/points/*.parquet")
     errors = store.errors()
     if errors:
         typer.echo(

@@ -11,7 +11,9 @@ from itertools import groupby
 from typing import Any
 
 from simulator.arch.energy import EnergyTable
-from simulator.cli.job import LARGEST_STEP, Choices, compiler_for, load_workload, with_method
+from simulator.cli.choices import Choices
+from simulator.cli.job import LARGEST_STEP, compiler_for
+from simulator.cli.work import load_workload, with_method
 from simulator.machine import Arch, arch_reader
 from simulator.program import Stall
 from simulator.result import measured

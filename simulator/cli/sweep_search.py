@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from simulator.cli.sweep import progress
+from simulator.cli.progress import points_shown
 from simulator.cli.sweep_points import evaluate
 from simulator.sweep.engines import Engine
 from simulator.sweep.point import Point
@@ -37,7 +37,7 @@ def search_points(
     study = _study(optuna, spec, store, goals, version)
     finished = optuna.trial.TrialState.COMPLETE
     counts = Counts(wanted)
-    with progress() as show:
+    with points_shown() as show:
         while (there := len(study.get_trials(deepcopy=False, states=(finished,)))) < wanted:
             asked = _asked(optuna, study, spec, fields, min(AT_ONCE, wanted - there))
             points = list(dict.fromkeys(asked.values()))

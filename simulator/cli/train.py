@@ -114,7 +114,7 @@ def _only_resume(context: typer.Context, folder: Path) -> None:
 
 def _run(settings: "Settings | None", folder: Path, force: bool) -> None:
     """Train with these settings, or, without any, go on with the run in the folder."""
-    from simulator.cli.progress import shown
+    from simulator.cli.progress import training_shown
     from workloads.errors import UserError
 
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # torch's threads would spin, and starve whatever else runs
@@ -124,7 +124,7 @@ def _run(settings: "Settings | None", folder: Path, force: bool) -> None:
 
         if settings is not None:
             check_folder(folder, force)
-        with shown() as show:
+        with training_shown() as show:
             outcome = start(settings, folder, show, force) if settings else resume(folder, show)
     except KeyboardInterrupt:
         if folder.exists():

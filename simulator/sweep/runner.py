@@ -29,6 +29,11 @@ class Counts:
     def left(self) -> int:
         return self.all - self.found - self.run - self.failed
 
+    @property
+    def words(self) -> str:
+        failed = f", {self.failed} failed" if self.failed else ""
+        return f"{self.run} run, {self.found} there already{failed}, {self.left} left"
+
 
 class Sweep:
     """The points of a sweep in their folder, under one version of the models."""

@@ -6,7 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from reports.figures.style import FULL, MARK, new_figure, plain, save_figure, title
-from simulator.cli.job import Choices, load_workload, simulate_step
+from simulator.cli.choices import Choices
+from simulator.cli.job import simulate_step
+from simulator.cli.work import load_workload
 from simulator.kernel.maxplus import load_kernel
 from simulator.machine import load_arch
 from workloads.pattern import parse_patterns

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from simulator.cli.job import Choices, Job, load_workload, simulate_step
+from simulator.cli.choices import Choices
+from simulator.cli.job import Job, simulate_step
+from simulator.cli.work import load_workload
 from simulator.machine import load_arch
 from workloads.pattern import parse_patterns
 

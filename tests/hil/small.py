@@ -11,7 +11,9 @@ from dataflows.hil.strata import Stratum, strata_of
 from rtl.hardware import Answer, Hardware, InProcess, LinkFigures
 from rtl.parameters import Parameters
 from rtl.tiles import Tile
-from simulator.cli.job import Choices, load_workload, run_job
+from simulator.cli.choices import Choices
+from simulator.cli.job import run_job
+from simulator.cli.work import load_workload
 from simulator.machine import load_arch
 
 SMALL = ("rtl.rows=2", "rtl.cols=2", "rtl.format=int8")

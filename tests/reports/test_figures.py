@@ -21,7 +21,8 @@ from reports.page.gallery import step_pictures
 from reports.phases import phase_table
 from reports.roofline import roofline_points, roofs
 from simulator.cli.again import ladder_of
-from simulator.cli.job import Choices, Job, run_job
+from simulator.cli.choices import Choices
+from simulator.cli.job import Job, run_job
 from simulator.result import load, save
 from tests.command import Run
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from simulator.cli.job import Choices, run_job
+from simulator.cli.choices import Choices
+from simulator.cli.job import run_job
 from simulator.result import Result, save
 from tests.command import Run, without
 

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from simulator.arch.energy import EnergyTable
-from simulator.cli.job import Choices, Job, run_job
+from simulator.cli.choices import Choices
+from simulator.cli.job import Job, run_job
 from simulator.energy import component, priced
 from simulator.machine import load_arch
 from simulator.result import Result, load, save

@@ -43,7 +43,8 @@ def checks() -> "list[Check]":
 @cache
 def _run(dataflow: str, pattern: str, settings: str, input_gradient: str, gemm: str) -> "pd.DataFrame":
     """The ops of a step on the idealised array."""
-    from simulator.cli.job import Choices, run_job
+    from simulator.cli.choices import Choices
+    from simulator.cli.job import run_job
 
     choices = Choices("dense", (pattern,) if pattern else (), "bdwp", dataflow=dataflow)
     choices = replace(choices, settings=(settings,) if settings else (), input_gradient=bool(input_gradient))

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from reports.checks import Check
     from reports.sensitivity import Variation
     from reports.validation import Tables
-    from simulator.cli.job import Choices, Job
+    from simulator.cli.choices import Choices
+    from simulator.cli.job import Job
 
 WIDEST = (("array.rows=16", "array.cols=16"), ("array.rows=64", "array.cols=64"))
 PAPER_MODELS = ("resnet9", "vgg19", "vit-s", "resnet18", "resnet50")
@@ -24,7 +25,7 @@ def checks() -> "list[Check]":
     from reports.checks import Check
     from reports.phases import arithmetic_ceiling
     from reports.validation import published_average
-    from simulator.cli.job import Choices
+    from simulator.cli.choices import Choices
     from workloads.provenance import Provenance
 
     base = Choices(arch="sat", patterns=("2:8",), method="bdwp")
@@ -74,7 +75,7 @@ def detail(request: Request) -> None:
     from reports.ceilings import ceiling_row, ceiling_table
     from reports.sensitivity import sensitivity_table, variations
     from reports.validation import print_validation, write_validation
-    from simulator.cli.job import Choices
+    from simulator.cli.choices import Choices
     from simulator.machine import load_arch
     from workloads.errors import unknown_name
     from workloads.shipped import shipped_models
