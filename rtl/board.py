@@ -1,4 +1,4 @@
-"""Boards: the array with controller and serial port as a design for one, and what the tools make of it."""
+"""Boards: the array with controller, link and serial port as a design for one, and what the tools make of it."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -7,14 +7,12 @@ from importlib import import_module
 from pathlib import Path
 
 from amaranth import Elaboratable, Module
-from amaranth.lib import wiring
 
-from rtl.controller import Controller
+from rtl.link.linked import LinkedArray, PinnedArray
 from rtl.parameters import Parameters
 from rtl.placing import as_instance
 from rtl.protocol import GROUPS, SUMS, WEIGHTS
 from rtl.synthesis import SYNTHESIS, cached
-from rtl.uart import UartReceiver, UartTransmitter
 from rtl.verilog import blocks_verilog
 from workloads.errors import UserError, unknown_name
 
@@ -86,22 +84,18 @@ class Built:
 
 
 class BoardTop(Elaboratable):
-    """The array on a board: commands over its serial port."""
+    """The array on a board: the framed link over its serial port."""
 
     def __init__(self, parameters: Parameters, baud: int = BAUD, weights: int = WEIGHTS) -> None:
         self.parameters, self.baud, self.weights = parameters, baud, weights
 
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
-        frequency = platform.default_clk_frequency  # type: ignore[attr-defined]
-        divisor = round(frequency / self.baud)
-        m.submodules.receiver = receiver = UartReceiver(divisor)
-        m.submodules.transmitter = transmitter = UartTransmitter(divisor)
-        m.submodules.controller = controller = Controller(self.parameters, self.weights, as_instance)
-        wiring.connect(m, receiver.bytes, controller.commands)
-        wiring.connect(m, controller.replies, transmitter.bytes)
+        divisor = round(platform.default_clk_frequency / self.baud)  # type: ignore[attr-defined]
+        linked = LinkedArray(self.parameters, self.weights, place=as_instance)
+        m.submodules.pinned = pinned = PinnedArray(linked, divisor)
         pins = platform.request("uart", 0)  # type: ignore[attr-defined]
-        m.d.comb += [receiver.rx.eq(pins.rx.i), pins.tx.o.eq(transmitter.tx)]
+        m.d.comb += [pinned.rx_pin.eq(pins.rx.i), pins.tx.o.eq(pinned.tx_pin)]
         return m
 
 

@@ -33,14 +33,17 @@ class Link(wiring.Component):
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
         self._session = Signal(16)
-        self._taken, self._made, self._kept = Signal(32), Signal(32), Signal(32)
-        self._given, self._room = Signal(32), Signal(16)
+        self._taken, self._made, self._next = Signal(32), Signal(32), Signal(32)  # offsets; `next` reply to go out
+        self._waiting = Signal(range(self._inbox + 1))  # commands
+        # replies that may be asked for again; that have not gone out; that are to go out when they are made
+        self._held, self._pending = Signal(range(self._outbox + 1)), Signal(range(self._outbox + 1))
+        self._asked = Signal(16)
+        self._room, self._enters = Signal(16), Signal()
         self._owes_status, self._answering = Signal(), Signal()
-        self._next, self._until = Signal(32), Signal(32)  # replies that go out next, up to those wanted
         self._commands = m.submodules.inbox = Memory(shape=8, depth=self._inbox, init=[])
+        m.d.sync += self.restart.eq(0)
         self._give_commands(m)
         self._answer(m, self._keep_replies(m))
-        m.d.sync += self.restart.eq(0)
         # last: what a frame asks for is not forgotten in the cycle in which the one before is answered
         self._receive(m)
         m.d.comb += self.quiet.eq(~self._answering & ~self._owes_status & ~self.commands.valid & ~self.replies.valid)
@@ -80,43 +83,46 @@ class Link(wiring.Component):
         mine = session == self._session
         # the CRC went into the memory too, behind the commands
         with m.If(mine & (kind == ord("D")) & (offset == self._taken) & (length + CRC_BYTES <= self._room)):
-            m.d.sync += self._taken.eq(self._taken + length)
-        known = (offset - self._kept)[:32] <= (self._made - self._kept)[:32]
-        with m.If(mine & ((kind == ord("R")) | (kind == ord("A"))) & known):
-            m.d.sync += self._kept.eq(offset)
+            m.d.sync += [self._taken.eq(self._taken + length), self._waiting.eq(self._waiting - self._gives + length)]
+        back = (self._made - offset)[:32]
+        with m.If(mine & ((kind == ord("R")) | (kind == ord("A"))) & (back <= self._held)):
+            left = back[: len(self._held)] + self._enters
+            m.d.sync += self._held.eq(left)
             with m.If(kind == ord("R")):
-                m.d.sync += [self._next.eq(offset), self._until.eq(offset + wanted)]
+                m.d.sync += [self._next.eq(offset), self._asked.eq(wanted), self._pending.eq(left)]
         with m.If(~mine & (kind == ord("O"))):
-            m.d.sync += [self.restart.eq(1), self._session.eq(session), self.commands.valid.eq(0), self._given.eq(0)]
-            m.d.sync += [each.eq(0) for each in (self._taken, self._made, self._kept, self._next, self._until)]
+            m.d.sync += [self.restart.eq(1), self._session.eq(session), self.commands.valid.eq(0)]
+            offsets = (self._taken, self._made, self._next)
+            m.d.sync += [each.eq(0) for each in (*offsets, self._waiting, self._held, self._pending, self._asked)]
 
     def _give_commands(self, m: Module) -> None:
         """Commands that count, a byte a cycle."""
         read = self._commands.read_port()
-        given, fetch, there = self._given, Signal(), Signal()
+        fetch = Signal()
+        self._gives = Signal()
         m.d.comb += [
             fetch.eq(~self.commands.valid | self.commands.ready),
-            there.eq(given != self._taken),
-            read.addr.eq(given),
+            self._gives.eq(fetch & (self._waiting != 0)),
+            read.addr.eq(self._taken - self._waiting),
             read.en.eq(fetch),
             self.commands.payload.eq(read.data),
-            self._room.eq(self._inbox - (self._taken - given)),
+            self._room.eq(self._inbox - self._waiting),
         ]
+        m.d.sync += self._waiting.eq(self._waiting - self._gives)
         with m.If(fetch):
-            m.d.sync += [self.commands.valid.eq(there), given.eq(given + there)]
+            m.d.sync += self.commands.valid.eq(self._gives)
 
     def _keep_replies(self, m: Module) -> Memory:
         m.submodules.outbox = memory = Memory(shape=8, depth=self._outbox, init=[])
         write = memory.write_port()
-        enter = self.replies.valid & self.replies.ready & ~self.restart
         m.d.comb += [
-            self.replies.ready.eq((self._made - self._kept)[:32] < self._outbox),
+            self.replies.ready.eq(self._held != self._outbox),
+            self._enters.eq(self.replies.valid & self.replies.ready & ~self.restart),
             write.addr.eq(self._made),
             write.data.eq(self.replies.payload),
-            write.en.eq(enter),
+            write.en.eq(self._enters),
         ]
-        with m.If(enter):
-            m.d.sync += self._made.eq(self._made + 1)
+        m.d.sync += [each.eq(each + self._enters) for each in (self._made, self._held, self._pending)]
         return memory
 
     def _answer(self, m: Module, replies: Memory) -> None:
@@ -126,14 +132,13 @@ class Link(wiring.Component):
         wiring.connect(m, slip.o, wiring.flipped(self.tx))
         read = replies.read_port()
         head, left = Signal(8 * STATUS_BYTES), Signal(range(STATUS_BYTES + 1))
-        at, more, size, left_over = Signal(32), Signal(8), Signal(8), Signal(32)
+        at, more, size = Signal(range(self._outbox)), Signal(8), Signal(8)
         out, passed = slip.i, Signal()
         m.d.comb += [
             read.addr.eq(at),
             passed.eq(out.valid & out.ready),
             check.data.eq(out.payload.byte),
-            left_over.eq(self._until - self._next),
-            size.eq(Mux(left_over < LONGEST, left_over, LONGEST)),
+            size.eq(Mux(self._asked < LONGEST, self._asked, LONGEST)),
         ]
         status = Cat(Const(ord("s"), 8), self._session, self._taken, self._room, self._made)
         replied = Cat(Const(ord("d"), 8), self._session, self._next)
@@ -143,9 +148,10 @@ class Link(wiring.Component):
                 with m.If(self._owes_status):
                     m.d.sync += [self._owes_status.eq(0), head.eq(status), left.eq(STATUS_BYTES), more.eq(0)]
                     m.next = "HEAD"
-                with m.Elif((size != 0) & ((self._made - self._next)[:32] >= size)):
+                with m.Elif((size != 0) & (self._pending >= size)):
                     m.d.sync += [head.eq(replied), left.eq(HEADER_BYTES), at.eq(self._next), more.eq(size)]
-                    m.d.sync += self._next.eq(self._next + size)
+                    m.d.sync += [self._next.eq(self._next + size), self._asked.eq(self._asked - size)]
+                    m.d.sync += self._pending.eq(self._pending + self._enters - size)
                     m.next = "HEAD"
             with m.State("HEAD"):
                 m.d.comb += [out.valid.eq(1), out.payload.byte.eq(head[:8]), check.valid.eq(passed)]

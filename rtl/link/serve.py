@@ -52,7 +52,8 @@ def serve_tcp(board: VirtualBoard, host: str, port: int, said: Said) -> None:
     try:
         listener = socket.create_server((host, port))
     except OSError as error:
-        raise UserError(f"--tcp: {host}:{port}: {error.strerror or error}") from None
+        reason = str(error.strerror or error).partition(" (while")[0]
+        raise UserError(f"--tcp: {host}:{port}: {reason}") from None
     paced = _Paced(board)
     with listener:
         said(f"socket://{host}:{listener.getsockname()[1]}")

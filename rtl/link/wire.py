@@ -62,7 +62,10 @@ class SerialWire(Wire):
             raise LinkLost(f"{self._url} broke: {_said(error)}") from None
 
     def close(self) -> None:
+        inner = getattr(self._port, "_socket", None)
         self._port.close()
+        if inner is not None:
+            inner.close()  # pyserial leaves it open when the other side was the first to go
 
 
 def _file_of(port: Any) -> int | None:
