@@ -12,7 +12,7 @@ from typing import Any
 
 from rtl.parameters import Parameters
 from rtl.pe import SparsePE
-from rtl.synthesis import SYNTHESIS, Cells, cached, cells_of, fmax_out_of_context
+from rtl.synthesis import Cells, cached, cells_of, fmax_out_of_context, synthesis_apart
 from rtl.verilog import TOP, array_verilog, block_verilog
 
 BLOCKS = ("sparse_pe", "row_buffer", "row_delay", "result_queue")
@@ -67,7 +67,7 @@ def cells_by_module(verilog: str, top: str, family: str = "ecp5", closed: tuple[
     """Cells of every module, others that it holds among them; those `closed` are left as they are."""
     boxes = f"blackbox {' '.join(closed)}; " if closed else ""
     script = f"read_verilog design.v; rename -hide */w:*[*; {boxes}"
-    script += f"{SYNTHESIS[family].format(top=top)} -noflatten; tee -q -o stat.json stat -json"
+    script += f"{synthesis_apart(family, top)}; tee -q -o stat.json stat -json"
     done = cached({"design.v": verilog}, [("yosys", ["-q", "-p", script])], ("stat.json",))
     found = {name.lstrip("\\"): module for name, module in _read(done / "stat.json")["modules"].items()}
     return {name: module["num_cells_by_type"] for name, module in found.items() if name not in closed}

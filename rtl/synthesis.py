@@ -56,19 +56,16 @@ KINDS = {
 }
 
 
-def synthesised(verilog: str, top: str, family: str, flatten: bool = True) -> Cells:
-    """Cells of a Verilog text for a family of devices; modules apart (`flatten` off) are synthesised once each.
-
-    Raises UserError when a tool is missing or the family unknown.
-    """
-    script = SYNTHESIS[family].format(top=top)
-    if family != "ultrascale+":
-        script += "" if flatten else " -noflatten"
-    elif flatten:
-        script += " -flatten"
-    script = f"{READ}; {script}; tee -q -o stat.json stat -json"
+def synthesised(verilog: str, top: str, family: str) -> Cells:
+    """Cells of a Verilog text for a family of devices. Raises UserError when a tool is missing."""
+    script = f"{READ}; {SYNTHESIS[family].format(top=top)}; tee -q -o stat.json stat -json"
     done = cached({"design.v": verilog}, [("yosys", ["-q", "-p", script])], ("stat.json",))
     return cells_of(json.loads((done / "stat.json").read_text())["design"]["num_cells_by_type"])
+
+
+def synthesis_apart(family: str, top: str) -> str:
+    """Yosys' command for a family that leaves modules apart; that for Xilinx does unless told otherwise."""
+    return SYNTHESIS[family].format(top=top) + ("" if family == "ultrascale+" else " -noflatten")
 
 
 def cells_of(found: Mapping[str, int]) -> Cells:

@@ -38,7 +38,7 @@ from tests.rtl.cases import Tally, run_random
 from tests.rtl.flow import Flow
 from tests.rtl.formal import run_yosys
 from tests.rtl.lanes import check_groups, mixed
-from tests.rtl.vectors import biased, corners, pairs, rounding_cases
+from tests.rtl.vectors import biased, cancelling, corners, pairs, rounding_cases
 from workloads.pattern import parse_pattern
 
 RESULTS = Path(__file__).parents[2] / "reports" / "results" / "rtl-mutants.csv"
@@ -121,6 +121,7 @@ def _operands(form: object) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(1)
     left, right = pairs(corners(form))
     more = [rounding_cases(each, 12, rng) for each in range(0, 256, 3)] if form is FP32 else []
+    more += [cancelling(2, rng)] if form is FP32 else []
     lefts = [left, biased(form, 300_000, rng), rng.integers(0, 1 << form.bits, 100_000), *(a for a, _ in more)]
     rights = [right, biased(form, 300_000, rng), rng.integers(0, 1 << form.bits, 100_000), *(b for _, b in more)]
     return np.concatenate(lefts).astype(left.dtype), np.concatenate(rights).astype(left.dtype)
@@ -136,7 +137,8 @@ def _test_multiplier(verilog: str) -> None:
     _pipelined(_compile(verilog, Multiplier(FP16, 2)), 2, operands, multiply(*operands, FP16))
 
 
-PE = make_parameters(parse_pattern("2:4"), 2, 2, "fp16", accumulators=6)
+# three rows, and links that groups wait for: what idle cycles do to a sum shows only there
+PE = make_parameters(parse_pattern("2:4"), 3, 2, "fp16", accumulators=6, west_link=2)
 
 
 def _test_pe(verilog: str) -> None:

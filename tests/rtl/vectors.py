@@ -58,3 +58,15 @@ def rounding_cases(exponent: int, each: int, rng: np.random.Generator) -> tuple[
     left = (signs & 1) << 31 | exponent << 23 | filled[0]
     right = (signs >> 1) << 31 | other << 23 | np.where(number % 7 == 6, filled[0] ^ (1 << number % 23), cut)
     return left.reshape(-1).astype(np.uint32), right.reshape(-1).astype(np.uint32)
+
+
+def cancelling(each: int, rng: np.random.Generator) -> tuple[Bits, Bits]:
+    """FP32 operands of differences that leave few bits: at every exponent, `each` fractions, one bit of them changed.
+
+    Half of the time the second exponent is one less, so that the guard bit is all that is left of it.
+    """
+    exponent, bit, less, _ = np.meshgrid(np.arange(1, 256), np.arange(23), np.arange(2), np.arange(each), indexing="ij")
+    fraction = np.where(less, rng.integers(0, 4, bit.shape), rng.integers(0, 1 << 23, bit.shape))
+    other = np.where(less, (1 << 23) - 1 - (fraction >> 1), fraction) ^ (1 << bit)
+    left, right = exponent << 23 | fraction, 1 << 31 | (exponent - less) << 23 | other
+    return left.reshape(-1).astype(np.uint32), right.reshape(-1).astype(np.uint32)
