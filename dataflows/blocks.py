@@ -46,6 +46,7 @@ class Share(NamedTuple):
     groups: int
 
 
+@lru_cache(maxsize=4096)
 def share(reduction: Reduction) -> Share:
     """All of a reduction."""
     return Share(reduction.segments * reduction.length, reduction.kept, reduction.groups)

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from dataflows.blocks import Share
 from dataflows.target import Operands
-from rtl.timing import Reduction, weight_stationary_fold
+from rtl.timing import Reduction
 from simulator.program import Action, Stall
 
 
@@ -72,7 +72,7 @@ class FoldWork:
     def cycles(self, positions: int) -> tuple[int, tuple[tuple[Stall, int], ...]]:
         """Ticks and the stalls in them."""
         reduction = self.operands.product.reduction
-        cycles = weight_stationary_fold(self.operands.target.array, positions, reduction.n, reduction.m)
+        cycles = self.operands.target.fold(positions, reduction.n, reduction.m)
         return cycles.total, ((Stall.LINKS, cycles.links), (Stall.FILL_DRAIN, cycles.fill_drain))
 
     def ends(self) -> tuple[int, tuple[tuple[Stall, int], ...]]:

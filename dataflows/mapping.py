@@ -46,6 +46,10 @@ class Plan(Protocol):
         """A closer floor: also what must come before and after the array's work, and all that DRAM must move."""
         ...
 
+    def inlined(self) -> "Plan | None":
+        """The same with weights made sparse on the way in; None where that does not fit."""
+        ...
+
     def program(self) -> Program: ...
 
 

@@ -12,7 +12,7 @@ from dataflows.blocks import Stage, cut, in_turn, pieces, prefetched, repeat, sh
 from dataflows.lowering import Product
 from dataflows.mapping import Draft, Family, Mapping, Plan
 from dataflows.target import ARRAY, Held, Operands, Target, drop, hold
-from rtl.timing import Array, Reduction, output_stationary_ends, output_stationary_stream
+from rtl.timing import Array, Reduction
 from simulator.program import Action, Buffer, Command, Node, Program, Stall, delay_stores
 
 SHORTEST_RUN = 8  # pieces a stream is cut into at least when its loads are to overlap its own work
@@ -160,8 +160,8 @@ class _Plan:
         total = 0
         for run in turning:
             turns = self._turns(run.size, run.size)
-            stream = output_stationary_stream(self._array, self.whole, turns, self.along_rows)
-            total += run.count * (stream.total + output_stationary_ends(self._array, turns).total)
+            stream = self.operands.target.stream(self.whole, turns, self.along_rows)
+            total += run.count * (stream.total + self.operands.target.ends(turns).total)
         return total * sum(run.count for run in steady) * self.product.count
 
     def least_cycles(self) -> int:
@@ -195,6 +195,10 @@ class _Plan:
 
     def _slots(self, kind: str) -> int:
         return {"piece": 2, "block": self.outer_slots, "whole": 1}[kind]
+
+    def inlined(self) -> "_Plan | None":
+        plans = (replace(self, operands=operands) for operands in self.operands.inlined().stagings)
+        return next((plan for plan in plans if plan.fits()), None)
 
     def program(self) -> Program:
         body = self._whole_load() + self._outer() + self._whole_drop()
@@ -248,7 +252,7 @@ class _Plan:
             if "north" in taken:
                 loads.extend(ops.load_right(cols, share(part)))
             out.extend(repeat(count, (*loads, self._compute(rows, cols, part, taken))))
-        ends = output_stationary_ends(self._array, self._turns(rows, cols))
+        ends = ops.target.ends(self._turns(rows, cols))
         results = rows * cols * ops.target.arch.format.accumulator_bytes
         final = rows * cols * self.product.final_bytes
         across = -(-min(rows, self._array.rows) // 2)  # results leave through the rows below them, on average half
@@ -274,7 +278,7 @@ class _Plan:
 
     def _compute(self, rows: int, cols: int, part: Reduction, taken: tuple[str, ...]) -> Command:
         ops, product = self.operands, self.product
-        cycles = output_stationary_stream(self._array, part, self._turns(rows, cols), self.along_rows)
+        cycles = ops.target.stream(part, self._turns(rows, cols), self.along_rows)
         stalls = ((Stall.LATENCY, cycles.latency), (Stall.LINKS, cycles.links))
         macs = rows * cols * part.kept
         west = rows * part.segments * part.length * ops.target.operand_bytes

@@ -5,13 +5,13 @@ the tolerance. The place where a layer's weights are made sparse couples its FF,
 enumerated together, layer by layer.
 """
 
+import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product as combinations
 from operator import attrgetter
 from typing import Any
 
-from dataflows import mapping
 from dataflows.capacity import check_fits
 from dataflows.elementwise import Packing, update_program, vector_program
 from dataflows.lowering import Product, lower
@@ -31,12 +31,11 @@ Uses = Mapping[str, list[MatrixOp]]
 
 @dataclass(frozen=True)
 class Choice:
-    """The chosen mapping of one product, its program and how long that takes; `part`: what the array does in it."""
+    """The chosen mapping of one product, its program and how long that takes."""
 
-    mapping: mapping.Mapping
+    plan: Plan
     program: Program
     cycles: int
-    part: ArrayPart
 
 
 def plan(
@@ -113,19 +112,31 @@ class Planner:
 
     def _search(self, product: Product, inline: bool) -> Choice | None:
         offline = self.target.arch.schedule.offline
-        best: Choice | None = None
+        best = self._as_packed(product) if inline and offline else None
         for draft in self._drafts(product):
             for family in draft.families(inline):
                 if self._cannot_win(draft.floor_cycles, best):
                     return best
                 if offline or family.usual:
-                    best = self._best_of(family.plans(best.cycles if best and offline else None), product, best)
+                    best = self._best_of(family.plans(self._worth(best)), best)
         return best
 
-    def _best_of(self, plans: Iterator[Plan], product: Product, best: Choice | None) -> Choice | None:
+    def _as_packed(self, product: Product) -> Choice | None:
+        """The mapping that is best with packed weights, which is rarely far from the best with weights made sparse."""
+        packed = self._choice(product, False)
+        plan = packed.plan.inlined() if packed else None
+        return self._better(plan, None) if plan else None
+
+    def _worth(self, best: Choice | None) -> int | None:
+        """Cycles a mapping must be able to stay below to be tried; None for any number."""
+        if best is None or not self.target.arch.schedule.offline:
+            return None
+        return math.ceil(best.cycles / (1 + self.tolerance))
+
+    def _best_of(self, plans: Iterator[Plan], best: Choice | None) -> Choice | None:
         for plan in plans:
             if not self._cannot_win(plan.floor_cycles(), best):
-                best = self._better(product, plan, best)
+                best = self._better(plan, best)
         return best
 
     def _drafts(self, product: Product) -> list[Draft]:
@@ -152,16 +163,14 @@ class Planner:
             return False
         return not self.target.arch.schedule.offline or floor_cycles * (1 + self.tolerance) >= best.cycles
 
-    def _better(self, product: Product, plan: Plan, best: Choice | None) -> Choice:
+    def _better(self, plan: Plan, best: Choice | None) -> Choice:
         program = plan.program()
         if not self.target.fits(program.buffers):
             raise ValueError(
                 f"{plan.mapping().dataflow} wrote a program whose buffers do not fit the machine's memories"
             )
         cycles = self.runs.cycles(program)
-        if best is not None and cycles >= best.cycles:
-            return best
-        return Choice(plan.mapping(), program, cycles, array_part(product, plan))
+        return Choice(plan, program, cycles) if best is None or cycles < best.cycles else best
 
     def _places(self, workload: Workload, uses: Uses) -> dict[str, frozenset[Phase]]:
         """For every layer, the phases whose sparse weights are made on the way into the array."""
@@ -237,13 +246,13 @@ class Planner:
         return ScheduledOp(
             op=op,
             programs=tuple(choice.program for choice in choices),
-            dataflow=", ".join(sorted({choice.mapping.dataflow for choice in choices})),
-            detail="; ".join(choice.mapping.describe() for choice in choices),
+            dataflow=", ".join(sorted({choice.plan.mapping().dataflow for choice in choices})),
+            detail="; ".join(choice.plan.mapping().describe() for choice in choices),
             macs_useful=useful,
             macs_skipped=op.macs - useful,
             pes=arch.array.rows * arch.array.cols,
             last_cycle_index=arch.lowering.cycles_from_zero,
-            parts=tuple(choice.part for choice in choices),
+            parts=tuple(map(array_part, self._products(op), (choice.plan for choice in choices))),
         )
 
 

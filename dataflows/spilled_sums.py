@@ -1,6 +1,6 @@
 """Weight stationary with partial sums in DRAM: every fold streams all positions, and sums travel there and back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dataflows.blocks import Share, cut, repeat
 from dataflows.folds import FoldWork, Place, folds, largest, places
@@ -74,6 +74,10 @@ class SpilledSums:
             Buffer("seed", 2, "output", sums),
             Buffer("out", 2, "output", sums),
         )
+
+    def inlined(self) -> "SpilledSums | None":
+        plans = (replace(self, operands=operands) for operands in self.operands.inlined().stagings)
+        return next((plan for plan in plans if plan.makes_sense()), None)
 
     def program(self) -> Program:
         product, out = self.operands.product, list[Node]()

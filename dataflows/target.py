@@ -1,13 +1,20 @@
 """What a compiler knows of the machine it writes for, and the commands that bring operands and take results away."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from typing import NamedTuple
 
 from dataflows.blocks import Share, share
 from dataflows.lowering import Product
-from rtl.timing import Array
+from rtl.timing import (
+    Array,
+    Reduction,
+    TileCycles,
+    output_stationary_ends,
+    output_stationary_stream,
+    weight_stationary_fold,
+)
 from simulator.arch.systolic import SystolicArch
 from simulator.kernel.channel import Channel
 from simulator.program import Action, Buffer, Command, Stall
@@ -30,6 +37,21 @@ class Target:
     @property
     def operand_bytes(self) -> int:
         return self.arch.format.operand_bytes
+
+    @cached_property
+    def fold(self) -> Callable[[int, int, int], TileCycles]:
+        """Cycles of a weight-stationary fold of positions, n and m: asked for the same again and again."""
+        return lru_cache(maxsize=4096)(partial(weight_stationary_fold, self.array))
+
+    @cached_property
+    def stream(self) -> Callable[[Reduction, int, bool], TileCycles]:
+        """Cycles of an output-stationary stream of a reduction, interleaved, with weights shared or operands."""
+        return lru_cache(maxsize=4096)(partial(output_stationary_stream, self.array))
+
+    @cached_property
+    def ends(self) -> Callable[[int], TileCycles]:
+        """Cycles around an output-stationary stream, by interleave."""
+        return lru_cache(maxsize=4096)(partial(output_stationary_ends, self.array))
 
     @cached_property
     def capacities(self) -> Mapping[str, int]:
@@ -171,6 +193,9 @@ class Operands:
         if self.inline:
             return (Buffer("north.raw", slots, "north", self._dense_bytes(north_bytes)),)
         return ()
+
+    def inlined(self) -> "Operands":
+        return Operands(self.target, self.product, True)
 
     @cached_property
     def stagings(self) -> tuple["Operands", ...]:

@@ -151,6 +151,10 @@ class _Plan:
         sums = self.block * self.cols * ops.target.arch.format.accumulator_bytes
         return Held(west_slots, west), Held(north_slots, north), sums
 
+    def inlined(self) -> "_Plan | None":
+        plans = (replace(self, operands=operands) for operands in self.operands.inlined().stagings)
+        return next((plan for plan in plans if plan.fits()), None)
+
     def program(self) -> Program:
         ops, product = self.operands, self.product
         whole = self.resident == "whole"

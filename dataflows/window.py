@@ -1,6 +1,7 @@
 """How many elements of an image a run of consecutive positions touches: what has to come on chip for a block."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Window:
         lines = (count - 1) * step + extent if extent >= step else count * extent
         return min(lines, self.source[axis])
 
+    @cached_property
     def image(self) -> int:
         """Elements of one image (of one channel) that are looked at at all."""
         return self.touched(0, self.grid[0]) * self.touched(1, self.grid[1])
@@ -33,7 +35,7 @@ class Window:
         """
         height, width = self.grid
         if positions % (height * width) == 0:
-            return positions // (height * width) * self.image()
+            return positions // (height * width) * self.image
         if positions < width and width % positions == 0:
             return self.touched(0, 1) * self.touched(1, positions)
         straddles = positions % width != 0

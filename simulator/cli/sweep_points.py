@@ -3,11 +3,10 @@
 Points that share a machine share its dense schedule and all they have alike; nothing is read twice by a process.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from itertools import groupby
 from typing import Any
 
 from simulator.arch.energy import EnergyTable
@@ -35,9 +34,12 @@ PICO = 1e-12
 def evaluate(points: Sequence[Point]) -> list[Row]:
     """A row a point, in order; a point that cannot be run has its reason in the field `error`."""
     rows: dict[Point, Row] = {}
-    for _, alike in groupby(points, key=_machine_of):
+    machines: dict[tuple[Any, ...], list[Point]] = defaultdict(list)
+    for point in points:
+        machines[_machine_of(point)].append(point)
+    for alike in machines.values():
         with uncollected():
-            _machine(list(alike), rows)
+            _machine(alike, rows)
     return [rows[point] for point in points]
 
 
