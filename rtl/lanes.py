@@ -22,6 +22,13 @@ class Lanes:
     sore: bool = False
     optimizer: str = ""
 
+    def check(self, p: Parameters) -> None:
+        """Raises UserError for lanes that cannot be beside an array."""
+        if self.sore:
+            self.sore_lane(p)
+        if self.optimizer:
+            self.update_lane(p)
+
     def sore_lane(self, p: Parameters) -> SoreParameters:
         """Parameters of the SORE lane beside an array."""
         return SoreParameters(p.operand, p.n, p.m)

@@ -41,8 +41,7 @@ class VirtualBoard:
     def __init__(
         self, parameters: Parameters, pins: bool = False, edit: Edit | None = None, lanes: Lanes = NONE
     ) -> None:
-        if lanes.optimizer:
-            lanes.update_lane(parameters)
+        lanes.check(parameters)
         roomy = replace(parameters, buffer=max(GROUPS, parameters.buffer), results=max(SUMS, parameters.results))
         self._compiled = _build(roomy, pins, edit, lanes)
         code = self._compiled.code

@@ -12,23 +12,17 @@ from rtl.hardware import Hardware, InProcess, Unconfirmed
 from rtl.lanes import Lanes
 from rtl.link.remote import Board
 from rtl.link.virtual import VirtualBoard, started
-from rtl.parameters import Parameters, make_parameters
 from rtl.update import UpdateParameters, constants
-from tests.link.boards import all_tried, here, small
+from tests.link.boards import all_tried, array, here, small
 from tests.link.faulty import FaultyWire
 from tests.rtl.lanes import mixed
 from tests.rtl.vectors import biased, corners
 from workloads.errors import UserError
-from workloads.pattern import parse_pattern
 
 SETTINGS = {
     "momentum": {"learning_rate": 0.1, "weight_decay": 5e-4, "momentum": 0.9},
     "adamw": {"learning_rate": 1e-3, "weight_decay": 0.05, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "step": 3.0},
 }
-
-
-def array(n: int = 2, m: int = 8) -> Parameters:
-    return make_parameters(parse_pattern(f"{n}:{m}"), 1, 1, "fp16")
 
 
 @pytest.fixture(scope="module", params=["alone", "board"])
