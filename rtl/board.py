@@ -8,6 +8,8 @@ from pathlib import Path
 
 from amaranth import Elaboratable, Module
 
+from rtl.controller import NONE
+from rtl.lanes import Lanes
 from rtl.link.linked import LinkedArray, PinnedArray
 from rtl.parameters import Parameters
 from rtl.placing import as_instance
@@ -86,13 +88,13 @@ class Built:
 class BoardTop(Elaboratable):
     """The array on a board: the framed link over its serial port."""
 
-    def __init__(self, parameters: Parameters, baud: int = BAUD, weights: int = WEIGHTS) -> None:
-        self.parameters, self.baud, self.weights = parameters, baud, weights
+    def __init__(self, parameters: Parameters, baud: int = BAUD, weights: int = WEIGHTS, lanes: Lanes = NONE) -> None:
+        self.parameters, self.baud, self.weights, self.lanes = parameters, baud, weights, lanes
 
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
         divisor = round(platform.default_clk_frequency / self.baud)  # type: ignore[attr-defined]
-        linked = LinkedArray(self.parameters, self.weights, place=as_instance)
+        linked = LinkedArray(self.parameters, self.weights, place=as_instance, lanes=self.lanes)
         m.submodules.pinned = pinned = PinnedArray(linked, divisor)
         pins = platform.request("uart", 0)  # type: ignore[attr-defined]
         m.d.comb += [pinned.rx_pin.eq(pins.rx.i), pins.tx.o.eq(pinned.tx_pin)]
@@ -115,7 +117,7 @@ def for_board(board: Board, p: Parameters) -> Parameters:
     return replace(p, results=sums, buffer=max(p.buffer, groups))
 
 
-def build(board: Board, p: Parameters, show: Callable[[str], None]) -> Built:
+def build(board: Board, p: Parameters, show: Callable[[str], None], lanes: Lanes = NONE) -> Built:
     """Synthesis, placement, packing; from the cache when nothing has changed. `show` is told of each step.
 
     Raises DoesNotFit when the array is too large for the device, UserError when a tool is missing.
@@ -123,7 +125,7 @@ def build(board: Board, p: Parameters, show: Callable[[str], None]) -> Built:
     platform = _platform(board)
     show("writing the design")
     # read by the toolchain's template, which the steps below take the place of
-    plan = platform.prepare(BoardTop(p, weights=board.queues[0]), "top", verbose=False)
+    plan = platform.prepare(BoardTop(p, weights=board.queues[0], lanes=lanes), "top", verbose=False)
     constraints, option = board.constraints
     files = {name: _text(plan.files[name]) for name in ("top.il", constraints)}
     files["blocks.v"] = blocks_verilog(p)

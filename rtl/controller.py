@@ -3,34 +3,44 @@
 from amaranth import Array, Cat, Const, Elaboratable, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Component, In, Out
 
 from rtl.array import SparseArray
 from rtl.control import COUNTERS
+from rtl.lanes import Lanes, lane_bytes
 from rtl.parameters import Parameters
 from rtl.placing import Place, as_submodule
 from rtl.protocol import COUNTERS_BYTES, IDENTITY_BYTES, Gateware, identity, item_bytes
+from rtl.sore import Sore
+from rtl.wuve import Wuve
+
+NONE = Lanes()
 
 
 class Controller(wiring.Component):
     """commands, replies: streams of bytes. idle: nothing goes on, and nothing will before another byte comes.
 
-    weights: weights that wait a column.
+    weights: weights that wait a column. lanes: what is beside the array.
 
     A command for a channel there is not, or of an unknown letter, is taken and does nothing; 'O' answers nothing then.
     """
 
-    def __init__(self, parameters: Parameters, weights: int = 256, place: Place = as_submodule) -> None:
-        self.parameters, self.weights, self.place = parameters, weights, place
+    def __init__(
+        self, parameters: Parameters, weights: int = 256, place: Place = as_submodule, lanes: Lanes = NONE
+    ) -> None:
+        self.parameters, self.weights, self.place, self.lanes = parameters, weights, place, lanes
         super().__init__({"commands": In(stream.Signature(8)), "replies": Out(stream.Signature(8)), "idle": Out(1)})
 
     def elaborate(self, platform: object) -> Elaboratable:
         m, p = Module(), self.parameters
         m.submodules.array = self.array = array = SparseArray(p, self.place)
-        size = item_bytes(p)
-        self.item = Signal(8 * max(size.west, size.north, size.sum, size.run))
-        self.push = {kind: Signal(name=f"push_{kind}") for kind in "WNSR"}
-        self.pushed = {kind: Signal(name=f"pushed_{kind}") for kind in "WNSR"}
+        size, beside = item_bytes(p), lane_bytes(p, self.lanes)
+        self.bytes_of = {"W": size.west, "N": size.north, "S": size.sum, "R": size.run}
+        self.bytes_of |= {"G": beside.dense} if self.lanes.sore else {}
+        self.bytes_of |= {"V": beside.constants, "U": beside.before} if self.lanes.optimizer else {}
+        self.item = Signal(8 * max(self.bytes_of.values()))
+        self.push = {kind: Signal(name=f"push_{kind}") for kind in self.bytes_of}
+        self.pushed = {kind: Signal(name=f"pushed_{kind}") for kind in self.bytes_of}
         self.channel = Signal(8)
         m.d.comb += [
             array.run_valid.eq(self.push["R"]),
@@ -66,13 +76,13 @@ class Controller(wiring.Component):
         p, array, size = self.parameters, self.array, item_bytes(self.parameters)
         letter, count, byte = Signal(8), Signal(16), Signal(range(64))
         reply, left = Signal(8 * max(IDENTITY_BYTES, COUNTERS_BYTES)), Signal(range(64))
-        said = identity(Gateware(p, self.weights))
-        bytes_of = {"W": size.west, "N": size.north, "S": size.sum, "R": size.run}
+        said = identity(Gateware(p, self.weights, self.lanes))
         came, payload = self.commands.valid, self.commands.payload
         sums = Array(array.result_payload.word_select(number, p.accumulator.bits) for number in range(p.cols))
         there = (array.result_valid >> self.channel)[0]
         waits = Signal()  # for another byte
-        m.d.comb += self.idle.eq(array.idle & waits & (left == 0))
+        busy = self._beside(m, reply, left)
+        m.d.comb += self.idle.eq(array.idle & waits & (left == 0) & ~busy)
         m.d.comb += [self.replies.valid.eq(left != 0), self.replies.payload.eq(reply[:8])]
         with m.If(self.replies.valid & self.replies.ready):
             m.d.sync += [reply.eq(reply >> 8), left.eq(left - 1)]
@@ -89,7 +99,7 @@ class Controller(wiring.Component):
                         m.d.sync += register.eq(payload)
                         m.next = following
             with m.State("WHICH"), m.Switch(letter):
-                for kind in bytes_of:
+                for kind in self.bytes_of:
                     with m.Case(ord(kind)):
                         m.next = f"GATHER_{kind}"
                         with m.If(count == 0):
@@ -107,8 +117,10 @@ class Controller(wiring.Component):
                         m.next = "LETTER"
                 with m.Default():
                     m.next = "LETTER"
-            for kind, length in bytes_of.items():
+            for kind, length in self.bytes_of.items():
                 self._gather(m, kind, length, byte, count, waits)
+            with m.State("LANE"), m.If(~busy):
+                m.next = "LETTER"
             with m.State("SUMS"), m.If((left == 0) & there):
                 m.d.comb += array.result_ready.eq(1 << self.channel)
                 m.d.sync += [reply.eq(sums[self.channel]), left.eq(size.sum), count.eq(count - 1)]
@@ -131,7 +143,42 @@ class Controller(wiring.Component):
                 m.d.sync += count.eq(count - 1)
                 m.next = f"GATHER_{kind}"
                 with m.If(count == 1):
-                    m.next = "LETTER"
+                    m.next = "LANE" if kind in "GU" else "LETTER"  # what comes of it goes out before anything else
+
+    def _beside(self, m: Module, reply: Signal, left: Signal) -> Value:
+        """The lanes, whose results become replies as they come; returns whether something is in them."""
+        p, beside, busy = self.parameters, lane_bytes(self.parameters, self.lanes), [Const(0)]
+        if self.lanes.sore:
+            m.submodules.sore = sore = Sore(self.lanes.sore_lane(p))
+            value = self.item[: p.operand.bits]
+            m.d.comb += [sore.i.payload.value.eq(value), sore.i.payload.last.eq(self.item[p.operand.bits])]
+            m.d.comb += sore.keep.eq(self.channel)
+            out = sore.o.payload
+            text = Cat(out.value, out.index, Const(0, 7 - len(out.index)), out.last)
+            busy.append(self._lane(m, "G", sore, (sore.i.payload.last, out.last), text, (reply, left, beside.kept)))
+        if self.lanes.optimizer:
+            m.submodules.wuve = wuve = Wuve(self.lanes.update_lane(p))
+            constants = Signal(wuve.constants.shape().size)
+            m.d.comb += [wuve.i.payload.eq(self.item), wuve.constants.eq(constants), self.pushed["V"].eq(1)]
+            with m.If(self.push["V"]):
+                m.d.sync += constants.eq(self.item)
+            out = wuve.o.payload.as_value()
+            busy.append(self._lane(m, "U", wuve, (Const(1), Const(1)), out, (reply, left, beside.after)))
+        return Cat(busy).any()
+
+    def _lane(
+        self, m: Module, kind: str, lane: Component, counts: tuple[Value, Value], text: Value, to: tuple
+    ) -> Value:
+        """A lane's streams; which items in and out count says whether something is inside."""
+        reply, left, length = to
+        inside = Signal(16, name=f"inside_{kind}")
+        taken, given = lane.i.valid & lane.i.ready & counts[0], lane.o.valid & lane.o.ready & counts[1]
+        m.d.comb += [lane.i.valid.eq(self.push[kind]), self.pushed[kind].eq(lane.i.ready)]
+        m.d.comb += lane.o.ready.eq(left == 0)
+        m.d.sync += inside.eq(inside + taken - given)
+        with m.If(lane.o.valid & lane.o.ready):
+            m.d.sync += [reply.eq(text), left.eq(length)]
+        return inside != 0
 
 
 assert COUNTERS.size == 8 * COUNTERS_BYTES

@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rtl.formats import Bits
 from rtl.parameters import Parameters
+from rtl.sore_parameters import SoreParameters
 from rtl.tiles import Tile
+from rtl.update import UpdateParameters
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,22 @@ class Hardware(ABC):
         """Whether a tile can run as it is, or has to be cut."""
 
     @abstractmethod
+    def top_n(self, values: Bits, n: int, m: int) -> tuple[Bits, NDArray[np.integer]]:
+        """(kept values, their indices in their groups) of a run of operands in groups of m, by SORE.
+
+        Raises Unconfirmed when there is no answer, also where there is no such lane.
+        """
+
+    @abstractmethod
+    def updated(
+        self, lane: UpdateParameters, fields: Mapping[str, Bits], constants: Mapping[str, int]
+    ) -> dict[str, Bits]:
+        """What `rtl.golden.update.updated` gives, by WUVE: weights, state and `operand` after a step.
+
+        Raises Unconfirmed when there is no answer, also where there is no such lane.
+        """
+
+    @abstractmethod
     def figures(self) -> LinkFigures:
         """What the link has done so far."""
 
@@ -94,6 +115,18 @@ class InProcess(Hardware):
 
     def fits(self, tile: Tile) -> bool:
         return True  # words go in as there is room
+
+    def top_n(self, values: Bits, n: int, m: int) -> tuple[Bits, NDArray[np.integer]]:
+        from rtl.compiled_lanes import top_n
+
+        return top_n(SoreParameters(self.parameters.operand, n, m), values, n, m)
+
+    def updated(
+        self, lane: UpdateParameters, fields: Mapping[str, Bits], constants: Mapping[str, int]
+    ) -> dict[str, Bits]:
+        from rtl.compiled_lanes import updated
+
+        return updated(lane, fields, constants)
 
     def figures(self) -> LinkFigures:
         return LinkFigures()

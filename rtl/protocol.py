@@ -8,12 +8,19 @@ bytes, lowest first:
     O column n  gives n sums of a column, when they are there        C 0 0        gives the counters after the run
     I 0 0       gives the parameters (`identity`)
 
+and on boards with lanes (`rtl.lanes`):
+
+    G keep n    n values for SORE, a byte after each that is 1 where a group ends; gives the kept ones, each with its
+                index in a byte whose highest bit is 1 where a group ends
+    V 0 1       a step's constants for WUVE                          U 0 n   n weights; gives them after the step
+
 Nothing here guards against bytes that are lost or changed on the way: a framed link carries these commands.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
+from rtl.lanes import OPTIMIZERS, Lanes
 from rtl.parameters import Parameters
 from rtl.tiles import Tile, run_bits
 from workloads.errors import UserError
@@ -45,10 +52,11 @@ def item_bytes(p: Parameters) -> ItemBytes:
 
 @dataclass(frozen=True)
 class Gateware:
-    """What is on a board: the array, and the weights that wait a column."""
+    """What is on a board: the array, the weights that wait a column, and what is beside it."""
 
     parameters: Parameters
     weights: int
+    lanes: Lanes = Lanes()  # noqa: RUF009  frozen
 
     def fits(self, tile: Tile) -> bool:
         """Whether all words of a tile fit the queues at once."""
@@ -57,13 +65,15 @@ class Gateware:
 
 
 def identity(gateware: Gateware) -> bytes:
-    """What a board says of itself: the protocol's version, the array's parameters in order, the weights' queue."""
+    """What a board says of itself: the protocol's version, parameters in order, the weights' queue, lanes."""
     p = gateware.parameters
     out = bytearray([VERSION, FORMATS.index(p.format)])
     for each in fields(p)[1:]:
         value = getattr(p, each.name)
         out += bytes([value.bit_length() - 1]) if each.name == "buffer" else value.to_bytes(_width(each.name), "little")
-    return bytes((out + gateware.weights.to_bytes(2, "little")).ljust(IDENTITY_BYTES, b"\0"))
+    out += gateware.weights.to_bytes(2, "little")
+    out += bytes([gateware.lanes.sore, OPTIMIZERS.index(gateware.lanes.optimizer)])
+    return bytes(out.ljust(IDENTITY_BYTES, b"\0"))
 
 
 def _width(name: str) -> int:
@@ -86,7 +96,10 @@ def gateware_of(said: bytes) -> Gateware:
         number = int.from_bytes(said[at : at + width], "little")
         values[each.name] = 1 << number if each.name == "buffer" else number
         at += width
-    return Gateware(Parameters(**values), int.from_bytes(said[at : at + 2], "little"))
+    weights, sore, optimizer = int.from_bytes(said[at : at + 2], "little"), said[at + 2], said[at + 3]
+    if optimizer >= len(OPTIMIZERS):
+        raise WrongGateware(f"the gateware has optimizer {optimizer}, which this program does not know")
+    return Gateware(Parameters(**values), weights, Lanes(bool(sore), OPTIMIZERS[optimizer]))
 
 
 def differences(wanted: Parameters, found: Parameters) -> list[str]:

@@ -6,15 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from rtl.exported import fold_of, random_operands
-from rtl.formats import Bits
+from rtl.formats import FP32, Bits, encode
 from rtl.golden.products import sparse_product
+from rtl.golden.sore import packed
+from rtl.golden.update import updated
 from rtl.hardware import Answer, Hardware
+from rtl.lanes import Lanes
 from rtl.packing import Packed
 from rtl.parameters import Parameters
 from rtl.tiles import Tile, folds_of, output_stationary_tile, weight_stationary_tile
 from rtl.timing import Reduction
 
 SEED = 1
+COUNT = 700  # values through a lane
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of the cases of one dataflow. wrong_cycles: tiles whose counted cycles are not those of the model."""
+    """What came of the cases of one dataflow, or of a lane.
+
+    wrong_cycles: tiles whose counted cycles are not those of the model.
+    """
 
     dataflow: str
     tiles: int = 0
@@ -69,6 +76,28 @@ def tried(hardware: Hardware) -> Iterator[Outcome]:
         for case in cases:
             outcome = outcome.after(case, hardware.run(case.chain))
         yield outcome
+
+
+def tried_lanes(hardware: Hardware, lanes: Lanes) -> Iterator[Outcome]:
+    """The lanes there are, with values of which many are alike. Raises Unconfirmed."""
+    p, rng = hardware.parameters, np.random.default_rng(SEED)
+    if lanes.sore:
+        values = encode(rng.integers(-8, 8, COUNT).astype(np.float64), p.operand)
+        kept, indices, _ = packed(values, p.operand, p.n, p.m)
+        found = hardware.top_n(values, p.n, p.m)
+        yield _compared("SORE", [(kept, found[0]), (indices, found[1])])
+    if lanes.optimizer:
+        lane = lanes.update_lane(p)
+        by = {name: int(encode(rng.random(1), FP32)[0]) for name in lane.constants}
+        names = ("weight", *lane.state, "gradient")
+        fields = {name: encode(rng.standard_normal(COUNT) ** 2, FP32) for name in names}
+        wanted, found_fields = updated(lane, fields, by), hardware.updated(lane, fields, by)
+        yield _compared(f"WUVE {lane.optimizer}", [(wanted[name], found_fields[name]) for name in wanted])
+
+
+def _compared(name: str, pairs: Sequence[tuple[Bits, Bits]]) -> Outcome:
+    sizes, wrong = sum(want.size * 32 for want, _ in pairs), sum(_bits_apart(*pair) for pair in pairs)
+    return Outcome(name, bits=sizes, wrong_bits=wrong)
 
 
 def output_stationary_cases(p: Parameters, rng: np.random.Generator) -> Iterator[Case]:

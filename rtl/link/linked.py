@@ -4,7 +4,8 @@ from amaranth import ClockDomain, ClockSignal, DomainRenamer, Elaboratable, Modu
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.controller import Controller
+from rtl.controller import NONE, Controller
+from rtl.lanes import Lanes
 from rtl.link.frames import INBOX, OUTBOX
 from rtl.link.gateware import Link
 from rtl.parameters import Parameters
@@ -24,8 +25,9 @@ class LinkedArray(wiring.Component):
         weights: int = 256,
         queues: tuple[int, int] = (INBOX, OUTBOX),
         place: Place = as_submodule,
+        lanes: Lanes = NONE,
     ) -> None:
-        self._controller = Controller(parameters, weights, place)
+        self._controller = Controller(parameters, weights, place, lanes)
         self._link = Link(*queues)
         super().__init__({"rx": In(stream.Signature(8)), "tx": Out(stream.Signature(8)), "quiet": Out(1)})
 

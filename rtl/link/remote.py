@@ -1,13 +1,16 @@
 """A board at the other end of a link: chains of tiles go there as commands; sums and counters come back."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtl.compiled_array import COUNTERS
+from rtl.formats import Bits
 from rtl.hardware import Answer, Hardware, LinkFigures, Unconfirmed
+from rtl.lanes import kept_count, kept_of, lane_bytes, sore_command, update_commands, updated_of
 from rtl.link.driver import Driver, TakenOver
 from rtl.link.wire import LinkLost, SerialWire, Wire
 from rtl.parameters import Parameters
@@ -24,11 +27,13 @@ from rtl.protocol import (
     tile_commands,
 )
 from rtl.tiles import Tile
+from rtl.update import UpdateParameters
 from workloads.errors import UserError
 
 BAUD = 1_000_000
 TRIES = 3  # of a chain
 RECONNECT, PAUSE = 20.0, 0.25  # seconds in which a lost board may come back, and between looks
+AT_ONCE = 512  # values that go through a lane in one exchange
 HOPELESS = 2  # chains given up one after the other, after which no more are tried
 
 
@@ -72,6 +77,31 @@ class Board(Hardware):
 
     def fits(self, tile: Tile) -> bool:
         return self.gateware.fits(tile)
+
+    def top_n(self, values: Bits, n: int, m: int) -> tuple[Bits, NDArray[np.integer]]:
+        p = self.parameters
+        if not self.gateware.lanes.sore or n > p.n or m > p.m:
+            raise Unconfirmed(f"the board at {self._url} has no lane of SORE for {n}:{m}")
+        kept, indices = [], []
+        for part in _parts(len(values), AT_ONCE // m * m):
+            wanted = kept_count(len(values[part]), n, m) * lane_bytes(p, self.gateware.lanes).kept
+            got = kept_of(self._exchanged(sore_command(values[part], p, n, m), wanted), p)
+            kept.append(got[0])
+            indices.append(got[1])
+        return np.concatenate(kept), np.concatenate(indices)
+
+    def updated(
+        self, lane: UpdateParameters, fields: Mapping[str, Bits], constants: Mapping[str, int]
+    ) -> dict[str, Bits]:
+        p, lanes, count = self.parameters, self.gateware.lanes, len(fields["weight"])
+        if (lanes.optimizer, p.format) != (lane.optimizer, lane.format):
+            raise Unconfirmed(f"the board at {self._url} has no lane of WUVE for {lane.optimizer} and {lane.format}")
+        parts = []
+        for part in _parts(count, AT_ONCE):
+            here = {name: column[part] for name, column in fields.items()}
+            wanted = len(here["weight"]) * lane_bytes(p, lanes).after
+            parts.append(updated_of(self._exchanged(update_commands(lane, here, constants), wanted), lane))
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def figures(self) -> LinkFigures:
         return self._driver.figures
@@ -130,6 +160,10 @@ class Board(Hardware):
     def _disconnect(self) -> None:
         self._connected = False
         self._driver.close()
+
+
+def _parts(count: int, size: int) -> Iterator[slice]:
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
 def _commands(tile: Tile) -> bytes:

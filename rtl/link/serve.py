@@ -14,6 +14,7 @@ import time
 import tty
 from collections.abc import Callable
 
+from rtl.lanes import Lanes
 from rtl.link.virtual import CYCLES, VirtualBoard
 from rtl.parameters import Parameters
 from workloads.errors import UserError
@@ -109,11 +110,13 @@ def serve(board: VirtualBoard, at: str, said: Said) -> None:
 
 
 def main() -> None:
-    """Arguments: where, 'pins' or 'bytes', the array's parameters in JSON."""
-    at, kind, shape = sys.argv[1:]
+    """Arguments: where, and in JSON the array's parameters, whether over pins, and the lanes."""
+    at, shape = sys.argv[1:]
     threading.Thread(target=lambda: os._exit(bool(sys.stdin.read())), daemon=True).start()
+    asked = json.loads(shape)
     try:
-        serve(VirtualBoard(Parameters(**json.loads(shape)), kind == "pins"), at, lambda where: print(where, flush=True))
+        board = VirtualBoard(Parameters(**asked["parameters"]), asked["pins"], lanes=Lanes(**asked["lanes"]))
+        serve(board, at, lambda where: print(where, flush=True))
     except UserError as error:
         sys.exit(str(error))
 

@@ -13,10 +13,12 @@ from pathlib import Path
 from amaranth.back import rtlil, verilog
 
 from rtl.compiled_array import INLINE
+from rtl.controller import NONE
+from rtl.lanes import Lanes
 from rtl.link.linked import LinkedArray, PinnedArray, PoweredUp
 from rtl.parameters import Parameters
 from rtl.placing import as_instance
-from rtl.verilate import built, ports_of
+from rtl.verilate import Compiled, built, ports_of
 from rtl.verilog import blocks_verilog, fingerprint
 from workloads.errors import UserError
 
@@ -31,11 +33,17 @@ class _Pumped(ctypes.Structure):
 
 
 class VirtualBoard:
-    """The gateware, powered up. pins: bits go over two pins of a serial port, or else bytes go in and out as such."""
+    """The gateware, powered up. pins: bits go over two pins of a serial port, or else bytes go in and out as such.
 
-    def __init__(self, parameters: Parameters, pins: bool = False, edit: Edit | None = None) -> None:
+    Raises UserError for lanes that an array of this format cannot have.
+    """
+
+    def __init__(
+        self, parameters: Parameters, pins: bool = False, edit: Edit | None = None, lanes: Lanes = NONE
+    ) -> None:
+        lanes.check(parameters)
         roomy = replace(parameters, buffer=max(GROUPS, parameters.buffer), results=max(SUMS, parameters.results))
-        self._compiled = _build(roomy, pins, edit)
+        self._compiled = _build(roomy, pins, edit, lanes)
         code = self._compiled.code
         code.pump.restype, code.wires.restype = ctypes.c_uint64, ctypes.c_void_p
         self._wires = ctypes.c_void_p(code.wires())
@@ -72,8 +80,8 @@ class VirtualBoard:
         return bytes(out[: done.made])
 
 
-def _build(p: Parameters, pins: bool, edit: Edit | None):
-    linked = LinkedArray(p, WEIGHTS, place=as_instance)
+def _build(p: Parameters, pins: bool, edit: Edit | None, lanes: Lanes) -> Compiled:
+    linked = LinkedArray(p, WEIGHTS, place=as_instance, lanes=lanes)
     top = PoweredUp(PinnedArray(linked, DIVISOR) if pins else linked)
     ports = [port for port in ports_of(top) if port.name != "clk"]
     text = rtlil.convert(top, name="board", emit_src=False)
@@ -92,14 +100,16 @@ def _build(p: Parameters, pins: bool, edit: Edit | None):
 
 
 @contextlib.contextmanager
-def started(parameters: Parameters, pins: bool = False, at: str = "tcp 127.0.0.1:0") -> Iterator[str]:
+def started(
+    parameters: Parameters, pins: bool = False, at: str = "tcp 127.0.0.1:0", lanes: Lanes = NONE
+) -> Iterator[str]:
     """The URL of a virtual board in a process of its own, which ends with this one, or with what is done with it.
 
     at: 'tcp ADDRESS:PORT', port 0 for any that is free, or 'pty'. Raises UserError when it does not come up, with its
     words.
     """
-    shape = json.dumps(asdict(parameters))
-    command = [sys.executable, "-P", "-m", "rtl.link.serve", at, "pins" if pins else "bytes", shape]
+    shape = json.dumps({"parameters": asdict(parameters), "pins": pins, "lanes": asdict(lanes)})
+    command = [sys.executable, "-P", "-m", "rtl.link.serve", at, shape]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

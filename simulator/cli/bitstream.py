@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from simulator.cli.board import OptimizerChoice, SoreOption, lanes_of
 from simulator.cli.options import ForceOption
 from simulator.cli.progress import steps_shown
 from simulator.cli.verilog import PatternChoice, needs_amaranth
+from workloads.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from rtl.board import Board, Built
+    from rtl.lanes import Lanes
     from rtl.parameters import Parameters
 
 
@@ -25,6 +28,8 @@ def bitstream(
     ] = None,
     rows: Annotated[int | None, typer.Option("--rows", help="Rows of PEs. [default: the most that fit]")] = None,
     cols: Annotated[int | None, typer.Option("--cols", help="Columns of PEs. [default: as many as rows]")] = None,
+    sore: SoreOption = False,
+    optimizer: OptimizerChoice = "",
     out: Annotated[Path | None, typer.Option("--out", help="Folder. [default: the board's name]")] = None,
     force: ForceOption = False,
 ) -> None:
@@ -36,12 +41,16 @@ def bitstream(
 
     chosen = parse_pattern(pattern, "--pattern")
     folder = out or Path(board)
+    lanes = lanes_of(sore, optimizer)
     if board == "vcu1525":
+        if sore or optimizer:
+            raise UserError("--sore and --optimizer: the project for vcu1525 is the array alone")
         _vivado(folder, make_parameters(chosen, *_size(rows, cols, 32), form or "fp16"), force)
         return
     which = board_named(board)
     form = form or which.formats[0]
     first = for_board(which, make_parameters(chosen, *_size(rows, cols, 1), form))
+    lanes.check(first)
     needs_amaranth()
     check_folder(folder, force)
     with steps_shown() as show:
@@ -51,7 +60,7 @@ def bitstream(
 
             sizes = _sizes(largest_size(which, first, show), cols)
         candidates = [for_board(which, make_parameters(chosen, *size, form)) for size in sizes]
-        fitting, built = _largest(which, candidates, show)
+        fitting, built = _largest(which, candidates, show, lanes)
     _write(built, folder, fitting, which)
 
 
@@ -68,7 +77,7 @@ def _sizes(side: int, cols: int | None) -> list[tuple[int, int]]:
 
 
 def _largest(
-    board: "Board", candidates: "Sequence[Parameters]", show: "Callable[[str], None]"
+    board: "Board", candidates: "Sequence[Parameters]", show: "Callable[[str], None]", lanes: "Lanes"
 ) -> "tuple[Parameters, Built]":
     """The first of the arrays that fits: how many cells placing takes more than synthesis says, only the placer knows.
 
@@ -78,14 +87,14 @@ def _largest(
 
     for p in candidates[:-1]:
         with suppress(DoesNotFit):
-            return p, _built(board, p, show)
-    return candidates[-1], _built(board, candidates[-1], show)
+            return p, _built(board, p, show, lanes)
+    return candidates[-1], _built(board, candidates[-1], show, lanes)
 
 
-def _built(board: "Board", p: "Parameters", show: "Callable[[str], None]") -> "Built":
+def _built(board: "Board", p: "Parameters", show: "Callable[[str], None]", lanes: "Lanes") -> "Built":
     from rtl.board import build
 
-    return build(board, p, lambda step: show(f"{p.title} for {board.title}: {step}"))
+    return build(board, p, lambda step: show(f"{p.title} for {board.title}: {step}"), lanes)
 
 
 def _write(built: "Built", folder: Path, p: "Parameters", board: "Board") -> None:

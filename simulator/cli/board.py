@@ -1,5 +1,6 @@
 """`simulate board`: a virtual board of its own, or the first test of any board."""
 
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,8 +10,13 @@ from simulator.cli.verilog import needs_amaranth
 from workloads.errors import UserError
 
 if TYPE_CHECKING:
+    from rtl.lanes import Lanes
     from rtl.parameters import Parameters
 
+SoreOption = Annotated[bool, typer.Option("--sore", help="With a lane of SORE beside the array.")]
+OptimizerChoice = Annotated[
+    str, typer.Option("--optimizer", help="With a lane of WUVE for it: momentum or adamw.", show_default=False)
+]
 USUAL = ("2:8", "fp16", 8)
 
 
@@ -27,27 +33,41 @@ def board(
         str | None, typer.Option("--tcp", help="Where to serve, this machine only. [default: 127.0.0.1, any free port]")
     ] = None,
     pty: Annotated[bool, typer.Option("--pty", help="Serve a pseudo-terminal instead.")] = False,
+    sore: SoreOption = False,
+    optimizer: OptimizerChoice = "",
     pins: Annotated[bool, typer.Option("--pins", help="Bit by bit, over the pins of a serial port; slower.")] = False,
 ) -> None:
     """Serve a virtual board, or try a board: a fixed set of tiles against the golden model. Without an array on the
     command line, --selftest takes the one that the board has."""
-    _check(serve, selftest, tcp, pty, pins)
+    _check(serve, selftest, bool(tcp or pty or pins or sore or optimizer), bool(tcp and pty))
+    lanes = lanes_of(sore, optimizer)
     needs_amaranth()
     asked = any(each is not None for each in (pattern, form, rows, cols))
     wanted = _parameters(pattern, form, rows, cols) if serve or asked else None
     if selftest is not None:
         _try(selftest, wanted)
     elif wanted is not None:
-        _serve(wanted, pins, "pty" if pty else f"tcp {tcp or '127.0.0.1:0'}")
+        lanes.check(wanted)
+        _serve(wanted, pins, lanes, "pty" if pty else f"tcp {tcp or '127.0.0.1:0'}")
 
 
-def _check(serve: bool, selftest: str | None, tcp: str | None, pty: bool, pins: bool) -> None:
+def _check(serve: bool, selftest: str | None, of_serve: bool, both: bool) -> None:
     if serve == (selftest is not None):
         raise UserError("board: give either --serve or --selftest URL")
-    if selftest is not None and (tcp or pty or pins):
-        raise UserError("--tcp, --pty and --pins are for --serve; --selftest takes a port or URL")
-    if tcp and pty:
+    if selftest is not None and of_serve:
+        raise UserError("--tcp, --pty, --pins, --sore and --optimizer are for --serve; --selftest takes a port or URL")
+    if both:
         raise UserError("--tcp and --pty: a virtual board is served at one place")
+
+
+def lanes_of(sore: bool, optimizer: str) -> "Lanes":
+    """What is beside the array. Raises UserError for an optimizer that WUVE does not have."""
+    from rtl.lanes import OPTIMIZERS, Lanes
+    from workloads.errors import unknown_name
+
+    if optimizer not in OPTIMIZERS:
+        raise unknown_name("optimizer", optimizer, OPTIMIZERS[1:], "--optimizer")
+    return Lanes(sore, optimizer)
 
 
 def _parameters(pattern: str | None, form: str | None, rows: int | None, cols: int | None) -> "Parameters":
@@ -59,28 +79,28 @@ def _parameters(pattern: str | None, form: str | None, rows: int | None, cols: i
     return make_parameters(chosen, side, side if cols is None else cols, form or USUAL[1])
 
 
-def _serve(p: "Parameters", pins: bool, at: str) -> None:
+def _serve(p: "Parameters", pins: bool, lanes: "Lanes", at: str) -> None:
     from rtl.link.serve import check_place, serve
     from rtl.link.virtual import VirtualBoard
 
     check_place(at)
     with steps_shown() as show:
         show(f"{p.title}: compiling, unless it is in the cache")
-        virtual = VirtualBoard(p, pins)
+        virtual = VirtualBoard(p, pins, lanes=lanes)
     serve(virtual, at, lambda where: typer.echo(f"{p.title} at {where}"))
 
 
 def _try(url: str, wanted: "Parameters | None") -> None:
     from rtl.hardware import Unconfirmed
     from rtl.link.remote import Board
-    from rtl.selftest import tried
+    from rtl.selftest import tried, tried_lanes
 
     with Board(wanted, url) as there:
         typer.echo(f"{url}: {there.parameters.title}")
         typer.echo(f"{'dataflow':18} {'tiles':>6} {'bits':>8} {'wrong':>6} {'cycles':>8} {'tiles off':>9}")
         failed = []
         try:
-            for each in tried(there):
+            for each in chain(tried(there), tried_lanes(there, there.gateware.lanes)):
                 numbers = f"{each.tiles:6} {each.bits:8} {each.wrong_bits:6} {each.cycles:8} {each.wrong_cycles:9}"
                 typer.echo(f"{each.dataflow:18} {numbers}")
                 failed += [] if each.passed else [each.dataflow]

@@ -27,6 +27,14 @@ from workloads.pattern import parse_pattern
             ("bitstream", "--board", "icebreaker", "--format", "fp16"),
             "--format: icebreaker is too small for fp16 (it takes int8)",
         ),
+        (
+            ("bitstream", "--board", "vcu1525", "--sore"),
+            "--sore and --optimizer: the project for vcu1525 is the array alone",
+        ),
+        (
+            ("bitstream", "--board", "icebreaker", "--optimizer", "momentum"),
+            "WUVE: weights cannot be handed on as int8; allowed are fp16 and bf16",
+        ),
         (("bitstream", "--board", "ulx3s-85f", "--rows", "0"), "--rows: 0 is not possible here; it must be 1 to 256"),
         (
             ("bitstream", "--board", "ulx3s-85f", "--pattern", "2:64"),
@@ -76,7 +84,7 @@ def test_the_largest_array_that_fits_is_taken(monkeypatch: pytest.MonkeyPatch, t
     """The estimate says 3 x 3; the placer says that four PEs are too many."""
     tried: list[str] = []
 
-    def build(_: Board, p: Parameters, __: object) -> Built:
+    def build(_: Board, p: Parameters, *__: object) -> Built:
         tried.append(f"{p.rows}x{p.cols}")
         if p.rows * p.cols > 3:
             raise DoesNotFit("too large")

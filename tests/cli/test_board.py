@@ -2,9 +2,10 @@
 
 import pytest
 
+from rtl.lanes import Lanes
 from rtl.link.virtual import started
 from tests.command import Run
-from tests.link.boards import small
+from tests.link.boards import array, small
 
 
 @pytest.mark.parametrize(
@@ -14,9 +15,17 @@ from tests.link.boards import small
         (("--serve", "--selftest", "loop://"), "board: give either --serve or --selftest URL"),
         (
             ("--selftest", "loop://", "--pins"),
-            "--tcp, --pty and --pins are for --serve; --selftest takes a port or URL",
+            "--tcp, --pty, --pins, --sore and --optimizer are for --serve; --selftest takes a port or URL",
         ),
         (("--serve", "--tcp", "127.0.0.1:1", "--pty"), "--tcp and --pty: a virtual board is served at one place"),
+        (
+            ("--serve", "--optimizer", "adam"),
+            "--optimizer: unknown optimizer 'adam'; did you mean 'adamw'? (known: adamw, momentum)",
+        ),
+        (
+            ("--serve", "--optimizer", "adamw", "--format", "int8"),
+            "WUVE: weights cannot be handed on as int8; allowed are fp16 and bf16",
+        ),
         (("--serve", "--rows", "0"), "--rows: 0 is not possible here; it must be 1 to 256"),
         (
             ("--serve", "--tcp", "0.0.0.0:1234"),
@@ -47,6 +56,14 @@ def test_a_selftest(simulate: Run) -> None:
     assert lines[-1].startswith("link: ")
     assert wrong[0] == 2
     assert wrong[2] == f"simulate: {url}: the gateware is another one: rows is 2, not 8, cols is 2, not 8\n"
+
+
+def test_a_selftest_with_lanes(simulate: Run) -> None:
+    with started(array(), lanes=Lanes(sore=True, optimizer="momentum")) as url:
+        code, said, _ = simulate("board", "--selftest", url)
+    assert code == 0
+    wrong = {line[:18].strip(): line.split()[-3] for line in said.splitlines()[2:6]}
+    assert wrong == dict.fromkeys(("output-stationary", "weight-stationary", "SORE", "WUVE momentum"), "0")
 
 
 def test_a_selftest_of_nothing(simulate: Run) -> None:

@@ -19,6 +19,11 @@ def small(form: str = "int8", pattern: str = "2:4") -> Parameters:
     return make_parameters(parse_pattern(pattern), 2, 2, form)
 
 
+def array() -> Parameters:
+    """One PE, to be beside lanes."""
+    return make_parameters(parse_pattern("2:8"), 1, 1, "fp16")
+
+
 class Direct(Wire):
     """A wire to a board in this process. before: told how many reads there have been, may do anything first."""
 

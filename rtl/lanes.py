@@ -1,0 +1,105 @@
+"""What a board may have beside the array, a lane of SORE and one of WUVE: parameters, and words on their way there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtl.formats import Bits, dtype_of
+from rtl.parameters import Parameters
+from rtl.sore_parameters import SoreParameters
+from rtl.update import STATE, UpdateParameters
+
+OPTIMIZERS = ("", *STATE)  # by number, as a board says it
+ENDS = 0x80  # beside an index: a group ends
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """sore: a lane that keeps up to n of up to m, those of the array. optimizer: of a lane of WUVE; '' for none."""
+
+    sore: bool = False
+    optimizer: str = ""
+
+    def check(self, p: Parameters) -> None:
+        """Raises UserError for lanes that cannot be beside an array."""
+        if self.sore:
+            self.sore_lane(p)
+        if self.optimizer:
+            self.update_lane(p)
+
+    def sore_lane(self, p: Parameters) -> SoreParameters:
+        """Parameters of the SORE lane beside an array."""
+        return SoreParameters(p.operand, p.n, p.m)
+
+    def update_lane(self, p: Parameters) -> UpdateParameters:
+        """Parameters of the WUVE lane beside an array. Raises UserError where weights are no floats."""
+        return UpdateParameters(self.optimizer, p.format)
+
+
+@dataclass(frozen=True)
+class LaneBytes:
+    """Bytes of an item on the link: a dense value, a kept one, a step's constants, a weight before and after."""
+
+    dense: int
+    kept: int
+    constants: int
+    before: int
+    after: int
+
+
+def lane_bytes(p: Parameters, lanes: Lanes) -> LaneBytes:
+    """Items in whole bytes."""
+    value = p.operand.bits // 8
+    if not lanes.optimizer:
+        return LaneBytes(value + 1, value + 1, 0, 0, 0)
+    lane = lanes.update_lane(p)
+    words = 4 * (1 + len(lane.state))
+    return LaneBytes(value + 1, value + 1, 4 * len(lane.constants), words + 4, words + value)
+
+
+def ends_of(length: int, m: int) -> NDArray[np.bool_]:
+    """Where groups of m end in a run of values, the last one perhaps shorter."""
+    ends = np.arange(length) % m == m - 1
+    ends[-1:] = True
+    return ends
+
+
+def sore_command(values: Bits, p: Parameters, n: int, m: int) -> bytes:
+    """A run of values in groups of m, to keep n of each."""
+    items = _records(values.astype(dtype_of(p.operand)), ends_of(len(values), m).astype(np.uint8))
+    return b"G" + bytes([n]) + len(values).to_bytes(2, "little") + items.tobytes()
+
+
+def kept_count(length: int, n: int, m: int) -> int:
+    """Values that are kept of a run."""
+    return length // m * n + min(n, length % m)
+
+
+def kept_of(said: bytes, p: Parameters) -> tuple[Bits, NDArray[np.intp]]:
+    """(values, indices in their groups) of what SORE gave."""
+    items = np.frombuffer(said, [("value", dtype_of(p.operand)), ("index", np.uint8)])
+    return items["value"], (items["index"] & (ENDS - 1)).astype(np.intp)
+
+
+def update_commands(lane: UpdateParameters, fields: Mapping[str, Bits], constants: Mapping[str, int]) -> bytes:
+    """A step's constants, then weights with their state and gradients: (count,) FP32 bit patterns by name."""
+    by = np.array([constants[name] for name in lane.constants], "<u4")
+    items = _records(*(fields[name].astype("<u4") for name in ("weight", *lane.state, "gradient")))
+    return b"V\0\1\0" + by.tobytes() + b"U\0" + len(items).to_bytes(2, "little") + items.tobytes()
+
+
+def updated_of(said: bytes, lane: UpdateParameters) -> dict[str, Bits]:
+    """What WUVE gave, by name, as `rtl.golden.update.updated` does."""
+    names = ("weight", *lane.state)
+    items = np.frombuffer(said, [*((name, "<u4") for name in names), ("operand", dtype_of(lane.operand))])
+    return {name: items[name] for name in (*names, "operand")}
+
+
+def _records(*columns: Sequence[object]) -> NDArray[np.void]:
+    """Columns side by side, each item's bytes together."""
+    out = np.empty(len(columns[0]), [(f"f{number}", column.dtype) for number, column in enumerate(columns)])
+    for number, column in enumerate(columns):
+        out[f"f{number}"] = column
+    return out
