@@ -1,6 +1,6 @@
 """What hardware in the loop said of a step, in sentences and tables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -38,7 +38,24 @@ def hil_sentences(card: Mapping[str, Any]) -> list[str]:
         )
     if card["first_difference"]:
         out.append(f"The first that is not confirmed: {card['first_difference']}.")
-    return [*out, *_link(card["link"])]
+    return [*out, *_lanes(card["lanes"]), *_link(card["link"])]
+
+
+def _lanes(blocks: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What SORE and WUVE made of sampled weights, gradients and states."""
+    out = []
+    for lane, said in (("SORE", "masks of sampled weights"), ("WUVE", "updates of sampled weights")):
+        mine = [each for each in blocks if each["lane"] == lane]
+        if not mine:
+            continue
+        agree, ties = sum(each["status"] == "confirmed" for each in mine), sum(each["ties"] for each in mine)
+        text = f"{lane}: {agree} of {len(mine)} {said} are training's own, {sum(each['bits'] for each in mine):,} bits"
+        text += f", {sum(each['wrong_bits'] for each in mine):,} wrong"
+        text += f"; {ties:,} groups with a tie at the cut" if lane == "SORE" else ""
+        wrong = next((each for each in mine if each["difference"]), None)
+        text += f"; the first that is not: {wrong['layer']} {wrong['what']}: {wrong['difference']}" if wrong else ""
+        out.append(f"{text}.")
+    return out
 
 
 def _link(link: Mapping[str, Any]) -> list[str]:

@@ -1,16 +1,18 @@
 """SORE and WUVE in the loop: masks and updates of sampled real tensors, held against what training made of them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from dataflows.hil.operands import Donors
 from dataflows.hil.outcome import CONFIRMED, DIFFERS, UNCONFIRMED
-from rtl.formats import FP32, Bits, FloatFormat, encode
+from dataflows.hil.strata import Stratum
+from rtl.formats import FP32, Bits, encode
 from rtl.hardware import Hardware, Unconfirmed
+from rtl.lanes import Lanes
 from rtl.update import UpdateParameters, constants
 from workloads.masks import largest
 from workloads.samples import LayerSample
@@ -35,9 +37,17 @@ class LaneOutcome:
     difference: str = ""
 
 
-def lane_table(outcomes: Sequence[LaneOutcome]) -> pd.DataFrame:
-    """A row a block."""
-    return pd.DataFrame([asdict(each) for each in outcomes])
+def lanes_checked(
+    donors: Donors, settings: Mapping[str, float], strata: Iterable[Stratum], hardware: Hardware, lanes: Lanes
+) -> list[LaneOutcome]:
+    """All sampled blocks through the lanes that there are, under every pattern of the step."""
+    samples = list(donors.samples.values())
+    grouped = [stratum.op.right.pattern for stratum in strata if stratum.op.right.pattern.is_grouped]
+    patterns = sorted({(pattern.n, pattern.m) for pattern in grouped})
+    found = list(masks_checked(samples, patterns, hardware)) if lanes.sore else []
+    if lanes.optimizer and lanes.optimizer == optimizer_lane(settings):
+        found += updates_checked(samples, settings, hardware)
+    return found
 
 
 def masks_checked(
@@ -45,11 +55,10 @@ def masks_checked(
 ) -> Iterator[LaneOutcome]:
     """Every block's weights through SORE: groups along input channels (FF) and along output channels (BP).
 
-    What has to come out are the weights under the mask of `workloads.masks`, the one that training makes. Integers are
-    left out: training ranks floats.
+    What has to come out are the weights under the mask of `workloads.masks`, the one that training makes, of floats.
     """
     form = hardware.parameters.operand
-    for sample in samples if isinstance(form, FloatFormat) else ():
+    for sample in samples:
         weight = encode(sample.weight, form)
         for n, m in patterns:
             for phase, axis in (("FF", 1), ("BP", 0)):
@@ -69,8 +78,9 @@ def _masked(
         return LaneOutcome(*about[:4], 0, 0, about[4], UNCONFIRMED, str(error))
     bits, where = hardware.parameters.operand.bits, np.nonzero(kept)
     values, indices = (np.concatenate(part).astype(np.uint32) for part in zip(*made, strict=True))
-    wanted = lines[where].astype(np.uint32) | (where[1] % m).astype(np.uint32) << bits
-    return _compared(about, len(wanted) * (bits + max(1, (m - 1).bit_length())), values | indices << bits, wanted)
+    wanted: Bits = lines[where].astype(np.uint32) | (where[1] % m).astype(np.uint32) << np.uint32(bits)
+    got: Bits = values | indices << np.uint32(bits)
+    return _compared(about, len(wanted) * (bits + max(1, (m - 1).bit_length())), got, wanted)
 
 
 def updates_checked(
@@ -78,10 +88,10 @@ def updates_checked(
 ) -> Iterator[LaneOutcome]:
     """Every block's update through WUVE: the weights that the training run had after it, and the operands they become.
 
-    Nothing where the run's optimizer has no lane, or operands are no floats.
+    The settings are those of an optimizer that has a lane; operands are floats.
     """
-    form, optimizer = hardware.parameters.operand, _optimizer(settings)
-    for sample in samples if isinstance(form, FloatFormat) and optimizer else ():
+    form, optimizer = hardware.parameters.operand, optimizer_lane(settings)
+    for sample in samples:
         lane = UpdateParameters(optimizer, hardware.parameters.format)
         fields = {"weight": sample.weight, "gradient": sample.weight_gradient, **sample.state}
         bits = {name: encode(each.reshape(-1), FP32) for name, each in fields.items()}
@@ -97,7 +107,7 @@ def updates_checked(
         yield _compared(about, (32 + form.bits) * after.size, got, wanted)
 
 
-def _optimizer(settings: Mapping[str, float]) -> str:
+def optimizer_lane(settings: Mapping[str, float]) -> str:
     """The lane's name for the optimizer that has these settings; empty where there is none."""
     return "adamw" if "beta1" in settings else "momentum" if "momentum" in settings else ""
 

@@ -125,6 +125,8 @@ def hil_tables(result: Result) -> list[PageTable]:
                    {"nonzero": SHARE}),
         page_table("hil-tiles", "Every tile; inner is the length of its reduction, step inner that of the step's.",
                    tiles.set_index("tile")[columns], wide=True),
+        page_table("hil-lanes", "Sampled blocks through SORE and WUVE, held against what training made of them.",
+                   pd.DataFrame(result.card["hil"]["lanes"]), wide=True),
     ]  # fmt: skip
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dataflows.hil.running import Progress
     from dataflows.hil.strata import Stratum
     from rtl.hardware import Hardware
+    from rtl.lanes import Lanes
     from rtl.parameters import Parameters
     from simulator.cli.choices import Choices
     from simulator.cli.job import Job
@@ -60,14 +61,16 @@ def with_hardware(job: "Job", choices: "Choices", hil: HilChoices, beside: Path)
     """
     from dataflows.hil.array import array_for
     from dataflows.hil.journal import Journal
+    from dataflows.hil.lanes import lanes_checked, optimizer_lane
     from dataflows.hil.operands import read_donors
     from dataflows.hil.running import run_tiles, summary_of, table_of
     from dataflows.hil.strata import drawn, strata_of
-    from simulator.cli.progress import counted
+    from simulator.cli.progress import counted, steps_shown
     from simulator.cli.verilog import needs_amaranth
     from simulator.cli.work import load_workload
     from simulator.machine import load_arch
     from workloads.errors import UserError
+    from workloads.samples import update_settings
 
     assert hil.target is not None
     strata = strata_of(job.schedule)
@@ -83,10 +86,14 @@ def with_hardware(job: "Job", choices: "Choices", hil: HilChoices, beside: Path)
     draws = drawn(strata, *hil.draw)
     donors = read_donors(workload.tensors, [stratum.op.layer for stratum in strata])
     path = beside / f".hil-{_key(choices, hil, p, strata)}.jsonl"
-    with _opened(hil.target, p) as hardware, Journal(path) as journal:
+    settings = update_settings(workload.tensors)
+    with _opened(hil.target, p, optimizer_lane(settings)) as (hardware, lanes), Journal(path) as journal:
         p, resumed = hardware.parameters, sum(draw.number in journal.found for draw in draws)
         with counted("hil: tile") as show:
             outcomes = run_tiles(draws, donors, hardware, journal, lambda now: show(now.done, len(draws), said(now)))
+        with steps_shown() as tell:
+            tell("hil: masks and updates of the sampled blocks")
+            blocks = lanes_checked(donors, settings, strata, hardware, lanes)
         link = asdict(hardware.figures())
     card = {
         "hardware": hil.target,
@@ -95,6 +102,7 @@ def with_hardware(job: "Job", choices: "Choices", hil: HilChoices, beside: Path)
         "seed": hil.draw[1],
         "resumed_tiles": resumed,
         **summary_of(strata, outcomes),
+        "lanes": [asdict(each) for each in blocks],
         "link": link,
     }
     sparse = replace(job.sparse, hil=table_of(outcomes), card={**job.sparse.card, "hil": card})
@@ -109,23 +117,26 @@ def _key(choices: "Choices", hil: HilChoices, p: "Parameters", strata: "Sequence
 
 
 @contextmanager
-def _opened(target: str, p: "Parameters") -> "Iterator[Hardware]":
-    """The hardware, compiled first where it is the RTL. Raises UserError where nothing suitable answers."""
+def _opened(target: str, p: "Parameters", optimizer: str) -> "Iterator[tuple[Hardware, Lanes]]":
+    """The hardware with its lanes, compiled first where it is the RTL. Raises UserError where nothing suitable answers."""
     from dataflows.hil.array import check_board
+    from rtl.formats import FloatFormat
+    from rtl.lanes import Lanes
     from rtl.link.remote import Board
     from rtl.link.virtual import started
     from simulator.cli.progress import steps_shown
 
     with ExitStack() as stack:
         if target == SIM:
+            lanes = Lanes(True, optimizer) if isinstance(p.operand, FloatFormat) else Lanes()
             with steps_shown() as show:
                 show(f"a virtual board with the array in the loop, {p.title}: compiled unless it is in the cache")
-                url = stack.enter_context(started(p))
-            yield stack.enter_context(Board(p, url))
+                url = stack.enter_context(started(p, lanes=lanes))
+            board = stack.enter_context(Board(p, url))
         else:
             board = stack.enter_context(Board(None, target))
             check_board(board.parameters, p, target)
-            yield board
+        yield board, board.gateware.lanes
 
 
 def said(now: "Progress") -> str:
@@ -148,4 +159,5 @@ def forget(journal: Path, hil: Mapping[str, Any]) -> None:
 
 def verdict(hil: Mapping[str, Any]) -> int:
     """The exit code of a run."""
-    return DIFFERENT if hil["differing_tiles"] or hil["unconfirmed_tiles"] else 0
+    lanes = any(each["status"] != "confirmed" for each in hil["lanes"])
+    return DIFFERENT if hil["differing_tiles"] or hil["unconfirmed_tiles"] or lanes else 0

@@ -80,7 +80,7 @@ def simulate_step(
     sparse_work = with_method(workload, choices.method, patterns)
     dense_work = apply_method(workload, Dense(), PatternMap())
     compiler = compiler_for(arch, choices)
-    started = time.perf_counter()
+    started, used = time.perf_counter(), time.process_time()
     runs = Runs()
     with uncollected():
         dense_plan = compiler(dense_work, runs)
@@ -91,6 +91,7 @@ def simulate_step(
     cost = {
         "kernel_load_seconds": started - began,
         "simulation_seconds": time.perf_counter() - started,
+        "simulation_cpu_seconds": time.process_time() - used,
         "commands_evaluated": runs.steps if final is runs else runs.steps + final.steps,
     }
     card = {**sparse.card, "cost": cost, "dense_cycles": dense.cycles}
