@@ -43,7 +43,9 @@ def test_hardware_in_the_loop_of_the_readme(simulate: Run) -> None:
     (command,) = (each for each in COMMANDS if "--hil" in each)
     code, out, _ = simulate(*shlex.split(command)[1:])
     assert code == 0
-    assert "8 of 8 tiles agree with the models on the compiled RTL (2:8 fp16 8x8)" in " ".join(out.split())
+    said = " ".join(out.split())
+    assert "8 of 8 tiles agree with the models on the compiled RTL (2:8 fp16 8x8)" in said
+    assert "SORE: 8 of 8 masks" in said and "WUVE: 4 of 4 updates" in said
 
 
 @pytest.mark.slow

@@ -118,7 +118,10 @@ def _key(choices: "Choices", hil: HilChoices, p: "Parameters", strata: "Sequence
 
 @contextmanager
 def _opened(target: str, p: "Parameters", optimizer: str) -> "Iterator[tuple[Hardware, Lanes]]":
-    """The hardware with its lanes, compiled first where it is the RTL. Raises UserError where nothing suitable answers."""
+    """The hardware with its lanes, compiled first where it is the RTL.
+
+    Raises UserError where nothing suitable answers.
+    """
     from dataflows.hil.array import check_board
     from rtl.formats import FloatFormat
     from rtl.lanes import Lanes

@@ -1,16 +1,20 @@
 """A small step with real values, and hardware for it: the compiled array, or one that errs in a way of choice."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from dataflows.hil.array import array_for
 from dataflows.hil.operands import Donors, read_donors
 from dataflows.hil.strata import Stratum, strata_of
-from rtl.hardware import Answer, Hardware, InProcess, LinkFigures
+from rtl.formats import Bits
+from rtl.hardware import Answer, Hardware, InProcess, LinkFigures, Unconfirmed
 from rtl.parameters import Parameters
 from rtl.tiles import Tile
+from rtl.update import UpdateParameters
 from simulator.cli.choices import Choices
 from simulator.cli.job import run_job
 from simulator.cli.work import load_workload
@@ -53,6 +57,14 @@ class Erring(Hardware):
 
     def fits(self, tile: Tile) -> bool:
         return compiled().fits(tile)
+
+    def top_n(self, values: Bits, n: int, m: int) -> tuple[Bits, np.ndarray]:
+        raise Unconfirmed("no lane here")
+
+    def updated(
+        self, lane: UpdateParameters, fields: Mapping[str, Bits], constants: Mapping[str, int]
+    ) -> dict[str, Bits]:
+        raise Unconfirmed("no lane here")
 
     def figures(self) -> LinkFigures:
         return LinkFigures()
