@@ -80,7 +80,7 @@ def test_exact_gives_the_same_rows(simulate: Run, tmp_path: Path) -> None:
     assert fast.card["exact"] is False and exact.card["exact"] is True
     costs = [result.card["cost"] for result in (fast, exact)]
     assert costs[0]["commands_evaluated"] < costs[1]["commands_evaluated"]
-    assert all(0 < cost["simulation_cpu_seconds"] for cost in costs)
+    assert all(cost["simulation_cpu_seconds"] > 0 for cost in costs)
 
 
 MANY_ROWS = ("--gemm", "300x40x64", "--gemm", "70x64x40")
