@@ -197,10 +197,14 @@ class Operands:
     def inlined(self) -> "Operands":
         return Operands(self.target, self.product, True)
 
-    @cached_property
+    @property
     def stagings(self) -> tuple["Operands", ...]:
         """The same with two staging slots and with one, where there is staging at all."""
-        return (self, replace(self, staging_slots=1)) if self._turned or self.inline else (self,)
+        return (self, *self._tighter)
+
+    @cached_property
+    def _tighter(self) -> tuple["Operands", ...]:
+        return (replace(self, staging_slots=1),) if self._turned or self.inline else ()
 
     @cached_property
     def _turned(self) -> bool:
