@@ -53,5 +53,5 @@ def check_board(there: Parameters, wanted: Parameters, url: str) -> None:
     ]
     if wrong:
         raise UserError(
-            f"--hil {url}: the array there is another one: {'; '.join(wrong)} (--set rtl.rows=... takes another size)"
+            f"--hil {url}: the array there is another one: {'; '.join(wrong)} (--set rtl.rows=... takes another size, array.group_max=... shallower dense work)"
         )
