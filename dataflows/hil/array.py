@@ -52,6 +52,5 @@ def check_board(there: Parameters, wanted: Parameters, url: str) -> None:
         if getattr(there, name) < getattr(wanted, name)
     ]
     if wrong:
-        raise UserError(
-            f"--hil {url}: the array there is another one: {'; '.join(wrong)} (--set rtl.rows=... takes another size, array.group_max=... shallower dense work)"
-        )
+        hint = "--set rtl.rows=... takes another size, array.group_max=... shallower dense work"
+        raise UserError(f"--hil {url}: the array there is another one: {'; '.join(wrong)} ({hint})")
