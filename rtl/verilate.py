@@ -21,6 +21,7 @@ from pathlib import Path
 from string import Template
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from workloads.errors import UserError
@@ -127,7 +128,10 @@ def built(
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
     folder = _cache_folder() / digest
     if not (folder / "block.so").exists():
-        _make(folder, verilog(), top, ports, flags, extra)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):  # another process may be at it
+            if not (folder / "block.so").exists():
+                _make(folder, verilog(), top, ports, flags, extra)
     return Compiled(folder / "block.so", ports)
 
 
@@ -137,7 +141,6 @@ def _cache_folder() -> Path:
 
 
 def _make(folder: Path, verilog: str, top: str, ports: Sequence[Port], flags: Sequence[str], extra: str) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as name:
         work = Path(name) / "work"
         work.mkdir()

@@ -73,6 +73,7 @@ def test_tiles_still_run_beside_lanes(hardware: Hardware) -> None:
     assert all(each.passed for each in all_tried(hardware))
 
 
+@pytest.mark.slow
 def test_adamw_alone() -> None:
     check_update(InProcess(array()), "adamw", 700)
 
