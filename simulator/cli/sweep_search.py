@@ -69,8 +69,9 @@ def _study(optuna: Any, spec: SweepSpec, store: Store, goals: Sequence[tuple[str
         study_name=f"{seed:08x}",
         directions=[direction for _, direction in goals],
         load_if_exists=True,
-        sampler=optuna.samplers.TPESampler(seed=seed, multivariate=False),
     )
+    begun = len(study.get_trials(deepcopy=False))  # a search taken up again does not draw what it drew before
+    study.sampler = optuna.samplers.TPESampler(seed=(seed + begun) % 2**32, multivariate=False)
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
     return study

@@ -286,3 +286,17 @@ def test_points_leave_no_cycles_behind(axes: tuple[str, ...]) -> None:
     finally:
         gc.enable()
     assert all("cycles" in row for row in rows)
+
+
+def test_a_search_is_taken_up_again(simulate: Run, tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    axes = ("array.rows=8,16,24", "array.cols=8,16", "pattern=2:4,2:8", "model=resnet9", "batch=8")
+    line = ("sweep", *(part for text in axes for part in ("--grid", text)), "--jobs", "1", "--out", "s")
+    assert simulate(*line, "--search", "3", "--objective", "min:cycles")[0] == 0
+    first = rows_of(tmp_path / "s")
+    code, out, _ = simulate(*line, "--search", "5", "--objective", "min:cycles")
+    assert code == 0 and "5 points" in out and "0 left" in out
+    more = rows_of(tmp_path / "s")
+    assert 1 <= len(first) <= 3 and len(first) <= len(more) <= 5
+    assert all(more[key] == row for key, row in first.items())
+    assert simulate("sweep", "--report", "--out", "s")[0] == 0 and (tmp_path / "s" / "sweep.html").exists()
