@@ -13,6 +13,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from unittest.mock import patch
 
@@ -32,7 +33,7 @@ from rtl.pe import SparsePE
 from rtl.sore import Sore
 from rtl.sore_parameters import SoreParameters
 from rtl.synthesis import cache_folder
-from rtl.verilate import Compiled, built, ports_of
+from rtl.verilate import Compiled, Port, built, ports_of
 from rtl.verilog import array_verilog, block_verilog
 from tests.rtl.cases import Tally, run_random
 from tests.rtl.flow import Flow
@@ -111,10 +112,12 @@ def _test_sore(verilog: str) -> None:
 
 
 def _pipelined(unit: Compiled, latency: int, operands: tuple[np.ndarray, np.ndarray], wanted: np.ndarray) -> None:
-    enable = np.random.default_rng(1).integers(0, 8, len(wanted)) > 0
-    step = np.cumsum(enable) - enable
-    made = unit.run(a=operands[0][step], b=operands[1][step], en=enable)["p"]
-    np.testing.assert_array_equal(made[step >= latency], wanted[step[step >= latency] - latency])
+    enable = np.random.default_rng(1).integers(0, 8, 2 * len(wanted)) > 0
+    step = np.cumsum(enable) - enable  # how many pairs have entered before each cycle
+    fed = np.minimum(step, len(wanted) - 1)
+    made = unit.run(a=operands[0][fed], b=operands[1][fed], en=enable)["p"]
+    shown = (step >= latency) & (step < len(wanted) + latency)
+    np.testing.assert_array_equal(made[shown], wanted[step[shown] - latency])
 
 
 def _operands(form: object) -> tuple[np.ndarray, np.ndarray]:
@@ -141,15 +144,21 @@ def _test_multiplier(verilog: str) -> None:
 PE = make_parameters(parse_pattern("2:4"), 3, 2, "fp16", accumulators=6, west_link=2)
 
 
-def _test_pe(verilog: str) -> None:
+@cache  # of all mutants, which share it
+def _array_of(verilog: str) -> tuple[str, list[Port]]:
+    """Verilog of the array with that PE, and its ports."""
     inner = re.sub(r"\\block\.([\w.]+) ", lambda found: f"sparse_pe_{found[1].replace('.', '_')} ", verilog)
     own = re.sub(r"\bblock\b", "sparse_pe", inner)
     whole = array_verilog(PE)
     plain = block_verilog(SparsePE(PE), "sparse_pe")
     assert plain in whole
-    text = whole.replace(plain, own)
+    return whole.replace(plain, own), ports_of(array_signature(PE).create())
+
+
+def _test_pe(verilog: str) -> None:
+    text, ports = _array_of(verilog)
     extra = (Path(__file__).parents[2] / "rtl" / "streams.cpp").read_text() + CHOOSE
-    unit = built(text, lambda: text, "sparse_array", ports_of(array_signature(PE).create()), extra=extra)
+    unit = built(text, lambda: text, "sparse_array", ports, extra=extra)
     with patch("rtl.compiled_array._build", return_value=unit):
         array = CompiledArray(PE)
     rng, tally = np.random.default_rng(1), Tally()
