@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from amaranth import Elaboratable, Module
+from amaranth.lib import io
 
 from rtl.controller import NONE
 from rtl.lanes import Lanes
@@ -96,8 +97,9 @@ class BoardTop(Elaboratable):
         divisor = round(platform.default_clk_frequency / self.baud)  # type: ignore[attr-defined]
         linked = LinkedArray(self.parameters, self.weights, place=as_instance, lanes=self.lanes)
         m.submodules.pinned = pinned = PinnedArray(linked, divisor)
-        pins = platform.request("uart", 0)  # type: ignore[attr-defined]
-        m.d.comb += [pinned.rx_pin.eq(pins.rx.i), pins.tx.o.eq(pinned.tx_pin)]
+        pins = platform.request("uart", 0, dir="-")  # type: ignore[attr-defined]
+        m.submodules.rx, m.submodules.tx = rx, tx = io.Buffer("i", pins.rx), io.Buffer("o", pins.tx)
+        m.d.comb += [pinned.rx_pin.eq(rx.i), tx.o.eq(pinned.tx_pin)]
         return m
 
 

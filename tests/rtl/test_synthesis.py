@@ -48,7 +48,6 @@ def test_a_missing_tool(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:Using platform.request:DeprecationWarning")  # buffered pins, until Amaranth 0.6
 @pytest.mark.parametrize(
     ("board", "pattern", "form", "side"), [("ice40-hx8k", "2:4", "int8", 2), ("ulx3s-85f", "2:8", "fp16", 4)]
 )
@@ -60,7 +59,6 @@ def test_a_bitstream(board: str, pattern: str, form: str, side: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:Using platform.request:DeprecationWarning")  # buffered pins, until Amaranth 0.6
 def test_a_board_too_small() -> None:
     p = for_board(BOARDS["icebreaker"], make_parameters(parse_pattern("2:4"), 4, 4, "int8"))
     with pytest.raises(UserError, match="an array of 2:4 int8 4x4 does not fit"):
