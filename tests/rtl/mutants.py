@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 import numpy as np
 from amaranth.back import rtlil
-from amaranth.hdl import UnusedElaboratable
+from amaranth.hdl import Fragment, UnusedElaboratable
 from amaranth.lib import wiring
 
 from rtl.adder import Adder
@@ -98,6 +98,7 @@ def mutated(subject: Subject) -> tuple[str, list[str]]:
 
 
 def _compile(verilog: str, block: wiring.Component) -> Compiled:
+    Fragment.get(block, None)  # only its ports are wanted, and a block that nobody elaborates is complained of
     return built(verilog, lambda: verilog, "block", ports_of(block), extra=CHOOSE)
 
 

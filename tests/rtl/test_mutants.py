@@ -12,8 +12,6 @@ from rtl.multiplier import Multiplier
 from tests.rtl import mutants
 from tests.rtl.vectors import pairs
 
-pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")  # only its ports are wanted
-
 
 def check(verilog: str) -> None:
     left, right = pairs(np.arange(256, dtype=np.uint8))
