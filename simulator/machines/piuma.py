@@ -15,7 +15,7 @@ PIUMA = Machine(
         "skew over memory channels (addresses are spread), DRAM rows and banks (an efficiency stands for them)",
         "routes of the mesh: each core has a port and every way the same latency",
         "finding rows by columns: a kernel that wants an operand by columns is given it so",
-        "a step's ops whole: a block stands for each, and one four times as large gave 2 to 16 % less (layer3 of resnet18)",
+        "a step's ops whole: a block stands for each; one four times as large took 2 to 16 % less (resnet18's layer3)",
         "collective operations, queues in hardware, and other programs on the machine",
     ),
 )
