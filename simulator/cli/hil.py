@@ -85,10 +85,13 @@ def with_hardware(job: "Job", choices: "Choices", hil: HilChoices, beside: Path)
     p = array_for(load_arch(choices.arch, choices.settings).spec, strata)
     draws = drawn(strata, *hil.draw)
     donors = read_donors(workload.tensors, [stratum.op.layer for stratum in strata])
-    path = beside / f".hil-{_key(choices, hil, p, strata)}.jsonl"
     settings = update_settings(workload.tensors)
-    with _opened(hil.target, p, optimizer_lane(settings)) as (hardware, lanes), Journal(path) as journal:
-        p, resumed = hardware.parameters, sum(draw.number in journal.found for draw in draws)
+    with ExitStack() as stack:
+        hardware, lanes = stack.enter_context(_opened(hil.target, p, optimizer_lane(settings)))
+        p = hardware.parameters
+        path = beside / f".hil-{_key(choices, hil, p, strata)}.jsonl"
+        journal = stack.enter_context(Journal(path))
+        resumed = sum(draw.number in journal.found for draw in draws)
         with counted("hil: tile") as show:
             outcomes = run_tiles(draws, donors, hardware, journal, lambda now: show(now.done, len(draws), said(now)))
         with steps_shown() as tell:
@@ -110,9 +113,14 @@ def with_hardware(job: "Job", choices: "Choices", hil: HilChoices, beside: Path)
 
 
 def _key(choices: "Choices", hil: HilChoices, p: "Parameters", strata: "Sequence[Stratum]") -> str:
-    """A name for this very run: what is simulated, which tiles, on what array, on the RTL or on a board."""
+    """A name for this very run: what is simulated, which tiles, on which array as it stands, on the RTL or on a board.
+
+    Tiles that other hardware confirmed are none of this run's.
+    """
+    from rtl.verilog import fingerprint
+
     where = SIM if hil.target == SIM else "board"
-    told = repr((choices, hil.draw, p, where, [(stratum.key, stratum.part) for stratum in strata]))
+    told = repr((choices, hil.draw, p, fingerprint(p), where, [(stratum.key, stratum.part) for stratum in strata]))
     return sha256(told.encode()).hexdigest()[:16]
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ from dataflows.hil.outcome import COLUMNS
 from reports.page.build import result_page
 from rtl.link.virtual import started
 from rtl.parameters import make_parameters
+from simulator.cli.choices import Choices
+from simulator.cli.hil import HilChoices, _key
 from simulator.result import load
 from tests.command import Run
-from tests.hil.small import SMALL
+from tests.hil.small import SMALL, step
 from tests.reports.test_schema import described
 from workloads.pattern import parse_pattern
 
@@ -100,3 +103,15 @@ def test_a_port_where_nothing_answers_is_a_sentence(simulate: Run, tmp_path: Pat
         assert not list(tmp_path.iterdir())
     os.close(ours)
     os.close(theirs)
+
+
+def test_a_changed_array_is_another_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles that another RTL, or another board, confirmed are not believed again."""
+    there, hil = step(), HilChoices("sim", None, None)
+    choices = Choices(arch="sat", patterns=("2:8",), method="bdwp", model="resnet18")
+    name = _key(choices, hil, there.parameters, there.strata)
+    assert name == _key(choices, hil, there.parameters, there.strata)
+    assert name != _key(choices, hil, replace(there.parameters, accumulators=2), there.strata)
+    assert name != _key(choices, HilChoices("/dev/ttyUSB0", None, None), there.parameters, there.strata)
+    monkeypatch.setattr("rtl.verilog.fingerprint", lambda _: "another PE")
+    assert name != _key(choices, hil, there.parameters, there.strata)
