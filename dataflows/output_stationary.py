@@ -12,6 +12,7 @@ from dataflows.blocks import Stage, cut, in_turn, pieces, prefetched, repeat, sh
 from dataflows.lowering import Product
 from dataflows.mapping import Draft, Family, Mapping, Plan
 from dataflows.target import ARRAY, Held, Operands, Target, drop, hold
+from dataflows.traffic import Traffic
 from rtl.timing import Array, Reduction
 from simulator.program import Action, Buffer, Command, Node, Program, Stall, delay_stores
 
@@ -45,12 +46,14 @@ def _families(packed: Operands, interleave: int, along_rows: bool, floor_cycles:
         for resident in ("whole", "block", "none"):
             how = (interleave, along_rows, rows_outer, resident, operands.product.inner)
             longest = _Plan(operands, *how, array_cycles=floor_cycles)
+            if resident == "none" and not rows_outer and longest.is_one_line:
+                continue  # the same tiles in the same order
             yield Family(partial(_lengths, longest), usual=resident == "none")
 
 
 def _lengths(longest: "_Plan", limit: int | None = None) -> Iterator[Plan]:
     """The plan with the largest pieces that fit, and one whose loads overlap its own work."""
-    if limit is not None and longest.least_cycles() >= limit:
+    if limit is not None and longest.any_pieces_cycles() >= limit:
         return
     fitted = _fitted(longest)
     if fitted is None:
@@ -101,6 +104,11 @@ class _Plan:
     def tile_cols(self) -> int:
         wide = self._array.cols * (1 if self.along_rows else self.interleave)
         return min(wide, self.product.cols)
+
+    @property
+    def is_one_line(self) -> bool:
+        """Whether the tiles lie in one row or column."""
+        return self.tile_rows >= self.product.rows or self.tile_cols >= self.product.cols
 
     @property
     def whole(self) -> Reduction:
@@ -165,7 +173,12 @@ class _Plan:
         return total * sum(run.count for run in steady) * self.product.count
 
     def least_cycles(self) -> int:
-        """Pieces may be of any size: what holds for a whole tile of the operands that stay."""
+        how = (self.streamed(), self._kinds(), self.rows_outer, self.outer_slots)
+        rows, cols = cut(self.product.rows, self.tile_rows), cut(self.product.cols, self.tile_cols)
+        return Traffic(self.operands, rows, cols, *how).least_cycles(self.floor_cycles())
+
+    def any_pieces_cycles(self) -> int:
+        """A floor for pieces of any size: what holds for a whole tile of the operands that stay."""
         ops, product, kinds = self.operands, self.product, self._kinds()
         row_tiles, col_tiles = -(-product.rows // self.tile_rows), -(-product.cols // self.tile_cols)
         passes = (col_tiles if kinds[0] == "piece" else 1, row_tiles if kinds[1] == "piece" else 1)

@@ -135,7 +135,7 @@ class Planner:
 
     def _best_of(self, plans: Iterator[Plan], best: Choice | None) -> Choice | None:
         for plan in plans:
-            if not self._cannot_win(plan.floor_cycles(), best):
+            if not self._cannot_win(plan.least_cycles(), best):
                 best = self._better(plan, best)
         return best
 
@@ -149,10 +149,6 @@ class Planner:
         if not self.target.arch.schedule.offline:
             return every
         return sorted(every, key=attrgetter("floor_cycles"))
-
-    def _floor(self, product: Product) -> int:
-        """Cycles no mapping of a product is shorter than."""
-        return self._drafts(product)[0].floor_cycles
 
     def _cannot_win(self, floor_cycles: int, best: Choice | None) -> bool:
         """True when no such mapping can be better by more than the tolerance.
@@ -196,18 +192,25 @@ class Planner:
     def _best_place(
         self, update: VectorOp, uses: Sequence[MatrixOp], options: Sequence[frozenset[Phase]]
     ) -> frozenset[Phase]:
-        """The option of the shortest FF, BP and UP together, found within the tolerance."""
-        floor = sum(self._floor(product) for op in uses for product in self._products(op))
+        """The option of the shortest FF, BP and UP together, found within the tolerance.
+
+        Weights made sparse on the way in never shorten a product: they come dense, and SORE and its staging stand in
+        front of the array. So what an option can save is in UP.
+        """
+        packed = self._cycles(uses, frozenset())
         best, best_cycles = options[0], 0
         for option in options:
             program = self._update(update, uses, option)
             cycles = self.runs.cycles(program) if program else 0
-            if best_cycles and (floor + cycles) * (1 + self.tolerance) >= best_cycles:
+            if best_cycles and (packed + cycles) * (1 + self.tolerance) >= best_cycles:
                 continue
-            cycles += sum(choice.cycles for op in uses for choice in self.choose(op, op.phase in option))
+            cycles += self._cycles(uses, option)
             if not best_cycles or cycles < best_cycles:
                 best, best_cycles = option, cycles
         return best
+
+    def _cycles(self, uses: Sequence[MatrixOp], inline: frozenset[Phase]) -> int:
+        return sum(choice.cycles for op in uses for choice in self.choose(op, op.phase in inline))
 
     def _update(self, update: VectorOp, uses: Sequence[MatrixOp], inline: frozenset[Phase]) -> Program | None:
         masks = dict(update.masks)

@@ -108,6 +108,13 @@ class Held(NamedTuple):
     slot_bytes: int
 
 
+class Load(NamedTuple):
+    """Ticks that a load occupies DRAM, and then what stands behind it: the transposer, or SORE."""
+
+    dram: int
+    behind: int
+
+
 @dataclass(frozen=True)
 class Operands:
     """The two operands of a product on a target: sizes of their blocks and how these come on chip.
@@ -141,7 +148,7 @@ class Operands:
         product, target = self.product, self.target
         left = self.left_bytes(product.rows, product.inner) * left_passes
         right = self.right_bytes(product.cols, share(product.reduction)) * right_passes
-        turned = target.turn_ticks(left + right) if self._turned else 0
+        turned = target.turn_ticks(left + right) if self.is_turned else 0
         if self.inline:
             right = product.cols * product.inner * target.operand_bytes * self._passes * right_passes
         moved = left + right + more_bytes + product.rows * product.cols * product.final_bytes
@@ -151,17 +158,31 @@ class Operands:
         """A floor of the time until the array can work with blocks that come on chip first; 0 bytes for none."""
         channel = self.target.channel
         first = channel.ticks(left_bytes) + channel.ticks(right_bytes) + channel.latency_ticks
-        return first + (self.target.turn_ticks(min(left_bytes, right_bytes)) if self._turned else 0)
+        return first + (self.target.turn_ticks(min(left_bytes, right_bytes)) if self.is_turned else 0)
+
+    def left_load(self, rows: int, inner: int) -> Load:
+        """What `load_left` takes."""
+        size = self.left_bytes(rows, inner)
+        return Load(self.target.channel.ticks(size), self.target.turn_ticks(size) if self.is_turned else 0)
+
+    def right_load(self, cols: int, part: Share) -> Load:
+        """What `load_right` takes."""
+        channel = self.target.channel
+        if self.inline and not self.is_turned:
+            dense = cols * part.elements * self.target.operand_bytes
+            return Load(channel.ticks(dense * self._passes), self._sort_ticks(cols, part))
+        size = self.right_bytes(cols, part)
+        return Load(channel.ticks(size), self.target.turn_ticks(size) if self.is_turned else 0)
 
     def load_left(self, rows: int, inner: int) -> tuple[Command, ...]:
         size = self.left_bytes(rows, inner)
-        if not self._turned:
+        if not self.is_turned:
             return (self.target.load(self.product.left, size, "west", "west"),)
         return self.target.load(self.product.left, size, "west", "west.raw"), self._turn(size, "west")
 
     def load_right(self, cols: int, part: Share) -> tuple[Command, ...]:
         packed = self.right_bytes(cols, part)
-        if self._turned:
+        if self.is_turned:
             return self.target.load(self.product.right, packed, "north", "north.raw"), self._turn(packed, "north")
         if not self.inline:
             return (self.target.load(self.product.right, packed, "north", "north"),)
@@ -173,7 +194,7 @@ class Operands:
         """Whether slots of these sizes, and the staging in front of them, fit the machine's memories."""
         capacities, slots = self.target.capacities, self.staging_slots
         west_bytes, north_bytes = west.slots * west.slot_bytes, north.slots * north.slot_bytes
-        if self._turned:
+        if self.is_turned:
             west_bytes += slots * west.slot_bytes
             north_bytes += slots * north.slot_bytes
         elif self.inline:
@@ -188,7 +209,7 @@ class Operands:
     def staging(self, west_bytes: int, north_bytes: int) -> tuple[Buffer, ...]:
         """Buffers in front of the transposer and of SORE, for the largest blocks loaded at once."""
         slots = self.staging_slots
-        if self._turned:
+        if self.is_turned:
             return Buffer("west.raw", slots, "west", west_bytes), Buffer("north.raw", slots, "north", north_bytes)
         if self.inline:
             return (Buffer("north.raw", slots, "north", self._dense_bytes(north_bytes)),)
@@ -204,10 +225,10 @@ class Operands:
 
     @cached_property
     def _tighter(self) -> tuple["Operands", ...]:
-        return (replace(self, staging_slots=1),) if self._turned or self.inline else ()
+        return (replace(self, staging_slots=1),) if self.is_turned or self.inline else ()
 
     @cached_property
-    def _turned(self) -> bool:
+    def is_turned(self) -> bool:
         return self.product.transposed and self.target.arch.transposer is not None
 
     @property
@@ -224,13 +245,14 @@ class Operands:
         return Command(TRANSPOSER, ticks, Stall.TRANSPOSE, takes=raw, frees=raw, fills=(memory,), actions=actions)
 
     def _sort(self, cols: int, part: Share) -> Command:
+        actions = (Action("sore.element", "weight", cols * part.groups * self.product.reduction.m),)
+        raw = ("north.raw",)
+        return Command(SORE, self._sort_ticks(cols, part), Stall.SORE, takes=raw, frees=raw, fills=("north",), actions=actions)
+
+    def _sort_ticks(self, cols: int, part: Share) -> int:
         spec = self.target.arch.sore
         assert spec is not None
-        groups, m = cols * part.groups, self.product.reduction.m
-        ticks = -(-groups // spec.lanes) * m * spec.cycles_per_element
-        actions = (Action("sore.element", "weight", groups * m),)
-        raw = ("north.raw",)
-        return Command(SORE, ticks, Stall.SORE, takes=raw, frees=raw, fills=("north",), actions=actions)
+        return -(-cols * part.groups // spec.lanes) * self.product.reduction.m * spec.cycles_per_element
 
 
 def packed_bytes(kept: int, operand_bytes: int, index_bits: int) -> int:

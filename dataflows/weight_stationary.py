@@ -31,7 +31,7 @@ class WeightStationary:
             block = -(-product.rows // _fewest_blocks(operands))
             floor = _Plan(operands, "rows", "none", block).floor_cycles()
             yield Draft(floor, partial(_families, operands, block))
-            yield Draft(SpilledSums(operands).floor_cycles(), partial(_spilled, operands))
+            yield Draft(SpilledSums(operands).least_cycles(), partial(_spilled, operands))
 
 
 def _families(packed: Operands, block: int, inline: bool) -> Iterator[Family]:

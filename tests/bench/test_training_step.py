@@ -18,7 +18,7 @@ from workloads.training.updates import Momentum
 
 pytestmark = pytest.mark.bench
 BATCH = 128
-ROUNDS = {64: 15, 224: 3}
+ROUNDS = {64: 15, 224: 6}
 
 
 def training(method: Method, image: int) -> Training:
