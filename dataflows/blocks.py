@@ -23,18 +23,19 @@ def cut(total: int, size: int) -> tuple[Run, ...]:
     return tuple(Run(part, count) for part, count in ((size, whole), (rest, 1)) if part and count)
 
 
-def pieces(reduction: Reduction, most: int) -> list[tuple[Reduction, int]]:
+@lru_cache(maxsize=4096)
+def pieces(reduction: Reduction, most: int) -> tuple[tuple[Reduction, int], ...]:
     """The reduction in pieces of at most about `most` elements, each with how often it comes.
 
     Whole kernel positions where there are several and one is small enough, otherwise runs of whole groups; the pieces
-    keep the order of the reduction.
+    keep the order of the reduction, and the first is the largest.
     """
     segments, length, n, m = reduction.segments, reduction.length, reduction.n, reduction.m
     if segments > 1 and length <= most:
-        return [(Reduction(run.size, length, n, m), run.count) for run in cut(segments, most // length)]
-    a_segment = [(Reduction(1, run.size, n, m), run.count) for run in cut(length, max(1, most // m) * m)]
+        return tuple((Reduction(run.size, length, n, m), run.count) for run in cut(segments, most // length))
+    a_segment = tuple((Reduction(1, run.size, n, m), run.count) for run in cut(length, max(1, most // m) * m))
     if len(a_segment) == 1:
-        return [(a_segment[0][0], a_segment[0][1] * segments)]
+        return ((a_segment[0][0], a_segment[0][1] * segments),)
     return a_segment * segments
 
 

@@ -5,7 +5,7 @@ from functools import lru_cache
 from itertools import groupby
 
 from dataflows.blocks import Share
-from dataflows.target import Operands
+from dataflows.operands import Operands
 from rtl.timing import Reduction
 from simulator.program import Action, Stall
 

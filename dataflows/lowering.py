@@ -1,6 +1,6 @@
 """From an op to the plain products a systolic array carries out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dataflows.window import Window
 from rtl.timing import Reduction
@@ -44,6 +44,10 @@ class Product:
     def macs_kept(self) -> int:
         """Multiply-accumulates on kept elements, over all `count` products."""
         return self.count * self.rows * self.cols * self.reduction.kept
+
+    def renamed(self, left: str, right: str, output: str, across_outputs: bool) -> "Product":
+        """The same product of other tensors."""
+        return replace(self, left=left, right=right, output=output, across_outputs=across_outputs)
 
     def left_elements(self, rows: int, inner: int) -> int:
         """Distinct elements of the left operand in a block of it."""

@@ -50,6 +50,10 @@ class Plan(Protocol):
         """The same with weights made sparse on the way in; None where that does not fit."""
         ...
 
+    def renamed(self, product: Product) -> "Plan":
+        """The same for a product alike but for the names of its tensors."""
+        ...
+
     def program(self) -> Program: ...
 
 

@@ -6,12 +6,13 @@ or along its columns, where they share operands. Loops over tiles keep a block o
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 
 from dataflows.blocks import Stage, cut, in_turn, pieces, prefetched, repeat, share
 from dataflows.lowering import Product
 from dataflows.mapping import Draft, Family, Mapping, Plan
-from dataflows.target import ARRAY, Held, Operands, Target, drop, hold
+from dataflows.operands import Held, Operands
+from dataflows.target import ARRAY, Target, drop, hold
 from dataflows.traffic import Traffic
 from rtl.timing import Array, Reduction
 from simulator.program import Action, Buffer, Command, Node, Program, Stall, delay_stores
@@ -27,7 +28,8 @@ class OutputStationary:
     def drafts(self, target: Target, product: Product) -> Iterator[Draft]:
         operands = Operands(target, deepest(target, product), False)
         for interleave, along_rows in _interleaves(target, product):
-            floor = _Plan(operands, interleave, along_rows, True, "whole", product.inner).floor_cycles()
+            tile = _tile(operands, interleave, along_rows)
+            floor = _Plan(operands, interleave, along_rows, *tile, True, "whole", product.inner).floor_cycles()
             yield Draft(floor, partial(_families, operands, interleave, along_rows, floor))
 
 
@@ -41,10 +43,10 @@ def deepest(target: Target, product: Product) -> Product:
 
 
 def _families(packed: Operands, interleave: int, along_rows: bool, floor_cycles: int, inline: bool) -> Iterator[Family]:
-    operands = Operands(packed.target, packed.product, inline)
+    operands, tile = Operands(packed.target, packed.product, inline), _tile(packed, interleave, along_rows)
     for rows_outer in (True, False):
         for resident in ("whole", "block", "none"):
-            how = (interleave, along_rows, rows_outer, resident, operands.product.inner)
+            how = (interleave, along_rows, *tile, rows_outer, resident, operands.product.inner)
             longest = _Plan(operands, *how, array_cycles=floor_cycles)
             if resident == "none" and not rows_outer and longest.is_one_line:
                 continue  # the same tiles in the same order
@@ -78,6 +80,13 @@ def _interleaves(target: Target, product: Product) -> list[tuple[int, bool]]:
     return sorted(choice for choice in chosen if choice[0] > 1 or choice == (1, True))
 
 
+def _tile(operands: Operands, interleave: int, along_rows: bool) -> tuple[int, int]:
+    """Rows and columns of the product in a tile."""
+    array, product = operands.target.array, operands.product
+    rows, cols = (interleave, 1) if along_rows else (1, interleave)
+    return min(array.rows * rows, product.rows), min(array.cols * cols, product.cols)
+
+
 @dataclass(frozen=True)
 class _Plan:
     """One mapping of one product; `most` elements of the reduction are loaded at once where operands stream."""
@@ -85,6 +94,8 @@ class _Plan:
     operands: Operands
     interleave: int
     along_rows: bool
+    tile_rows: int
+    tile_cols: int
     rows_outer: bool
     resident: str
     most: int
@@ -94,16 +105,6 @@ class _Plan:
     @property
     def product(self) -> Product:
         return self.operands.product
-
-    @cached_property
-    def tile_rows(self) -> int:
-        wide = self._array.rows * (self.interleave if self.along_rows else 1)
-        return min(wide, self.product.rows)
-
-    @cached_property
-    def tile_cols(self) -> int:
-        wide = self._array.cols * (1 if self.along_rows else self.interleave)
-        return min(wide, self.product.cols)
 
     @property
     def is_one_line(self) -> bool:
@@ -115,10 +116,10 @@ class _Plan:
         return self.product.reduction
 
     def variant(self, operands: Operands, most: int, outer_slots: int) -> "_Plan":
-        how = (self.interleave, self.along_rows, self.rows_outer, self.resident)
+        how = (self.interleave, self.along_rows, self.tile_rows, self.tile_cols, self.rows_outer, self.resident)
         return _Plan(operands, *how, most, outer_slots, self.array_cycles)
 
-    def streamed(self) -> list[tuple[Reduction, int]]:
+    def streamed(self) -> tuple[tuple[Reduction, int], ...]:
         return pieces(self.whole, self.most)
 
     def mapping(self) -> Mapping:
@@ -150,7 +151,7 @@ class _Plan:
     def _held(self) -> tuple[Held, Held, int]:
         """Slots of both operands, and the bytes of a tile's results."""
         ops, rows, cols = self.operands, self.tile_rows, self.tile_cols
-        part = max((part for part, _ in self.streamed()), key=lambda part: part.kept)
+        part, _ = self.streamed()[0]  # none of the others is larger
         kinds = self._kinds()
         inner = part.segments * part.length if kinds[0] == "piece" else self.product.inner
         west = ops.left_bytes(self.product.rows if kinds[0] == "whole" else rows, inner)
@@ -209,6 +210,9 @@ class _Plan:
     def _slots(self, kind: str) -> int:
         return {"piece": 2, "block": self.outer_slots, "whole": 1}[kind]
 
+    def renamed(self, product: Product) -> "_Plan":
+        return replace(self, operands=self.operands.renamed(product))
+
     def inlined(self) -> "_Plan | None":
         plans = (replace(self, operands=operands) for operands in self.operands.inlined().stagings)
         return next((plan for plan in plans if plan.fits()), None)
@@ -257,7 +261,7 @@ class _Plan:
         """One tile: the pieces of its reduction, the way out of the array, the store."""
         ops, taken = self.operands, self._taken()
         out: list[Node] = []
-        parts = self.streamed() if taken else [(self.whole, 1)]
+        parts = self.streamed() if taken else ((self.whole, 1),)
         for part, count in parts:
             loads: list[Command] = []
             if "west" in taken:

@@ -60,7 +60,9 @@ class Planner:
         self.dataflows = dataflows
         self.runs = runs
         self.tolerance = tolerance
-        self._lowered: dict[int, tuple[MatrixOp, list[Product]]] = {}  # ops are kept, so that their ids stay their own
+        # ops are kept, so that their ids stay their own
+        self._lowered: dict[int, tuple[MatrixOp, list[Product]]] = {}
+        self._chosen: dict[tuple[int, bool], tuple[MatrixOp, list[Choice]]] = {}
         self._known = runs.memory((arch, tuple(flow.name for flow in dataflows), tolerance))
 
     def plan(self, workload: Workload) -> tuple[ScheduledOp, ...]:
@@ -72,6 +74,12 @@ class Planner:
 
     def choose(self, op: MatrixOp, inline: bool) -> list[Choice]:
         """The best mapping of each of an op's products. Raises UserError where none fits the machine."""
+        known = self._chosen.get((id(op), inline))
+        if known is None:
+            known = self._chosen[id(op), inline] = (op, self._choose(op, inline))
+        return known[1]
+
+    def _choose(self, op: MatrixOp, inline: bool) -> list[Choice]:
         choices = [self._choice(product, inline) for product in self._products(op)]
         found = [choice for choice in choices if choice]
         if len(found) < len(choices):
@@ -102,13 +110,25 @@ class Planner:
         return [compress(product) for product in products] if spec.pe == "compressed" else products
 
     def _choice(self, product: Product, inline: bool) -> Choice | None:
-        choice: Choice | None = self._once((product, inline), lambda: self._search(product, inline))
+        choice: Choice | None = self._once((product, inline), lambda: self._found(product, inline))
+        return choice
+
+    def _found(self, product: Product, inline: bool) -> Choice | None:
+        """What is best does not hang on whose tensors a product has: FF's mapping is often BP's."""
+        alike = product.renamed("", "", "", across_outputs=inline and product.across_outputs)
+        plan: Plan | None = self._known.get(("mapping", alike, inline))
+        if plan is not None:
+            return self._better(plan.renamed(product), None)
+        choice = self._search(product, inline)
+        if choice is not None:
+            self._known["mapping", alike, inline] = choice.plan
         return choice
 
     def _once(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        if key not in self._known:
-            self._known[key] = make()
-        return self._known[key]
+        found = self._known.get(key, self)  # a key may be large: it is hashed once
+        if found is self:
+            found = self._known[key] = make()
+        return found
 
     def _search(self, product: Product, inline: bool) -> Choice | None:
         offline = self.target.arch.schedule.offline
@@ -204,7 +224,7 @@ class Planner:
             cycles = self.runs.cycles(program) if program else 0
             if best_cycles and (packed + cycles) * (1 + self.tolerance) >= best_cycles:
                 continue
-            cycles += self._cycles(uses, option)
+            cycles += self._cycles(uses, option) if option else packed
             if not best_cycles or cycles < best_cycles:
                 best, best_cycles = option, cycles
         return best

@@ -4,8 +4,10 @@ from dataclasses import dataclass, replace
 
 from dataflows.blocks import Share, cut, repeat
 from dataflows.folds import FoldWork, Place, folds, largest, places
+from dataflows.lowering import Product
 from dataflows.mapping import Mapping
-from dataflows.target import ARRAY, Operands, hold
+from dataflows.operands import Operands
+from dataflows.target import ARRAY, hold
 from simulator.program import Buffer, Command, Node, Program, Stall, delay_stores
 
 LARGEST_BLOCK = 512  # positions whose sums travel at once
@@ -44,9 +46,20 @@ class SpilledSums:
         return FoldWork(self.operands).cycles(product.rows)[0] * tiles * self.depth_in_folds * product.count
 
     def least_cycles(self) -> int:
-        product, tiles = self.operands.product, -(-self.operands.product.cols // self.cols)
-        sums = product.rows * product.cols * self.operands.target.arch.format.accumulator_bytes
-        return max(self.floor_cycles(), self.operands.moved_ticks(tiles, 1, 2 * sums * (self.depth_in_folds - 1)))
+        return max(self.floor_cycles(), self.operands.product.count * self._dram_ticks())
+
+    def _dram_ticks(self) -> int:
+        """Ticks DRAM is occupied: every transfer of every fold, without the weights, which are little beside sums."""
+        ops, product, ticks = self.operands, self.operands.product, self.operands.target.channel.ticks
+        sum_bytes, later_folds = ops.target.arch.format.accumulator_bytes, self.depth_in_folds - 1
+        tiles, total = cut(product.cols, self.cols), 0
+        for run in cut(product.rows, self.block):
+            left = sum(count * ops.left_load(run.size, fold.elements).dram for fold, count in self.folds)
+            for tile in tiles:
+                outputs = run.size * tile.size
+                sums = 2 * later_folds * ticks(outputs * sum_bytes)
+                total += run.count * tile.count * (left + sums + ticks(outputs * product.final_bytes))
+        return total
 
     @property
     def cols(self) -> int:
@@ -74,6 +87,9 @@ class SpilledSums:
             Buffer("seed", 2, "output", sums),
             Buffer("out", 2, "output", sums),
         )
+
+    def renamed(self, product: Product) -> "SpilledSums":
+        return replace(self, operands=self.operands.renamed(product))
 
     def inlined(self) -> "SpilledSums | None":
         plans = (replace(self, operands=operands) for operands in self.operands.inlined().stagings)

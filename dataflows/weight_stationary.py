@@ -12,8 +12,9 @@ from dataflows.blocks import Share, Stage, cut, in_turn, prefetched, repeat, sha
 from dataflows.folds import FoldWork, Place, folds, largest, places
 from dataflows.lowering import Product
 from dataflows.mapping import Draft, Family, Mapping, Plan
+from dataflows.operands import Held, Operands
 from dataflows.spilled_sums import SpilledSums
-from dataflows.target import ARRAY, Held, Operands, Target, drop, hold
+from dataflows.target import ARRAY, Target, drop, hold
 from simulator.program import Buffer, Command, Node, Program, Stall, delay_stores
 
 SPLITS = (1, 2, 4, 16)  # blocks of positions, as multiples of the fewest that fit
@@ -150,6 +151,9 @@ class _Plan:
         west_slots = self.outer_slots if in_blocks and self.order == "rows" else 2
         sums = self.block * self.cols * ops.target.arch.format.accumulator_bytes
         return Held(west_slots, west), Held(north_slots, north), sums
+
+    def renamed(self, product: Product) -> "_Plan":
+        return replace(self, operands=self.operands.renamed(product))
 
     def inlined(self) -> "_Plan | None":
         plans = (replace(self, operands=operands) for operands in self.operands.inlined().stagings)
