@@ -11,15 +11,22 @@ from workloads.errors import UserError
 from workloads.pattern import Pattern, PatternKind
 
 
-def array_for(arch: SystolicArch, strata: Sequence[Stratum]) -> Parameters:
-    """Parameters of an array that runs every class of a schedule.
-
-    Raises UserError for a machine that no such array exists of, and for groups that are too large for one.
-    """
+def check_buildable(name: str, arch: object) -> None:
+    """Raises UserError for a machine that has no array in RTL."""
+    if not isinstance(arch, SystolicArch):
+        raise UserError(f"--hil: {name} has no array in RTL; --arch sat has")
     if arch.rtl is None or arch.array.pe != "unified" or not arch.array.drains:
         raise UserError(
             "--hil: this machine is an idealisation that nobody could build; --arch sat has its array in RTL"
         )
+
+
+def array_for(arch: SystolicArch, strata: Sequence[Stratum]) -> Parameters:
+    """Parameters of an array that runs every class of a schedule.
+
+    Raises UserError for groups that are too large for one.
+    """
+    assert arch.rtl is not None  # checked: `check_buildable`
     groups = [(stratum.part.reduction.n, stratum.part.reduction.m) for stratum in strata]
     sparse = [group for group, stratum in zip(groups, strata, strict=True) if stratum.op.right.pattern.is_grouped]
     dense = max((m for group in groups if group not in sparse for m in group[1:]), default=1)

@@ -53,6 +53,22 @@ class HilChoices:
         return 64 if self.tiles is None else self.tiles, 1 if self.seed is None else self.seed
 
 
+def check_possible(choices: "Choices") -> None:
+    """Raises UserError where no tile of the work could ever run on hardware: said before anything is simulated."""
+    from dataflows.hil.array import check_buildable
+    from simulator.cli.verilog import needs_amaranth
+    from simulator.cli.work import load_workload
+    from simulator.machine import load_arch
+    from workloads.errors import UserError
+
+    check_buildable(choices.arch, load_arch(choices.arch, choices.settings).spec)
+    if load_workload(choices).tensors is None:
+        raise UserError(
+            "--hil: tiles need real tensors, which --model and recorded workloads have, and this work has not"
+        )
+    needs_amaranth()
+
+
 def with_hardware(job: "Job", choices: "Choices", hil: HilChoices, beside: Path) -> tuple["Job", Path]:
     """The job with a `hil` table and its summary on the card, and the journal of finished tiles, a file in `beside`.
 
@@ -66,26 +82,17 @@ def with_hardware(job: "Job", choices: "Choices", hil: HilChoices, beside: Path)
     from dataflows.hil.running import run_tiles, summary_of, table_of
     from dataflows.hil.strata import drawn, strata_of
     from simulator.cli.progress import counted, steps_shown
-    from simulator.cli.verilog import needs_amaranth
     from simulator.cli.work import load_workload
     from simulator.machine import load_arch
-    from workloads.errors import UserError
     from workloads.samples import update_settings
 
-    assert hil.target is not None
+    tensors = load_workload(choices).tensors
+    assert hil.target is not None and tensors is not None
     strata = strata_of(job.schedule)
-    if not strata:
-        raise UserError(f"--hil: {choices.arch} has no array in RTL; --arch sat has")
-    workload = load_workload(choices)
-    if workload.tensors is None:
-        raise UserError(
-            "--hil: tiles need real tensors, which --model and recorded workloads have, and this work has not"
-        )
-    needs_amaranth()
     p = array_for(load_arch(choices.arch, choices.settings).spec, strata)
     draws = drawn(strata, *hil.draw)
-    donors = read_donors(workload.tensors, [stratum.op.layer for stratum in strata])
-    settings = update_settings(workload.tensors)
+    donors = read_donors(tensors, [stratum.op.layer for stratum in strata])
+    settings = update_settings(tensors)
     with ExitStack() as stack:
         hardware, lanes = stack.enter_context(_opened(hil.target, p, optimizer_lane(settings)))
         p = hardware.parameters

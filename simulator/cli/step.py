@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from simulator.cli.extras import DramOpOption, DramTraceOption, Extras, TimelineOption
-from simulator.cli.hil import HilChoices, HilOption, SeedOption, TilesOption, forget, verdict, with_hardware
+from simulator.cli.hil import (
+    HilChoices,
+    HilOption,
+    SeedOption,
+    TilesOption,
+    check_possible,
+    forget,
+    verdict,
+    with_hardware,
+)
 from simulator.cli.options import (
     ArchOption,
     BatchOption,
@@ -114,6 +123,8 @@ def step(
         raise UserError("--csv: standard output is one JSON object with --json; leave one of the two out")
     extras.check(force)
     hardware = HilChoices(hil, hil_tiles, hil_seed)
+    if hardware.target is not None:
+        check_possible(choices)
     job = run_job(choices, ["simulate", *sys.argv[1:]])
     if hardware.target is not None:
         job, journal = with_hardware(job, choices, hardware, out.absolute().parent if out else Path("results"))

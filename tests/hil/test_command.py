@@ -59,6 +59,7 @@ def test_options_change_the_tiles(simulate: Run, tmp_path: Path) -> None:
         ((*STEP, "--hil", "sim", "--hil-tiles", "0"), "--hil-tiles 0: must be at least 1"),
         (("--arch", "dense", "--model", "resnet18", "--hil", "sim"), "--hil: this machine is an idealisation"),
         (("--arch", "t4", "--model", "resnet50", "--hil", "sim", "--mode", "inference"), "--arch sat has"),
+        (("--arch", "piuma", "--model", "resnet50", "--pattern", "2:8", "--hil", "sim"), "piuma has no array in RTL"),
         (("--gemm", "8x8x8", "--pattern", "2:8", "--hil", "sim"), "--hil: tiles need real tensors"),
         (("--model", "resnet18", "--pattern", "2:64", "--hil", "sim"), "groups of 64 are too wide for fp16"),
     ],
