@@ -1,6 +1,7 @@
 """From an op to the plain products a systolic array carries out."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from dataflows.window import Window
 from rtl.timing import Reduction
@@ -55,22 +56,23 @@ class Product:
         return min(positions * other, self.window.elements(positions) * self.channels)
 
 
-def lower(op: MatrixOp, how: LoweringSpec, operand_bytes: int, gradient_bytes: int) -> list[Product]:
+@lru_cache(maxsize=4096)
+def lower(op: MatrixOp, how: LoweringSpec, operand_bytes: int, gradient_bytes: int) -> tuple[Product, ...]:
     """The products of an op: one, or one for each stride class of a strided convolution's input gradient.
 
     Raises UserError for a pattern an n:m array cannot use.
     """
     pattern = _usable_pattern(op)
     if op.phase is Phase.WU:
-        return [_weight_gradient(op, how, gradient_bytes)]
+        return (_weight_gradient(op, how, gradient_bytes),)
     if op.geometry is None:
         window = Window((1, op.rows), (1, op.rows))
-        return [_product(op, op.rows, 1, op.inner, window, pattern, how, operand_bytes)]
+        return (_product(op, op.rows, 1, op.inner, window, pattern, how, operand_bytes),)
     if op.phase is Phase.BP:
         return _input_gradient(op, op.geometry, how, pattern, operand_bytes)
     window = _forward_window(op.geometry)
     length = op.inner // op.geometry.taps
-    return [_product(op, op.rows, op.geometry.taps, length, window, pattern, how, operand_bytes)]
+    return (_product(op, op.rows, op.geometry.taps, length, window, pattern, how, operand_bytes),)
 
 
 def _usable_pattern(op: MatrixOp) -> Pattern:
@@ -88,24 +90,24 @@ def _forward_window(geometry: ConvGeometry) -> Window:
 
 def _input_gradient(
     op: MatrixOp, geometry: ConvGeometry, how: LoweringSpec, pattern: Pattern, operand_bytes: int
-) -> list[Product]:
+) -> tuple[Product, ...]:
     length = op.inner // geometry.taps
     if not how.skip_stride_zeros:
         window = Window(geometry.input_hw, geometry.output_hw, geometry.reach)
-        return [_product(op, op.rows, geometry.taps, length, window, pattern, how, operand_bytes)]
+        return (_product(op, op.rows, geometry.taps, length, window, pattern, how, operand_bytes),)
     products = []
     for each in geometry.stride_classes():
         window = Window(each.grid, geometry.output_hw, each.reach)
         rows = op.images * each.positions
         products.append(_product(op, rows, each.taps, length, window, pattern, how, operand_bytes))
-    return products
+    return tuple(products)
 
 
 def _product(
     op: MatrixOp, rows: int, taps: int, length: int, window: Window, pattern: Pattern, how: LoweringSpec, size: int
 ) -> Product:
     n, m = (pattern.n, pattern.m) if pattern.is_grouped else (1, 1)
-    whole = how.groups == "flattened" or pattern is DENSE
+    whole = how.groups == "flattened" or pattern.is_dense
     reduction = Reduction(1, taps * length, n, m) if whole else Reduction(taps, length, n, m)
     return Product(
         rows=rows,

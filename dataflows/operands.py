@@ -1,5 +1,6 @@
 """The two operands of a product on a machine: their blocks, and how these come on chip."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -61,17 +62,19 @@ class Operands:
         product, target = self.product, self.target
         left = self.left_bytes(product.rows, product.inner) * left_passes
         right = self.right_bytes(product.cols, share(product.reduction)) * right_passes
-        turned = target.turn_ticks(left + right) if self.is_turned else 0
-        if self.inline:
+        behind = target.turn_ticks(left + right) if self.is_turned else 0
+        if self.inline and not self.is_turned:
             right = product.cols * product.inner * target.operand_bytes * self._passes * right_passes
+            behind = self._sort_ticks(product.cols, share(product.reduction)) * right_passes
         moved = left + right + more_bytes + product.rows * product.cols * product.final_bytes
-        return product.count * max(turned, target.channel.least_ticks(moved))
+        return product.count * max(behind, target.channel.least_ticks(moved))
 
-    def first_ticks(self, left_bytes: int, right_bytes: int) -> int:
-        """A floor of the time until the array can work with blocks that come on chip first; 0 bytes for none."""
-        channel = self.target.channel
-        first = channel.ticks(left_bytes) + channel.ticks(right_bytes) + channel.latency_ticks
-        return first + (self.target.turn_ticks(min(left_bytes, right_bytes)) if self.is_turned else 0)
+    def first_ticks(self, loads: Sequence[Load]) -> int:
+        """A floor of the time until all of these are on chip, in whatever order they come."""
+        if not loads:
+            return self.target.channel.latency_ticks
+        together = sum(load.dram for load in loads) + min(load.behind for load in loads)
+        return self.target.channel.latency_ticks + max(together, max(load.dram + load.behind for load in loads))
 
     def left_load(self, rows: int, inner: int) -> Load:
         """What `load_left` takes."""

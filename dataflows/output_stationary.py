@@ -11,7 +11,7 @@ from functools import partial
 from dataflows.blocks import Stage, cut, in_turn, pieces, prefetched, repeat, share
 from dataflows.lowering import Product
 from dataflows.mapping import Draft, Family, Mapping, Plan
-from dataflows.operands import Held, Operands
+from dataflows.operands import Held, Load, Operands
 from dataflows.target import ARRAY, Target, drop, hold
 from dataflows.traffic import Traffic
 from rtl.timing import Array, Reduction
@@ -185,17 +185,17 @@ class _Plan:
         passes = (col_tiles if kinds[0] == "piece" else 1, row_tiles if kinds[1] == "piece" else 1)
         last_rows, last_cols = product.rows % self.tile_rows, product.cols % self.tile_cols
         last = (last_rows or self.tile_rows) * (last_cols or self.tile_cols) * product.final_bytes
-        first = ops.first_ticks(*self._first_bytes(kinds))
-        ends = first + ops.target.channel.ticks(last)
+        ends = ops.first_ticks(self._first_loads(kinds)) + ops.target.channel.ticks(last)
         return max(self.floor_cycles() + ends, ops.moved_ticks(*passes))
 
-    def _first_bytes(self, kinds: tuple[str, str]) -> tuple[int, int]:
-        """Bytes of each operand without which no tile begins, pieces left out."""
-        ops, product = self.operands, self.product
-        rows = {"piece": 0, "block": self.tile_rows, "whole": product.rows}[kinds[0]]
-        cols = {"piece": 0, "block": self.tile_cols, "whole": product.cols}[kinds[1]]
-        left = ops.left_bytes(rows, product.inner) if rows else 0
-        return left, ops.right_bytes(cols, share(self.whole)) if cols and not ops.inline else 0
+    def _first_loads(self, kinds: tuple[str, str]) -> list[Load]:
+        """Those without which no tile begins, pieces left out."""
+        ops, product, loads = self.operands, self.product, list[Load]()
+        if kinds[0] != "piece":
+            loads.append(ops.left_load(self.tile_rows if kinds[0] == "block" else product.rows, product.inner))
+        if kinds[1] != "piece":
+            loads.append(ops.right_load(self.tile_cols if kinds[1] == "block" else product.cols, share(self.whole)))
+        return loads
 
     @property
     def _array(self) -> Array:

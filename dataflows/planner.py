@@ -61,7 +61,7 @@ class Planner:
         self.runs = runs
         self.tolerance = tolerance
         # ops are kept, so that their ids stay their own
-        self._lowered: dict[int, tuple[MatrixOp, list[Product]]] = {}
+        self._lowered: dict[int, tuple[MatrixOp, tuple[Product, ...]]] = {}
         self._chosen: dict[tuple[int, bool], tuple[MatrixOp, list[Choice]]] = {}
         self._known = runs.memory((arch, tuple(flow.name for flow in dataflows), tolerance))
 
@@ -92,13 +92,13 @@ class Planner:
             return self.dataflows
         return [dataflow for dataflow in self.dataflows if dataflow.name == "weight-stationary"]
 
-    def _products(self, op: MatrixOp) -> list[Product]:
+    def _products(self, op: MatrixOp) -> tuple[Product, ...]:
         found = self._lowered.get(id(op))
         if found is None:
             found = self._lowered[id(op)] = (op, self._lower(op))
         return found[1]
 
-    def _lower(self, op: MatrixOp) -> list[Product]:
+    def _lower(self, op: MatrixOp) -> tuple[Product, ...]:
         arch = self.target.arch
         spec = arch.array
         pattern = op.right.pattern
@@ -107,7 +107,7 @@ class Planner:
         if spec.pe == "unified" and pattern.is_grouped and pattern.n > spec.group_max:
             raise UserError(f"{op.layer}: pattern {pattern}: array.group_max is {spec.group_max}, n may not be more")
         products = lower(op, arch.lowering, arch.format.operand_bytes, arch.format.master_bytes)
-        return [compress(product) for product in products] if spec.pe == "compressed" else products
+        return tuple(map(compress, products)) if spec.pe == "compressed" else products
 
     def _choice(self, product: Product, inline: bool) -> Choice | None:
         choice: Choice | None = self._once((product, inline), lambda: self._found(product, inline))
@@ -185,7 +185,7 @@ class Planner:
             raise ValueError(
                 f"{plan.mapping().dataflow} wrote a program whose buffers do not fit the machine's memories"
             )
-        cycles = self.runs.cycles(program)
+        cycles = self.runs.tried(program, best.cycles if best else None)
         return Choice(plan, program, cycles) if best is None or cycles < best.cycles else best
 
     def _places(self, workload: Workload, uses: Uses) -> dict[str, frozenset[Phase]]:

@@ -27,10 +27,14 @@ class SpilledSums:
     def block(self) -> int:
         return min(LARGEST_BLOCK, -(-self.operands.product.rows // 2))
 
+    @property
+    def has_sums(self) -> bool:
+        """Whether there is something to spill."""
+        return self.operands.product.rows > 1 and self.depth_in_folds > 1
+
     def makes_sense(self) -> bool:
         """True when there is something to spill and it fits the machine."""
-        enough = self.operands.product.rows > 1 and self.depth_in_folds > 1
-        return enough and self.operands.target.fits(self.buffers())
+        return self.has_sums and self.operands.target.fits(self.buffers())
 
     @property
     def folds(self) -> tuple[tuple[Share, int], ...]:

@@ -32,7 +32,9 @@ class WeightStationary:
             block = -(-product.rows // _fewest_blocks(operands))
             floor = _Plan(operands, "rows", "none", block).floor_cycles()
             yield Draft(floor, partial(_families, operands, block))
-            yield Draft(SpilledSums(operands).least_cycles(), partial(_spilled, operands))
+            spilled = SpilledSums(operands)
+            if spilled.has_sums:
+                yield Draft(spilled.least_cycles(), partial(_spilled, operands))
 
 
 def _families(packed: Operands, block: int, inline: bool) -> Iterator[Family]:
@@ -102,13 +104,11 @@ class _Plan:
     def least_cycles(self) -> int:
         """Before the array's work stand its first operands, behind it the last store."""
         ops, product, first_fold = self.operands, self.product, self.folds[0][0]
-        left = ops.left_bytes(self.block, first_fold.elements if self.resident == "none" else product.inner)
-        held = first_fold if self.order == "rows" else share(product.reduction)
-        whole = self.resident == "whole"
-        right = ops.right_bytes(product.cols if whole else self.cols, share(product.reduction) if whole else held)
+        left = ops.left_load(self.block, first_fold.elements if self.resident == "none" else product.inner)
+        held = first_fold if self.resident in ("block", "none") and self.order == "rows" else share(product.reduction)
+        right = ops.right_load(product.cols if self.resident == "whole" else self.cols, held)
         last = (product.rows % self.block or self.block) * (product.cols % self.cols or self.cols)
-        ends = ops.target.channel.ticks(last * product.final_bytes)
-        ends += ops.first_ticks(left, 0 if ops.inline else right)
+        ends = ops.first_ticks((left, right)) + ops.target.channel.ticks(last * product.final_bytes)
         return max(self.floor_cycles() + ends, self.moved_ticks())
 
     def mapping(self) -> Mapping:

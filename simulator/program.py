@@ -108,21 +108,25 @@ class Program:
             total[command.engine] += command.ticks * count
         return total
 
-    def inner_stalls(self) -> Counter[Stall]:
+    def lead_ticks(self) -> int:
+        """Ticks the lead engine is occupied."""
+        return sum(command.ticks * count for command, count in self.commands() if command.engine == self.lead)
+
+    def inner_stalls(self) -> dict[Stall, int]:
         """Stalls inside the lead engine's commands."""
-        total: Counter[Stall] = Counter()
+        total: dict[Stall, int] = {}
         for command, count in self.commands():
-            if command.engine == self.lead:
+            if command.inner_stalls and command.engine == self.lead:
                 for stall, ticks in command.inner_stalls:
-                    total[stall] += ticks * count
+                    total[stall] = total.get(stall, 0) + ticks * count
         return total
 
-    def actions(self) -> Counter[tuple[str, str]]:
+    def actions(self) -> dict[tuple[str, str], int]:
         """Amount by (kind, tensor) over the whole run."""
-        total: Counter[tuple[str, str]] = Counter()
+        total: dict[tuple[str, str], int] = {}
         for command, count in self.commands():
             for kind, tensor, amount in command.actions:
-                total[kind, tensor] += amount * count
+                total[kind, tensor] = total.get((kind, tensor), 0) + amount * count
         return total
 
     def memory_bytes(self) -> Mapping[str, int]:

@@ -84,11 +84,11 @@ def _total(counts: Iterable[Mapping[Key, int]]) -> Counter[Key]:
 
 def _row(scheduled: ScheduledOp, timings: Sequence[Timing]) -> dict[str, Any]:
     op = scheduled.op
-    stalls = _total(timing.stalls for timing in timings)
+    stalls = dict(timings[0].stalls) if len(timings) == 1 else _total(timing.stalls for timing in timings)
     cycles, busy = sum(timing.cycles for timing in timings), sum(timing.busy for timing in timings)
     if scheduled.last_cycle_index and cycles:
         cycles -= 1
-        if stalls[Stall.FILL_DRAIN]:
+        if stalls.get(Stall.FILL_DRAIN):
             stalls[Stall.FILL_DRAIN] -= 1
         else:
             busy -= 1
@@ -107,7 +107,7 @@ def _row(scheduled: ScheduledOp, timings: Sequence[Timing]) -> dict[str, Any]:
         "pattern": str(op.right.pattern) if isinstance(op, MatrixOp) else "dense",
         "cycles": cycles,
         "busy_cycles": busy,
-        **{column: stalls[cause] for column, cause in STALLS.items()},
+        **{column: stalls.get(cause, 0) for column, cause in STALLS.items()},
         "macs_useful": scheduled.macs_useful,
         "macs_padded": lanes - scheduled.macs_useful if matrix else 0,
         "macs_skipped": scheduled.macs_skipped,

@@ -52,7 +52,7 @@ def timing(program: Program, found: Evaluation) -> Timing:
     inner = program.inner_stalls()
     stalls = Counter(dict(zip(CAUSES, found.waits, strict=True)))
     stalls.update(inner)
-    busy = program.engine_ticks()[program.lead] - sum(inner.values())
+    busy = program.lead_ticks() - sum(inner.values())
     return Timing(found.cycles, busy, _positive(stalls), _positive(program.actions()), found.steps)
 
 

@@ -88,6 +88,14 @@ class Runs:
         """Cycles of a program, by jumps; for choosing among many."""
         return self._evaluation(program).cycles
 
+    def tried(self, program: Program, limit: int | None) -> int:
+        """The same, of a program that is forgotten unless it takes less than `limit` cycles."""
+        found = evaluated(program)
+        self.steps += found.steps
+        if limit is None or found.cycles < limit:
+            self._evaluated[id(program)] = (program, found)
+        return found.cycles
+
     def timing(self, program: Program) -> Timing:
         known = self._known.get(id(program))
         if known is None:

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from simulator.arch.energy import EnergyTable
@@ -14,8 +15,7 @@ from simulator.cli.choices import Choices
 from simulator.cli.job import LARGEST_STEP, compiler_for
 from simulator.cli.work import load_workload, with_method
 from simulator.machine import Arch, arch_reader
-from simulator.program import Stall
-from simulator.result import measured
+from simulator.result import STALLS, measured
 from simulator.schedule import Runs, uncollected
 from simulator.sweep.point import Point
 from simulator.sweep.runner import ERROR
@@ -29,6 +29,7 @@ from workloads.workload import Workload
 
 Row = dict[str, Any]
 PICO = 1e-12
+SUMMED = ("cycles", *STALLS, "busy_cycles", "macs_useful")  # columns of a row
 
 
 def evaluate(points: Sequence[Point]) -> list[Row]:
@@ -83,19 +84,18 @@ class _Step:
 
     def totals(self, workload: Workload) -> Row:
         ops, actions = measured(self.compiler(workload, self.runs), self.runs)
-        cycles = sum(op["cycles"] for op in ops)
+        sums = dict(zip(SUMMED, map(sum, zip(*map(itemgetter(*SUMMED), ops), strict=True)), strict=True))
+        cycles, useful = sums["cycles"], sums["macs_useful"]
         seconds = cycles / (float(self.arch.spec.clock_mhz) * 1e6)
         amounts: Counter[tuple[str, str]] = Counter()
         for _, action in actions:
             amounts[action.kind, action.tensor] += action.amount
-        pes, useful = max(op["pes"] for op in ops), sum(op["macs_useful"] for op in ops)
+        pes = max(op["pes"] for op in ops)
         return {
             "cycles": cycles,
             "seconds": seconds,
             **{f"{phase.value.lower()}_cycles": _sum(ops, "cycles", phase) for phase in Phase},
-            **{f"stall_{cause.value}": sum(op[f"stall_{cause.value}"] for op in ops) for cause in Stall},
-            "busy_cycles": sum(op["busy_cycles"] for op in ops),
-            "macs_useful": useful,
+            **{name: amount for name, amount in sums.items() if name != "cycles"},
             "utilisation": useful / (cycles * pes) if cycles and pes else 0.0,
             "dram_bytes": sum(amount for (kind, _), amount in amounts.items() if kind in ("dram.read", "dram.write")),
             **_energy(self.arch.energy, amounts, seconds),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -14,17 +15,22 @@ class Channel:
 
     def ticks(self, size_bytes: int) -> int:
         """Ticks a transfer occupies the channel: ceil(bytes x den / num), its latency not counted."""
-        if self.bytes_per_tick is None or size_bytes == 0:
+        if self.bytes_per_tick is None:
             return 0
-        rate = self.bytes_per_tick
-        return -(-self.transferred(size_bytes) * rate.denominator // rate.numerator)
+        bytes_, ticks = self._rate
+        return -(-self.transferred(size_bytes) * ticks // bytes_)
 
     def least_ticks(self, size_bytes: int) -> int:
         """Ticks below which no number of transfers moves so many bytes."""
         if self.bytes_per_tick is None:
             return 0
-        rate = self.bytes_per_tick
-        return -(-size_bytes * rate.denominator // rate.numerator)
+        bytes_, ticks = self._rate
+        return -(-size_bytes * ticks // bytes_)
+
+    @cached_property
+    def _rate(self) -> tuple[int, int]:
+        """So many bytes in so many ticks."""
+        return (self.bytes_per_tick or Fraction(1)).as_integer_ratio()
 
     def transferred(self, size_bytes: int) -> int:
         """Bytes really moved: whole bursts."""
