@@ -84,7 +84,8 @@ class _Step:
 
     def totals(self, workload: Workload) -> Row:
         ops, actions = measured(self.compiler(workload, self.runs), self.runs)
-        sums = dict(zip(SUMMED, map(sum, zip(*map(itemgetter(*SUMMED), ops), strict=True)), strict=True))
+        columns = zip(*map(itemgetter(*SUMMED), ops), strict=True)
+        sums = {name: sum(column) for name, column in zip(SUMMED, columns, strict=True)}
         cycles, useful = sums["cycles"], sums["macs_useful"]
         seconds = cycles / (float(self.arch.spec.clock_mhz) * 1e6)
         amounts: Counter[tuple[str, str]] = Counter()
