@@ -31,14 +31,11 @@ lint: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest tests/bench -o addopts= -m bench -p no:xdist --benchmark-columns=min,median,max,rounds
 
-# other simulators on the same layers, in an environment of their own: they pin other versions of what we use
+# other simulators, in an environment of their own since they pin other versions of what we use; then all benchmarks
 bench-peers: $(VENV)/.installed-dev
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install -q scalesim==3.0.0 zigzag-dse==3.9.1 six 'numpy<2.3'
-	$(BIN)/python -m tests.bench.peers.layers .venv-peers/layers.csv
-	.venv-peers/bin/python -W ignore tests/bench/peers/measure.py scalesim .venv-peers/layers.csv .venv-peers/scalesim.json
-	.venv-peers/bin/python -W ignore tests/bench/peers/measure.py zigzag .venv-peers/layers.csv .venv-peers/zigzag.json
-	$(BIN)/python -m tests.bench.peers.compare .venv-peers
+	$(MAKE) bench
 
 captures: $(VENV)/.installed-dev
 	$(BIN)/python -m workloads.training.capture --all

@@ -47,7 +47,7 @@ class Product:
         return self.count * self.rows * self.cols * self.reduction.kept
 
     def renamed(self, left: str, right: str, output: str, across_outputs: bool) -> "Product":
-        """The same product of other tensors."""
+        """The same product of other tensors, packed along the same or the other direction of the weight."""
         return replace(self, left=left, right=right, output=output, across_outputs=across_outputs)
 
     def left_elements(self, rows: int, inner: int) -> int:

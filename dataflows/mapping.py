@@ -43,7 +43,7 @@ class Plan(Protocol):
         ...
 
     def least_cycles(self) -> int:
-        """A closer floor: also what must come before and after the array's work, and all that DRAM must move."""
+        """A closer floor: also what must come before and after the array's work; what DRAM, SORE, transposer do."""
         ...
 
     def inlined(self) -> "Plan | None":
@@ -51,7 +51,7 @@ class Plan(Protocol):
         ...
 
     def renamed(self, product: Product) -> "Plan":
-        """The same for a product alike but for the names of its tensors."""
+        """The same of a product alike but for its tensors and, where packed, the direction of its groups."""
         ...
 
     def program(self) -> Program: ...

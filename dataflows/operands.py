@@ -40,24 +40,24 @@ class Operands:
 
     @cached_property
     def is_turned(self) -> bool:
+        """Whether both operands go through the transposer."""
         return self.product.transposed and self.target.arch.transposer is not None
 
     def left_bytes(self, rows: int, inner: int) -> int:
         return self.product.left_elements(rows, inner) * self.target.operand_bytes
 
     def right_bytes(self, cols: int, part: Share) -> int:
-        """Bytes of a block of the right operand on chip: kept elements with their indices."""
+        """Bytes of a block of the right operand on chip: `packed_bytes`, whose bits an element are worked out once."""
         return -(-cols * part.kept * self._kept_bits // 8)
 
     def selects(self, macs: int) -> tuple[Action, ...]:
         """The operands that indices pick out of m for a number of multiply-accumulates; none without indices."""
         return (Action("select", self.product.right, macs),) if self.product.pattern.index_bits else ()
 
-    def moved_ticks(self, left_passes: int, right_passes: int, more_bytes: int = 0) -> int:
+    def moved_ticks(self, left_passes: int, right_passes: int) -> int:
         """A floor of the time that DRAM and what stands behind it take to bring operands and take results away.
 
-        `left_passes` and `right_passes` say how often each operand comes on chip as a whole; `more_bytes` are those of
-        partial sums.
+        `left_passes` and `right_passes` say how often each operand comes on chip as a whole.
         """
         product, target = self.product, self.target
         left = self.left_bytes(product.rows, product.inner) * left_passes
@@ -66,11 +66,11 @@ class Operands:
         if self.inline and not self.is_turned:
             right = product.cols * product.inner * target.operand_bytes * self._passes * right_passes
             behind = self._sort_ticks(product.cols, share(product.reduction)) * right_passes
-        moved = left + right + more_bytes + product.rows * product.cols * product.final_bytes
+        moved = left + right + product.rows * product.cols * product.final_bytes
         return product.count * max(behind, target.channel.least_ticks(moved))
 
     def first_ticks(self, loads: Sequence[Load]) -> int:
-        """A floor of the time until all of these are on chip, in whatever order they come."""
+        """A floor of the time until all of these are on chip, in whatever order they come; without any, the latency."""
         if not loads:
             return self.target.channel.latency_ticks
         together = sum(load.dram for load in loads) + min(load.behind for load in loads)
@@ -106,7 +106,7 @@ class Operands:
         load = self.target.load(self.product.right, dense * self._passes, "north", "north.raw")
         return load._replace(cause=Stall.SORE if self._passes > 1 else Stall.MEMORY), self._sort(cols, part)
 
-    def room(self, west: "Held", north: "Held", output_bytes: int) -> bool:
+    def room(self, west: Held, north: Held, output_bytes: int) -> bool:
         """Whether slots of these sizes, and the staging in front of them, fit the machine's memories."""
         capacities, slots = self.target.capacities, self.staging_slots
         west_bytes, north_bytes = west.slots * west.slot_bytes, north.slots * north.slot_bytes
@@ -132,7 +132,7 @@ class Operands:
         return ()
 
     def renamed(self, product: Product) -> "Operands":
-        """The same of a product alike but for the names of its tensors."""
+        """The same of a product alike but for its tensors and, where packed, the direction of its groups."""
         names = product.left, product.right, product.output, product.across_outputs
         return replace(self, product=self.product.renamed(*names))
 

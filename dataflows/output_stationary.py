@@ -28,7 +28,7 @@ class OutputStationary:
     def drafts(self, target: Target, product: Product) -> Iterator[Draft]:
         operands = Operands(target, deepest(target, product), False)
         for interleave, along_rows in _interleaves(target, product):
-            tile = _tile(operands, interleave, along_rows)
+            tile = _tile_size(operands, interleave, along_rows)
             floor = _Plan(operands, interleave, along_rows, *tile, True, "whole", product.inner).floor_cycles()
             yield Draft(floor, partial(_families, operands, interleave, along_rows, floor))
 
@@ -43,7 +43,8 @@ def deepest(target: Target, product: Product) -> Product:
 
 
 def _families(packed: Operands, interleave: int, along_rows: bool, floor_cycles: int, inline: bool) -> Iterator[Family]:
-    operands, tile = Operands(packed.target, packed.product, inline), _tile(packed, interleave, along_rows)
+    operands = Operands(packed.target, packed.product, inline)
+    tile = _tile_size(packed, interleave, along_rows)
     for rows_outer in (True, False):
         for resident in ("whole", "block", "none"):
             how = (interleave, along_rows, *tile, rows_outer, resident, operands.product.inner)
@@ -80,7 +81,7 @@ def _interleaves(target: Target, product: Product) -> list[tuple[int, bool]]:
     return sorted(choice for choice in chosen if choice[0] > 1 or choice == (1, True))
 
 
-def _tile(operands: Operands, interleave: int, along_rows: bool) -> tuple[int, int]:
+def _tile_size(operands: Operands, interleave: int, along_rows: bool) -> tuple[int, int]:
     """Rows and columns of the product in a tile."""
     array, product = operands.target.array, operands.product
     rows, cols = (interleave, 1) if along_rows else (1, interleave)

@@ -114,7 +114,10 @@ class Planner:
         return choice
 
     def _found(self, product: Product, inline: bool) -> Choice | None:
-        """What is best does not hang on whose tensors a product has: FF's mapping is often BP's."""
+        """What is best does not hang on whose tensors a product has: FF's mapping is often BP's.
+
+        The direction of groups matters only where SORE reads weights twice for it.
+        """
         alike = product.renamed("", "", "", across_outputs=inline and product.across_outputs)
         plan: Plan | None = self._known.get(("mapping", alike, inline))
         if plan is not None:
@@ -212,25 +215,36 @@ class Planner:
     def _best_place(
         self, update: VectorOp, uses: Sequence[MatrixOp], options: Sequence[frozenset[Phase]]
     ) -> frozenset[Phase]:
-        """The option of the shortest FF, BP and UP together, found within the tolerance.
-
-        Weights made sparse on the way in never shorten a product: they come dense, and SORE and its staging stand in
-        front of the array. So what an option can save is in UP.
-        """
-        packed = self._cycles(uses, frozenset())
+        """The option of the shortest FF, BP and UP together, or one within about the tolerance of it."""
+        floor = sum(self._inline_floor(op) for op in uses)
         best, best_cycles = options[0], 0
         for option in options:
             program = self._update(update, uses, option)
             cycles = self.runs.cycles(program) if program else 0
-            if best_cycles and (packed + cycles) * (1 + self.tolerance) >= best_cycles:
+            if best_cycles and (floor + cycles) * (1 + self.tolerance) >= best_cycles:
                 continue
-            cycles += self._cycles(uses, option) if option else packed
+            if option and not self._possible(uses, option):
+                continue
+            cycles += sum(choice.cycles for op in uses for choice in self.choose(op, op.phase in option))
             if not best_cycles or cycles < best_cycles:
                 best, best_cycles = option, cycles
         return best
 
-    def _cycles(self, uses: Sequence[MatrixOp], inline: frozenset[Phase]) -> int:
-        return sum(choice.cycles for op in uses for choice in self.choose(op, op.phase in inline))
+    def _inline_floor(self, op: MatrixOp) -> int:
+        """Cycles that an op is taken not to get below by making its weights sparse on the way in.
+
+        Those with packed weights: the others come dense, through SORE and its staging, which is rarely shorter and
+        never by much. Where n is near m packed weights can be the larger ones: there the floor of all mappings holds.
+        """
+        products = self._products(op)
+        dense = sum(product.count * product.cols * product.inner for product in products) * self.target.operand_bytes
+        if self.packing(op).total_bytes > dense:
+            return sum(self._drafts(product)[0].floor_cycles for product in products)
+        return sum(choice.cycles for choice in self.choose(op, False))
+
+    def _possible(self, uses: Sequence[MatrixOp], inline: frozenset[Phase]) -> bool:
+        """Whether every product has a mapping with weights made sparse in these phases."""
+        return all(self._choice(product, op.phase in inline) for op in uses for product in self._products(op))
 
     def _update(self, update: VectorOp, uses: Sequence[MatrixOp], inline: frozenset[Phase]) -> Program | None:
         masks = dict(update.masks)

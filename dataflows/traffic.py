@@ -78,7 +78,7 @@ class Traffic:
         return self.operands.right_load(col.size, share(part))
 
     def _waits(self) -> int:
-        """Ticks the array waits for its first operands, and for those that must wait for it to give back a slot."""
+        """Least ticks the array waits: for its first operands, and for those that need a slot it must give back."""
         count = self.operands.product.count
         whole, blocks, pieces = self._whole(), self._blocks(), self._first_pieces()
         one_by_one = [load for number, load in blocks for _ in range(min(number, 2))]
@@ -92,7 +92,7 @@ class Traffic:
         return first + count * within + (count - 1) * between
 
     def _wait(self, load: Load, after: Iterable[Load], is_left: bool) -> int:
-        """Ticks from a slot given back to the work that the next load into it, and those after it, allow.
+        """Least ticks between a slot given back and the first work on what is loaded into it next.
 
         What is staged comes ahead of the slot: only what stands behind DRAM is left to do.
         """
@@ -100,7 +100,7 @@ class Traffic:
         return load.behind if staged else self._ready((load, *after))
 
     def _ready(self, loads: Iterable[Load]) -> int:
-        """Ticks until all of these, one behind the other on DRAM, are on chip."""
+        """Least ticks until all of these, which come one after the other, are on chip."""
         latency, at, ready = self.operands.target.channel.latency_ticks, 0, 0
         for load in loads:
             at += load.dram

@@ -89,7 +89,7 @@ class Runs:
         return self._evaluation(program).cycles
 
     def tried(self, program: Program, limit: int | None) -> int:
-        """Cycles of a program that is forgotten unless it takes less than `limit`."""
+        """Cycles of a program that is forgotten unless it takes less than `limit`, as any best so far does."""
         found = evaluated(program)
         self.steps += found.steps
         if limit is None or found.cycles < limit:

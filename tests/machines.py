@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from dataflows.lowering import lower
-from dataflows.mapping import Dataflow, Plan
+from dataflows.mapping import Dataflow, Family, Plan
 from dataflows.planner import compress
 from dataflows.target import Target
 from simulator.arch.systolic import SystolicArch
@@ -50,7 +50,15 @@ def archs(draw: st.DrawFn) -> SystolicArch:
         latency_ns=draw(st.sampled_from([0, 37, 400])),
         burst_bytes=draw(st.sampled_from([1, 24, 64])),
     )
-    return replace(spec, array=array, memory=memory, dram=dram, clock_mhz=draw(st.sampled_from([150, 233.3, 700])))
+    spec = replace(spec, array=array, memory=memory, dram=dram, clock_mhz=draw(st.sampled_from([150, 233.3, 700])))
+    if spec.sore is not None:
+        lanes, cycles = draw(st.sampled_from([1, 5, 32])), draw(st.sampled_from([1, 20]))
+        sore = replace(spec.sore, lanes=lanes, cycles_per_element=cycles, tile_buffer=draw(st.booleans()))
+        spec = replace(spec, sore=sore)
+    if spec.transposer is not None:
+        rate = draw(st.sampled_from([None, 1, 3, 128]))
+        spec = replace(spec, transposer=replace(spec.transposer, elements_per_cycle=rate) if rate else None)
+    return replace(spec, format=replace(spec.format, operand_bytes=draw(st.sampled_from([1, 2, 4]))))
 
 
 @st.composite
@@ -104,15 +112,19 @@ def conv_op(geometry: ConvGeometry, phase: Phase, images: int, left: Operand, ri
 
 def all_plans(arch: SystolicArch, op: MatrixOp, inline: bool) -> list[Plan]:
     """Every plan of every dataflow for the first product of an op."""
+    return [plan for family in all_families(arch, op, inline) for plan in family.plans()]
+
+
+def all_families(arch: SystolicArch, op: MatrixOp, inline: bool) -> list[Family]:
+    """Every family of mappings for the first product of an op."""
     products = lower(op, arch.lowering, arch.format.operand_bytes, arch.format.master_bytes)
     if not products:
         return []
     product = compress(products[0]) if arch.array.pe == "compressed" else products[0]
     target = Target.of(arch)
     return [
-        plan
+        family
         for dataflow in DATAFLOWS
         for draft in dataflow.drafts(target, product)
         for family in draft.families(inline)
-        for plan in family.plans()
     ]

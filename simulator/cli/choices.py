@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.machine import is_file_name
+from workloads.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -43,3 +44,17 @@ class Choices:
         """The choices as a result keeps them, so that it can be run again; files by their full path."""
         kept = {name: str(value.resolve()) if isinstance(value, Path) else value for name, value in vars(self).items()}
         return {**kept, "arch": str(Path(self.arch).resolve()) if is_file_name(self.arch) else self.arch}
+
+
+def refuse_fabric_options(choices: Choices) -> None:
+    """Raises UserError for options that only a fabric takes."""
+    for option, given in (
+        ("--matrix", choices.matrices),
+        ("--kernel", choices.kernel),
+        ("--kernel-option", choices.kernel_options),
+    ):
+        if given:
+            raise UserError(
+                f"{option}: machine '{choices.arch}' multiplies the layers of a step by dataflows; sparse matrices and "
+                f"kernels are for fabrics, such as --arch piuma"
+            )

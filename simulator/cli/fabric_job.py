@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from simulator.cli.choices import Choices
     from simulator.machine import Arch
 
-FABRIC = "fabric"  # the kind of machine
 USUAL = "smash-v3"
 Card = Callable[[Workload], Mapping[str, Any]]
 
@@ -56,20 +55,6 @@ class Setup:
         }
         assumed = {"value": steps, "provenance": "assumed", "source": "instructions counted from the loop as written"}
         return {"kernel": self.kernel.name, "kernel_options": vars(self.options), "kernel_steps": assumed}
-
-
-def refuse_fabric_options(choices: "Choices") -> None:
-    """Raises UserError for options that only a fabric takes."""
-    for option, given in (
-        ("--matrix", choices.matrices),
-        ("--kernel", choices.kernel),
-        ("--kernel-option", choices.kernel_options),
-    ):
-        if given:
-            raise UserError(
-                f"{option}: machine '{choices.arch}' multiplies the layers of a step by dataflows; sparse matrices and "
-                f"kernels are for fabrics, such as --arch piuma"
-            )
 
 
 def multiply_matrices(choices: "Choices", arch: "Arch", card: Card) -> Result:

@@ -56,12 +56,14 @@ class HilChoices:
 def check_possible(choices: "Choices") -> None:
     """Raises UserError where no tile of the work could ever run on hardware: said before anything is simulated."""
     from dataflows.hil.array import check_buildable
+    from simulator.cli.choices import refuse_fabric_options
     from simulator.cli.verilog import needs_amaranth
     from simulator.cli.work import load_workload
     from simulator.machine import load_arch
     from workloads.errors import UserError
 
     check_buildable(choices.arch, load_arch(choices.arch, choices.settings).spec)
+    refuse_fabric_options(choices)
     if load_workload(choices).tensors is None:
         raise UserError(
             "--hil: tiles need real tensors, which --model and recorded workloads have, and this work has not"
@@ -84,11 +86,14 @@ def with_hardware(job: "Job", choices: "Choices", hil: HilChoices, beside: Path)
     from simulator.cli.progress import counted, steps_shown
     from simulator.cli.work import load_workload
     from simulator.machine import load_arch
+    from workloads.errors import UserError
     from workloads.samples import update_settings
 
     tensors = load_workload(choices).tensors
     assert hil.target is not None and tensors is not None
     strata = strata_of(job.schedule)
+    if not strata:
+        raise UserError("--hil: this step multiplies nothing, so the array has nothing to run")
     p = array_for(load_arch(choices.arch, choices.settings).spec, strata)
     draws = drawn(strata, *hil.draw)
     donors = read_donors(tensors, [stratum.op.layer for stratum in strata])

@@ -8,8 +8,7 @@ from hashlib import sha256
 from importlib.metadata import version
 from typing import Any
 
-from simulator.cli.choices import Choices
-from simulator.cli.fabric_job import FABRIC, multiply_matrices, refuse_fabric_options, run_step
+from simulator.cli.choices import Choices, refuse_fabric_options
 from simulator.cli.work import load_workload, with_method
 from simulator.energy import priced
 from simulator.kernel.maxplus import load_kernel
@@ -27,6 +26,7 @@ from workloads.workload import Mode, Workload
 LARGEST_STEP = 2**60
 DATAFLOWS = "sparsehil.dataflows"
 COMPILERS = "sparsehil.compilers"
+FABRIC = "fabric"  # the kind of machine
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ def run_job(choices: Choices, command: Sequence[str]) -> Job:
 
 def _fabric_job(choices: Choices, arch: Arch, patterns: PatternMap | None, command: Sequence[str]) -> Job:
     """A product of matrices, which has nothing dense beside it, or a step in blocks."""
+    from simulator.cli.fabric_job import multiply_matrices, run_step  # and with them scipy, which no other job needs
 
     def card(workload: Workload) -> Mapping[str, Any]:
         return _card(workload, arch, choices, command)

@@ -30,7 +30,8 @@ class Channel:
     @cached_property
     def _rate(self) -> tuple[int, int]:
         """So many bytes in so many ticks."""
-        return (self.bytes_per_tick or Fraction(1)).as_integer_ratio()
+        assert self.bytes_per_tick is not None
+        return self.bytes_per_tick.as_integer_ratio()
 
     def transferred(self, size_bytes: int) -> int:
         """Bytes really moved: whole bursts."""

@@ -22,7 +22,7 @@ def step(model: str, batch: int | None = None, exact: bool = False) -> Callable[
     return lambda: simulate_step(workload, patterns, arch, choices, [])
 
 
-@pytest.mark.parametrize("model", ["resnet18", "resnet50", "bert-base"])
+@pytest.mark.parametrize("model", ["resnet18", "resnet50", "bert-large"])
 def test_main_job(benchmark: Benchmark, model: str) -> None:
     benchmark(step(model))
 

@@ -36,12 +36,21 @@ def test_the_chosen_mapping_is_the_best_of_all(arch: SystolicArch, op: MatrixOp)
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, 80), st.integers(8, 200), st.integers(8, 200), st.sampled_from([0.2, 2.0, 19.2]))
-def test_the_chosen_generation_places_are_the_best_of_all(rows: int, cols: int, inner: int, bandwidth: float) -> None:
+@given(
+    st.tuples(st.integers(1, 80), st.integers(8, 200), st.integers(8, 200)),
+    st.sampled_from([0.2, 2.0, 19.2]),
+    st.sampled_from(["2:8", "4:4", "7:8", "8:8"]),
+    st.sampled_from([1, 2]),
+)
+def test_the_chosen_generation_places_are_the_best_of_all(
+    sizes: tuple[int, int, int], bandwidth: float, pattern: str, operand_bytes: int
+) -> None:
+    """All but exactly: with packed weights smaller than dense ones, making them on the way in is taken to cost time."""
     sat = MACHINES["sat"]
     assert sat.dram is not None
     arch = replace(sat, dram=replace(sat.dram, channel_bandwidth_gb_s=bandwidth))
-    work = apply_method(from_gemms([f"{rows}x{cols}x{inner}"]), Bdwp(), parse_patterns(["2:8"]))
+    arch = replace(arch, format=replace(arch.format, operand_bytes=operand_bytes))
+    work = apply_method(from_gemms(["x".join(map(str, sizes))]), Bdwp(), parse_patterns([pattern]))
     runs = Runs()
     planner = Planner(arch, DATAFLOWS, runs, tolerance=0.0)
     planned = execute(planner.plan(work), {}, runs).ops
@@ -56,7 +65,15 @@ def test_the_chosen_generation_places_are_the_best_of_all(rows: int, cols: int, 
         assert program is not None
         products = [*planner.choose(forward, in_forward), *planner.choose(backward, in_backward)]
         totals.append(run(program).cycles + sum(choice.cycles for choice in products))
-    assert coupled["cycles"].sum() == min(totals)
+    assert coupled["cycles"].sum() <= min(totals) * (1 if pattern == "8:8" else 1.01)
+
+
+def test_a_place_where_no_mapping_fits_is_not_taken() -> None:
+    """Weights made sparse on the way in need room for the dense ones."""
+    sat = MACHINES["sat"]
+    arch = replace(sat, memory=replace(sat.memory, north_kib=1.5))
+    work = apply_method(from_gemms(["64x64x64"]), Bdwp(), parse_patterns(["8:8"]))
+    assert all("inline" not in op.detail for op in Planner(arch, DATAFLOWS, Runs()).plan(work))
 
 
 def test_a_memory_too_small_for_any_mapping_is_an_error() -> None:
