@@ -96,11 +96,13 @@ def test_no_memory_holds_more_than_it_can(arch: SystolicArch, op: MatrixOp, inli
     plans = all_plans(arch, op, inline and op.right.pattern.is_grouped and arch.sore is not None)
     assume(plans)
     program = data.draw(st.sampled_from(plans)).program()
+    twice = arch.sore is not None and not arch.sore.tile_buffer and op.phase is Phase.BP
     loads: dict[str, int] = {}
     for command, _ in program.commands():
         for action in command.actions:
             if action.kind in ("west.write", "north.write") and command.fills:
-                loads[command.fills[0]] = max(loads.get(command.fills[0], 0), action.amount)
+                at_once = action.amount // 2 if command.fills == ("north.raw",) and twice else action.amount
+                loads[command.fills[0]] = max(loads.get(command.fills[0], 0), at_once)  # a second pass comes alone
     for memory, kib in (("west", arch.memory.west_kib), ("north", arch.memory.north_kib)):
         mine = [buffer for buffer in program.buffers if buffer.memory == memory]
         assert all(buffer.slot_bytes >= loads.get(buffer.name, 0) for buffer in mine)
