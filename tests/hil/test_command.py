@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.command import Run
 from tests.hil.small import SMALL, step
 from tests.reports.test_schema import described
 from workloads.pattern import parse_pattern
+from workloads.shipped import shipped_path
 
 SETTINGS = tuple(part for each in SMALL for part in ("--set", each))
 STEP = ("--arch", "sat", "--pattern", "2:8", "--model", "resnet18", "--batch", "4", *SETTINGS)
@@ -70,6 +72,18 @@ def test_mistakes_are_a_sentence(simulate: Run, tmp_path: Path, options: tuple[s
     assert (code, out) == (2, "")
     assert sentence in err and len(err.strip().splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_step_without_products_is_a_sentence(simulate: Run, tmp_path: Path) -> None:
+    shipped = shipped_path("resnet18")
+    step = json.loads(shipped.read_text(encoding="utf-8"))
+    step["ops"] = [op for op in step["ops"] if "kind" in op]
+    (tmp_path / "v.json").write_text(json.dumps(step), encoding="utf-8")
+    shutil.copy(shipped.with_suffix(".safetensors"), tmp_path / "v.safetensors")
+    code, out, err = simulate("--arch", "sat", "--workload", "v.json", "--hil", "sim")
+    assert (code, out) == (2, "")
+    assert "--hil: this step multiplies nothing" in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["v.json", "v.safetensors"]
 
 
 def test_a_board_is_taken_as_it_is_if_it_can_do_the_work(simulate: Run, tmp_path: Path) -> None:
