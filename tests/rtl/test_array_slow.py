@@ -1,6 +1,5 @@
 """What takes minutes: a hundred million operations a format, mode and dataflow, and real tiles on 32 x 32 PEs."""
 
-from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -103,7 +102,7 @@ def test_sparse_equals_dense_on_masked_weights(form: str) -> None:
         left = operands(p.operand, (int(rng.integers(1, p.rows * interleave + 1)), inner), rng)
         weights = operands(p.operand, (inner, int(rng.integers(1, p.cols + 1))), rng)
         mask, depth = random_mask(work, weights.shape[1], rng), int(rng.integers(1, p.weights + 1))
-        dense = replace(work, n=depth, m=depth)
+        dense = work._replace(n=depth, m=depth)
         whole = pack(np.where(mask, weights, 0).astype(weights.dtype), mask | True, dense)
         found = [
             run_weight_stationary(machine, left, right, each, tally)
