@@ -96,12 +96,15 @@ def _run(
     objectives: Texts,
 ) -> None:
     from simulator.cli.sweep_checks import checked_fields, version_of
+    from simulator.sweep.spec import expand
 
     fields = checked_fields(asked)
     version = version_of(asked)
-    store.open()
-    store.describe({"version": version, "grid": dict(asked.grid), "ties": dict(asked.ties), "where": list(asked.where)})
+    points = [] if search else expand(asked, fields)
+    told = {"version": version, "grid": dict(asked.grid), "ties": dict(asked.ties), "where": list(asked.where)}
     with _engine(cluster, jobs) as engine:
+        store.open()
+        store.describe(told)
         if search:
             from simulator.cli.sweep_search import search_points
 
@@ -110,9 +113,7 @@ def _run(
             from simulator.cli.progress import points_shown
             from simulator.cli.sweep_points import evaluate
             from simulator.sweep.runner import Sweep
-            from simulator.sweep.spec import expand
 
-            points = expand(asked, fields)
             with points_shown() as show:
                 counts = Sweep(points, store, version, show, retry).run(engine, evaluate)
     _tell(counts, store)
