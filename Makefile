@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # torch's thread pool spins by default and starves whatever else runs
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-slow rtl-exhaustive rtl-mutants lint bench bench-peers captures clean
+.PHONY: demo test test-slow same rtl-exhaustive rtl-mutants lint bench bench-peers captures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/simulate --arch sat --pattern 2:8 --model resnet18
@@ -15,6 +15,10 @@ test: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 -m slow
+
+# what today's tree gives beside another commit: make same BASE=<commit>; whoever makes a difference says why
+same: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.same $(BASE)
 
 rtl-exhaustive: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest tests/rtl/test_exhaustive.py -m slow
