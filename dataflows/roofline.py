@@ -6,35 +6,35 @@ inference, and scores stay on chip where attention is fused.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-from dataflows.capacity import needed_bytes, refuse_overflow
-from dataflows.mapping import Dataflow
-from simulator.arch.roofline import Precision, RooflineArch
+from simulator.compiler import Compiler, StepOptions
+from simulator.machines.gpu import RooflineArch
 from simulator.program import Action, Buffer, Command, Program, Stall
-from simulator.schedule import Runs, ScheduledOp
-from workloads.errors import UserError
+from simulator.runs import Runs
+from simulator.schedule import Schedule, ScheduledOp
 from workloads.op import MatrixOp, Op, Phase, Role, VectorKind, VectorOp
 from workloads.pattern import Pattern
 from workloads.workload import Mode, Workload
 
 TILE_COLS = (64, 128, 256)
 FUSED = (VectorKind.ELEMENTWISE, VectorKind.ACTIVATION)
-GROUP, KEPT = 4, 2
 
 
-def plan(
-    workload: Workload, arch: RooflineArch, dataflows: Sequence[Dataflow], runs: Runs, check_capacity: bool = True
-) -> tuple[ScheduledOp, ...]:
-    """The programs of a step. Raises UserError for a pattern the tensor units cannot use, and for too large a step."""
-    if len(dataflows) == 1:
-        raise UserError(f"--dataflow {dataflows[0].name}: is for systolic arrays; a roofline has none to choose")
-    compiler = _Compiler(arch, workload, runs)
-    if check_capacity:
-        needed = needed_bytes(workload, compiler.size, arch.master_bytes)
-        refuse_overflow(workload, needed, int(arch.memory.capacity_gib * 2**30))
-    return tuple(compiler.scheduled(number) for number in range(len(workload.ops)))
+class RooflineCompiler(Compiler[RooflineArch, StepOptions]):
+    """Turns every op into its launch, its tiles and its bytes."""
+
+    Options = StepOptions
+    engines: ClassVar[Mapping[str, str]] = {"tensor": "compute", "dram": "DRAM"}
+
+    def compile(self, workload: Workload, spec: RooflineArch, options: StepOptions, runs: Runs) -> Schedule:
+        writer = _Writer(spec, workload, runs)
+        return tuple(writer.scheduled(number) for number in range(len(workload.ops)))
+
+
+ROOFLINE = RooflineCompiler()
 
 
 @dataclass(frozen=True)
@@ -48,19 +48,18 @@ class _Work:
     useful: int = 0
 
 
-class _Compiler:
+class _Writer:
     def __init__(self, arch: RooflineArch, workload: Workload, runs: Runs) -> None:
         self.arch, self.ops, self.mode = arch, workload.ops, workload.mode
-        self.precision: Precision = arch.training if workload.mode is Mode.TRAINING else arch.inference
-        self.size = 1 if self.precision == "int8" else 2
+        self.size = arch.operand_bytes(workload.mode)
         self.channel = arch.dram_channel()
-        self.peak = arch.macs_per_cycle(self.precision)
+        self.peak = arch.macs_per_cycle(arch.precision_of(workload.mode))
         self._programs: dict[_Work, Program] = runs.memory(("roofline", arch))
 
     def scheduled(self, number: int) -> ScheduledOp:
         op = self.ops[number]
         if isinstance(op, MatrixOp):
-            pattern = self._usable(op)
+            pattern = self.arch.usable_pattern(op)
             work = self._product(op, pattern, self.ops[number + 1 :])
             program, skipped = self._program(work), op.macs - work.useful
             return ScheduledOp(op, (program,), "roofline", "", work.useful, skipped, self.peak)
@@ -69,24 +68,6 @@ class _Compiler:
             programs = (self._program(_Work(0, read_bytes=beside)),) if beside else ()
             return ScheduledOp(op, programs, "fused", "")
         return ScheduledOp(op, (self._program(self._vector(op)),), "roofline", "")
-
-    def _usable(self, op: MatrixOp) -> Pattern:
-        """The op's pattern. Raises UserError where the tensor units cannot use it."""
-        pattern, name = op.right.pattern, self.arch.title.partition(",")[0]
-        if not op.left.pattern.is_dense:
-            raise UserError(f"{op.layer} {op.phase}: {name} takes sparse weights only, not a sparse {op.left.role}")
-        if pattern.is_dense:
-            return pattern
-        if not self.arch.tensor.two_of_four:
-            raise UserError(f"{op.layer}: pattern {pattern}: {name} has no sparse tensor units; leave --pattern out")
-        fits = pattern.is_grouped and (pattern.m, pattern.n) == (2, 1)
-        fits = fits or (pattern.is_grouped and pattern.m % GROUP == 0 and pattern.n <= KEPT)
-        if not fits:
-            raise UserError(
-                f"{op.layer}: pattern {pattern} may keep more than {KEPT} of {GROUP} in a row, which the sparse tensor "
-                f"units of {name} cannot take; 2:4, 1:4 or 2:8 are fine"
-            )
-        return pattern
 
     def _product(self, op: MatrixOp, pattern: Pattern, after: Sequence[Op]) -> _Work:
         tensor = self.arch.tensor

@@ -11,10 +11,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+from scipy.special import stdtrit
+
+from reports.console import wide_console
+from reports.published import PUBLISHED
+from reports.tables import text_table, written_to
 
 CONFIDENCE = 0.95
-PUBLISHED = Path(__file__).parent / "published" / "accuracy.csv"
 DENSE = "dense"
+HEADS = ("method", "pattern", "runs", "test accuracy (%)", "gap to dense (points)", "published gap", "published on")
+SOURCES = "other networks and data, so their sign and size are context, not a target (reports/published/accuracy.csv)"
 
 
 class Run(NamedTuple):
@@ -42,14 +48,13 @@ class Spread(NamedTuple):
 
 def spread(values: Sequence[float], confidence: float = CONFIDENCE) -> Spread:
     """Mean and interval by Student's t with len - 1 degrees of freedom."""
-    from scipy.stats import t
-
     count = len(values)
     mean = sum(values) / count
     if count < 2:
         return Spread(mean, nan)
+    quantile = float(stdtrit(count - 1, (1 + confidence) / 2))
     deviation = sqrt(sum((value - mean) ** 2 for value in values) / (count - 1))
-    return Spread(mean, float(t.ppf((1 + confidence) / 2, count - 1)) * deviation / sqrt(count))
+    return Spread(mean, quantile * deviation / sqrt(count))
 
 
 def runs_frame(runs: Iterable[Run]) -> pd.DataFrame:
@@ -109,7 +114,7 @@ def _difference(
 
 def _published(method: str, pattern: str) -> tuple[str, str]:
     """(gaps, what on), several joined by semicolons; empty where nothing is published."""
-    table = pd.read_csv(PUBLISHED)
+    table = pd.read_csv(PUBLISHED / "accuracy.csv")
     found = table[(table["method"] == method) & (table["pattern"] == pattern) & table["gap"].notna()]
     return (
         "; ".join(f"{gap:+.2f}" for gap in found["gap"]),
@@ -119,16 +124,9 @@ def _published(method: str, pattern: str) -> tuple[str, str]:
 
 def print_accuracy(table: pd.DataFrame, noise: Sequence[str], title: str) -> None:
     """The table, and what can be said between methods."""
-    from rich.table import Table
-
-    from reports.terminal import wide_console
-
     console = wide_console()
     console.print(f"[bold]{title}[/]; intervals: 95 %, Student's t over seeds")
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    heads = ("method", "pattern", "runs", "test accuracy (%)", "gap to dense (points)", "published gap", "published on")
-    for place, head in enumerate(heads):
-        shown.add_column(head, justify="right" if 2 <= place <= 5 else "left")
+    shown = text_table(HEADS, ("method", "pattern", "published on"))
     for row in table.to_dict("records"):
         accuracy, gap = _text(row["accuracy"], row["accuracy_ci95"]), _text(row["gap"], row["gap_ci95"], "+")
         texts = (row["runs"], accuracy, gap, row["published_gap"], row["published_on"])
@@ -136,9 +134,6 @@ def print_accuracy(table: pd.DataFrame, noise: Sequence[str], title: str) -> Non
     console.print(shown)
     console.print("published gaps: " + SOURCES)
     console.print(verdict(noise))
-
-
-SOURCES = "other networks and data, so their sign and size are context, not a target (reports/published/accuracy.csv)"
 
 
 def verdict(noise: Sequence[str]) -> str:
@@ -150,16 +145,12 @@ def verdict(noise: Sequence[str]) -> str:
 
 def write_accuracy(folder: Path, runs: pd.DataFrame, table: pd.DataFrame, noise: Sequence[str], note: str) -> None:
     """Write runs.csv, accuracy.csv and README.md. Raises UserError where that cannot be."""
-    from workloads.errors import UserError
-
-    try:
+    with written_to(folder):
         runs.round(4).to_csv(folder / "runs.csv", index=False)
         table.round(4).to_csv(folder / "accuracy.csv", index=False)
         hours = runs["seconds"].sum() / 3600
         text = f"{note}\n\n{len(runs)} runs, {hours:.2f} hours of training in all (measured, wall time).\n"
         (folder / "README.md").write_text(f"{text}\n{verdict(noise).capitalize()}.\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"--out {folder}: cannot be written: {error.strerror or error}") from None
 
 
 def _text(mean: float, half: float, sign: str = "") -> str:

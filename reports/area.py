@@ -1,53 +1,77 @@
-"""Areas of PEs, and the plain dense array that is as large as a sparse one."""
+"""What n:m costs over a plain dense array: arrays through synthesis, as a table and a folder. Needs the extra `rtl`."""
 
-import csv
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-from workloads.errors import UserError
+import pandas as pd
 
-COLUMNS = ("pe", "luts", "fmax_mhz")
+from reports import figures
+from reports.pictures import save_pictures
+from reports.tables import written_to
+from rtl.area import Area, areas
+from rtl.parameters import Parameters
+from rtl.synthesis import versions
+from workloads.progress import steps_shown
 
+README = """# What n:m costs in LUTs, and what is left at equal area
 
-@dataclass(frozen=True)
-class PeArea:
-    """LUTs of one PE (or whatever stands for area, the same for all), and the clock it reaches."""
+`{command}`, with {tools}.
 
-    luts: float
-    fmax_mhz: float
+`area.csv`: one row a pattern and size. `dense` is a plain array without selectors, the same format, latencies and
+interleave. Cells of an ECP5 before placement, block by block; `luts` counts a carry cell as the two LUTs it takes the
+place of; `fmax_mhz` is one PE, placed and routed alone on an LFE5U-85F (speed grade 6), one seed. `speedup_ideal` is
+m/n; `speedup_equal_area` divides it by the LUTs of the sparse array over those of the dense one and multiplies by their
+clocks' ratio: sparse work that keeps the array busy, arrays of equal area each at the clock of its PE.
 
-
-@dataclass(frozen=True)
-class Areas:
-    """A sparse PE and a plain dense one, made with the same tools for the same device."""
-
-    sparse: PeArea
-    dense: PeArea
-
-    def rows_of_equal_area(self, rows: int) -> int:
-        """Rows of plain dense PEs that take no more area than so many rows of sparse ones, as many columns each."""
-        return max(1, int(rows * self.sparse.luts / self.dense.luts))
-
-    @property
-    def clock_ratio(self) -> float:
-        return self.dense.fmax_mhz / self.sparse.fmax_mhz
+`iso-area-*.csv`: the two rows that `simulate study iso-area` reads (pe, luts, fmax_mhz), of the largest size.
+"""
 
 
-def read_areas(path: Path) -> Areas:
-    """A CSV with the columns pe (sparse, dense), luts and fmax_mhz; other columns and rows are left alone.
+def synthesised(parameters: Sequence[Parameters], sizes: Sequence[int]) -> list[Area]:
+    """Every array at every size. Raises UserError when a tool is missing."""
+    with steps_shown() as show:
+        return [row for each in parameters for row in areas(each, list(sizes), show)]
 
-    Raises UserError for anything else.
+
+def area_table(rows: Sequence[Area]) -> pd.DataFrame:
+    """A row an array; the dense one of the same size is what it is compared with."""
+    dense = {row.rows: row for row in rows if row.pattern == "dense"}
+    return pd.DataFrame([_row(row, dense[row.rows]) for row in rows])
+
+
+def _row(row: Area, plain: Area) -> dict[str, str | int | float]:
+    ideal = 1.0
+    if row.pattern != "dense":
+        n, m = map(int, row.pattern.split(":"))
+        ideal = m / n
+    return {
+        "pattern": row.pattern,
+        "format": row.format,
+        "rows": row.rows,
+        "cols": row.cols,
+        "luts": row.luts,
+        "flipflops": row.cells.flipflops,
+        "dsps": row.cells.dsps,
+        "block_rams": row.cells.block_rams,
+        "fmax_mhz": round(row.fmax_mhz, 1),
+        "luts_per_pe": round(row.luts_per_pe, 1),
+        "luts_over_dense": round(row.luts / plain.luts, 3),
+        "speedup_ideal": ideal,
+        "speedup_equal_area": round(ideal * plain.luts / row.luts * row.fmax_mhz / plain.fmax_mhz, 3),
+    }
+
+
+def write_area(table: pd.DataFrame, out: Path, command: str) -> None:
+    """Write area.csv, two rows for `simulate study iso-area` a pattern, README.md and the picture.
+
+    Raises UserError where they cannot be written.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as lines:
-            rows = {row.get("pe", ""): row for row in csv.DictReader(lines)}
-        found = [PeArea(float(rows[name]["luts"]), float(rows[name]["fmax_mhz"])) for name in ("sparse", "dense")]
-    except OSError as error:
-        raise UserError(f"{path}: no area table: {error.strerror or error}") from None
-    except (KeyError, TypeError, ValueError):
-        raise UserError(
-            f"{path}: an area table has the columns {', '.join(COLUMNS)} and a row each for sparse and dense"
-        ) from None
-    if min(min(vars(each).values()) for each in found) <= 0:
-        raise UserError(f"{path}: luts and fmax_mhz are above 0")
-    return Areas(*found)
+    last = table[table["rows"] == table["rows"].max()].set_index("pattern")
+    with written_to(out):
+        table.to_csv(out / "area.csv", index=False)
+        for pattern in last.index.drop("dense"):
+            two = last.loc[[pattern, "dense"], ["luts", "fmax_mhz", "format", "rows", "cols"]].reset_index()
+            two.insert(0, "pe", ["sparse", "dense"])
+            two.to_csv(out / f"iso-area-{pattern.replace(':', '-')}.csv", index=False)
+        (out / "README.md").write_text(README.format(command=command, tools=versions()), encoding="utf-8")
+    save_pictures(out, lambda: {"area": figures.area_figure(table)})

@@ -5,16 +5,16 @@ from simulator.arch.energy import STATIC
 from simulator.result import Result
 
 
-def step_csv(sparse: Result, dense: Result) -> str:
+def show(result: Result) -> str:
     """All columns of `ops`, then dense_cycles, dram_bytes, energy_j (empty without a table) and the static part of it.
 
     `dense_cycles` is the same op's in the dense run, empty where that has other ops.
     """
-    table = op_table(sparse).drop(columns=["utilisation", "start_cycle"])
-    alike = len(dense.ops) == len(table) and (dense.ops["layer"].to_numpy() == table["layer"].to_numpy()).all()
-    table["dense_cycles"] = dense.ops["cycles"].to_numpy() if alike else None
+    table, dense = op_table(result).drop(columns=["utilisation", "start_cycle"]), result.baseline.ops
+    alike = len(dense) == len(table) and (dense["layer"].to_numpy() == table["layer"].to_numpy()).all()
+    table["dense_cycles"] = dense["cycles"].to_numpy() if alike else None
     if "energy_j" in table:
-        static = sparse.actions[sparse.actions["kind"].str.partition(".")[0] == STATIC]
+        static = result.actions[result.actions["kind"].str.partition(".")[0] == STATIC]
         table["static_energy_j"] = (static.groupby("op")["energy_pj"].sum() * 1e-12).reindex(
             table.index, fill_value=0.0
         )

@@ -1,60 +1,70 @@
-"""A step as one JSON object; its schema is part of what users build on."""
+"""A result as one JSON object; its schema is part of what users build on."""
 
 import json
 import math
-from typing import Any
+from dataclasses import asdict
 
-from reports.energy import energy_by, energy_total, has_energy, op_joules
-from reports.phases import arithmetic_ceiling, phase_table
-from simulator.program import Stall
-from simulator.result import SCHEMA, Result, bytes_by_memory
+from reports.energy import energy_by, energy_card, energy_total, has_energy, op_joules
+from simulator.card import SCHEMA, Card
+from simulator.frames import arithmetic_ceiling, phase_table
+from simulator.result import Result
 
-
-def step_json(sparse: Result, dense: Result) -> str:
-    """The keys are described in `SCHEMA.md`."""
-    card = sparse.card
-    node = {
-        "schema": SCHEMA,
-        **{key: card[key] for key in ("arch", "pattern", "model", "method", "batch", "sequence", "mode", "exact")},
-        "clock_mhz": card["clock_mhz"],
-        "totals": _totals(sparse, dense),
-        "ceiling": _number(arithmetic_ceiling(sparse)),
-        "energy": _energy(sparse, dense),
-        "ops": _ops(sparse),
-        "hil": None if sparse.hil is None else {**card["hil"], "tile_rows": sparse.hil.to_dict("records")},
-        "assumed": {path: card["numbers"][path] for path in card["assumed"]},
-        "numbers": card["numbers"],
-        "not_modelled": card["not_modelled"],
-        "versions": card["versions"],
-        "cost": card["cost"],
-    }
-    return json.dumps(node, indent=1)
+STEP = ("arch", "pattern", "model", "method", "batch", "sequence", "mode", "exact", "clock_mhz")
+PRODUCT = ("matrices", "kernel", "kernel_options", "kernel_steps")
+OP = ("layer", "phase", "kind", "dataflow", "detail", "rows", "cols", "inner", "count", "pattern", "cycles",
+      "busy_cycles")  # fmt: skip
+COUNTED = ("macs_useful", "macs_padded", "macs_skipped")
 
 
-def product_json(result: Result) -> str:
-    """A product of matrices on a fabric. Keys: schema, arch, model, matrices, kernel, kernel_options, kernel_steps,
-    clock_mhz, cycles, seconds, ops, instructions, fabric, assumed, numbers, not_modelled, versions, cost.
+def show(result: Result) -> str:
+    """A step, or a product of matrices on a fabric. `SCHEMA.md` describes the keys."""
+    node = _product(result) if "fabric" in result.card.more else _step(result)
+    return json.dumps({"schema": SCHEMA, **node, **_terms(result.card)}, indent=1)
 
-    `fabric` has the threads' time and the use of resources as shares, probes, occupancy and the timeline.
-    """
+
+def _step(result: Result) -> dict[str, object]:
     card = result.card
-    counted = result.actions[result.actions["kind"] == "instruction"]
-    keys = ("arch", "model", "matrices", "kernel", "kernel_options", "kernel_steps", "clock_mhz", "fabric")
-    node = {
-        "schema": SCHEMA,
-        **{key: card[key] for key in keys},
+    tiles = None if result.hil is None else result.hil.to_dict("records")
+    return {
+        **{key: getattr(card, key) for key in STEP},
+        "totals": _totals(result),
+        "ceiling": _number(arithmetic_ceiling(result)),
+        "energy": _energy(result) if has_energy(result) else None,
+        "ops": _ops(result),
+        "hil": None if card.hil is None else {**card.hil, "tile_rows": tiles},
+    }
+
+
+def _product(result: Result) -> dict[str, object]:
+    """`fabric` has the threads' time and the use of resources as shares, probes, occupancy and the timeline."""
+    card, counted = result.card, result.actions[result.actions["kind"] == "instruction"]
+    return {
+        "arch": card.arch,
+        "model": card.model,
+        **{key: card.more[key] for key in PRODUCT},
+        "clock_mhz": card.clock_mhz,
+        "fabric": card.more["fabric"],
         "cycles": result.cycles,
-        "seconds": result.cycles / (float(card["clock_mhz"]) * 1e6),
+        "seconds": result.seconds,
         "ops": _ops(result),
         "instructions": {str(kind): int(n) for kind, n in zip(counted["tensor"], counted["amount"], strict=True)},
-        "assumed": {path: card["numbers"][path] for path in card["assumed"]},
-        **{key: card[key] for key in ("numbers", "not_modelled", "versions", "cost")},
     }
-    return json.dumps(node, indent=1)
 
 
-def _totals(sparse: Result, dense: Result) -> dict[str, Any]:
-    table = phase_table(sparse, dense)
+def _terms(card: Card) -> dict[str, object]:
+    """On what terms everything was found."""
+    numbers = {path: asdict(number) for path, number in card.numbers.items()}
+    return {
+        "assumed": {path: numbers[path] for path in card.assumed},
+        "numbers": numbers,
+        "not_modelled": card.not_modelled,
+        "versions": card.versions,
+        "cost": asdict(card.cost),
+    }
+
+
+def _totals(result: Result) -> dict[str, object]:
+    table = phase_table(result)
     columns = [table[name].tolist() for name in ("cycles", "seconds", "utilisation", "speedup")]
     return {
         str(phase): {
@@ -67,35 +77,40 @@ def _totals(sparse: Result, dense: Result) -> dict[str, Any]:
     }
 
 
-def _ops(result: Result) -> list[dict[str, Any]]:
+def _ops(result: Result) -> list[dict[str, object]]:
     moved = bytes_by_memory(result)
-    plain = ["layer", "phase", "kind", "dataflow", "detail", "rows", "cols", "inner", "count", "pattern"]
-    plain += ["cycles", "busy_cycles"]
-    counted = ["macs_useful", "macs_padded", "macs_skipped"]
     joules = op_joules(result) if has_energy(result) else {}
     ops = []
     for number, row in enumerate(result.ops.to_dict("records")):
-        stalls = {stall.value: row[f"stall_{stall.value}"] for stall in Stall if row[f"stall_{stall.value}"]}
+        stalls = {name: row[f"stall_{name}"] for name in result.card.causes if row.get(f"stall_{name}")}
         ops.append(
             {
-                **{key: row[key] for key in plain},
+                **{key: row[key] for key in OP},
                 "stall_cycles": stalls,
-                **{key: row[key] for key in counted},
+                **{key: row[key] for key in COUNTED},
                 "bytes": moved.get(number, {}),
-                "energy_joules": joules[number] if has_energy(result) else None,
+                "energy_joules": joules.get(number),
             }
         )
     return ops
 
 
-def _energy(sparse: Result, dense: Result) -> dict[str, Any] | None:
-    """Joules; null for a machine without an energy table."""
-    if not has_energy(sparse):
-        return None
-    mine, other = energy_total(sparse), energy_total(dense)
-    splits = {f"by_{by}": energy_by(sparse, [by])["mj"] / 1e3 for by in ("component", "phase", "tensor")}
+def bytes_by_memory(result: Result) -> dict[int, dict[str, int]]:
+    """For every op's number, bytes moved by memory and direction, such as {"dram.read": 4096}."""
+    table: dict[int, dict[str, int]] = {}
+    rows = (result.action_columns[name] for name in ("op", "kind", "amount"))
+    for op, kind, amount in zip(*rows, strict=True):
+        if kind.endswith((".read", ".write")):
+            kinds = table.setdefault(op, {})
+            kinds[kind] = kinds.get(kind, 0) + amount
+    return table
+
+
+def _energy(result: Result) -> dict[str, object]:
+    mine, other = energy_total(result), energy_total(result.baseline)
+    splits = {f"by_{by}": energy_by(result, [by])["mj"] / 1e3 for by in ("component", "phase", "tensor")}
     return {
-        "table": sparse.card["energy"]["table"],
+        "table": energy_card(result).table,
         "joules": mine.joules,
         "low_joules": mine.low,
         "high_joules": mine.high,
@@ -104,7 +119,7 @@ def _energy(sparse: Result, dense: Result) -> dict[str, Any] | None:
         "assumed_share": mine.assumed_share,
         "dense_joules": other.joules,
         **{name: {str(key): float(value) for key, value in split.items()} for name, split in splits.items()},
-        "entries": sparse.card["energy"]["entries"],
+        "entries": {name: asdict(price) for name, price in energy_card(result).entries.items()},
     }
 
 

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from reports.losses import STALL_NAMES
-from reports.phases import phases_in
+from reports.losses import stall_words
+from simulator.frames import phases_in
 from simulator.result import Result
 
 COMPUTE, EDGES, VECTOR, UPDATE = "multiplying", "idle PEs at edges", "vector work", "weight update (WUVE)"
@@ -18,11 +18,11 @@ def cause_table(result: Result) -> pd.DataFrame:
     useful = (ops["macs_useful"] / pes).where(products, 0.0)
     causes = pd.DataFrame({"phase": ops["phase"]})
     causes[COMPUTE] = useful
-    causes[OTHER if "kernel" in result.card else EDGES] = (ops["busy_cycles"] - useful).where(products, 0.0)
+    causes[OTHER if "kernel" in result.card.more else EDGES] = (ops["busy_cycles"] - useful).where(products, 0.0)
     causes[VECTOR] = ops["busy_cycles"].where(~products & (ops["kind"] != "update"), 0)
     causes[UPDATE] = ops["busy_cycles"].where(ops["kind"] == "update", 0)
-    for stall, name in STALL_NAMES.items():
-        causes[name] = ops[f"stall_{stall.value}"]
+    for column, words in stall_words(result).items():
+        causes[words] = ops[column]
     table = causes.groupby("phase").sum()
     table = table.reindex(phases_in(result))
     return table.loc[:, (table.abs() > 0).any()]

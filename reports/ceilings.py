@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from reports.losses import loss_table
-from reports.phases import arithmetic_ceiling
+from simulator.frames import arithmetic_ceiling
 from simulator.result import Result
 
 STEPS = {
@@ -19,22 +19,21 @@ STEPS = {
 }
 
 
-def ceiling_row(sparse: Result, dense: Result) -> Mapping[str, object]:
+def ceiling_row(result: Result) -> Mapping[str, object]:
     """One model: its ceiling, and the speed-up as each kind of cost is added; the last column is the step's own.
 
     `ceiling` counts multiply-accumulates alone; `with fill` adds fill and drain as a term of its own; what is left
     between it and `speed-up` are stalls.
     """
-    table = loss_table(sparse, dense)
-    row: dict[str, object] = {"model": sparse.card["model"], "batch": sparse.card["batch"]}
-    row["ceiling"] = arithmetic_ceiling(sparse)
+    table = loss_table(result)
+    row: dict[str, object] = {"model": result.card.model, "batch": result.card.batch}
+    ceiling, speedup = arithmetic_ceiling(result), result.baseline.cycles / result.cycles
+    row["ceiling"] = ceiling
     latest = float("nan")
     for term, name in STEPS.items():
         latest = float(table["speedup"].get(term, latest))
         row[name] = latest
-    row["speed-up"] = dense.cycles / sparse.cycles
-    row["of ceiling"] = dense.cycles / sparse.cycles / arithmetic_ceiling(sparse)
-    return row
+    return {**row, "speed-up": speedup, "of ceiling": speedup / ceiling}
 
 
 def ceiling_table(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:

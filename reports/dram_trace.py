@@ -7,12 +7,12 @@ are laid out is assumed: one region a tensor, in the order in which the schedule
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from simulator.kernel.starts import Gap, starts
+from simulator.program import Program
 from simulator.result import Result
 from simulator.schedule import ScheduledOp
 from workloads.errors import UserError, unknown_name
@@ -30,51 +30,56 @@ class Request:
     tick: int
 
 
-@dataclass(frozen=True)
-class Traced:
-    """The op, requests written, and requests of the whole op."""
+def show(result: Result, folder: Path, op: str = "") -> str:
+    """Write ramulator2.trace, dramsim3.trace and trace.json, which says what they hold; the sentence to be printed.
 
-    op: str
-    written: int
-    total: int
-
-
-def write_dram_trace(
-    schedule: Sequence[ScheduledOp], result: Result, burst_bytes: int, channel_gb_s: float, wanted: str, folder: Path
-) -> Traced:
-    """Write ramulator2.trace, dramsim3.trace and trace.json, which says what they hold.
-
-    `wanted` is LAYER/PHASE, or empty for the op that moves most. Raises UserError for an unknown op and where nothing
-    can be written.
+    `op` is LAYER/PHASE, or empty for the op that moves most. Raises UserError for an unknown op, for a machine without
+    DRAM whose addresses are known, and where nothing can be written.
     """
-    names = [f"{each.op.layer}/{each.op.phase.value}" for each in schedule]
-    totals = [_bursts(each, burst_bytes) for each in schedule]
+    if not result.schedule:
+        raise UserError(f"--dram-trace {folder}: a stored result has no programs; run its card's job again")
+    burst, channel = (_number(result, f"dram.{name}") for name in ("burst_bytes", "channel_bandwidth_gb_s"))
+    if not burst or not channel or not any(_programs(each) for each in result.schedule):
+        raise UserError(f"--dram-trace {folder}: {result.card.arch} has no DRAM channel whose addresses are known")
+    named = (result.op_columns[name] for name in ("layer", "phase"))
+    names = [f"{layer}/{phase}" for layer, phase in zip(*named, strict=True)]
+    totals = [_bursts(each, int(burst)) for each in result.schedule]
     if not any(totals):
         raise UserError(f"--dram-trace {folder}: no op of this step moves anything to or from DRAM")
-    if wanted and wanted not in names:
-        raise unknown_name("op", wanted, set(names), "--dram-op")
-    number = names.index(wanted) if wanted else totals.index(max(totals))
-    requests = list(_requests(schedule[number], burst_bytes))
-    clock_mhz = float(result.card["clock_mhz"])
-    memory_mhz = channel_gb_s * 1000 / DDR_BYTES_PER_CLOCK
+    if op and op not in names:
+        raise unknown_name("op", op, set(names), "--dram-op")
+    number = names.index(op) if op else totals.index(max(totals))
+    requests = list(_requests(result.schedule[number], int(burst)))
+    memory_mhz = channel * 1000 / DDR_BYTES_PER_CLOCK
+    efficiency = result.card.numbers.get("dram.efficiency")
     about = {
         "op": names[number],
-        "command": result.card["command"],
+        "command": result.card.command,
         "requests_written": len(requests),
         "requests_of_the_op": totals[number],
         "sampled": len(requests) < totals[number],
         "sampling": "the first requests of the op; rounds of a loop that repeat earlier ones are left out",
-        "burst_bytes": burst_bytes,
+        "burst_bytes": int(burst),
         "memory_clock_mhz": memory_mhz,
         "layout": "assumed: a region of 4 GiB a tensor, addresses in the order in which the schedule moves them",
-        "efficiency_to_check": result.card["numbers"].get("dram.efficiency"),
+        "efficiency_to_check": None if efficiency is None else asdict(efficiency),
     }
-    _write(folder, requests, memory_mhz / clock_mhz, about)
-    return Traced(names[number], len(requests), totals[number])
+    _write(folder, requests, memory_mhz / result.card.clock_mhz, about)
+    return f"DRAM trace of {names[number]}: {folder} ({len(requests):,} of its {totals[number]:,} requests, sampled)"
+
+
+def _number(result: Result, path: str) -> float | None:
+    """A number of the machine; None where it has none by that path."""
+    number = result.card.numbers.get(path)
+    return float(number.value) if number and isinstance(number.value, int | float) else None
+
+
+def _programs(op: ScheduledOp) -> list[Program]:
+    return [each for each in op.programs if isinstance(each, Program)]
 
 
 def _bursts(op: ScheduledOp, burst_bytes: int) -> int:
-    moved = (amount for program in op.programs for (kind, _), amount in program.actions().items()
+    moved = (amount for program in _programs(op) for (kind, _), amount in program.actions().items()
              if kind in (READ, WRITE))  # fmt: skip
     return sum(moved) // burst_bytes
 
@@ -82,7 +87,7 @@ def _bursts(op: ScheduledOp, burst_bytes: int) -> int:
 def _requests(op: ScheduledOp, burst_bytes: int) -> Iterator[Request]:
     """The first requests, program after program, in the order in which transfers start."""
     written, begin, regions, cursors = 0, 0, dict[str, int](), dict[str, int]()
-    for program in op.programs:
+    for program in _programs(op):
         last = 0
         for event in starts(program):
             last = max(last, event.end)
@@ -102,7 +107,7 @@ def _requests(op: ScheduledOp, burst_bytes: int) -> Iterator[Request]:
         begin += last
 
 
-def _write(folder: Path, requests: Sequence[Request], memory_cycles: float, about: dict[str, Any]) -> None:
+def _write(folder: Path, requests: Sequence[Request], memory_cycles: float, about: Mapping[str, object]) -> None:
     ramulator = (f"{'ST' if each.is_write else 'LD'} {each.address:#x}\n" for each in requests)
     dramsim = (
         f"{each.address:#x} {'WRITE' if each.is_write else 'READ'} {int(each.tick * memory_cycles)}\n"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from simulator.arch.energy import STATIC
+from simulator.card import EnergyCard
 from simulator.result import Result
 from workloads.provenance import Provenance
 
@@ -38,17 +39,23 @@ class EnergyTotal:
 
 def has_energy(result: Result) -> bool:
     """Whether the machine's file priced its actions."""
-    return bool(result.card.get("energy"))
+    return result.card.energy is not None
+
+
+def energy_card(result: Result) -> EnergyCard:
+    """The table in force. Raises ValueError for a machine without one."""
+    if result.card.energy is None:
+        raise ValueError("the machine has no energy table")
+    return result.card.energy
 
 
 def energy_total(result: Result) -> EnergyTotal:
-    """The sums over a step."""
-    actions, entries = result.actions, result.card["energy"]["entries"]
-    assumed = {name for name, entry in entries.items() if entry["provenance"] == Provenance.ASSUMED}
+    """The sums over a step. Raises ValueError without an energy table."""
+    actions, entries = result.actions, energy_card(result).entries
+    assumed = {name for name, entry in entries.items() if entry.provenance is Provenance.ASSUMED}
     joules, low, high = (float(actions[name].sum()) * PJ for name in PRICES)
     guessed = float(actions.loc[actions["entry"].isin(assumed), "energy_pj"].sum()) * PJ
-    seconds = result.cycles / (float(result.card["clock_mhz"]) * 1e6)
-    return EnergyTotal(joules, low, high, seconds, guessed / joules if joules else 0.0)
+    return EnergyTotal(joules, low, high, result.seconds, guessed / joules if joules else 0.0)
 
 
 def op_joules(result: Result) -> dict[int, float]:
@@ -75,10 +82,14 @@ def energy_by(result: Result, by: Sequence[str]) -> pd.DataFrame:
 
 
 def entry_table(result: Result) -> pd.DataFrame:
-    """Every entry in use: its price with range and source, the energy on it, and how far its range alone moves it."""
-    entries = result.card["energy"]["entries"]
-    used = energy_by(result, ["entry"])
-    rows = [{"entry": name, **{key: entries[name][key] for key in ("value", "unit", "low", "high", "provenance")}}
-            | {"mj": row["mj"], "share": row["share"], "spread_mj": row["high_mj"] - row["low_mj"],
-               "source": entries[name]["source"]} for name, row in used.iterrows()]  # fmt: skip
+    """Every entry in use: its price with range and source, the energy on it, and how far its range alone moves it.
+
+    Raises ValueError without an energy table.
+    """
+    entries, rows = energy_card(result).entries, []
+    for name, used in energy_by(result, ["entry"]).iterrows():
+        price = vars(entries[str(name)])
+        row = {"entry": name, **{key: price[key] for key in ("value", "unit", "low", "high", "provenance")}}
+        row |= {"mj": used["mj"], "share": used["share"], "spread_mj": used["high_mj"] - used["low_mj"]}
+        rows.append({**row, "source": price["source"]})
     return pd.DataFrame(rows).set_index("entry").sort_values("spread_mj", ascending=False)

@@ -1,10 +1,10 @@
 """What hardware in the loop said of a step, in sentences and tables."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 
+from simulator.card import Json
 from simulator.result import Result
 
 MEANING = (
@@ -14,7 +14,7 @@ MEANING = (
 )
 
 
-def hil_sentences(card: Mapping[str, Any]) -> list[str]:
+def hil_sentences(card: Json) -> list[str]:
     """The run in a few sentences. `card` is the `hil` part of a result's card."""
     tiles, agree = card["tiles"], card["confirmed_tiles"]
     where = "the compiled RTL" if card["hardware"] == "sim" else card["hardware"]
@@ -41,7 +41,7 @@ def hil_sentences(card: Mapping[str, Any]) -> list[str]:
     return [*out, *_lanes(card["lanes"]), *_link(card["link"])]
 
 
-def _lanes(blocks: Sequence[Mapping[str, Any]]) -> list[str]:
+def _lanes(blocks: Sequence[Json]) -> list[str]:
     """What SORE and WUVE made of sampled weights, gradients and states."""
     out = []
     for lane, said in (("SORE", "masks of sampled weights"), ("WUVE", "updates of sampled weights")):
@@ -58,7 +58,7 @@ def _lanes(blocks: Sequence[Mapping[str, Any]]) -> list[str]:
     return out
 
 
-def _link(link: Mapping[str, Any]) -> list[str]:
+def _link(link: Json) -> list[str]:
     moved = link["sent"] + link["received"]
     if not moved:
         return []

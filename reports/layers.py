@@ -4,10 +4,8 @@ import numpy as np
 import pandas as pd
 
 from reports.energy import PJ, has_energy
-from reports.losses import STALL_NAMES
+from reports.losses import stall_words
 from simulator.result import Result
-
-STALLS = {f"stall_{stall.value}": name for stall, name in STALL_NAMES.items()}
 
 
 def op_table(result: Result) -> pd.DataFrame:
@@ -26,14 +24,14 @@ def op_table(result: Result) -> pd.DataFrame:
     return table
 
 
-def layer_table(sparse: Result, dense: Result) -> pd.DataFrame:
+def layer_table(result: Result) -> pd.DataFrame:
     """Rows (layer, phase, kind), in the order of the step, of all ops that take time.
 
     Columns cycles, dense_cycles, speedup, utilisation, the largest stall and its cycles, dram_bytes, energy_j.
     """
-    keys = ["layer", "phase", "kind"]
-    mine, other = op_table(sparse), dense.ops.groupby(keys, sort=False)["cycles"].sum()
-    sums = ["cycles", "busy_cycles", "macs_useful", "dram_bytes", *STALLS]
+    keys, words = ["layer", "phase", "kind"], stall_words(result)
+    mine, other = op_table(result), result.baseline.ops.groupby(keys, sort=False)["cycles"].sum()
+    sums = ["cycles", "busy_cycles", "macs_useful", "dram_bytes", *words]
     sums += ["energy_j"] if "energy_j" in mine else []
     table = mine.groupby(keys, sort=False)[sums].sum()
     table["pattern"] = mine.groupby(keys, sort=False)["pattern"].first()
@@ -42,8 +40,8 @@ def layer_table(sparse: Result, dense: Result) -> pd.DataFrame:
     table["dense_cycles"] = other.reindex(table.index)
     table["speedup"] = table["dense_cycles"] / table["cycles"]
     table["utilisation"] = (table["macs_useful"] / (table["cycles"] * table["pes"])).where(table["macs_useful"] > 0)
-    stalls = table[list(STALLS)].rename(columns=STALLS)
+    stalls = table[list(words)].rename(columns=words)
     worst = stalls.max(axis=1)
     table["main stall"] = stalls.idxmax(axis=1).where(worst > 0, "")
     table["main stall cycles"] = worst
-    return table.drop(columns=["pes", *STALLS])
+    return table.drop(columns=["pes", *words])

@@ -7,35 +7,19 @@ that of all terms down to the row: it begins at what the pattern alone gives and
 
 import pandas as pd
 
-from simulator.program import Stall
 from simulator.result import Result
 
-STALL_NAMES = {
-    Stall.FILL_DRAIN: "fill and drain",
-    Stall.LATENCY: "pipeline latency",
-    Stall.LINKS: "operand links and ports",
-    Stall.MEMORY: "waiting for DRAM",
-    Stall.SORE: "waiting for SORE",
-    Stall.TRANSPOSE: "waiting for the transposer",
-    Stall.SPILL: "partial sums spilled",
-    Stall.WUVE: "waiting for WUVE",
-    Stall.ARRAY: "waiting for the array",
-    Stall.VECTOR: "waiting for vector units",
-    Stall.NETWORK: "waiting for the network",
-    Stall.HOST: "waiting for the host",
-    Stall.LAUNCH: "starting the work",
-    Stall.SCRATCHPAD: "waiting for the scratchpad",
-    Stall.ATOMIC: "waiting for atomics",
-    Stall.DMA: "waiting for DMA engines",
-    Stall.SERIAL: "single-threaded parts",
-    Stall.IDLE: "threads without work",
-}
+
+def stall_words(result: Result) -> dict[str, str]:
+    """The stall columns of a result, each with the words for it, in their order."""
+    named = {name: name.removeprefix("stall_") for name in result.op_columns if name.startswith("stall_")}
+    return {column: result.card.causes.get(name, name) for column, name in named.items()}
 
 
-def loss_table(sparse: Result, dense: Result) -> pd.DataFrame:
-    """Rows terms, columns dense_cycles, cycles, share (of the sparse step), speedup (of all terms so far)."""
-    groups = _groups(sparse.ops)
-    spent = pd.DataFrame({"dense_cycles": _spent(dense.ops, groups), "cycles": _spent(sparse.ops, groups)})
+def loss_table(result: Result) -> pd.DataFrame:
+    """Rows terms, columns dense_cycles, cycles, share (of the step), speedup (of all terms so far)."""
+    groups = _groups(result.ops)
+    spent = pd.DataFrame({"dense_cycles": _spent(result.baseline, groups), "cycles": _spent(result, groups)})
     spent = spent.fillna(0).astype("int64")
     spent = spent[(spent != 0).any(axis=1)]
     spent["share"] = spent["cycles"] / max(1, int(spent["cycles"].sum()))
@@ -53,7 +37,8 @@ def _groups(ops: pd.DataFrame) -> "pd.Series[str]":
     return group
 
 
-def _spent(ops: pd.DataFrame, groups: "pd.Series[str]") -> "pd.Series[int]":
+def _spent(result: Result, groups: "pd.Series[str]") -> "pd.Series[int]":
+    ops = result.ops
     products = ops["kind"] == "product"
     order = ["products made sparse", "weight gradients (WU), dense", "other products, dense"]
     pes = max(1, int(ops["pes"].max()))
@@ -62,6 +47,6 @@ def _spent(ops: pd.DataFrame, groups: "pd.Series[str]") -> "pd.Series[int]":
     for name in ("weight update", "vector work"):
         terms[name] = int(ops.loc[groups == name, "cycles"].sum())
     terms["idle PEs at edges"] = idle
-    for stall, name in STALL_NAMES.items():
-        terms[name] = int(ops.loc[products, f"stall_{stall.value}"].sum())
+    for column, words in stall_words(result).items():
+        terms[words] = terms.get(words, 0) + int(ops.loc[products, column].sum())
     return pd.Series(terms)

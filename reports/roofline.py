@@ -19,19 +19,18 @@ class Roofs:
 
 def roofs(result: Result) -> Roofs | None:
     """None where the machine says nothing of its peaks, or its DRAM is infinite."""
-    peaks, clock_hz = result.card.get("peaks") or {}, float(result.card["clock_mhz"]) * 1e6
+    peaks, clock_hz = result.card.peaks, result.card.clock_hz
     if not peaks.get("dram_bytes_per_cycle"):
         return None
-    peak = float(peaks["dram_bytes_per_cycle"]) * clock_hz
-    return Roofs(float(peaks["macs_per_cycle"]) * clock_hz, peak, peak * float(peaks["dram_efficiency"]))
+    peak = peaks["dram_bytes_per_cycle"] * clock_hz
+    return Roofs(peaks["macs_per_cycle"] * clock_hz, peak, peak * peaks["dram_efficiency"])
 
 
 def roofline_points(result: Result) -> pd.DataFrame:
     """A row a product: macs_per_byte (useful ones a byte of DRAM) and macs_per_second, with layer, phase, pattern."""
     table = op_table(result)
     table = table[(table["macs_useful"] > 0) & (table["dram_bytes"] > 0) & (table["cycles"] > 0)]
-    clock_hz = float(result.card["clock_mhz"]) * 1e6
     return table[["layer", "phase", "pattern"]].assign(
         macs_per_byte=table["macs_useful"] / table["dram_bytes"],
-        macs_per_second=table["macs_useful"] / table["cycles"] * clock_hz,
+        macs_per_second=table["macs_useful"] / table["cycles"] * result.card.clock_hz,
     )

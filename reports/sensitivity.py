@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from workloads.provenance import Origin, Provenance
+from simulator.card import Number
+from workloads.provenance import Provenance
 
 # Numbers that only make sense together: one alone would be throttled by the other.
 TOGETHER = (
@@ -27,23 +28,23 @@ class Variation:
     high: tuple[str, ...]
 
 
-def variations(origins: Mapping[str, Origin], values: Mapping[str, float]) -> list[Variation]:
-    """Every number that is not certain and has a range, alone or together with those it makes sense with only."""
+def variations(numbers: Mapping[str, Number]) -> list[Variation]:
+    """Every number of a card that is not certain and has a range, alone or together with those it needs beside it."""
     open_numbers = {
-        path: origin
-        for path, origin in origins.items()
-        if origin.provenance in (Provenance.ASSUMED, Provenance.SECONDARY) and None not in (origin.low, origin.high)
+        path: number
+        for path, number in numbers.items()
+        if number.provenance in (Provenance.ASSUMED, Provenance.SECONDARY) and None not in (number.low, number.high)
     }
     grouped = {path for group in TOGETHER for path in group}
     groups = [tuple(path for path in group if path in open_numbers) for group in TOGETHER]
     groups += [(path,) for path in open_numbers if path not in grouped]
-    return [_variation(group, open_numbers, values) for group in groups if group]
+    return [_variation(group, open_numbers) for group in groups if group]
 
 
-def _variation(group: Sequence[str], origins: Mapping[str, Origin], values: Mapping[str, float]) -> Variation:
-    low = tuple(f"{path}={origins[path].low}" for path in group)
-    high = tuple(f"{path}={origins[path].high}" for path in group)
-    return Variation(" and ".join(group), ", ".join(str(values[path]) for path in group), low, high)
+def _variation(group: Sequence[str], numbers: Mapping[str, Number]) -> Variation:
+    low = tuple(f"{path}={numbers[path].low:.12g}" for path in group)  # 16, also where it was stored as 16.0
+    high = tuple(f"{path}={numbers[path].high:.12g}" for path in group)
+    return Variation(" and ".join(group), ", ".join(str(numbers[path].value) for path in group), low, high)
 
 
 def sensitivity_table(base: float, rows: Iterable[tuple[Variation, float, float]]) -> pd.DataFrame:

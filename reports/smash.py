@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from reports.terminal import wide_console
+from reports.console import wide_console
+from reports.tables import written_to
 from simulator.fabric.outcome import Spent
 
 PUBLISHED_RATIO = 9.4  # arXiv 2105.14156, abstract; reports/published/piuma.csv
@@ -137,7 +138,7 @@ def _print_ratios(console: Console, runs: pd.DataFrame) -> None:
 
 
 def write_study(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
-    """Every table as CSV."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, table in tables.items():
-        table.to_csv(folder / f"{name}.csv", index=name == "ranks", float_format="%.6g")
+    """Every table as CSV. Raises UserError where they cannot be written."""
+    with written_to(folder):
+        for name, table in tables.items():
+            table.to_csv(folder / f"{name}.csv", index=name == "ranks", float_format="%.6g")

@@ -9,8 +9,8 @@ from reports.figures.style import inline_svg
 from reports.figures.sweep import axes_figure, front_figure, ranking_figure
 from reports.page.build import Drawn, Page, Section, rendered
 from reports.page.tables import PageTable, page_table
+from reports.reporting import put_page
 from reports.sweep_data import Objective, axes_of, best_by_budget, on_front, parse_objectives, ranking, sweep_rows
-from workloads.errors import UserError
 
 MOST_ROWS = 200  # of a table; all of them are in the folder
 
@@ -19,13 +19,8 @@ def write_page(folder: Path, objectives: Sequence[str]) -> Path:
     """Write `sweep.html` into a sweep's folder. Raises UserError where there is nothing to show or no room for it."""
     rows = sweep_rows(folder)
     text = sweep_page(rows, parse_objectives(objectives, rows), folder.name)
-    path, partial = folder / "sweep.html", folder / ".sweep.html.partial"
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
+    path = folder / "sweep.html"
+    put_page(path, text, option="")
     return path
 
 

@@ -5,14 +5,15 @@ ones are one slice that says how many there are, and of an op with more commands
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import TrackEvent
+from perfetto.trace_builder.proto_builder import TraceProtoBuilder
 
 from simulator.kernel.starts import Event, Gap, starts
 from simulator.program import Command, Program
 from simulator.result import Result
-from simulator.schedule import ScheduledOp
 from workloads.errors import UserError
 
 MOST_SLICES = 60_000  # of a whole step
@@ -21,46 +22,46 @@ PROCESS = 1  # the uuid of the track that holds the others
 SEQUENCE = 1
 
 
-@dataclass(frozen=True)
-class Sampled:
-    """What a trace shows: slices written, commands they stand for, and commands of the step."""
+def show(result: Result, path: Path) -> str:
+    """Write the trace of a step, or of a product on a fabric; the sentence to be printed.
 
-    slices: int
-    commands: int
+    Raises UserError for a step without programs and for a file that cannot be written.
+    """
+    card, fabric = result.card, "fabric" in result.card.more
+    if not fabric and not result.schedule:
+        raise UserError(f"--timeline {path}: a stored result has no programs; run its card's job again")
+    writer = _Writer(card.clock_mhz, f"{card.arch}: {card.model}")
+    if fabric:
+        how = "averages over equal parts"
+        _fabric(writer, result)
+    elif any(isinstance(program, Program) for each in result.schedule for program in each.programs):
+        how = "repeating rounds sampled"
+        _step(writer, result)
+    else:
+        raise UserError(f"--timeline {path}: {card.arch} runs no programs whose commands could be shown")
+    try:
+        path.write_bytes(writer.serialize())
+    except OSError as error:
+        raise UserError(f"--timeline {path}: cannot be written: {error.strerror or error}") from None
+    return f"timeline: {path} ({writer.slices:,} slices, {how}; open it in https://ui.perfetto.dev)"
 
 
-def write_timeline(schedule: Sequence[ScheduledOp], result: Result, path: Path) -> Sampled:
-    """Write the trace of a step. Raises UserError for a step without programs and for a file that cannot be written."""
-    if "fabric" in result.card:
-        return _write_fabric(result, path)
-    if not any(op.programs for op in schedule):
-        raise UserError(f"--timeline {path}: {result.card['arch']} runs no programs whose commands could be shown")
-    writer = _Writer(float(result.card["clock_mhz"]), f"{result.card['arch']}: {result.card['model']}")
-    share = max(LEAST_SLICES, MOST_SLICES // max(1, len(schedule)))
+def _step(writer: "_Writer", result: Result) -> None:
+    share = max(LEAST_SLICES, MOST_SLICES // max(1, len(result.schedule)))
     start = 0
-    for op, row in zip(schedule, result.ops.to_dict("records"), strict=True):
+    for op, row in zip(result.schedule, result.ops.to_dict("records"), strict=True):
         cycles = int(row["cycles"])
         if cycles:
             writer.slice("ops", f"{row['layer']} {row['phase']}", start, start + cycles)
             writer.slice("phases", str(row["phase"]), start, start + cycles)
         for program in op.programs:
-            start += _program(writer, program, start, share)
-    return _written(writer, path)
+            start += _program(writer, program, start, share) if isinstance(program, Program) else 0
 
 
-def _written(writer: "_Writer", path: Path) -> Sampled:
-    try:
-        path.write_bytes(writer.serialize())
-    except OSError as error:
-        raise UserError(f"--timeline {path}: cannot be written: {error.strerror or error}") from None
-    return Sampled(writer.slices, writer.commands)
-
-
-def _write_fabric(result: Result, path: Path) -> Sampled:
+def _fabric(writer: "_Writer", result: Result) -> None:
     """A product on a fabric: threads at work core by core, instructions and bytes, as averages over equal parts."""
-    writer = _Writer(float(result.card["clock_mhz"]), f"{result.card['arch']}: {result.card['model']}")
-    writer.slice("ops", str(result.card["model"]), 0, result.cycles)
-    parts = result.card["fabric"]["timeline"]
+    writer.slice("ops", result.card.model, 0, result.cycles)
+    parts = result.card.more["fabric"]["timeline"]
     levels = {f"core {number}: threads at work (%)": [100 * each for each in shares]
               for number, shares in enumerate(parts["working"])}  # fmt: skip
     levels |= {
@@ -71,7 +72,6 @@ def _write_fabric(result: Result, path: Path) -> Sampled:
         for number, value in enumerate(values):
             writer.level(name, round(number * parts["bin_cycles"]), value)
         writer.level(name, result.cycles, 0.0)
-    return _written(writer, path)
 
 
 def _program(writer: "_Writer", program: Program, start: int, share: int) -> int:
@@ -85,7 +85,6 @@ def _program(writer: "_Writer", program: Program, start: int, share: int) -> int
             track = "repeating rounds" if event.rounds else "not shown"
             writer.slice(track, f"{what} ({event.commands:,} commands)", start + event.tick, start + event.end)
             continue
-        writer.commands += 1
         if event.command.ticks:
             writer.slice(event.command.engine, _name(event.command), start + event.tick, start + event.end)
         for names, tick, sign in ((event.command.fills, event.tick, 1), (event.command.frees, event.end, -1)):
@@ -127,7 +126,7 @@ class _Writer:
     """Collects slices and counters, and turns them into a trace with its packets in the order of time."""
 
     def __init__(self, clock_mhz: float, title: str) -> None:
-        self.slices = self.commands = 0
+        self.slices = 0
         self._ns = 1000 / clock_mhz
         self._title = title
         self._tracks: dict[str, int] = {}
@@ -158,9 +157,6 @@ class _Writer:
         self._held = {}
 
     def serialize(self) -> bytes:
-        from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import TrackEvent
-        from perfetto.trace_builder.proto_builder import TraceProtoBuilder
-
         builder = TraceProtoBuilder()
         process = builder.add_packet().track_descriptor
         process.uuid, process.process.pid, process.process.process_name = PROCESS, 1, self._title
@@ -172,22 +168,24 @@ class _Writer:
         begins = [(tick, 1, track, name) for track, tick, _, name in self._slices]
         ends = [(end, 0, track, "") for track, _, end, _ in self._slices]
         for tick, opens, track, name in sorted([*begins, *ends], key=lambda each: each[:3]):
-            packet = builder.add_packet()
-            packet.timestamp, packet.trusted_packet_sequence_id = round(tick * self._ns), SEQUENCE
-            packet.track_event.track_uuid = track
-            packet.track_event.type = TrackEvent.TYPE_SLICE_BEGIN if opens else TrackEvent.TYPE_SLICE_END
+            event = self._event(builder, tick, track)
+            event.type = TrackEvent.TYPE_SLICE_BEGIN if opens else TrackEvent.TYPE_SLICE_END
             if opens:
-                packet.track_event.name = name
+                event.name = name
         held = dict.fromkeys(self._counters, 0)
         for counter, tick, by in sorted(self._changes, key=lambda each: each[1]):
             held[counter] += by
-            packet = builder.add_packet()
-            packet.timestamp, packet.trusted_packet_sequence_id = round(tick * self._ns), SEQUENCE
-            packet.track_event.type = TrackEvent.TYPE_COUNTER
-            packet.track_event.track_uuid, packet.track_event.counter_value = self._counters[counter], held[counter]
+            event = self._event(builder, tick, self._counters[counter])
+            event.type, event.counter_value = TrackEvent.TYPE_COUNTER, held[counter]
         for counter, tick, value in self._levels:
-            packet = builder.add_packet()
-            packet.timestamp, packet.trusted_packet_sequence_id = round(tick * self._ns), SEQUENCE
-            packet.track_event.type = TrackEvent.TYPE_COUNTER
-            packet.track_event.track_uuid, packet.track_event.double_counter_value = self._counters[counter], value
+            event = self._event(builder, tick, self._counters[counter])
+            event.type, event.double_counter_value = TrackEvent.TYPE_COUNTER, value
         return bytes(builder.serialize())
+
+    def _event(self, builder: TraceProtoBuilder, tick: int, track: int) -> TrackEvent:
+        """A new event of a track."""
+        packet = builder.add_packet()
+        packet.timestamp, packet.trusted_packet_sequence_id = round(tick * self._ns), SEQUENCE
+        event: TrackEvent = packet.track_event
+        event.track_uuid = track
+        return event

@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rtl.parameters import Parameters
 from rtl.pe import SparsePE
@@ -51,7 +50,7 @@ def areas(p: Parameters, sizes: list[int], show: Callable[[str], None]) -> list[
     show(f"{p.title}: synthesis of its blocks")
     blocks = cells_by_module(array_verilog(replace(p, rows=2, cols=2)), TOP)
     show(f"{p.title}: placement of its PE")
-    fmax, _ = fmax_out_of_context(block_verilog(SparsePE(p), "sparse_pe"), "sparse_pe")
+    fmax = fmax_out_of_context(block_verilog(SparsePE(p), "sparse_pe"), "sparse_pe")
     out = []
     for size in sizes:
         show(f"{p.title}: synthesis of what connects {size} x {size}")
@@ -69,7 +68,7 @@ def cells_by_module(verilog: str, top: str, family: str = "ecp5", closed: tuple[
     script = f"read_verilog design.v; rename -hide */w:*[*; {boxes}"
     script += f"{synthesis_apart(family, top)}; tee -q -o stat.json stat -json"
     done = cached({"design.v": verilog}, [("yosys", ["-q", "-p", script])], ("stat.json",))
-    found = {name.lstrip("\\"): module for name, module in _read(done / "stat.json")["modules"].items()}
+    found = {name.lstrip("\\"): module for name, module in _modules(done / "stat.json").items()}
     return {name: module["num_cells_by_type"] for name, module in found.items() if name not in closed}
 
 
@@ -83,6 +82,7 @@ def total(modules: Modules, name: str) -> dict[str, int]:
     return out
 
 
-def _read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text())
+def _modules(path: Path) -> dict[str, dict[str, dict[str, int]]]:
+    """What Yosys' `stat` says of every module."""
+    found: dict[str, dict[str, dict[str, int]]] = json.loads(path.read_text())["modules"]
     return found

@@ -1,78 +1,27 @@
-"""Boards: the array with controller, link and serial port as a design for one, and what the tools make of it."""
+"""The array with controller, link and serial port as a design for a board, and what the tools make of it."""
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
 from amaranth import Elaboratable, Module
 from amaranth.lib import io
 
+from rtl.boards import Board, DoesNotFit
 from rtl.controller import NONE
 from rtl.lanes import Lanes
 from rtl.link.linked import LinkedArray, PinnedArray
 from rtl.parameters import Parameters
 from rtl.placing import as_instance
-from rtl.protocol import GROUPS, SUMS, WEIGHTS
-from rtl.synthesis import SYNTHESIS, cached
+from rtl.protocol import WEIGHTS
+from rtl.synthesis import SYNTHESIS, cached, versions
 from rtl.verilog import blocks_verilog
-from workloads.errors import UserError, unknown_name
 
 BAUD = 1_000_000
 TOO_LARGE = ("no bels remaining", "failed to place", "unable to place", "failed to expand region")  # nextpnr's words
-
-
-class DoesNotFit(UserError):
-    """An array with all that is around it is larger than the device."""
-
-
-@dataclass(frozen=True)
-class Board:
-    """A board whose tools pip installs. `luts` the device has, of which `fill` can be used before routing gives up."""
-
-    name: str
-    title: str
-    platform: str
-    family: str
-    place: tuple[str, ...]
-    pack: tuple[str, str, str, str]  # tool, what the placer writes, its option, the bitstream
-    constraints: tuple[str, str]  # file and the placer's option
-    luts: int
-    dsps: int
-    formats: tuple[str, ...]
-    queues: tuple[int, int, int]
-    fill: float = 0.85
-
-    @property
-    def synthesis(self) -> str:
-        """Name of the synthesis script: multipliers are used where there are any."""
-        return f"{self.family}-dsp" if self.family == "ice40" and self.dsps else self.family
-
-
-_ECP5 = ("ecppack", "top.config", "--textcfg", "top.bit")
-_ICE40 = ("icepack", "top.asc", "--asc", "top.bin")
-ANY = ("fp16", "bf16", "int8")
-BOARDS = {
-    board.name: board
-    for board in (
-        Board(
-            "ulx3s-85f", "ULX3S, Lattice ECP5 LFE5U-85F", "amaranth_boards.ulx3s:ULX3S_85F_Platform", "ecp5",
-            ("--85k", "--package", "CABGA381", "--speed", "6"), _ECP5, ("top.lpf", "--lpf"),
-            83640, 156, ANY, (WEIGHTS, SUMS, GROUPS),
-        ),
-        Board(
-            "ice40-hx8k", "iCE40-HX8K breakout board", "amaranth_boards.ice40_hx8k_b_evn:ICE40HX8KBEVNPlatform",
-            "ice40", ("--hx8k", "--package", "ct256"), _ICE40, ("top.pcf", "--pcf"),
-            7680, 0, ("int8",), (WEIGHTS, SUMS, 16),
-        ),
-        Board(
-            "icebreaker", "iCEBreaker, iCE40-UP5K", "amaranth_boards.icebreaker:ICEBreakerPlatform",
-            "ice40", ("--up5k", "--package", "sg48"), _ICE40, ("top.pcf", "--pcf"),
-            5280, 8, ("int8",), (WEIGHTS, SUMS, 16),
-        ),
-    )
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -101,22 +50,6 @@ class BoardTop(Elaboratable):
         m.submodules.rx, m.submodules.tx = rx, tx = io.Buffer("i", pins.rx), io.Buffer("o", pins.tx)
         m.d.comb += [pinned.rx_pin.eq(rx.i), tx.o.eq(pinned.tx_pin)]
         return m
-
-
-def board_named(name: str) -> Board:
-    """The board of that name. Raises UserError with the list and the nearest match."""
-    if name not in BOARDS:
-        raise unknown_name("board", name, [*BOARDS, "vcu1525"], "--board")
-    return BOARDS[name]
-
-
-def for_board(board: Board, p: Parameters) -> Parameters:
-    """The same array with a board's queues. Raises UserError for a format the board is too small for."""
-    if p.format not in board.formats:
-        allowed = ", ".join(board.formats)
-        raise UserError(f"--format: {board.name} is too small for {p.format} (it takes {allowed})")
-    _, sums, groups = board.queues
-    return replace(p, results=sums, buffer=max(p.buffer, groups))
 
 
 def build(board: Board, p: Parameters, show: Callable[[str], None], lanes: Lanes = NONE) -> Built:
@@ -157,13 +90,28 @@ def build(board: Board, p: Parameters, show: Callable[[str], None], lanes: Lanes
     return Built(folder / bitstream, folder / "report.json", clock["achieved"], frequency, used)
 
 
+def write_built(built: Built, board: Board, p: Parameters, folder: Path) -> Path:
+    """Write the bitstream, and in `utilisation.json` what it is and takes. Returns where the bitstream is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{board.name}{built.bitstream.suffix}"
+    shutil.copy(built.bitstream, path)
+    card = {
+        "board": board.title,
+        "array": p.title,
+        "parameters": vars(p),
+        "fmax_mhz": built.fmax_mhz,
+        "clock_mhz": built.clock_mhz,
+        "cells": {cell: {"used": used, "available": there} for cell, (used, there) in built.used.items()},
+        "tools": versions(),
+    }
+    (folder / "utilisation.json").write_text(json.dumps(card, indent=2) + "\n")
+    return path
+
+
 def _text(content: str | bytes) -> str:
     return content.decode() if isinstance(content, bytes) else content
 
 
 def _platform(board: Board) -> object:
     module, _, name = board.platform.partition(":")
-    try:
-        return getattr(import_module(module), name)()
-    except ModuleNotFoundError:
-        raise UserError("boards need amaranth-boards: pip install 'sparsehil[rtl]'") from None
+    return getattr(import_module(module), name)()

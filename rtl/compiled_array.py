@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rtl.array import array_signature
 from rtl.formats import Bits
+from rtl.hardware import COUNTERS
 from rtl.parameters import Parameters
 from rtl.tiles import Tile, run_bits
 from rtl.verilate import Compiled, built, ports_of
+from rtl.verilog import array_verilog, fingerprint
 
-COUNTERS = ("cycles", "compute", "fill", "drain", "waiting")
 PRIME = 4  # times a row's buffer: cycles in which it is surely full
 INLINE = 36  # up to so many PEs it is faster when the compiler sees all of them at once
 
@@ -93,9 +95,6 @@ def _side(
 
 
 def _build(p: Parameters) -> Compiled:
-    from rtl.array import array_signature
-    from rtl.verilog import array_verilog, fingerprint
-
     key = f"{p} {fingerprint(p)}"
     extra = (Path(__file__).parent / "streams.cpp").read_text()
     ports = ports_of(array_signature(p).create())

@@ -16,7 +16,6 @@ from rtl.parameters import Parameters
 from rtl.tiles import Tile, folds_of, output_stationary_tile, run_bits, weight_stationary_tile
 from rtl.timing import Reduction
 from rtl.verilog import array_verilog
-from workloads.errors import UserError
 
 PORTS = {
     "run": "runs: {run} bits, see below",
@@ -175,17 +174,3 @@ def _vectors(p: Parameters, tiles: Sequence[tuple[Tile, Bits]]) -> dict[str, str
             for words in streams:
                 texts[name] += [*words, *[0] * (longest - len(words))]
     return {f"vectors/{name}.hex": "".join(f"{value:x}\n" for value in values) for name, values in texts.items()}
-
-
-def check_folder(folder: Path, force: bool) -> None:
-    """Raises UserError when files would be written over or beside others without `force`."""
-    if folder.exists() and not force and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"--out: {folder} is there already; give another folder, or --force to write over it")
-
-
-def write_files(folder: Path, files: dict[str, str]) -> None:
-    """Write texts by name below a folder."""
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)

@@ -1,4 +1,7 @@
-"""Something that runs tiles and says what came out: compiled RTL in this process, or a board behind a link."""
+"""Something that runs tiles and says what came out: compiled RTL in this process, or a board behind a link.
+
+What it is and what it says; none of it needs Amaranth.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -11,15 +14,16 @@ from numpy.typing import NDArray
 
 from rtl.formats import Bits
 from rtl.parameters import Parameters
-from rtl.sore_parameters import SoreParameters
 from rtl.tiles import Tile
 from rtl.update import UpdateParameters
+
+COUNTERS = ("cycles", "compute", "fill", "drain", "waiting")
 
 
 @dataclass(frozen=True)
 class Answer:
     """What the hardware gave for a tile. product: bit patterns (rows, cols), empty where sums stay inside. counters: in
-    cycles, by the names of `rtl.control.COUNTERS`."""
+    cycles, by the names in COUNTERS."""
 
     product: Bits
     counters: Mapping[str, int]
@@ -94,42 +98,3 @@ class Hardware(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-@final
-class InProcess(Hardware):
-    """The array alone, compiled, without controller and link."""
-
-    def __init__(self, parameters: Parameters) -> None:
-        from rtl.compiled_array import CompiledArray
-
-        self.parameters = parameters
-        self._array = CompiledArray(parameters)
-
-    def run(self, chain: Sequence[Tile]) -> list[Answer]:
-        try:
-            done = [self._array.run(tile) for tile in chain]
-        except TimeoutError as error:
-            raise Unconfirmed(str(error)) from None
-        return [Answer(each.product, each.counters) for each in done]
-
-    def fits(self, tile: Tile) -> bool:
-        return True  # words go in as there is room
-
-    def top_n(self, values: Bits, n: int, m: int) -> tuple[Bits, NDArray[np.integer]]:
-        from rtl.compiled_lanes import top_n
-
-        return top_n(SoreParameters(self.parameters.operand, n, m), values, n, m)
-
-    def updated(
-        self, lane: UpdateParameters, fields: Mapping[str, Bits], constants: Mapping[str, int]
-    ) -> dict[str, Bits]:
-        from rtl.compiled_lanes import updated
-
-        return updated(lane, fields, constants)
-
-    def figures(self) -> LinkFigures:
-        return LinkFigures()
-
-    def close(self) -> None:
-        """Nothing to let go of."""

@@ -10,6 +10,7 @@ from rtl.formats import Bits, dtype_of
 from rtl.parameters import Parameters
 from rtl.sore_parameters import SoreParameters
 from rtl.update import STATE, UpdateParameters
+from workloads.errors import unknown_name
 
 OPTIMIZERS = ("", *STATE)  # by number, as a board says it
 ENDS = 0x80  # beside an index: a group ends
@@ -36,6 +37,13 @@ class Lanes:
     def update_lane(self, p: Parameters) -> UpdateParameters:
         """Parameters of the WUVE lane beside an array. Raises UserError where weights are no floats."""
         return UpdateParameters(self.optimizer, p.format)
+
+
+def lanes_of(sore: bool, optimizer: str) -> Lanes:
+    """What is beside the array. Raises UserError for an optimizer that WUVE does not have."""
+    if optimizer not in OPTIMIZERS:
+        raise unknown_name("optimizer", optimizer, OPTIMIZERS[1:], "--optimizer")
+    return Lanes(sore, optimizer)
 
 
 @dataclass(frozen=True)

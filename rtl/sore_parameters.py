@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from rtl.formats import FloatFormat, Format
+from rtl.parameters import LARGEST_GROUP
 from workloads.errors import UserError
-
-LARGEST_GROUP = {"float": 32, "integer": 64}
 
 
 @dataclass(frozen=True)

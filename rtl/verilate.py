@@ -21,6 +21,9 @@ from pathlib import Path
 from string import Template
 
 import numpy as np
+from amaranth import Shape
+from amaranth.back import rtlil, verilog
+from amaranth.lib.wiring import Flow
 from filelock import FileLock
 from numpy.typing import NDArray
 
@@ -99,17 +102,12 @@ def _pointers(columns: Mapping[str, Words]) -> ctypes.Array[ctypes.c_void_p]:
 
 def compiled(component: object, name: str = "block") -> Compiled:
     """Compile an Amaranth component, or find it in the cache. Raises UserError when a tool is missing."""
-    from amaranth.back import rtlil, verilog
-
     text = rtlil.convert(component, name=name, emit_src=False)
     return built(text, lambda: verilog.convert(component, name=name, emit_src=False), name, ports_of(component))
 
 
 def ports_of(component: object) -> list[Port]:
     """The ports of a component by their names in Verilog, clock and reset left out."""
-    from amaranth import Shape
-    from amaranth.lib.wiring import Flow
-
     return [
         Port("__".join(map(str, path)), Shape.cast(member.shape).width, member.flow is Flow.In)
         for path, member, _ in component.signature.flatten(component)

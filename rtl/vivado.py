@@ -50,7 +50,7 @@ Estimate: {estimate}
 """
 
 
-def project(p: Parameters, show: Callable[[str], None]) -> tuple[dict[str, str], str]:
+def vivado_project(p: Parameters, show: Callable[[str], None]) -> tuple[dict[str, str], str]:
     """Texts by file name, and the estimate in a sentence."""
     show("synthesis of a PE with Yosys")
     cells = cells_of(

@@ -1,20 +1,13 @@
 """Energy: every counted action times its entry in the machine's table, and static power times the time an op takes."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
-
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 from simulator.arch.energy import STATIC, EnergyTable, Entry
-from simulator.result import Result
+from simulator.card import EnergyCard, Price
+from simulator.rows import Amounts, Row
 
-Pair = tuple[str, str]
-Amounts = NDArray[np.int64]
-Energies = NDArray[np.float64]
-PRICED = ["component", "entry", "energy_pj", "energy_low_pj", "energy_high_pj"]
+PICO = 1e-12
 COMPONENTS = {
     "mac": "multiply-accumulate",
     "select": "index select",
@@ -42,68 +35,62 @@ def component(kind: str) -> str:
     return COMPONENTS.get(head, head)
 
 
-def priced(result: Result, table: EnergyTable | None) -> Result:
-    """The result with what every action costs, and a row an op and static power.
+def priced(rows: Sequence[Row], actions: Sequence[Amounts], table: EnergyTable | None, clock_mhz: float) -> list[Row]:
+    """A row for every action of every op, and without a tensor for every static power: what it is and what it costs.
 
-    Adds to `actions`: component, entry, energy_pj and the ends of its range, all of it NaN without a table. Raises
-    UserError that names an action without an entry.
+    Columns op, kind, tensor, amount (cycles, for static power), component, entry, energy_pj and the ends of its range:
+    amount times entry. Without a table the costs are NaN, and static power is not known. Raises UserError that names an
+    action without an entry.
     """
-    if table is None:
-        empty = {name: np.nan if name.endswith("_pj") else "" for name in PRICED}
-        return replace(result, actions=result.actions.assign(**empty), card={**result.card, "energy": None})
-    counted, powers = result.actions, len(table.static)
-    pairs = list(zip(counted["kind"].to_list(), counted["tensor"].to_list(), strict=True))
-    pairs += [(entry.name, "") for entry in table.static for _ in range(len(result.ops))]
-    op = np.concatenate([counted["op"], *[np.arange(len(result.ops))] * powers])
-    amount = np.concatenate([counted["amount"], *[result.ops["cycles"]] * powers])
-    order = np.argsort(op, kind="stable")
-    pj_per_watt_cycle = 1e6 / float(result.card["clock_mhz"])
-    unit_pj = np.where(order < len(counted), 1.0, pj_per_watt_cycle)
-    actions = _table(op[order], [pairs[row] for row in order.tolist()], amount[order], unit_pj, table)
-    return replace(result, actions=actions, card={**result.card, "energy": _on_card(table)})
+    static = () if table is None else table.static
+    pj_per_watt_cycle = 1e6 / clock_mhz
+    found: list[Row] = []
+    for number, (row, amounts) in enumerate(zip(rows, actions, strict=True)):
+        for (kind, tensor), amount in amounts.items():
+            entry = None if table is None else table.entry(kind, tensor)
+            found.append(_priced(number, kind, tensor, amount, entry, 1.0))
+        for entry in static:
+            found.append(_priced(number, entry.name, "", int(row["cycles"]), entry, pj_per_watt_cycle))
+    return found
 
 
-def _table(op: Amounts, pairs: Sequence[Pair], amount: Amounts, unit_pj: Energies, table: EnergyTable) -> pd.DataFrame:
-    """Actions by (kind, tensor) with what each costs."""
-    static = {entry.name: entry for entry in table.static}
-    known = {pair: static.get(pair[0]) or table.entry(*pair) for pair in set(pairs)}
-    parts = {kind: component(kind) for kind, _ in known}
-    entries = [known[pair] for pair in pairs]
+def _priced(number: int, kind: str, tensor: str, amount: int, entry: Entry | None, unit_pj: float) -> Row:
     picojoules = amount * unit_pj
-    return pd.DataFrame(
-        {
-            "op": op,
-            "kind": [kind for kind, _ in pairs],
-            "tensor": [tensor for _, tensor in pairs],
-            "amount": amount,
-            "component": [parts[kind] for kind, _ in pairs],
-            "entry": [entry.name for entry in entries],
-            "energy_pj": picojoules * np.array([entry.value for entry in entries], dtype=float),
-            "energy_low_pj": picojoules * np.array([entry.low for entry in entries], dtype=float),
-            "energy_high_pj": picojoules * np.array([entry.high for entry in entries], dtype=float),
-        }
-    )
-
-
-def _on_card(table: EnergyTable) -> dict[str, Any]:
-    """The table in force as the run card keeps it, every entry with its origin."""
     return {
-        "table": table.name,
-        "technology": table.technology,
-        "scaling": table.scaling,
-        "format": table.format,
-        "entries": {each.name: _entry(each, "W") for each in table.static}
-        | {name: _entry(each, "pJ") for name, each in table.entries.items()},
+        "op": number,
+        "kind": kind,
+        "tensor": tensor,
+        "amount": amount,
+        "component": component(kind) if entry else "",
+        "entry": entry.name if entry else "",
+        "energy_pj": picojoules * entry.value if entry else math.nan,
+        "energy_low_pj": picojoules * entry.low if entry else math.nan,
+        "energy_high_pj": picojoules * entry.high if entry else math.nan,
     }
 
 
-def _entry(entry: Entry, unit: str) -> dict[str, Any]:
+def joules(table: EnergyTable | None, amounts: Mapping[tuple[str, str], int], seconds: float) -> Row:
+    """Joules of a whole step, and the ends of their range, as `priced` prices an op's actions; none without a table."""
+    if table is None:
+        return {}
+    entries = [(table.entry(*counted), amount) for counted, amount in amounts.items()]
+
+    def total(of: Callable[[Entry], float]) -> float:
+        return sum(of(entry) * amount for entry, amount in entries) * PICO + seconds * sum(map(of, table.static))
+
+    ends = {"energy_low_j": total(lambda each: each.low), "energy_high_j": total(lambda each: each.high)}
+    return {"energy_j": total(lambda each: each.value), **ends}
+
+
+def energy_card(table: EnergyTable | None) -> EnergyCard | None:
+    """The table in force as a run card keeps it, every entry with its origin."""
+    if table is None:
+        return None
+    entries = {each.name: _price(each, "W") for each in table.static}
+    entries |= {name: _price(each, "pJ") for name, each in table.entries.items()}
+    return EnergyCard(table.name, table.technology, table.scaling, table.format, entries)
+
+
+def _price(entry: Entry, unit: str) -> Price:
     origin = entry.origin
-    return {
-        "value": entry.value,
-        "unit": unit,
-        "low": entry.low,
-        "high": entry.high,
-        "provenance": origin.provenance.value,
-        "source": origin.source,
-    }
+    return Price(entry.value, unit, entry.low, entry.high, origin.provenance, origin.source)

@@ -9,32 +9,72 @@ sums, and more bandwidth is never slower.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from fractions import Fraction
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from simulator import kernel
+
+if TYPE_CHECKING:
+    from simulator.timing import Timing
 
 
-class Stall(StrEnum):
-    """Why the lead engine of a program did not work. The list is closed: busy + stalls = cycles."""
+class Stall(str):
+    """Why the lead engine of a program did not work; busy + stalls = cycles.
 
-    FILL_DRAIN = "fill_drain"  # operands and sums on their way through the array
-    LATENCY = "latency"  # fewer accumulators in turn than the adder is deep
-    LINKS = "links"  # operand links or buffer ports too narrow
-    MEMORY = "memory"  # DRAM bandwidth or latency
-    SORE = "sore"  # weights still being made sparse
-    TRANSPOSE = "transpose"  # operands still being transposed
-    SPILL = "spill"  # partial sums on their way to DRAM and back
-    WUVE = "wuve"  # weights still being updated
-    ARRAY = "array"  # another engine waits for the array
-    VECTOR = "vector"  # vector or special-function units
-    NETWORK = "network"  # the network between cores
-    HOST = "host"  # the link to the host
-    LAUNCH = "launch"  # starting the work
-    SCRATCHPAD = "scratchpad"  # latency and banks of a scratchpad
-    ATOMIC = "atomic"  # latency and turns of atomic operations
-    DMA = "dma"  # what DMA engines bring, or have still to take away
-    SERIAL = "serial"  # a single-threaded part
-    IDLE = "idle"  # threads without work before a barrier
+    A stall is its name, "memory"; `words` say it to a reader, "waiting for DRAM". Those below are what our compilers
+    know; a compiler that needs another one makes it, and results have a column for each cause that occurred.
+    """
+
+    words: str
+    FILL_DRAIN: ClassVar["Stall"]  # operands and sums on their way through the array
+    LATENCY: ClassVar["Stall"]  # fewer accumulators in turn than the adder is deep
+    LINKS: ClassVar["Stall"]  # operand links or buffer ports too narrow
+    MEMORY: ClassVar["Stall"]  # DRAM bandwidth or latency
+    SORE: ClassVar["Stall"]  # weights still being made sparse
+    TRANSPOSE: ClassVar["Stall"]  # operands still being transposed
+    SPILL: ClassVar["Stall"]  # partial sums on their way to DRAM and back
+    WUVE: ClassVar["Stall"]  # weights still being updated
+    ARRAY: ClassVar["Stall"]  # another engine waits for the array
+    VECTOR: ClassVar["Stall"]  # vector or special-function units
+    NETWORK: ClassVar["Stall"]  # the network between cores
+    HOST: ClassVar["Stall"]  # the link to the host
+    LAUNCH: ClassVar["Stall"]  # starting the work
+    SCRATCHPAD: ClassVar["Stall"]  # latency and banks of a scratchpad
+    ATOMIC: ClassVar["Stall"]  # latency and turns of atomic operations
+    DMA: ClassVar["Stall"]  # what DMA engines bring, or have still to take away
+    SERIAL: ClassVar["Stall"]  # a single-threaded part
+    IDLE: ClassVar["Stall"]  # threads without work before a barrier
+
+    def __new__(cls, name: str, words: str) -> "Stall":
+        made = super().__new__(cls, name)
+        made.words = words
+        return made
+
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]
+        """So that a copy, or another process, has the words too."""
+        return str(self), self.words
+
+
+Stall.FILL_DRAIN = Stall("fill_drain", "fill and drain")
+Stall.LATENCY = Stall("latency", "pipeline latency")
+Stall.LINKS = Stall("links", "operand links and ports")
+Stall.MEMORY = Stall("memory", "waiting for DRAM")
+Stall.SORE = Stall("sore", "waiting for SORE")
+Stall.TRANSPOSE = Stall("transpose", "waiting for the transposer")
+Stall.SPILL = Stall("spill", "partial sums spilled")
+Stall.WUVE = Stall("wuve", "waiting for WUVE")
+Stall.ARRAY = Stall("array", "waiting for the array")
+Stall.VECTOR = Stall("vector", "waiting for vector units")
+Stall.NETWORK = Stall("network", "waiting for the network")
+Stall.HOST = Stall("host", "waiting for the host")
+Stall.LAUNCH = Stall("launch", "starting the work")
+Stall.SCRATCHPAD = Stall("scratchpad", "waiting for the scratchpad")
+Stall.ATOMIC = Stall("atomic", "waiting for atomics")
+Stall.DMA = Stall("dma", "waiting for DMA engines")
+Stall.SERIAL = Stall("serial", "single-threaded parts")
+Stall.IDLE = Stall("idle", "threads without work")
+STALLS: tuple[Stall, ...] = tuple(each for each in vars(Stall).values() if isinstance(each, Stall))
 
 
 class Action(NamedTuple):
@@ -92,6 +132,10 @@ class Program:
     lead: str
     buffers: tuple[Buffer, ...]
     body: tuple[Node, ...]
+
+    def run(self, exact: bool) -> "Timing":
+        """Carry the program out; `exact` makes every command an event. Raises ValueError where it can never go on."""
+        return kernel.run(self, exact)
 
     def commands(self) -> Sequence[tuple[Command, int]]:
         """Every command as written, with how often it is carried out."""
@@ -179,3 +223,36 @@ def _delay_loop(loop: Loop, output: str, pending: Command | None) -> tuple[tuple
         return (Loop(loop.count, first),), leaving
     later, _ = _delay(loop.body, output, leaving)
     return (*first, *((Loop(loop.count - 1, later),) if loop.count > 1 else ())), leaving
+
+
+@dataclass(frozen=True)
+class Channel:
+    """`bytes_per_tick` None is an infinitely fast channel. Transfers are rounded up to whole bursts."""
+
+    bytes_per_tick: Fraction | None
+    latency_ticks: int = 0
+    burst_bytes: int = 1
+
+    def ticks(self, size_bytes: int) -> int:
+        """Ticks a transfer occupies the channel: ceil(bytes x den / num), its latency not counted."""
+        if self.bytes_per_tick is None:
+            return 0
+        bytes_, ticks = self._rate
+        return -(-self.transferred(size_bytes) * ticks // bytes_)
+
+    def least_ticks(self, size_bytes: int) -> int:
+        """Ticks below which no number of transfers moves so many bytes."""
+        if self.bytes_per_tick is None:
+            return 0
+        bytes_, ticks = self._rate
+        return -(-size_bytes * ticks // bytes_)
+
+    @cached_property
+    def _rate(self) -> tuple[int, int]:
+        """So many bytes in so many ticks."""
+        assert self.bytes_per_tick is not None
+        return self.bytes_per_tick.as_integer_ratio()
+
+    def transferred(self, size_bytes: int) -> int:
+        """Bytes really moved: whole bursts."""
+        return -(-size_bytes // self.burst_bytes) * self.burst_bytes

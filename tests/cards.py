@@ -4,15 +4,15 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from simulator.arch.s4 import S4Arch
-from simulator.machine import load_arch
+from simulator.arch.machine import load_machine
+from simulator.machines.s4 import S4Arch
 from tests.machines import conv_op
 from workloads.conv import ConvGeometry
 from workloads.op import MatrixOp, Op, Operand, Phase, Role, VectorKind, VectorOp
 from workloads.pattern import DENSE, Pattern, PatternKind
 from workloads.workload import Capture, Mode, Workload
 
-S4: S4Arch = load_arch("s4").spec
+S4: S4Arch = load_machine("s4").spec
 SUPPORTED = [
     DENSE,
     *(Pattern(kind, n, m) for kind in (PatternKind.NM, PatternKind.BANK) for n, m in ((2, 64), (4, 64), (16, 64))),

@@ -10,7 +10,7 @@ WITHOUT = """
 import sys
 sys.modules[sys.argv[1]] = None
 sys.argv = ["simulate", *sys.argv[2:]]
-from simulator.cli.main import main
+from simulator.command.main import main
 main()
 """
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.cli.main import main
+from simulator.command.main import main
 from tests.command import Run
 
 _CACHE = tempfile.mkdtemp(prefix="sparsehil-numba-")

@@ -4,18 +4,18 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from dataflows.lowering import lower
-from dataflows.mapping import Dataflow, Family, Plan
-from dataflows.planner import compress
-from dataflows.target import Target
-from simulator.arch.systolic import SystolicArch
-from simulator.machine import load_arch
+from dataflows.systolic.lowering import lower
+from dataflows.systolic.mapping import Dataflow, Family, Plan
+from dataflows.systolic.planner import compress
+from dataflows.systolic.target import Target
+from simulator.arch.machine import load_machine
+from simulator.machines.systolic import SystolicArch
 from workloads.conv import ConvGeometry
 from workloads.op import MatrixOp, Operand, Phase, Role
 from workloads.pattern import DENSE, Pattern, PatternKind
 from workloads.registry import load_entry, names
 
-EVERY = {name: load_arch(name) for name in names("sparsehil.machines")}
+EVERY = {name: load_machine(name) for name in names("sparsehil.machines")}
 MACHINES: dict[str, SystolicArch] = {name: arch.spec for name, arch in EVERY.items() if arch.kind == "systolic"}
 DATAFLOWS: list[Dataflow] = [
     load_entry("sparsehil.dataflows", "dataflow", name)() for name in names("sparsehil.dataflows")

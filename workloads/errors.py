@@ -11,7 +11,7 @@ class UserError(Exception):
 def unknown_name(what: str, given: str, known: Iterable[str], where: str = "") -> UserError:
     """The error for a name that is not in a list: says where, what is allowed and the nearest match."""
     names = sorted(known)
-    near = difflib.get_close_matches(given, names, n=1)
+    near = difflib.get_close_matches(given, names, n=1) or [name for name in names if name.lower() == given.lower()]
     place = f"{where}: " if where else ""
     hint = f"; did you mean '{near[0]}'?" if near else ""
     allowed = ", ".join(names) if names else "(none)"

@@ -119,6 +119,11 @@ class PatternMap:
     default: Pattern = DENSE
     globs: tuple[tuple[str, Pattern], ...] = ()
 
+    @property
+    def is_dense(self) -> bool:
+        """Whether no layer can get a pattern from it."""
+        return self.default.is_dense and all(pattern.is_dense for _, pattern in self.globs)
+
     def of(self, layer: str, kept_dense: bool = False) -> Pattern:
         for glob, pattern in reversed(self.globs):
             if fnmatchcase(layer, glob):

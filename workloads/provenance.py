@@ -11,6 +11,7 @@ class Provenance(StrEnum):
     DERIVED = "derived"  # follows from other stated numbers
     ASSUMED = "assumed"  # nobody said so; the reason is given
     UNKNOWN = "unknown"  # not public, and nothing was assumed
+    SET = "set"  # by the user, for this run
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from workloads.errors import UserError, unknown_name
 
@@ -60,8 +62,6 @@ def read_sample(path: Path, layer: str) -> LayerSample:
 
 def write_samples(samples: list[LayerSample], settings: Mapping[str, float], path: Path) -> None:
     """Write a file of samples; it appears whole or not at all."""
-    from safetensors.numpy import save_file
-
     tensors: dict[str, Array] = {}
     for sample in samples:
         plain = {name: value for name, value in vars(sample).items() if isinstance(value, np.ndarray)}
@@ -74,8 +74,6 @@ def write_samples(samples: list[LayerSample], settings: Mapping[str, float], pat
 
 
 def _read(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
-    from safetensors import SafetensorError, safe_open
-
     try:
         with safe_open(path, framework="numpy") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping

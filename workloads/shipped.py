@@ -1,22 +1,30 @@
-"""Workloads that ship with the package: captured steps of ten models, for any batch and sequence length."""
+"""Captured steps of registered models, for any batch and sequence length.
+
+Ours ship with the package. A model that another distribution registers has its shapes recorded when it is asked for.
+"""
 
 from pathlib import Path
 
-from workloads.errors import UserError, unknown_name
-from workloads.workload import Workload, instantiate, read_template
+import workloads
+from workloads.errors import UserError
+from workloads.models.spec import ModelSpec
+from workloads.registry import MODELS, entry_of, load_part, names
+from workloads.workload import Workload
 
 FOLDER = Path(__file__).parent / "captures"
 
 
 def shipped_models() -> list[str]:
-    """The names of the captured models."""
-    return sorted(path.stem for path in FOLDER.glob("*.json"))
+    """The names of the models."""
+    return names(MODELS)
 
 
 def shipped_path(name: str) -> Path:
-    """The file of a captured model. Raises UserError for an unknown name, with the list and the nearest match."""
-    if name not in shipped_models():
-        raise unknown_name("model", name, shipped_models())
+    """The file of a captured model, which need not be there for a model of another distribution.
+
+    Raises UserError for an unknown name, with the list and the nearest match.
+    """
+    entry_of(MODELS, "model", name)
     return FOLDER / f"{name}.json"
 
 
@@ -26,10 +34,14 @@ def load_shipped(name: str, batch: int | None = None, sequence: int | None = Non
     Raises UserError for an unknown name, for sizes below 1, and for a sequence length where the model has none.
     """
     path = shipped_path(name)
-    template = read_template(path)
+    template = workloads.read_template(path) if path.exists() else workloads.captured_template(_spec(name))
     for what, size in (("batch", batch), ("sequence length", sequence)):
         if size is not None and size < 1:
             raise UserError(f"model '{name}': the {what} must be at least 1, not {size}")
     if sequence not in (None, template.sequence) and not template.follows_sequence:
         raise UserError(f"model '{name}' has no sequence length; only the batch can be changed")
-    return instantiate(template, path, batch, sequence)
+    return workloads.instantiate(template, path, batch, sequence)
+
+
+def _spec(name: str) -> ModelSpec:
+    return load_part(MODELS, "model", name, ModelSpec)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from simulator.arch.s4 import S4Arch
+from simulator.machines.s4 import S4Arch
 from workloads.errors import UserError
 from workloads.op import MatrixOp, Role
 from workloads.pattern import DENSE, Pattern

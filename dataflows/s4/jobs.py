@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from dataflows.s4.portions import Pass, along_rows, share
 from dataflows.s4.stages import Cost, Stage
-from dataflows.target import packed_bytes
-from simulator.arch.s4 import S4Arch
+from dataflows.systolic.target import packed_bytes
+from simulator.machines.s4 import S4Arch
 from workloads.op import MatrixOp, Phase, Role
 from workloads.workload import Mode, Workload
 

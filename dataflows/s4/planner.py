@@ -5,11 +5,10 @@ ratio or more bandwidth, which only add candidates and shorten commands, never m
 little: the numbers of samples that are tried follow from it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
-from dataflows.capacity import needed_bytes, refuse_overflow
-from dataflows.mapping import Dataflow
 from dataflows.s4.banks import usable
 from dataflows.s4.jobs import Job, JobWriter, Layout, Spill, useful_macs
 from dataflows.s4.portions import Pass, by_samples, passes
@@ -26,9 +25,11 @@ from dataflows.s4.programs import (
 )
 from dataflows.s4.residence import FOR_WEIGHTS, l2_bytes, room_bytes, spills, working_sets
 from dataflows.s4.stages import cost_of, reserves, stages_of
-from simulator.arch.s4 import Precision, S4Arch
+from simulator.compiler import Compiler, StepOptions
+from simulator.machines.s4 import S4Arch
 from simulator.program import Program
-from simulator.schedule import Runs, ScheduledOp
+from simulator.runs import Runs
+from simulator.schedule import Schedule, ScheduledOp
 from workloads.errors import UserError
 from workloads.op import MatrixOp, Op, Phase, VectorKind, VectorOp
 from workloads.workload import Mode, Workload
@@ -40,26 +41,25 @@ TOKEN_BYTES = 4
 SPILLED = Spill(1.0, 1.0, 1.0)
 
 
-def plan(
-    workload: Workload, arch: S4Arch, dataflows: Sequence[Dataflow], runs: Runs, check_capacity: bool = True
-) -> tuple[ScheduledOp, ...]:
-    """The programs of a step on a card.
+class S4Compiler(Compiler[S4Arch, StepOptions]):
+    """Plans a step for a card of bank-sparse chips."""
 
-    Raises UserError for a pattern the banks cannot hold, a step that does not fit the DRAM, training on several chips,
-    and for a dataflow, of which this machine has none to choose.
-    """
-    if len(dataflows) == 1:
-        raise UserError(
-            f"--dataflow {dataflows[0].name}: is for systolic arrays; "
-            f"here --set schedule.mapping= takes best, single-core or four-core"
-        )
-    if workload.mode is Mode.TRAINING and arch.chips > 1:
-        raise UserError(f"chips={arch.chips}: a training step is modelled on one chip; add --mode inference")
-    size = 1 if _precision(arch, workload.mode) == "int8" else 2
-    if check_capacity:
-        needed = needed_bytes(workload, size, arch.format.master_bytes)
-        refuse_overflow(workload, needed, int(arch.dram.capacity_gib * 2**30))
-    return _Planner(arch, workload, size, runs).plan()
+    Options = StepOptions
+    engines: ClassVar[Mapping[str, str]] = {"units": "compute", "special": "vector", "noc": "NoC", "dram": "DRAM"}
+
+    def check(self, workload: Workload, spec: S4Arch, options: StepOptions) -> None:
+        """Raises UserError for what the card cannot take, and for a pattern the banks cannot hold."""
+        super().check(workload, spec, options)
+        for op in workload.ops:
+            if isinstance(op, MatrixOp):
+                usable(op, spec)
+
+    def compile(self, workload: Workload, spec: S4Arch, options: StepOptions, runs: Runs) -> Schedule:
+        """Raises UserError where the weights of a few columns are too large for L2."""
+        return _Planner(spec, workload, spec.operand_bytes(workload.mode), runs).plan()
+
+
+S4 = S4Compiler()
 
 
 @dataclass(frozen=True)
@@ -279,9 +279,5 @@ class _Planner:
             detail=said,
             macs_useful=useful,
             macs_skipped=op.macs - useful,
-            pes=self.arch.macs_per_cycle(_precision(self.arch, self.workload.mode)),
+            pes=self.arch.macs_per_cycle(self.arch.precision_of(self.workload.mode)),
         )
-
-
-def _precision(arch: S4Arch, mode: Mode) -> Precision:
-    return arch.format.training if mode is Mode.TRAINING else arch.format.inference

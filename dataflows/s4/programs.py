@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from dataflows.blocks import Run, cut, repeat
 from dataflows.s4.jobs import Job, Layout
-from simulator.arch.s4 import S4Arch
-from simulator.kernel.channel import Channel
-from simulator.program import Action, Buffer, Command, Node, Program, Stall, delay_stores
+from dataflows.systolic.blocks import Run, cut, repeat
+from simulator.machines.s4 import S4Arch
+from simulator.program import Action, Buffer, Channel, Command, Node, Program, Stall, delay_stores
 
 UNITS, VECTOR, SPECIAL, DRAM, NOC, HOST = "units", "vector", "special", "dram", "noc", "host"
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from dataflows.s4.jobs import Spill
 from dataflows.s4.stages import Stage
-from simulator.arch.s4 import S4Arch
+from simulator.machines.s4 import S4Arch
 
 FOR_WEIGHTS = 4  # a quarter of L2 is kept free for weights on their way to the units
 

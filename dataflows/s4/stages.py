@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from simulator.arch.s4 import VectorSpec
+from simulator.machines.s4 import VectorSpec
 from workloads.op import MatrixOp, Op, Phase, Role, VectorKind, VectorOp
 from workloads.workload import Mode
 

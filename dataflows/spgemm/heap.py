@@ -10,10 +10,10 @@ from numba import njit
 from dataflows.spgemm.dealt import dealt_stage, thread_share_bytes
 from dataflows.spgemm.hashing import Piece, rows_of
 from dataflows.spgemm.kernel import Kernel, Task
-from dataflows.spgemm.options import KernelOptions
+from dataflows.spgemm.options import FabricOptions
 from dataflows.spgemm.steps import ROW_BY_ROW, Feature, Recipe, Step, merged
-from simulator.arch.piuma import FabricArch
 from simulator.fabric.program import Counts, Stage
+from simulator.machines.piuma import FabricArch
 
 ROW, ELEMENT, PRODUCT, CLAIM = Feature.ROW.value, Feature.ELEMENT.value, Feature.PRODUCT.value, Feature.CLAIM.value
 STEP = Feature.STEP.value
@@ -45,7 +45,7 @@ class HeapMerge(Kernel):
 
     name: str = "heap-merge"
 
-    def recipes(self, arch: FabricArch, options: KernelOptions) -> dict[str, Recipe]:
+    def recipes(self, arch: FabricArch, options: FabricOptions) -> dict[str, Recipe]:
         return {"near": merged(ROW_BY_ROW, COMMON, NEAR), "far": merged(ROW_BY_ROW, COMMON, FAR)}
 
     def stages(self, task: Task) -> Sequence[Stage]:

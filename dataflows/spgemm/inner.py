@@ -9,11 +9,11 @@ from numba import njit
 
 from dataflows.spgemm.hashing import Piece, rows_of
 from dataflows.spgemm.kernel import Kernel, Task
-from dataflows.spgemm.options import KernelOptions
+from dataflows.spgemm.options import FabricOptions
 from dataflows.spgemm.steps import Feature, Recipe, Step, counts, traffic
-from simulator.arch.piuma import FabricArch
 from simulator.fabric.program import Phase, Stage
 from simulator.fabric.rates import Rates
+from simulator.machines.piuma import FabricArch
 from workloads.sparse.matrix import Matrix
 
 ROW, ELEMENT, PRODUCT, CLAIM = Feature.ROW.value, Feature.ELEMENT.value, Feature.PRODUCT.value, Feature.CLAIM.value
@@ -39,7 +39,7 @@ class Inner(Kernel):
 
     name: str = "inner"
 
-    def recipes(self, arch: FabricArch, options: KernelOptions) -> dict[str, Recipe]:
+    def recipes(self, arch: FabricArch, options: FabricOptions) -> dict[str, Recipe]:
         return {"multiply": RECIPE}
 
     def stages(self, task: Task) -> Sequence[Stage]:

@@ -13,13 +13,13 @@ from numba import njit
 
 from dataflows.spgemm.hashing import EMPTY, HASHES, Piece, Window, rows_of
 from dataflows.spgemm.kernel import Collector, Tally, Task
-from dataflows.spgemm.options import KernelOptions
+from dataflows.spgemm.options import FabricOptions
 from dataflows.spgemm.smash import WRITE_BACK, HashUnit, Smash
 from dataflows.spgemm.steps import Feature, Recipe, Step
-from simulator.arch.piuma import FabricArch
 from simulator.fabric.program import Counts, Instruction
 from simulator.fabric.rates import ATOMIC_ACCESSES, TICKS, Rates
 from simulator.fabric.run import FabricRun
+from simulator.machines.piuma import FabricArch
 from workloads.sparse.matrix import SparseProduct, Values
 
 INTEGER, FLOAT, LOAD, STORE, SCRATCHPAD, ATOMIC, REMOTE = range(len(Instruction))
@@ -85,7 +85,7 @@ class Comparison:
 
 
 def compare(
-    product: SparseProduct, arch: FabricArch, kernel: Smash, options: KernelOptions
+    product: SparseProduct, arch: FabricArch, kernel: Smash, options: FabricOptions
 ) -> tuple[Comparison, Collector]:
     """A product on one core in both models, and the rows that the interleaved one added up."""
     one = replace(arch, chips=1, cores_per_chip=1)

@@ -8,14 +8,12 @@ from typing import Protocol
 import numpy as np
 
 from dataflows.spgemm.hashing import LONGEST, Piece
-from dataflows.spgemm.options import KernelOptions
+from dataflows.spgemm.options import FabricOptions
 from dataflows.spgemm.steps import Feature, Recipe
-from simulator.arch.piuma import FabricArch
 from simulator.fabric.program import Counts, Stage
+from simulator.machines.piuma import FabricArch
 from workloads.errors import UserError
 from workloads.sparse.matrix import Matrix, SparseProduct, from_triplets
-
-KERNELS = "sparsehil.kernels"
 
 
 class Sink(Protocol):
@@ -56,7 +54,7 @@ class Task:
 
     product: SparseProduct
     arch: FabricArch
-    options: KernelOptions
+    options: FabricOptions
     tally: Tally
     sink: Sink
 
@@ -76,7 +74,7 @@ class Kernel(ABC):
     name: str
 
     @abstractmethod
-    def recipes(self, arch: FabricArch, options: KernelOptions) -> dict[str, Recipe]:
+    def recipes(self, arch: FabricArch, options: FabricOptions) -> dict[str, Recipe]:
         """What each step takes, by phase."""
 
     @abstractmethod

@@ -1,27 +1,33 @@
-"""What can be chosen about a kernel: `--kernel-option hash=low-bits`."""
+"""What can be chosen about a product on a fabric: its kernel, and what the kernel leaves open."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Literal, get_args, get_type_hints
 
+from simulator.compiler import registered
 from workloads.errors import UserError, unknown_name
+from workloads.registry import KERNELS
 
 Hash = Literal["multiplicative", "low-bits", "high-bits"]
 Window = Literal["work", "rows"]
 Moved = Literal["table", "operands"]
 Deal = Literal["rows", "pieces"]
 LARGEST = 2**31
+USUAL = "smash-v3"
 
 
 @dataclass(frozen=True)
-class KernelOptions:
-    """hash: of (row, column) to a slot. slots: of the hash table, 0 for as many as fit the scratchpad. fill: share of
-    the slots a window's work estimate may take. window: rows until that is reached, or equally many in every window.
-    spread: windows a core there are at least, where single rows allow it. deal: what V1 deals to threads, whole rows or
-    pieces of them. token: products a thread takes at a time at most (V2, V3). event: products in one event where work
-    is dealt beforehand. dma: what V3's engines carry, finished tables, or operands too.
+class FabricOptions:
+    """kernel: how the fabric multiplies. hash: of (row, column) to a slot. slots: of the hash table, 0 for as many as
+    fit the scratchpad. fill: share of the slots a window's work estimate may take. window: rows until that is reached,
+    or equally many in every window. spread: windows a core there are at least, where single rows allow it. deal: what
+    V1 deals to threads, whole rows or pieces of them. token: products a thread takes at a time at most (V2, V3).
+    event: products in one event where work is dealt beforehand. dma: what V3's engines carry, finished tables, or
+    operands too. trace: keep every event of every thread, for pictures of small runs.
+
+    Texts are read as numbers. Raises UserError for values that cannot be.
     """
 
+    kernel: str = field(default=USUAL, metadata=registered(KERNELS))
     hash: Hash = "multiplicative"
     slots: int = 0
     fill: float = 0.75
@@ -31,25 +37,22 @@ class KernelOptions:
     token: int = 256
     event: int = 512
     dma: Moved = "table"
+    trace: bool = False
+
+    def __post_init__(self) -> None:
+        defaults = {each.name: each.default for each in fields(self)}
+        for name, kind in get_type_hints(FabricOptions).items():
+            value = getattr(self, name)
+            if name not in ("kernel", "trace") and value != defaults[name]:
+                object.__setattr__(self, name, _read(name, kind, str(value)))  # once, before anybody sees it
+
+    def told(self) -> dict[str, object]:
+        """What the kernel was left open, as a run card keeps it."""
+        return {name: value for name, value in vars(self).items() if name not in ("kernel", "trace")}
 
 
-def parse_options(texts: Sequence[str]) -> KernelOptions:
-    """Read texts such as `hash=low-bits`. Raises UserError with what is allowed."""
-    options = KernelOptions()
-    names = [each.name for each in fields(KernelOptions)]
-    for text in texts:
-        name, equals, value = text.partition("=")
-        place = f"--kernel-option {text}"
-        if not equals:
-            raise UserError(f"{place}: write NAME=VALUE, for example hash=low-bits")
-        if name not in names:
-            raise unknown_name("option", name, names, place)
-        options = replace(options, **{name: _value(place, name, value)})  # type: ignore[arg-type]
-    return options
-
-
-def _value(place: str, name: str, text: str) -> str | int | float:
-    kind = get_type_hints(KernelOptions)[name]
+def _read(name: str, kind: object, text: str) -> str | int | float:
+    place = f"--option {name}={text}"
     if allowed := get_args(kind):
         if text not in allowed:
             raise unknown_name(name, text, allowed, place)

@@ -12,10 +12,10 @@ from numba import njit
 from dataflows.spgemm.dealt import dealt_stage, thread_share_bytes
 from dataflows.spgemm.hashing import Piece, rows_of
 from dataflows.spgemm.kernel import Kernel, Task, stored_bytes, too_large
-from dataflows.spgemm.options import KernelOptions
+from dataflows.spgemm.options import FabricOptions
 from dataflows.spgemm.steps import Feature, Recipe, Step
-from simulator.arch.piuma import FabricArch
 from simulator.fabric.program import Counts, Stage
+from simulator.machines.piuma import FabricArch
 from workloads.errors import UserError
 
 ROW, ELEMENT, PRODUCT, CLAIM = Feature.ROW.value, Feature.ELEMENT.value, Feature.PRODUCT.value, Feature.CLAIM.value
@@ -49,7 +49,7 @@ class Outer(Kernel):
 
     name: str = "outer"
 
-    def recipes(self, arch: FabricArch, options: KernelOptions) -> dict[str, Recipe]:
+    def recipes(self, arch: FabricArch, options: FabricOptions) -> dict[str, Recipe]:
         return {"multiply": MULTIPLY, "merge": MERGE}
 
     def stages(self, task: Task) -> Sequence[Stage]:

@@ -1,23 +1,18 @@
-"""A product run on a fabric as a row of a result: cycles of its pipelines by what they went into, and actions.
+"""A run on a fabric as one of anything: cycles of its pipelines by what they went into, and actions.
 
 A pipeline issues an instruction in a cycle, or none of its threads has one ready: then the cycle is shared out among
 what the threads wait for.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
-import pandas as pd
 
-from dataflows.spgemm.multiply import Multiplied
-from simulator.arch.piuma import FabricArch
+from dataflows.spgemm.kernel import Tally
 from simulator.fabric.outcome import FabricTiming, Spent
 from simulator.fabric.program import Instruction
 from simulator.fabric.rates import TICKS
+from simulator.machines.piuma import FabricArch
 from simulator.program import Stall
-from simulator.result import Result
+from simulator.timing import Timing
 
 STALLS = {
     Spent.LATENCY: Stall.LATENCY,
@@ -31,65 +26,17 @@ STALLS = {
 }
 
 
-@dataclass(frozen=True)
-class Line:
-    """One op: what it is called, its sizes, and the run of a block of it that stands for `times` as much."""
-
-    layer: str
-    phase: str
-    kind: str
-    kernel: str
-    detail: str
-    sizes: tuple[int, int, int]  # rows, cols, inner
-    count: int
-    pattern: str
-    timing: FabricTiming
-    times: float
-    macs_useful: int
-    macs_skipped: int
-
-
-def result_of(lines: Iterable[Line], arch: FabricArch, card: Mapping[str, Any]) -> Result:
-    """Rows and actions of a run's ops."""
-    rows, actions = [], []
-    for number, line in enumerate(lines):
-        rows.append(_row(line, arch))
-        amounts = {key: round(amount * line.times) for key, amount in _actions(line.timing).items()}
-        actions += [
-            {"op": number, "kind": kind, "tensor": tensor, "amount": amount}
-            for (kind, tensor), amount in sorted(amounts.items())
-            if amount
-        ]
-    return Result(pd.DataFrame(rows), pd.DataFrame(actions, columns=["op", "kind", "tensor", "amount"]), dict(card))
-
-
 def cycles_of(timing: FabricTiming) -> int:
     return -(-timing.ticks // TICKS)
 
 
-def _row(line: Line, arch: FabricArch) -> dict[str, Any]:
-    cycles = round(cycles_of(line.timing) * line.times)
-    shares = pipeline_cycles(line.timing, cycles, arch)
-    rows, cols, inner = line.sizes
-    return {
-        "layer": line.layer,
-        "phase": line.phase,
-        "kind": line.kind,
-        "dataflow": line.kernel,
-        "detail": line.detail,
-        "rows": rows,
-        "cols": cols,
-        "inner": inner,
-        "count": line.count,
-        "pattern": line.pattern,
-        "cycles": cycles,
-        "busy_cycles": cycles - sum(shares.values()),
-        **{f"stall_{cause.value}": shares.get(cause, 0) for cause in Stall},
-        "macs_useful": line.macs_useful,
-        "macs_padded": 0,
-        "macs_skipped": line.macs_skipped,
-        "pes": arch.cores * arch.pipeline.mtps,
-    }
+def timing_of(found: FabricTiming, times: float, arch: FabricArch, detail: object = None) -> Timing:
+    """A run on a fabric as a run of anything, `times` as long: for a block that stands for a whole op."""
+    cycles = round(cycles_of(found) * times)
+    stalls = pipeline_cycles(found, cycles, arch)
+    amounts = {key: round(amount * times) for key, amount in _actions(found).items()}
+    actions = {key: amount for key, amount in amounts.items() if amount}
+    return Timing(cycles, cycles - sum(stalls.values()), stalls, actions, found.events, detail)
 
 
 def pipeline_cycles(timing: FabricTiming, cycles: int, arch: FabricArch) -> dict[Stall, int]:
@@ -113,9 +60,8 @@ def _actions(timing: FabricTiming) -> dict[tuple[str, str], int]:
     return amounts
 
 
-def fabric_card(done: Multiplied) -> dict[str, Any]:
+def fabric_card(timing: FabricTiming, tally: Tally) -> dict[str, object]:
     """What the rows do not show: resources used, probes, occupancy, the load of cores over time."""
-    timing, tally = done.timing, done.tally
     cycles = max(1, cycles_of(timing))
     return {
         "threads": timing.threads,
@@ -141,7 +87,7 @@ def _spread(shares: list[float]) -> dict[str, float]:
     return {"least": min(shares), "mean": sum(shares) / len(shares), "most": max(shares)}
 
 
-def timeline(timing: FabricTiming, bins: int = 60) -> dict[str, Any]:
+def timeline(timing: FabricTiming, bins: int = 60) -> dict[str, object]:
     """The run in equal parts: of each, the share of threads at work on each core, instructions and bytes a cycle."""
     width = max(1.0, timing.ticks / bins)
     cores = 1 + max((record.core for record in timing.records), default=0)

@@ -16,12 +16,12 @@ from dataflows.spgemm.distribution import distribution_stage
 from dataflows.spgemm.events import Cut, deal, tokens
 from dataflows.spgemm.hashing import HASHES, Piece, Table, Window, bank_skew, gather, hash_window, rows_of
 from dataflows.spgemm.kernel import Kernel, Task
-from dataflows.spgemm.options import KernelOptions
+from dataflows.spgemm.options import FabricOptions
 from dataflows.spgemm.steps import ROW_BY_ROW, Feature, Recipe, Step, counts, merged, traffic
 from dataflows.spgemm.windows import distribute
-from simulator.arch.piuma import FabricArch
 from simulator.fabric.program import Counts, Instruction, Move, Phase, Stage
 from simulator.fabric.rates import Rates
+from simulator.machines.piuma import FabricArch
 from workloads.errors import UserError
 
 RESERVED = 1 / 16  # of the scratchpad: counters, stacks
@@ -47,7 +47,7 @@ class Smash(Kernel):
         """Tables a core has."""
         return 2 if self.split else 1
 
-    def slots(self, arch: FabricArch, options: KernelOptions) -> int:
+    def slots(self, arch: FabricArch, options: FabricOptions) -> int:
         """Slots of one table: a power of two. Raises UserError for a table the scratchpad has no room for."""
         slot_bytes = KEY_BYTES + SUM_BYTES  # or a key and where its sum lies, and sums and columns as they come
         slot_bytes += math.ceil(options.fill * (SUM_BYTES + KEY_BYTES)) if self.split else 0
@@ -57,12 +57,12 @@ class Smash(Kernel):
             raise UserError(f"scratchpad.kib: {arch.scratchpad.kib:g} KiB have no room for a table of {self.name}")
         if options.slots > most:
             raise UserError(
-                f"--kernel-option slots={options.slots}: the scratchpad has room for {most} slots of {self.name} "
+                f"--option slots={options.slots}: the scratchpad has room for {most} slots of {self.name} "
                 f"(scratchpad.kib)"
             )
         return options.slots or most
 
-    def recipes(self, arch: FabricArch, options: KernelOptions) -> dict[str, Recipe]:
+    def recipes(self, arch: FabricArch, options: FabricOptions) -> dict[str, Recipe]:
         hashing = merged(ROW_BY_ROW, _hashing(options))
         if not self.split:
             return {"hash": hashing, "write-back": WRITE_BACK}
@@ -86,7 +86,7 @@ class Smash(Kernel):
 
 
 # A product makes its key, hashes it and adds its value; a probe compares and swaps a key; a new key counts in its row.
-def _hashing(options: KernelOptions) -> Recipe:
+def _hashing(options: FabricOptions) -> Recipe:
     return {
         Feature.PRODUCT: Step(integer=1 + HASH_INSTRUCTIONS[options.hash], atomic=1),
         Feature.STEP: Step(integer=1, atomic=1),

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.arch.piuma import FabricArch
-from simulator.fabric.outcome import FabricTiming
+from dataflows.spgemm.results import timing_of
 from simulator.fabric.program import Instruction, Move, Phase, Stage
 from simulator.fabric.rates import Rates
 from simulator.fabric.run import FabricRun
+from simulator.machines.piuma import FabricArch
+from simulator.timing import Timing
 from workloads.op import VectorOp
 
 BLOCK = 2**20  # elements that are simulated, at most
@@ -48,15 +49,33 @@ class StreamUnit:
         return (Phase("stream", counts, owners, moved, fetches=fetches, moves=moves),)
 
 
-def stream(arch: FabricArch, op: VectorOp) -> tuple[FabricTiming, float]:
-    """A run of some of an op's elements, and how many times that the op is."""
-    elements = max(op.elements, op.reads, op.writes, 1)
-    block = min(elements, BLOCK)
-    share = block / elements
-    shares = [_even(count, arch.cores) for count in (block, round(op.reads * share), round(op.writes * share))]
-    units = [StreamUnit(arch, *(int(each) for each in core)) for core in zip(*shares, strict=True)]
-    timing = FabricRun(arch).run([Stage("stream", units, list(range(arch.cores)))])
-    return timing, op.count / share
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """Vector work of an op: some of its elements are run, and the op is `times` that."""
+
+    arch: FabricArch
+    op: VectorOp
+
+    @property
+    def _elements(self) -> int:
+        return max(self.op.elements, self.op.reads, self.op.writes, 1)
+
+    @property
+    def _share(self) -> float:
+        """What of the op's elements is run."""
+        return min(self._elements, BLOCK) / self._elements
+
+    @property
+    def times(self) -> float:
+        return self.op.count / self._share
+
+    def run(self, exact: bool) -> Timing:
+        """A fabric has one reader, so `exact` changes nothing."""
+        block, share, cores = min(self._elements, BLOCK), self._share, self.arch.cores
+        shares = [_even(count, cores) for count in (block, round(self.op.reads * share), round(self.op.writes * share))]
+        units = [StreamUnit(self.arch, *(int(each) for each in core)) for core in zip(*shares, strict=True)]
+        found = FabricRun(self.arch).run([Stage("stream", units, list(range(cores)))])
+        return timing_of(found, self.times, self.arch, found)
 
 
 def _even(count: int, parts: int) -> np.ndarray:

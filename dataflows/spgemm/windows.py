@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 
 from dataflows.spgemm.hashing import Window
-from dataflows.spgemm.options import KernelOptions
+from dataflows.spgemm.options import FabricOptions
 from simulator.fabric.program import Counts
 from workloads.sparse.matrix import SparseProduct
 
@@ -30,7 +30,7 @@ class Distribution:
         return [int(home) for home in np.minimum(cores - 1, middle * cores // total)]
 
 
-def distribute(product: SparseProduct, capacity: int, cores: int, options: KernelOptions) -> Distribution:
+def distribute(product: SparseProduct, capacity: int, cores: int, options: FabricOptions) -> Distribution:
     """Windows whose results surely fit `capacity` slots, and enough of them for all cores.
 
     A row can have no more results than products, nor than columns. One that may have more than `capacity` is split by

@@ -1,7 +1,6 @@
 """The picture of `simulate validate`: ours over theirs, row by row."""
 
 from collections.abc import Hashable, Mapping
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,8 +10,6 @@ from matplotlib.lines import Line2D
 from reports.figures.style import MARK, TEXT, new_figure, plain
 
 COLOURS = {"pass": "#009e73", "inside band": "#0072b2", "outside band": "#d55e00"}
-
-
 DIFFERENCES = "points"  # rows in this unit are themselves differences: a ratio of them says nothing
 
 
@@ -52,7 +49,14 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def _reach(
-    axes: Axes, row: Mapping[Hashable, Any], name: str, zero: float, unit: float, place: int, colour: str, width: float
+    axes: Axes,
+    row: Mapping[Hashable, float],
+    name: str,
+    zero: float,
+    unit: float,
+    place: int,
+    colour: str,
+    width: float,
 ) -> None:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     if not (pd.isna(low) or pd.isna(high)):

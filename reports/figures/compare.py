@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from reports.energy import energy_total, has_energy
 from reports.figures.style import FULL, LOSS, MARK, PHASES, TEXT, legend, new_figure, plain, title
-from reports.phases import ORDER, arithmetic_ceiling
+from simulator.frames import ORDER, arithmetic_ceiling
 from simulator.result import Result
 
 
@@ -16,7 +16,7 @@ def compared_figure(results: Sequence[Result], labels: Sequence[str]) -> Figure:
     energy = all(has_energy(result) for result in results)
     figure = new_figure(9 if energy else 5.5, 0.55 * len(results) + 1.5)
     panels = list(figure.subplots(1, 2 if energy else 1, sharey=True, squeeze=False)[0])
-    times = [[_seconds(each) * 1e3 for each in _pair(result)] for result in results]
+    times = [[each.seconds * 1e3 for each in _pair(result)] for result in results]
     _pairs(panels[0], times, "time (ms)", "time")
     if energy:
         joules = [[energy_total(each).joules for each in _pair(result)] for result in results]
@@ -48,7 +48,7 @@ def phases_compared_figure(results: Sequence[Result], labels: Sequence[str]) -> 
     axes = figure.subplots()
     left = [0.0] * len(results)
     for phase in [each for each in ORDER if any((result.ops["phase"] == each).any() for result in results)]:
-        clocks = [float(result.card["clock_mhz"]) * 1e3 for result in results]
+        clocks = [result.card.clock_mhz * 1e3 for result in results]
         cycles = [int(result.ops.loc[result.ops["phase"] == phase, "cycles"].sum()) for result in results]
         widths = [each / clock for each, clock in zip(cycles, clocks, strict=True)]
         axes.barh(range(len(results)), widths, left=left, height=0.6, color=PHASES[phase], label=phase)
@@ -67,7 +67,7 @@ def models_figure(results: Sequence[Result], labels: Sequence[str]) -> Figure:
     axes = figure.subplots()
     places = range(len(results))
     ceilings = [arithmetic_ceiling(result) for result in results]
-    speedups = [_seconds(dense) / _seconds(mine) for dense, mine in map(_pair, results)]
+    speedups = [dense.seconds / mine.seconds for dense, mine in map(_pair, results)]
     axes.bar(places, ceilings, 0.7, color=LOSS, label="ceiling: multiply-accumulates alone")
     axes.bar(places, speedups, 0.7, color=FULL, label="speed-up of the step")
     for place, value in zip(places, speedups, strict=True):
@@ -82,12 +82,8 @@ def models_figure(results: Sequence[Result], labels: Sequence[str]) -> Figure:
 
 def _pair(result: Result) -> tuple[Result, Result]:
     """Its dense schedule, and the result."""
-    return result.dense or result, result
+    return result.baseline, result
 
 
 def _short(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
-
-
-def _seconds(result: Result) -> float:
-    return result.cycles / (float(result.card["clock_mhz"]) * 1e6)

@@ -3,9 +3,9 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.energy import energy_by, energy_total, entry_table
+from reports.energy import energy_by, energy_card, energy_total, entry_table
 from reports.figures.style import FULL, LOSS, MARK, SERIES, TEXT, legend, new_figure, plain, runs_of, title
-from reports.phases import phases_in
+from simulator.frames import phases_in
 from simulator.result import Result
 
 SMALL = 0.005  # components below this share are drawn together
@@ -13,18 +13,18 @@ MOST_ENTRIES = 10
 LARGE = 1000  # joules from here on are written whole
 
 
-def energy_figure(sparse: Result, dense: Result) -> Figure:
+def energy_figure(result: Result) -> Figure:
     """Energy by component, phase by phase, dense above sparse; the line is what the entries' ranges leave open."""
-    runs = runs_of(sparse, dense)
-    tables = {name: _components(result) for name, result in runs.items()}
+    runs = runs_of(result)
+    tables = {name: _components(each) for name, each in runs.items()}
     parts = list(dict.fromkeys(part for table in tables.values() for part in table.columns))
     parts = [part for part in parts if part != "the rest"] + (["the rest"] if "the rest" in parts else [])
-    rows = [(phase, name) for phase in phases_in(sparse) for name in tables if phase in tables[name].index]
-    ends = {name: energy_by(result, ["phase"]) for name, result in runs.items()}
+    rows = [(phase, name) for phase in phases_in(result) for name in tables if phase in tables[name].index]
+    ends = {name: energy_by(each, ["phase"]) for name, each in runs.items()}
     figure = new_figure(7.2, 0.36 * len(rows) + 1.7)
     axes = figure.subplots()
     left = [0.0] * len(rows)
-    nothing = pd.Series(0.0, index=phases_in(sparse))
+    nothing = pd.Series(0.0, index=phases_in(result))
     for part, colour in zip(parts, SERIES * 2, strict=False):
         widths = [tables[name].get(part, nothing).to_dict()[phase] / 1e3 for phase, name in rows]
         axes.barh(range(len(rows)), widths, left=left, height=0.72, color=colour, label=part)
@@ -36,7 +36,7 @@ def energy_figure(sparse: Result, dense: Result) -> Figure:
     axes.invert_yaxis()
     axes.set_xlim(0, None)
     axes.set_xlabel("energy (J); line: all entries at the low and at the high end of their ranges")
-    title(axes, f"energy by phase and component, table '{sparse.card['energy']['table']}'")
+    title(axes, f"energy by phase and component, table '{energy_card(result).table}'")
     legend(figure, axes, 3)
     return plain(figure, "x")
 
@@ -50,9 +50,9 @@ def _components(result: Result) -> pd.DataFrame:
     return table[order].assign(**{"the rest": table[small].sum(axis=1)}) if len(small) else table[order]
 
 
-def tensors_figure(sparse: Result, dense: Result) -> Figure:
+def tensors_figure(result: Result) -> Figure:
     """Energy spent for each tensor's sake, dense and sparse; static power belongs to none."""
-    tables = [energy_by(result, ["tensor"])["mj"] / 1e3 for result in runs_of(sparse, dense).values()]
+    tables = [energy_by(each, ["tensor"])["mj"] / 1e3 for each in runs_of(result).values()]
     tensors = list(dict.fromkeys(tensor for table in tables for tensor in table.index))
     names = (("best dense", LOSS), ("this run", FULL))[-len(tables) :]
     figure = new_figure(7.2, 0.4 * len(tensors) + 1.5)

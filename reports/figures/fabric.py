@@ -9,7 +9,7 @@ from simulator.result import Result
 
 def load_figure(result: Result) -> Figure:
     """Share of each core's threads at work, instructions and bytes of memory a cycle, in equal parts of the run."""
-    timeline = result.card["fabric"]["timeline"]
+    timeline = result.card.more["fabric"]["timeline"]
     working = np.array(timeline["working"])
     edges = np.arange(working.shape[1] + 1) * timeline["bin_cycles"] / 1e3
     middles = (edges[1:] + edges[:-1]) / 2

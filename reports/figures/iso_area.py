@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from reports.energy import energy_total, has_energy
 from reports.figures.style import MARK, PHASES, TEXT, new_figure, plain, title
-from reports.phases import ORDER
+from simulator.frames import ORDER
 from simulator.result import Result
 
 
@@ -41,4 +41,4 @@ def iso_area_figure(results: Sequence[Result], labels: Sequence[str]) -> Figure:
 
 def _ms(result: Result, phase: str) -> float:
     cycles = int(result.ops.loc[result.ops["phase"] == phase, "cycles"].sum())
-    return cycles / (float(result.card["clock_mhz"]) * 1e3)
+    return cycles / (result.card.clock_mhz * 1e3)

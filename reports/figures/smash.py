@@ -1,13 +1,13 @@
 """Figures of the study of SMASH."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from reports.figures.style import new_figure, plain
-from simulator.fabric.outcome import Spent
+from simulator.fabric.outcome import EventRecord, Spent
+from simulator.fabric.rates import TICKS
 
 COLOURS = {
     "smash-v1": "#9ecae1",
@@ -80,14 +80,14 @@ def time_figure(shares: Mapping[str, Mapping[str, float]], title: str) -> Figure
     return plain(figure, "both")
 
 
-def timeline_figure(traces: Mapping[str, Sequence[Any]], threads: int, title: str) -> Figure:
+def timeline_figure(traces: Mapping[str, Sequence[EventRecord]], threads: int, title: str) -> Figure:
     """When each thread of each kernel is at work: a line a thread, in the order of cores."""
     figure = new_figure(9, 1.25 * len(traces) + 0.8)
-    end = max((event.end for trace in traces.values() for event in trace), default=1) / 64
+    end = max((event.end for trace in traces.values() for event in trace), default=1) / TICKS
     for axes, (name, trace) in zip(figure.subplots(len(traces), 1, sharex=True), traces.items(), strict=True):
         places = [event.core * threads + event.thread for event in trace]
-        begins = [event.start / 64 for event in trace]
-        lasts = [event.end / 64 for event in trace]
+        begins = [event.start / TICKS for event in trace]
+        lasts = [event.end / TICKS for event in trace]
         axes.hlines(places, begins, lasts, color=COLOURS[name], lw=0.5, rasterized=True)
         axes.set_ylabel(name, fontsize=7, rotation=0, ha="right", va="center")
         axes.set_yticks([])

@@ -8,7 +8,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from reports.figures.style import FULL, LOSS, MARK, SERIES, new_figure, plain, title
-from reports.sparsity import BOUNDS
+from reports.studies.sparsity import BOUNDS
 
 COLOURS = dict(zip(BOUNDS, (FULL, LOSS, "#e69f00", "#009e73", "#cc79a7", "#8c8c8c"), strict=True))
 MACHINES = {

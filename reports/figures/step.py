@@ -6,22 +6,22 @@ from matplotlib.patches import Patch
 from reports.causes import cause_table
 from reports.figures.style import FULL, LOSS, MARK, PHASES, SERIES, TEXT, legend, new_figure, plain, runs_of, title
 from reports.layers import layer_table, op_table
-from reports.phases import phase_table
+from simulator.frames import phase_table
 from simulator.result import Result
 
 MOST_LAYERS = 24
 PRODUCT_PHASES = ("FF", "BP", "WU")
 
 
-def phases_figure(sparse: Result, dense: Result) -> Figure:
+def phases_figure(result: Result) -> Figure:
     """Time of each phase, dense and sparse, with the speed-up on it."""
-    table = phase_table(sparse, dense)
-    clock_khz = float(sparse.card["clock_mhz"]) * 1e3
+    table = phase_table(result)
+    clock_khz = result.card.clock_mhz * 1e3
     figure = new_figure(6.4, 3.4)
     axes = figure.subplots()
     places = range(len(table))
     top = float(table["dense_cycles"].max()) / clock_khz
-    beside = len(runs_of(sparse, dense)) > 1
+    beside = len(runs_of(result)) > 1
     if beside:
         left = [place - 0.2 for place in places]
         axes.bar(left, table["dense_cycles"] / clock_khz, 0.38, color=LOSS, label="best dense")
@@ -40,9 +40,9 @@ def phases_figure(sparse: Result, dense: Result) -> Figure:
     return plain(figure)
 
 
-def layers_figure(sparse: Result, dense: Result) -> Figure:
+def layers_figure(result: Result) -> Figure:
     """Speed-up of every layer's products in FF, BP and WU; of many layers those that take longest."""
-    table = layer_table(sparse, dense).reset_index()
+    table = layer_table(result).reset_index()
     table = table[table["kind"] == "product"]
     spent = table.groupby("layer", sort=False)["dense_cycles"].sum()
     kept = set(spent.sort_values(ascending=False, kind="stable").index[:MOST_LAYERS])
@@ -65,12 +65,12 @@ def layers_figure(sparse: Result, dense: Result) -> Figure:
     return plain(figure, "x")
 
 
-def causes_figure(sparse: Result, dense: Result) -> Figure:
+def causes_figure(result: Result) -> Figure:
     """What each phase's time was spent on, dense above sparse."""
-    tables = {name: cause_table(result) for name, result in runs_of(sparse, dense).items()}
+    tables = {name: cause_table(each) for name, each in runs_of(result).items()}
     causes = list(dict.fromkeys(cause for table in tables.values() for cause in table.columns))
     rows = [(phase, name) for phase in tables["this run"].index for name in tables if phase in tables[name].index]
-    clock_khz = float(sparse.card["clock_mhz"]) * 1e3
+    clock_khz = result.card.clock_mhz * 1e3
     figure = new_figure(7.2, 0.36 * len(rows) + 1.7)
     axes = figure.subplots()
     left = [0.0] * len(rows)
@@ -92,9 +92,9 @@ def utilisation_figure(result: Result) -> Figure:
     """Share of the PEs that multiply, and of the DRAM's peak that moves, from the start of the step to its end."""
     table = op_table(result)
     table = table[table["cycles"] > 0]
-    clock_khz = float(result.card["clock_mhz"]) * 1e3
+    clock_khz = result.card.clock_mhz * 1e3
     starts, ends = table["start_cycle"] / clock_khz, (table["start_cycle"] + table["cycles"]) / clock_khz
-    peak = (result.card.get("peaks") or {}).get("dram_bytes_per_cycle")
+    peak = result.card.peaks.get("dram_bytes_per_cycle")
     figure = new_figure(7.2, 3.9 if peak else 2.4)
     panels = list(figure.subplots(2 if peak else 1, 1, sharex=True, squeeze=False)[:, 0])
     shares = [100 * table["utilisation"].fillna(0)] + (

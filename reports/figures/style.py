@@ -18,10 +18,10 @@ SERIES = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c
 SERIES += ["#332288", "#117733", "#882255", "#44aa99"]
 
 
-def runs_of(sparse: Result, dense: Result) -> dict[str, Result]:
+def runs_of(result: Result) -> dict[str, Result]:
     """What a figure draws side by side: a product of matrices, or a dense step, has nothing dense beside it."""
-    alone = dense is sparse or sparse.card["pattern"] == "dense"
-    return {"this run": sparse} if alone else {"dense": dense, "this run": sparse}
+    alone = result.dense is None or result.card.is_dense
+    return {"this run": result} if alone else {"dense": result.baseline, "this run": result}
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -1,19 +1,20 @@
 """Building a page: sections of texts, figures and tables, poured into one template."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
-from reports.energy import has_energy
 from reports.figures.style import inline_svg
 from reports.hil import MEANING, hil_sentences
 from reports.page import content
 from reports.page.gallery import Picture, comparison_pictures, step_pictures
 from reports.page.tables import PageTable
+from simulator.card import Card
 from simulator.result import Result
 
 WIDE = 8  # inches; wider figures take a row of the page
@@ -50,24 +51,22 @@ class Page:
 
 
 def result_page(
-    result: Result, sensitivity: pd.DataFrame | None, ladder: pd.DataFrame | None = None, said: str = ""
+    result: Result, sensitivity: pd.DataFrame | None = None, ladder: pd.DataFrame | None = None, said: str = ""
 ) -> str:
     """The page of one result. `said` explains a missing sensitivity; `ladder`: the step as optimisations are added."""
-    dense, card = result.dense or result, result.card
+    card = result.card
     sections = [
-        Section("Result", tables=content.step_tables(result, dense)),
-        Section("Figures", pictures=_drawn(step_pictures(result, dense, sensitivity, ladder), "figure")),
-        Section("Layers", tables=[content.layer_page_table(result, dense)]),
-        _energy(result, dense),
+        Section("Result", tables=content.step_tables(result)),
+        Section("Figures", pictures=_drawn(step_pictures(result, sensitivity, ladder), "figure")),
+        Section("Layers", tables=[content.layer_page_table(result)]),
+        _energy(result),
         _assumptions(card, sensitivity, said),
         Section("Provenance of every number", texts=_provenance(card), tables=[content.number_table(card)]),
-        Section("What is not modelled", points=card["not_modelled"]),
+        Section("What is not modelled", points=card.not_modelled),
         _hardware(result),
         _run_card(card),
     ]
-    return rendered(
-        Page(content.title_of(card), [content.summary(result, dense), f"The machine: {card['arch_title']}."], sections)
-    )
+    return rendered(Page(content.title_of(card), _texts(result), sections))
 
 
 def comparison_page(results: Sequence[Result], labels: Sequence[str]) -> str:
@@ -78,17 +77,20 @@ def comparison_page(results: Sequence[Result], labels: Sequence[str]) -> str:
         _differences(results, labels),
     ]
     for number, (label, result) in enumerate(zip(labels, results, strict=True), 1):
-        card = result.card
-        points = [f"not modelled: {point}" for point in card["not_modelled"]]
-        texts = [content.summary(result, result.dense or result), f"The machine: {card['arch_title']}."]
-        sections.append(Section(f"{number}. {label}", texts, points, commands=[shlex.join(card["command"])]))
-    models = {result.card["model"] for result in results}
+        points = [f"not modelled: {point}" for point in result.card.not_modelled]
+        command = shlex.join(result.card.command)
+        sections.append(Section(f"{number}. {label}", _texts(result), points, commands=[command]))
+    models = {result.card.model for result in results}
     about = f"{len(results)} results on {', '.join(sorted(models))}"
-    seconds = [each.cycles / float(each.card["clock_mhz"]) for each in results]
+    seconds = [each.seconds for each in results]
     label = labels[seconds.index(min(seconds))]
-    alike = len(models) == 1 and len({result.card["batch"] for result in results}) == 1
+    alike = len(models) == 1 and len({result.card.batch for result in results}) == 1
     said = f"The fastest is {label}." if alike else "They run different work: compare speed-ups, not times."
     return rendered(Page(f"Comparison of {about}", [said], sections))
+
+
+def _texts(result: Result) -> list[str]:
+    return [content.summary(result), f"The machine: {result.card.arch_title}."]
 
 
 def _differences(results: Sequence[Result], labels: Sequence[str]) -> Section:
@@ -104,38 +106,36 @@ def _drawn(pictures: Sequence[Picture], prefix: str) -> list[Drawn]:
     ]
 
 
-def _energy(result: Result, dense: Result) -> Section:
-    if not has_energy(result):
+def _energy(result: Result) -> Section:
+    energy = result.card.energy
+    if energy is None:
         return Section("Energy", ["The machine file has no energy section: energy is unknown."])
-    energy = result.card["energy"]
     texts = [
-        f"Table '{energy['table']}': {energy['technology']}. Scaling: {energy['scaling']}.",
+        f"Table '{energy.table}': {energy.technology}. Scaling: {energy.scaling}.",
         "Energy is every counted action times its entry, and static power times the time an op takes. Low and high are "
         "an envelope, all entries at that end of their ranges at once.",
     ]
-    return Section("Energy", texts, tables=content.energy_tables(result, dense))
+    return Section("Energy", texts, tables=content.energy_tables(result))
 
 
-def _assumptions(card: Mapping[str, Any], sensitivity: pd.DataFrame | None, said: str) -> Section:
-    assumed = [
-        f"{path} = {card['numbers'][path]['value']}: {card['numbers'][path]['source']}" for path in card["assumed"]
-    ]
+def _assumptions(card: Card, sensitivity: pd.DataFrame | None, said: str) -> Section:
+    assumed = [f"{path} = {card.numbers[path].value}: {card.numbers[path].source}" for path in card.assumed]
     texts = [f"{len(assumed)} numbers of the machine are assumed. {said}".strip()]
     tables = [] if sensitivity is None else [content.sensitivity_page_table(sensitivity)]
     return Section("Assumptions and their sensitivity", texts, assumed, tables=tables)
 
 
-def _provenance(card: Mapping[str, Any]) -> list[str]:
-    capture = card["capture"]
-    loss = "" if capture["loss"] is None else f", loss {capture['loss']:.4g}"
-    work = f"The work: {capture['source']}; shapes: {capture['shapes']}; step {capture['step']}{loss}; "
-    work += f"masks: {capture['masks']}."
+def _provenance(card: Card) -> list[str]:
+    capture = card.capture
+    loss = "" if capture.loss is None else f", loss {capture.loss:.4g}"
+    work = f"The work: {capture.source}; shapes: {capture.shapes}; step {capture.step}{loss}; "
+    work += f"masks: {capture.masks}."
     return [work, "Cycles, bytes, multiply-accumulates and energy are derived by this program from the numbers below."]
 
 
 def _hardware(result: Result) -> Section:
-    found = result.card.get("hil")
-    if not found:
+    found = result.card.hil
+    if found is None:
         return Section("Hardware in the loop", ["No tile of this run was checked on hardware or RTL."])
     facts = [(name.replace("_", " "), str(value)) for name, value in found["parameters"].items()]
     return Section(
@@ -146,22 +146,18 @@ def _hardware(result: Result) -> Section:
     )
 
 
-def _run_card(card: Mapping[str, Any]) -> Section:
-    facts = [("machine", f"{card['arch']}: {card['arch_title']}"), ("hash of its numbers", card["arch_hash"])]
-    facts += [("dataflow", card["dataflow"]), ("exact", str(card["exact"]).lower())]
-    facts += [(f"version of {name}", version) for name, version in card["versions"].items()]
-    facts += [(name.replace("_", " "), f"{value:,.4g}") for name, value in card["cost"].items()]
-    return Section(
-        "Run card", ["The command that gives this result again:"], facts=facts, commands=[shlex.join(card["command"])]
-    )
+def _run_card(card: Card) -> Section:
+    facts = [("machine", f"{card.arch}: {card.arch_title}"), ("hash of its numbers", card.arch_hash)]
+    facts += [("dataflow", card.dataflow), ("exact", str(card.exact).lower())]
+    facts += [(f"version of {name}", version) for name, version in card.versions.items()]
+    facts += [(f"{part} of", owner) for part, owner in card.outside.items()]
+    facts += [(name.replace("_", " "), f"{value:,.4g}") for name, value in vars(card.cost).items()]
+    said, command = "The command that gives this result again:", shlex.join(card.command)
+    return Section("Run card", [said], facts=facts, commands=[command])
 
 
 def rendered(page: Page) -> str:
     """A page as HTML that needs no other file."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined)
-    from markupsafe import Markup
-
     css, js = (Markup((HERE / name).read_text(encoding="utf-8")) for name in ("page.css", "page.js"))
     return environment.get_template("page.html.j2").render(page=page, css=css, js=js) + "\n"

@@ -1,40 +1,40 @@
 """What a page says: its sentence, its tables, and the conditions everything was found under."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 
-from reports.energy import energy_by, energy_total, entry_table, has_energy
+from reports.energy import energy_by, energy_card, energy_total, entry_table, has_energy
 from reports.hil import hil_table
 from reports.layers import layer_table
 from reports.losses import loss_table
 from reports.page.tables import PageTable, page_table
-from reports.phases import arithmetic_ceiling, phase_table
+from simulator.card import Card, Number
+from simulator.frames import arithmetic_ceiling, phase_table
 from simulator.result import Result
 
 TIMES, SHARE = "{:.2f}x", "{:.1%}"
 
 
-def title_of(card: Mapping[str, Any]) -> str:
+def title_of(card: Card) -> str:
     """What ran, where, in a line."""
-    sequence = f", sequence {card['sequence']}" if card["sequence"] > 1 else ""
-    method = card["method"] if card["pattern"] == "dense" else f"{card['method']} {card['pattern']}"
-    return f"{card['model']}, {method}, batch {card['batch']}{sequence}, {card['mode']}, on {card['arch']}"
+    sequence = f", sequence {card.sequence}" if card.sequence > 1 else ""
+    method = card.method if card.is_dense else f"{card.method} {card.pattern}"
+    return f"{card.model}, {method}, batch {card.batch}{sequence}, {card.mode}, on {card.arch}"
 
 
-def summary(result: Result, dense: Result) -> str:
+def summary(result: Result) -> str:
     """The result in a sentence or two."""
-    card, seconds = result.card, result.cycles / (float(result.card["clock_mhz"]) * 1e6)
-    what = "step" if card["mode"] == "training" else "pass"
-    text = f"One {card['mode']} {what} takes {seconds * 1e3:,.3f} ms"
-    text += f" ({result.cycles:,} cycles at {card['clock_mhz']:g} MHz)"
-    if card["pattern"] != "dense":
-        speedup, ceiling = dense.cycles / result.cycles, arithmetic_ceiling(result)
+    card = result.card
+    what = "step" if card.mode == "training" else "pass"
+    text = f"One {card.mode} {what} takes {result.seconds * 1e3:,.3f} ms"
+    text += f" ({result.cycles:,} cycles at {card.clock_mhz:g} MHz)"
+    if not card.is_dense:
+        speedup, ceiling = result.baseline.cycles / result.cycles, arithmetic_ceiling(result)
         text += f", {speedup:.2f} times as fast as the best dense schedule of the same machine"
         text += f" and {speedup / ceiling:.0%} of the {ceiling:.2f}x that its multiply-accumulates alone allow"
     if has_energy(result):
-        mine, other = energy_total(result), energy_total(dense)
+        mine, other = energy_total(result), energy_total(result.baseline)
         text += (
             f". It takes {mine.joules:.3g} J ({mine.low:.3g} to {mine.high:.3g} as the entries of the energy table go "
         )
@@ -45,27 +45,27 @@ def summary(result: Result, dense: Result) -> str:
     return text + "."
 
 
-def step_tables(result: Result, dense: Result) -> list[PageTable]:
+def step_tables(result: Result) -> list[PageTable]:
     """The tables of the first part of the page."""
-    phases = phase_table(result, dense).rename(columns={"speedup": "speed-up"})
+    phases = phase_table(result).rename(columns={"speedup": "speed-up"})
     phases["ms"] = phases.pop("seconds") * 1e3
     phases = phases[["cycles", "ms", "utilisation", "dense_cycles", "speed-up"]]
     tables = [
         page_table("phases", "Cycles, time, share of the PEs that multiply, and speed-up over the best dense schedule.",
                    phases, {"ms": "{:,.3f}", "utilisation": SHARE, "speed-up": TIMES}),
     ]  # fmt: skip
-    if result.card["pattern"] != "dense":
-        losses = loss_table(result, dense).rename(columns={"speedup": "speed-up so far"})
+    if not result.card.is_dense:
+        losses = loss_table(result).rename(columns={"speedup": "speed-up so far"})
         losses.index.name = "cycles spent on"
         tables.append(page_table("losses", "Where the rest of the ideal went: every cycle of the step is in one row.",
                                  losses, {"share": SHARE, "speed-up so far": TIMES}))  # fmt: skip
     return tables
 
 
-def layer_page_table(result: Result, dense: Result) -> PageTable:
+def layer_page_table(result: Result) -> PageTable:
     """Every layer and phase that takes time."""
-    table = layer_table(result, dense)
-    table["ms"] = table["cycles"] / (float(result.card["clock_mhz"]) * 1e3)
+    table = layer_table(result)
+    table["ms"] = table["cycles"] / (result.card.clock_mhz * 1e3)
     table["DRAM MB"] = table["dram_bytes"] / 1e6
     columns = [
         "pattern",
@@ -92,10 +92,10 @@ def layer_page_table(result: Result, dense: Result) -> PageTable:
     )
 
 
-def energy_tables(result: Result, dense: Result) -> list[PageTable]:
+def energy_tables(result: Result) -> list[PageTable]:
     """Energy by component, phase and tensor, totals beside dense, and the entries. Each split sums to the total."""
     totals = []
-    for name, each in (("this run", result), ("best dense", dense)):
+    for name, each in (("this run", result), ("best dense", result.baseline)):
         total = energy_total(each)
         row = {"run": name, "J": total.joules, "low J": total.low, "high J": total.high, "W": total.watts}
         row |= {"energy-delay product (J s)": total.energy_delay, "on assumed entries": total.assumed_share}
@@ -115,8 +115,8 @@ def energy_tables(result: Result, dense: Result) -> list[PageTable]:
 
 def hil_tables(result: Result) -> list[PageTable]:
     """Tiles that hardware ran, by kind and one by one."""
-    tiles = result.hil
-    if tiles is None:
+    tiles, said = result.hil, result.card.hil
+    if tiles is None or said is None:
         return []
     columns = ["layer", "phase", "dataflow", "pattern", "status", "values_from", "rows", "cols", "inner", "step_inner"]
     columns += ["pieces", "bits", "wrong_bits", "model_cycles", "hardware_cycles", "difference"]
@@ -126,21 +126,20 @@ def hil_tables(result: Result) -> list[PageTable]:
         page_table("hil-tiles", "Every tile; inner is the length of its reduction, step inner that of the step's.",
                    tiles.set_index("tile")[columns], wide=True),
         page_table("hil-lanes", "Sampled blocks through SORE and WUVE, held against what training made of them.",
-                   pd.DataFrame(result.card["hil"]["lanes"]), wide=True),
+                   pd.DataFrame(said["lanes"]), wide=True),
     ]  # fmt: skip
 
 
-def number_table(card: Mapping[str, Any]) -> PageTable:
+def number_table(card: Card) -> PageTable:
     """Every number of the machine with where it comes from."""
-    rows = [{"number": path, "value": str(each["value"]), "range": _range(each), "provenance": each["provenance"],
-             "source": each["source"]} for path, each in card["numbers"].items()]  # fmt: skip
+    rows = [{"number": path, "value": str(each.value), "range": _range(each), "provenance": each.provenance,
+             "source": each.source} for path, each in card.numbers.items()]  # fmt: skip
     frame = pd.DataFrame(rows, columns=["number", "value", "range", "provenance", "source"])
     return page_table("numbers", "Every number of the machine file, and where it comes from.", frame, wide=True)
 
 
-def _range(entry: Mapping[str, Any]) -> str:
-    low, high = entry.get("low"), entry.get("high")
-    return "" if low is None or high is None else f"{low:g} to {high:g}"
+def _range(number: Number) -> str:
+    return "" if number.low is None or number.high is None else f"{number.low:g} to {number.high:g}"
 
 
 def sensitivity_page_table(table: pd.DataFrame) -> PageTable:
@@ -155,19 +154,21 @@ def compared_table(results: Sequence[Result], labels: Sequence[str]) -> PageTabl
     """A row a result."""
     rows = []
     for label, result in zip(labels, results, strict=True):
-        dense = result.dense or result
-        seconds = result.cycles / (float(result.card["clock_mhz"]) * 1e6)
+        card, seconds = result.card, result.seconds
         row: dict[str, object] = {
             "result": label,
-            **{key: result.card[key] for key in ("arch", "model", "method", "pattern", "batch", "mode")},
+            **{key: getattr(card, key) for key in ("arch", "model", "method", "pattern", "batch", "mode")},
         }
-        row |= {"cycles": result.cycles, "ms": seconds * 1e3, "samples/s": result.card["batch"] / seconds}
-        row |= {"speed-up over its dense": dense.cycles / result.cycles, "ceiling": arithmetic_ceiling(result)}
+        row |= {"cycles": result.cycles, "ms": seconds * 1e3, "samples/s": card.batch / seconds}
+        row |= {
+            "speed-up over its dense": result.baseline.cycles / result.cycles,
+            "ceiling": arithmetic_ceiling(result),
+        }
         if has_energy(result):
             total = energy_total(result)
             row |= {"J": total.joules, "low J": total.low, "high J": total.high}
-            row |= {"J/sample": total.joules / result.card["batch"], "J s": total.energy_delay}
-            row["energy table"] = result.card["energy"]["table"]
+            row |= {"J/sample": total.joules / card.batch, "J s": total.energy_delay}
+            row["energy table"] = energy_card(result).table
         rows.append(row)
     formats = {"ms": "{:,.3f}", "speed-up over its dense": TIMES, "ceiling": TIMES, "samples/s": "{:,.1f}"}
     return page_table(
@@ -181,10 +182,11 @@ def compared_table(results: Sequence[Result], labels: Sequence[str]) -> PageTabl
 
 def differences_table(results: Sequence[Result], labels: Sequence[str]) -> PageTable:
     """The numbers in which the machines of several results differ."""
-    paths = list(dict.fromkeys(path for result in results for path in result.card["numbers"]))
+    paths = list(dict.fromkeys(path for result in results for path in result.card.numbers))
     rows = []
     for path in paths:
-        values = [str(result.card["numbers"].get(path, {}).get("value", "not there")) for result in results]
+        found = [result.card.numbers.get(path) for result in results]
+        values = ["not there" if number is None else str(number.value) for number in found]
         if len(set(values)) > 1:
             rows.append({"number": path, **dict(zip(labels, values, strict=True))})
     frame = pd.DataFrame(rows, columns=["number", *labels])

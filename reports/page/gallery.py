@@ -1,7 +1,8 @@
 """The figures of a page, each with its caption."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -17,6 +18,7 @@ from reports.figures.step import causes_figure, layers_figure, phases_figure, ut
 from reports.figures.validation import sensitivity_figure, waterfall_figure
 from reports.roofline import roofline_points, roofs
 from simulator.result import Result
+from workloads.errors import unknown_name
 
 
 @dataclass(frozen=True)
@@ -43,41 +45,56 @@ CAPTIONS = {
     "waterfall": "What each optimisation takes off the step when it is added to those before it.",
     "sensitivity": "The assumptions that the speed-up hangs on most.",
 }
+Drawings = dict[str, Callable[[], Figure]]
+
+
+def figure(result: Result, name: str) -> Figure:
+    """One of the figures of a result by its name. Raises UserError for an unknown name, with those it has."""
+    known = _drawings(result)
+    if name not in known:
+        raise unknown_name("figure", name, known)
+    return known[name]()
 
 
 def step_pictures(
-    result: Result, dense: Result, sensitivity: pd.DataFrame | None, ladder: pd.DataFrame | None = None
+    result: Result, sensitivity: pd.DataFrame | None = None, ladder: pd.DataFrame | None = None
 ) -> list[Picture]:
     """All figures of one result; those whose numbers a machine does not have are left out."""
-    drawn = _product(result) if "fabric" in result.card else _step(result, dense)
+    drawings, card = _drawings(result), result.card
+    if ladder is not None:
+        drawings["waterfall"] = partial(waterfall_figure, ladder, card.model)
+    if sensitivity is not None and len(sensitivity):
+        speedup = result.baseline.cycles / result.cycles
+        drawings["sensitivity"] = partial(sensitivity_figure, sensitivity, card.model, speedup)
+    return [Picture(name, CAPTIONS[name], draw()) for name, draw in drawings.items()]
+
+
+def _drawings(result: Result) -> Drawings:
+    """What draws each figure that the result alone gives, in their order."""
+    found = _product(result) if "fabric" in result.card.more else _step(result)
     limits = roofs(result)
     if limits is not None and len(roofline_points(result)):
-        drawn["roofline"] = roofline_figure(result, limits)
+        found["roofline"] = partial(roofline_figure, result, limits)
     if has_energy(result):
-        drawn |= {"energy": energy_figure(result, dense), "tensors": tensors_figure(result, dense)}
-        drawn["entries"] = entries_figure(result)
-    if result.hil is not None:
-        drawn["hardware"] = hardware_figure(result)
-    if ladder is not None:
-        drawn["waterfall"] = waterfall_figure(ladder, str(result.card["model"]))
-    if sensitivity is not None and len(sensitivity):
-        speedup = dense.cycles / result.cycles
-        drawn["sensitivity"] = sensitivity_figure(sensitivity, str(result.card["model"]), speedup)
-    return [Picture(name, CAPTIONS[name], figure) for name, figure in drawn.items()]
+        found |= {"energy": partial(energy_figure, result), "tensors": partial(tensors_figure, result)}
+        found["entries"] = partial(entries_figure, result)
+    if result.card.hil is not None:
+        found["hardware"] = partial(hardware_figure, result.card.hil)
+    return found
 
 
-def _step(result: Result, dense: Result) -> dict[str, Figure]:
-    drawn = {"phases": phases_figure(result, dense), "causes": causes_figure(result, dense)}
-    if (result.ops["kind"] == "product").any() and result.card["pattern"] != "dense":
-        drawn["layers"] = layers_figure(result, dense)
-    return {**drawn, "utilisation": utilisation_figure(result)}
+def _step(result: Result) -> Drawings:
+    found: Drawings = {"phases": partial(phases_figure, result), "causes": partial(causes_figure, result)}
+    if (result.ops["kind"] == "product").any() and not result.card.is_dense:
+        found["layers"] = partial(layers_figure, result)
+    return {**found, "utilisation": partial(utilisation_figure, result)}
 
 
-def _product(result: Result) -> dict[str, Figure]:
+def _product(result: Result) -> Drawings:
     """A product of matrices: one op, whose threads are what there is to look at."""
-    shares = {str(result.card["kernel"]): result.card["fabric"]["thread_time"]}
-    threads = time_figure(shares, "what the threads' time went into")
-    return {"threads": threads, "load": load_figure(result), "causes": causes_figure(result, result)}
+    shares = {result.card.more["kernel"]: result.card.more["fabric"]["thread_time"]}
+    threads = partial(time_figure, shares, "what the threads' time went into")
+    return {"threads": threads, "load": partial(load_figure, result), "causes": partial(causes_figure, result)}
 
 
 def comparison_pictures(results: Sequence[Result], labels: Sequence[str]) -> list[Picture]:
@@ -86,6 +103,6 @@ def comparison_pictures(results: Sequence[Result], labels: Sequence[str]) -> lis
         Picture("compared", "Time, energy and speed-up of each result.", compared_figure(results, labels)),
         Picture("phases", "Time of each phase.", phases_compared_figure(results, labels)),
     ]
-    if len({result.card["model"] for result in results}) > 1:
+    if len({result.card.model for result in results}) > 1:
         pictures.append(Picture("models", "Speed-up over dense by model.", models_figure(results, labels)))
     return pictures

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -48,7 +47,7 @@ def page_table(
     return PageTable(name, caption, [column.replace("_", " ") for column in columns], rows, wide)
 
 
-def _cell(value: Any, form: str) -> Cell:
+def _cell(value: object, form: str) -> Cell:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return Cell("" if value is None else str(value), "" if value is None else str(value), False)
     if math.isnan(value):

@@ -7,9 +7,8 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from rtl.compiled_array import COUNTERS
 from rtl.formats import Bits
-from rtl.hardware import Answer, Hardware, LinkFigures, Unconfirmed
+from rtl.hardware import COUNTERS, Answer, Hardware, LinkFigures, Unconfirmed
 from rtl.lanes import kept_count, kept_of, lane_bytes, sore_command, update_commands, updated_of
 from rtl.link.driver import Driver, TakenOver
 from rtl.link.wire import LinkLost, SerialWire, Wire

@@ -15,13 +15,13 @@ import tty
 from collections.abc import Callable
 
 from rtl.lanes import Lanes
+from rtl.link.place import check_place
 from rtl.link.virtual import CYCLES, VirtualBoard
 from rtl.parameters import Parameters
 from workloads.errors import UserError
 
 CHUNK = 1 << 16
 LOOK = 0.005  # seconds after which the wire is looked at again, about
-LOOPBACK, LAST_PORT = ("127.0.0.1", "localhost"), 65535
 Said = Callable[[str], None]  # is told where the board is
 
 
@@ -87,17 +87,6 @@ def serve_pty(board: VirtualBoard, said: Said) -> None:
         made = paced.run(os.read(ours, CHUNK) if readable else b"")
         while made:
             made = made[os.write(ours, made) :]
-
-
-def check_place(at: str) -> tuple[str, int] | None:
-    """Where 'tcp ADDRESS:PORT' is; None for 'pty'. Raises UserError for another machine, or what is no address."""
-    kind, _, address = at.partition(" ")
-    if kind == "pty":
-        return None
-    host, _, port = address.rpartition(":")
-    if host not in LOOPBACK or not port.isdecimal() or int(port) > LAST_PORT:
-        raise UserError(f"--tcp: '{address}' is not possible; a virtual board listens at 127.0.0.1:PORT only")
-    return LOOPBACK[0], int(port)
 
 
 def serve(board: VirtualBoard, at: str, said: Said) -> None:

@@ -2,11 +2,14 @@
 
 import select
 from abc import ABC, abstractmethod
-from typing import Any, final
+from io import RawIOBase
+from typing import final
+
+from serial import SerialException, serial_for_url
 
 from workloads.errors import UserError
 
-INSTALL = "pip install 'sparsehil[rtl]'"
+FAILURES = (SerialException, OSError, ValueError)  # of pyserial
 
 
 class LinkLost(Exception):
@@ -32,22 +35,18 @@ class SerialWire(Wire):
     """A port of this machine or a URL of pyserial's. Raises UserError when it cannot be opened."""
 
     def __init__(self, url: str, baud: int) -> None:
-        try:
-            from serial import SerialException, serial_for_url
-        except ModuleNotFoundError:
-            raise UserError(f"a board needs pyserial: {INSTALL}") from None
-        self._url, self._failures = url, (SerialException, OSError, ValueError)
+        self._url = url
         alone = {} if "://" in url else {"exclusive": True}
         try:
-            self._port: Any = serial_for_url(url, baudrate=baud, timeout=0, write_timeout=2, **alone)
-        except self._failures as error:
+            self._port = serial_for_url(url, baudrate=baud, timeout=0, write_timeout=2, **alone)
+        except FAILURES as error:
             raise UserError(f"{url}: cannot be opened: {_said(error)}") from None
         self._file = _file_of(self._port)
 
     def write(self, data: bytes) -> None:
         try:
             self._port.write(data)
-        except self._failures as error:
+        except FAILURES as error:
             raise LinkLost(f"{self._url} broke: {_said(error)}") from None
 
     def read(self, seconds: float) -> bytes:
@@ -58,7 +57,7 @@ class SerialWire(Wire):
             if not select.select([self._file], [], [], seconds)[0]:
                 return b""
             return bytes(self._port.read(1 << 14))
-        except (*self._failures, AttributeError, TypeError) as error:
+        except (*FAILURES, AttributeError, TypeError) as error:
             raise LinkLost(f"{self._url} broke: {_said(error)}") from None
 
     def close(self) -> None:
@@ -68,7 +67,7 @@ class SerialWire(Wire):
             inner.close()  # pyserial leaves it open when the other side was the first to go
 
 
-def _file_of(port: Any) -> int | None:
+def _file_of(port: RawIOBase) -> int | None:
     """What can be waited on; not every URL has it."""
     try:
         return int(port.fileno())

@@ -25,18 +25,16 @@ lane or of the transposer, an instruction.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked
 
-from simulator.arch.loading import Sheet, build
+from simulator.arch.loading import Sheet, Tree, build
 from workloads.errors import UserError, unknown_name
 from workloads.provenance import Origin, Provenance
 
 SECTION = "energy"
 STATIC = "static"
-Tree = dict[str, Any]
 CLOSED = ConfigDict(extra="forbid")
 
 
@@ -113,7 +111,7 @@ def energy_table(sheet: Sheet) -> EnergyTable | None:
     section = sheet.values.get(SECTION)
     if section is None:
         return None
-    spec = build(replace(sheet, values={SECTION: section}), _Section).energy
+    spec = build(replace(sheet, values={SECTION: section}, bare=()), _Section).energy  # bare numbers: machine.py looks
     if spec.table not in spec.tables:
         place = sheet.lines.get(f"{SECTION}.table", sheet.path.name)
         raise unknown_name("energy table", spec.table, spec.tables, f"{place}: {SECTION}.table")
@@ -131,9 +129,9 @@ def energy_table(sheet: Sheet) -> EnergyTable | None:
     )
 
 
-def _named(values: Mapping[str, Any], text: str) -> str:
+def _named(values: Tree, text: str) -> str:
     """A number format, or what the field at a dotted path says it is."""
-    node: Any = values
+    node: object = values
     for key in text.split("."):
         node = node.get(key) if isinstance(node, Mapping) else None
     return node if isinstance(node, str) else text
@@ -151,9 +149,9 @@ def _entries(sheet: Sheet, path: str, tree: Tree, name: str = "") -> list[Entry]
     return found
 
 
-def _number(sheet: Sheet, path: str, value: Any) -> float:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
-    if not good or path not in sheet.origins:
+def _number(sheet: Sheet, path: str, value: object) -> float:
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    if not (math.isfinite(number) and number >= 0) or path not in sheet.origins:
         place = sheet.lines.get(path, sheet.path.name)
         raise UserError(f"{place}: {path}: {value!r} is not allowed: an energy or power is a number of at least 0")
-    return float(value)
+    return float(number)

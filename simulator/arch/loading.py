@@ -1,9 +1,12 @@
 """Reading a machine file: YAML 1.2, a provenance on every number, errors with file and line."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from hashlib import sha256
+from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,33 +16,72 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from workloads.errors import UserError, unknown_name
 from workloads.provenance import Origin, Provenance
+from workloads.registry import MACHINES, load_entry, names
 
 Spec = TypeVar("Spec")
+Tree = dict[str, Any]  # values by key, nested: what a file holds is known once it is validated
 LEAF = {"value", "provenance", "source", "low", "high"}
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A machine file as read: plain values by nested key, and the origin and line of each by dotted path."""
+    """A machine file as read: plain values by nested key, and the origin and line of each by dotted path.
+
+    `bases` are the files it extends, the nearest first. `bare` are sentences about numbers without a provenance: they
+    wait until the names of fields have been looked at, since a misspelt field is the likelier mistake.
+    """
 
     path: Path
-    values: Mapping[str, Any]
+    values: Tree
     origins: Mapping[str, Origin]
     lines: Mapping[str, str]
+    bases: tuple[Path, ...] = ()
+    bare: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits over every value and its range: two sheets of one digest give one result."""
+        told = json.dumps([self.values, sorted((path, repr(each)) for path, each in self.origins.items())], default=str)
+        return sha256(told.encode()).hexdigest()[:16]
+
+    def description(self) -> str:
+        """The sheet as the text of a machine file of its own, in JSON, which is YAML too."""
+        return json.dumps({key: self._described(key, value) for key, value in self.values.items()})
+
+    def _described(self, path: str, value: object) -> object:
+        if isinstance(value, dict):
+            return {key: self._described(f"{path}.{key}", inner) for key, inner in value.items()}
+        origin = self.origins.get(path)
+        if origin is None:
+            return value
+        ends = {"low": origin.low, "high": origin.high} if origin.low is not None or origin.high is not None else {}
+        return {"value": value, "provenance": origin.provenance.value, "source": origin.source, **ends}
 
 
-def read_sheet(path: Path, settings: Sequence[str] = (), above: tuple[Path, ...] = ()) -> Sheet:
-    """Read a machine file, the file it `extends`, and `--set` texts such as `array.rows=64` on top.
-
-    `above` are the files that extend this one.
+def read_sheet(path: Path, above: tuple[Path, ...] = ()) -> Sheet:
+    """Read a machine file and the file it `extends`. `above` are the files that extend this one.
 
     Raises UserError for what is wrong, with file and line.
     """
-    reader = _Reader(path)
-    sheet = Sheet(path, reader.values, reader.origins, reader.lines)
-    if "extends" in sheet.values:
-        sheet = _extended(sheet, (*above, path.resolve()))
-    return with_settings(sheet, settings)
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: is not a file")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not a text file; a machine is described in YAML") from None
+    return parse_sheet(path, text, above)
+
+
+def parse_sheet(path: Path, text: str, above: tuple[Path, ...] = ()) -> Sheet:
+    """A machine file's text. `path` is what it is called in messages, and where a file that it extends lies beside.
+
+    Raises UserError as `read_sheet` does.
+    """
+    reader = _Reader(path, text)
+    sheet = Sheet(path, reader.values, reader.origins, reader.lines, bare=tuple(reader.bare))
+    return _extended(sheet, (*above, path.resolve())) if "extends" in sheet.values else sheet
 
 
 def with_settings(sheet: Sheet, settings: Sequence[str]) -> Sheet:
@@ -57,18 +99,25 @@ def _extended(sheet: Sheet, chain: tuple[Path, ...]) -> Sheet:
     base_path = _beside(sheet.path, name)
     if base_path.resolve() in chain:
         raise UserError(f"{place}: extends: {' -> '.join(path.name for path in (*chain, base_path))} never ends")
-    base = read_sheet(base_path, (), chain)
+    base = read_sheet(base_path, chain)
     own = {key: value for key, value in sheet.values.items() if key != "extends"}
     leaves = [path for path in sheet.lines if not isinstance(_at(own, path), dict)]  # a section may have become null
     kept = {
         path: each for path, each in base.origins.items() if not any(path.startswith(f"{leaf}.") for leaf in leaves)
     }
     merged = _merged(base.values, own)
-    return Sheet(sheet.path, merged, {**kept, **sheet.origins}, {**base.lines, **sheet.lines})
+    return Sheet(
+        path=sheet.path,
+        values=merged,
+        origins={**kept, **sheet.origins},
+        lines={**base.lines, **sheet.lines},
+        bases=(base_path, *base.bases),
+        bare=(*sheet.bare, *base.bare),
+    )
 
 
-def _at(values: Mapping[str, Any], path: str) -> Any:
-    node: Any = values
+def _at(values: Tree, path: str) -> object:
+    node: object = values
     for key in path.split("."):
         node = node.get(key) if isinstance(node, dict) else None
     return node
@@ -77,26 +126,24 @@ def _at(values: Mapping[str, Any], path: str) -> Any:
 def build(sheet: Sheet, spec: type[Spec]) -> Spec:
     """The validated description. Raises UserError for an unknown, missing or impossible field."""
     try:
-        return TypeAdapter(spec).validate_python(sheet.values)
+        built = TypeAdapter(spec).validate_python(sheet.values)
     except ValidationError as error:
         raise _field_error(sheet, spec, error) from None
+    if sheet.bare:
+        raise UserError(sheet.bare[0])
+    return built
 
 
 class _Reader:
     """One file, walked: splits every `{value, provenance, source}` into the value and its origin."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, text: str) -> None:
         self.path = path
         self.origins: dict[str, Origin] = {}
         self.lines: dict[str, str] = {}
-        if path.exists() and not path.is_file():
-            raise UserError(f"{path}: is not a file")
+        self.bare: list[str] = []
         try:
-            tree = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise UserError(f"{path}: is not a text file; a machine is described in YAML") from None
+            tree = YAML(typ="rt").load(StringIO(text))
         except (RecursionError, ValueError):
             raise UserError(f"{path}: is nested too deeply, or holds a number too long to read") from None
         except MarkedYAMLError as error:
@@ -106,7 +153,7 @@ class _Reader:
             raise UserError(f"{path}: a machine file is a mapping of fields, this is not")
         self.values = {str(key): self._walk(tree, str(key), key, value) for key, value in tree.items()}
 
-    def _walk(self, parent: Any, path: str, key: Any, node: Any) -> Any:
+    def _walk(self, parent: Any, path: str, key: object, node: object) -> object:
         try:
             self.lines[path] = f"{self.path.name}:{parent.lc.key(key)[0] + 1}"
         except (AttributeError, KeyError, TypeError):  # a merged key has no line of its own
@@ -119,13 +166,13 @@ class _Reader:
             return {str(name): self._walk(node, f"{path}.{name}", name, inner) for name, inner in node.items()}
         if isinstance(node, int | float):
             what, said = ("switch", str(node).lower()) if isinstance(node, bool) else ("number", str(node))
-            raise UserError(
+            self.bare.append(
                 f"{self.lines[path]}: {path}: a {what} needs its provenance; write "
                 f"{{value: {said}, provenance: assumed, source: why}}"
             )
         return node
 
-    def _leaf(self, path: str, node: Mapping[str, Any]) -> Any:
+    def _leaf(self, path: str, node: Tree) -> object:
         place = f"{self.lines[path]}: {path}"
         for name in node:
             if name not in LEAF:
@@ -143,21 +190,17 @@ class _Reader:
 
 
 def _beside(path: Path, name: str) -> Path:
-    """The file a machine extends: a path beside it, or the name of a machine that ships."""
-    near, shipped = path.parent / name, shipped_sheets()
+    """The file a machine extends: a path beside it, or the file of a registered machine."""
+    near = path.parent / name
     if near.exists():
         return near
-    if name not in shipped:
-        raise unknown_name("machine file", name, shipped, f"{path.name}: extends")
-    return shipped[name]
+    if name not in names(MACHINES):
+        raise unknown_name("machine file", name, names(MACHINES), f"{path.name}: extends")
+    sheet: Path = load_entry(MACHINES, "machine file", name).sheet
+    return sheet
 
 
-def shipped_sheets() -> dict[str, Path]:
-    """The machine files that come with the program, by name."""
-    return {path.stem: path for path in sorted(Path(__file__).parent.glob("*.yaml"))}
-
-
-def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(base: Tree, own: Tree) -> Tree:
     merged = dict(base)
     for key, value in own.items():
         inner = merged.get(key)
@@ -177,7 +220,8 @@ def _with_setting(sheet: Sheet, setting: str) -> Sheet:
     for depth, key in enumerate(keys):
         if key not in node:
             known = [".".join([*keys[:depth], name]) for name in node]
-            raise UserError(f"{place}: unknown field '{path}'{_near(path, known)} (known here: {', '.join(known)})")
+            near = _elsewhere(sheet, path) or _near(path, known)
+            raise UserError(f"{place}: unknown field '{path}'{near} (known here: {', '.join(known)})")
         if depth < len(keys) - 1:
             if not isinstance(node[key], dict):
                 raise UserError(f"{place}: '{'.'.join(keys[: depth + 1])}' has no fields inside")
@@ -186,21 +230,29 @@ def _with_setting(sheet: Sheet, setting: str) -> Sheet:
     if isinstance(node[keys[-1]], dict) and text.strip() != "null":
         raise UserError(f"{place}: '{path}' is a group of fields: {', '.join(node[keys[-1]])}; set one of them")
     node[keys[-1]] = _scalar(text, place)
-    origin = sheet.origins.get(path, Origin(Provenance.ASSUMED, ""))
-    changed = replace(origin, provenance=Provenance.ASSUMED, source="set on the command line")
+    origin = sheet.origins.get(path, Origin(Provenance.SET, ""))
+    changed = replace(origin, provenance=Provenance.SET, source="set for this run")
     origins = {key: value for key, value in sheet.origins.items() if not key.startswith(f"{path}.")}
     return replace(sheet, values=values, origins={**origins, path: changed}, lines={**sheet.lines, path: "--set"})
 
 
+def _elsewhere(sheet: Sheet, path: str) -> str:
+    """A hint where a field of that last name lies in another group: `rows` is array.rows."""
+    last = path.rpartition(".")[2]
+    found = [known for known in sheet.lines if known.rpartition(".")[2] == last and not known.startswith("energy.")]
+    return f"; did you mean {' or '.join(repr(each) for each in found)}?" if found else ""
+
+
 @lru_cache(maxsize=4096)
-def _loaded(text: str) -> Any:
+def _loaded(text: str) -> object:
     try:
-        return YAML(typ="safe", pure=True).load(text)
+        found: object = YAML(typ="safe", pure=True).load(text)
+        return found
     except (YAMLError, ValueError):
         return text
 
 
-def _scalar(text: str, place: str) -> Any:
+def _scalar(text: str, place: str) -> object:
     value = _loaded(text)
     if isinstance(value, dict | list):
         raise UserError(f"{place}: '{text}' is not a single value")
@@ -209,22 +261,19 @@ def _scalar(text: str, place: str) -> Any:
 
 def _field_error(sheet: Sheet, spec: type, error: ValidationError) -> UserError:
     first = error.errors()[0]
-    keys = [str(part) for part in first["loc"] if str(part) in _all_names(sheet, first)]
+    missing = first["type"] in ("missing", "missing_argument")
+    names = {part for path in sheet.lines for part in path.split(".")}  # pydantic's own path parts are none of them
+    names |= {str(first["loc"][-1])} if missing else set()
+    keys = [str(part) for part in first["loc"] if str(part) in names]
     path = ".".join(keys)
     place = sheet.lines.get(path, sheet.lines.get(path.rpartition(".")[0], sheet.path.name))
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         siblings = _fields(spec, keys[:-1])
         return UserError(f"{place}: {path}: unknown field{_near(keys[-1], siblings)} (known: {', '.join(siblings)})")
-    if first["type"] in ("missing", "missing_argument"):
+    if missing:
         return UserError(f"{place}: {path}: this field is missing")
     given = first.get("input")
     return UserError(f"{place}: {path}: {given!r} is not allowed: {first['msg'][0].lower()}{first['msg'][1:]}")
-
-
-def _all_names(sheet: Sheet, first: Any) -> set[str]:
-    """Keys of the file, so that pydantic's own path parts (names of union members) can be told from them."""
-    names = {part for path in sheet.lines for part in path.split(".")}
-    return names | ({str(first["loc"][-1])} if first["type"] in ("missing", "missing_argument") else set())
 
 
 def _fields(spec: Any, keys: Sequence[str]) -> list[str]:
@@ -237,6 +286,6 @@ def _fields(spec: Any, keys: Sequence[str]) -> list[str]:
     return list(spec.__dataclass_fields__)
 
 
-def _near(given: str, known: Any) -> str:
+def _near(given: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(given, list(known), n=1)
     return f"; did you mean '{near[0]}'?" if near else ""

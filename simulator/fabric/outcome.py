@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+from workloads.sparse.matrix import Matrix
 
 
 class Spent(StrEnum):
@@ -63,3 +65,23 @@ class FabricTiming:
     records: Sequence[Record]
     events: int
     trace: Sequence[EventRecord] = ()
+
+
+class Collected(Protocol):
+    """A result that was kept."""
+
+    def matrix(self, shape: tuple[int, int]) -> Matrix:
+        """The result as a matrix, its columns sorted. shape: rows and columns of it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Multiplied:
+    """A product that was run: what it took, what the kernel counted meanwhile, and what its result was put into.
+
+    `collected` is a `Collected` wherever a compiled schedule was run.
+    """
+
+    timing: FabricTiming
+    tally: object
+    collected: object

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from simulator.arch.piuma import FabricArch
 from simulator.fabric.program import WORD_BYTES, Counts, Instruction, Phase
+from simulator.machines.piuma import FabricArch
 
 Amount = Counts | int
 TICKS = 64  # a cycle: rates are fractions of cycles, and time is whole

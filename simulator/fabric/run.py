@@ -9,17 +9,16 @@ the order of single accesses inside events; `tests/dataflows/test_interleaved.py
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import simpy
 
-from simulator.arch.piuma import FabricArch
 from simulator.fabric.outcome import EventRecord, FabricTiming, Record, Spent
 from simulator.fabric.program import Instruction, Move, Phase, Stage, Unit
 from simulator.fabric.rates import SHARED, TICKS, Demands, Rates
+from simulator.machines.piuma import FabricArch
 
-Process = Generator[simpy.Event, Any, None]
+Process = Generator[simpy.Event, object, None]
 CAUSE = (Spent.PIPELINE, Spent.SCRATCHPAD, Spent.ATOMIC, Spent.MEMORY, Spent.NETWORK, Spent.NETWORK)  # as `SHARED`
 
 
@@ -128,7 +127,7 @@ class FabricRun:
 
     def _core(
         self, stage: Stage, core: Core, units: Iterator[Unit], counter: Server
-    ) -> Generator[simpy.Event, Any, int]:
+    ) -> Generator[simpy.Event, object, int]:
         """A core takes units until none is left, and waits for what its DMA engine still moves. Returns its end."""
         turn = 0
         while True:
@@ -187,7 +186,7 @@ class FabricRun:
         self.memory.serve(int(self.env.now), int(self.rates.memory_ticks(moved)))
         return int((phase.counts @ latencies).sum())
 
-    def _threads(self, core: Core, phase: Phase) -> Generator[simpy.Event, Any, int]:
+    def _threads(self, core: Core, phase: Phase) -> Generator[simpy.Event, object, int]:
         """All events of a phase, and the barrier. Returns the ticks threads spent in events."""
         began, threads = int(self.env.now), self.arch.threads_per_core
         crowd = Crowd(core, phase, self.rates.demands(phase), Server() if phase.threads is None else None)

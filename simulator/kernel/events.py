@@ -1,8 +1,9 @@
 """The exact reader of a program: every command is a SimPy process step, every slot travels through a SimPy store."""
 
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import simpy
 
@@ -50,7 +51,7 @@ class ExactRun:
         self.probe = probe
         self.buffers = {b.name: SlotBuffer(self.env, b.slots, Stall.ARRAY) for b in program.buffers}
         self.engines = {program.lead: EngineState()}
-        self.waits = dict.fromkeys(Stall, 0)
+        self.waits: Counter[Stall] = Counter()
         self.amounts: dict[tuple[str, str], int] = {}
         self.busy_ticks = 0
         self.steps = 0
@@ -67,13 +68,13 @@ class ExactRun:
         self.waits[last.last_cause] += last.end - self.engines[self.program.lead].end
         return last.end
 
-    def _engine(self, name: str) -> Generator[simpy.Event, Any, None]:
+    def _engine(self, name: str) -> Generator[simpy.Event, Token, None]:
         state = self.engines[name]
         for command in _in_order(self.program.body):
             if command.engine == name:
                 yield from self._carry_out(command, state)
 
-    def _carry_out(self, command: Command, state: EngineState) -> Generator[simpy.Event, Any, None]:
+    def _carry_out(self, command: Command, state: EngineState) -> Generator[simpy.Event, Token, None]:
         made_by, late = state.late or command.cause, None  # who is to blame for what this command makes
         for buffer in command.takes:
             token, waited = yield from self._wait(self.buffers[buffer].filled, command)
@@ -91,7 +92,7 @@ class ExactRun:
             self.buffers[buffer].free.put(Token(state.end, command.cause))
         self._count(command, int(start), state.end)
 
-    def _wait(self, store: simpy.Store, command: Command) -> Generator[simpy.Event, Any, tuple[Token, int]]:
+    def _wait(self, store: simpy.Store, command: Command) -> Generator[simpy.Event, Token, tuple[Token, int]]:
         """Wait for a slot. Returns its token and how long the engine waited for it."""
         since = int(self.env.now)
         token: Token = yield store.get()

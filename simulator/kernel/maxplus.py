@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from simulator.kernel.tables import CAUSES, COMMAND, DIGIT, END, HEAD, LINE, LOOP, RUN, Table, Tables, tabulate
-from simulator.program import Program
+from simulator.kernel.tables import COMMAND, DIGIT, END, HEAD, LINE, LOOP, RUN, Table, Tables
 
 FILLED, FREE = 0, 1
 NOT_LATE = -1
@@ -46,23 +45,18 @@ class Marks(NamedTuple):
 
 
 def evaluate(tables: Tables, jump: bool = True) -> tuple[int, Table, int]:
-    """Cycles, waits of the lead engine by cause (in the order of `Stall`), and commands really evaluated.
+    """Cycles, waits of the lead engine by cause (in the order of `tables.causes`), and commands really evaluated.
 
     Raises ValueError when a command takes a slot nobody has filled, needs one nobody has freed, or frees one nobody has
     taken.
     """
-    waits = np.zeros(len(CAUSES), dtype=np.int64)
+    waits = np.zeros(max(1, len(tables.causes)), dtype=np.int64)  # one at least: numba looks at no bounds
     stuck, steps, cycles = _evaluate(tables.words, jump, waits)
     if stuck >= 0:
         command = tables.sources[stuck]
         slots = f"takes {command.takes}, fills {command.fills}, frees {command.frees}"
         raise ValueError(f"the program can never go on at a command of {command.engine}: {slots}")
-    return cycles, waits, steps
-
-
-def load_kernel() -> None:
-    """Load the compiled evaluator (or compile it, the first time on a machine): an import, not simulation."""
-    evaluate(tabulate(Program("", (), ())))
+    return cycles, waits[: len(tables.causes)], steps
 
 
 @njit(cache=True)

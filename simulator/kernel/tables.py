@@ -15,8 +15,6 @@ COMMAND = 7  # numbers a command
 DIGIT = 6  # bits a buffer in a list of buffers
 MOST = 62  # engines, buffers: a bit each of a signed 64-bit word
 LONGEST = 10  # buffers a command takes, fills or frees
-CAUSES = list(Stall)
-_CAUSE = {cause: number for number, cause in enumerate(CAUSES)}
 Table = NDArray[np.int64]
 Uses = tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]  # a command's engine, and takes, fills, frees
 
@@ -24,6 +22,8 @@ Uses = tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]  # a comman
 @dataclass(frozen=True)
 class Tables:
     """`words` is the head, then slots a buffer, then lines of code, then commands. The lead engine has number 0.
+
+    `causes` are the stalls that the commands name, by their numbers.
 
     A line of code is (RUN, command, 0, 0), (LOOP, count, 0, 0) or (END, its loop's first line, engines, buffers): the
     engines and buffers the loop touches as bits, zero where other engines touch those buffers too.
@@ -33,6 +33,7 @@ class Tables:
 
     words: Table
     sources: list[Command]
+    causes: list[Stall]
 
 
 def tabulate(program: Program) -> Tables:
@@ -41,7 +42,7 @@ def tabulate(program: Program) -> Tables:
         raise ValueError(f"a program has at most {MOST} engines and {MOST} buffers")
     writer = _Writer(program)
     writer.write(program.body, 0)
-    return Tables(writer.words(program), writer.sources)
+    return Tables(writer.words(program), writer.sources, list(writer.causes))
 
 
 class _Writer:
@@ -52,6 +53,7 @@ class _Writer:
         self.engines: dict[str, int] = {program.lead: 0}
         self.numbers: dict[int, int] = {}  # by identity: the program holds every command, and writes most of them once
         self.sources: list[Command] = []
+        self.causes: dict[Stall, int] = {}
         self.commands: list[int] = []
         self.bits: list[tuple[int, int]] = []  # engine and buffers of each command
         self.uses: dict[Uses, tuple[int, int, tuple[int, ...]]] = {}
@@ -92,7 +94,8 @@ class _Writer:
         if known is None:
             known = self.uses[uses] = self._used(uses)
         engine, touched, digits = known
-        self.commands += (engine, command.ticks, command.latency, _CAUSE[command.cause], *digits)
+        cause = self.causes.setdefault(command.cause, len(self.causes))
+        self.commands += (engine, command.ticks, command.latency, cause, *digits)
         self.sources.append(command)
         self.bits.append((1 << engine, touched))
         return number

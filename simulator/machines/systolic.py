@@ -1,15 +1,273 @@
-"""SAT (arXiv 2309.13015) and the idealised dense array: one kernel, two descriptions."""
+"""Systolic N:M training machines: SAT (arXiv 2309.13015) and the idealised dense array, one type and two descriptions.
 
+`sat.yaml` and `dense.yaml` fill the type in.
+A field of None is unlimited (a link, a memory, the DRAM) or absent (an engine).
+"""
+
+from fractions import Fraction
 from pathlib import Path
+from typing import Annotated, Literal
 
-from simulator.arch.systolic import SystolicArch
-from simulator.machine import Machine
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
 
-_SHEETS = Path(__file__).parents[1] / "arch"
+from rtl.timing import Array
+from simulator.arch.machine import MachineSheet
+from simulator.capacity import needed_bytes, refuse_overflow
+from simulator.program import Channel
+from workloads.errors import UserError
+from workloads.op import MatrixOp
+from workloads.pattern import Pattern
+from workloads.workload import Workload
 
-SAT = Machine(
+CLOSED = ConfigDict(extra="forbid")
+Count = Annotated[int, Field(strict=True, ge=1, le=2**40)]
+Whole = Annotated[int, Field(strict=True, ge=0, le=2**40)]
+Positive = Annotated[float, Field(strict=True, ge=1e-9, le=1e12, allow_inf_nan=False)]
+Switch = Annotated[bool, Field(strict=True)]
+Share = Annotated[float, Field(strict=True, ge=1e-6, le=1)]
+
+
+@dataclass(frozen=True, config=CLOSED)
+class ArraySpec:
+    """`accumulators` bounds the interleave, `group_max` the kept weights of a group, `window_max` its m.
+
+    `pe: unified` selects n of m operands a group; `pe: compressed` is the idealisation in which kept weights take the
+    place of dense ones, one a PE. Links are a row (west) or a column (north, sums) each cycle.
+    """
+
+    rows: Count
+    cols: Count
+    pe: Literal["unified", "compressed"]
+    accumulators: Count
+    group_max: Count
+    window_max: Count
+    adder_latency_cycles: Whole
+    multiplier_latency_cycles: Whole
+    west_link_operands_per_cycle: Positive | None
+    north_link_weights_per_cycle: Positive | None
+    sum_link_values_per_cycle: Positive | None
+    drains: Switch
+
+
+@dataclass(frozen=True, config=CLOSED)
+class FormatSpec:
+    """Bytes of an operand, an accumulator and a master weight or its optimizer state."""
+
+    operand_bytes: Count
+    accumulator_bytes: Count
+    master_bytes: Count
+
+
+@dataclass(frozen=True, config=CLOSED)
+class MemorySpec:
+    """On-chip memories in KiB, and what their ports move for a row (west) or a column (north, output) a cycle.
+
+    `wuve_kib` and `vector_kib` hold what the update and vector lanes work on.
+    """
+
+    west_kib: Positive | None
+    north_kib: Positive | None
+    output_kib: Positive | None
+    west_port_bytes_per_row_cycle: Positive | None
+    north_port_bytes_per_col_cycle: Positive | None
+    output_port_bytes_per_col_cycle: Positive | None
+    wuve_kib: Positive
+    vector_kib: Positive
+
+
+@dataclass(frozen=True, config=CLOSED)
+class DramSpec:
+    """All channels act as one, striped; `efficiency` is the share of the peak that transfers get."""
+
+    channels: Count
+    channel_bandwidth_gb_s: Positive
+    efficiency: Share
+    latency_ns: Annotated[float, Field(strict=True, ge=0, le=1e12, allow_inf_nan=False)]
+    burst_bytes: Count
+    capacity_gib: Positive
+
+
+@dataclass(frozen=True, config=CLOSED)
+class SoreSpec:
+    """Top-n sorters: a group of m takes m x `cycles_per_element` in a lane.
+
+    Without `tile_buffer` masks along output channels need a second pass over the weights.
+    """
+
+    lanes: Count
+    cycles_per_element: Count
+    tile_buffer: Switch
+
+
+@dataclass(frozen=True, config=CLOSED)
+class WuveSpec:
+    """Weight update lanes and the cycles a weight takes in one, by optimizer."""
+
+    lanes: Count
+    sgd_cycles: Count
+    momentum_cycles: Count
+    adam_cycles: Count
+    adamw_cycles: Count
+
+
+@dataclass(frozen=True, config=CLOSED)
+class VectorSpec:
+    """Lanes for normalisation, softmax and the like; one element read or written a lane a cycle.
+
+    `fuse_elementwise` does activations, biases and residual sums on values as they leave the array or the lanes, so
+    that only second operands are read from DRAM.
+    """
+
+    lanes: Count
+    fuse_elementwise: Switch
+
+
+@dataclass(frozen=True, config=CLOSED)
+class TransposerSpec:
+    """Turns operands that were packed along channels for the reduction over positions (WU)."""
+
+    elements_per_cycle: Count
+
+
+@dataclass(frozen=True, config=CLOSED)
+class ScheduleSpec:
+    """Switches of the dataflow optimisations.
+
+    `interleave`: several outputs a PE in turn. `pregenerate`: sparse weights are made behind the update, not on the
+    fly. `offline`: dataflow, depth, interleave and generation place are chosen layer by layer from simulated time;
+    without it weight stationary is taken throughout, at the largest depth with both operands streamed, and weights are
+    made sparse behind the update if `pregenerate`, otherwise on the fly.
+    """
+
+    interleave: Switch
+    pregenerate: Switch
+    offline: Switch
+
+
+@dataclass(frozen=True, config=CLOSED)
+class LoweringSpec:
+    """How convolutions become products, and how cycles are counted.
+
+    `skip_stride_zeros`: the gradient of a strided convolution's input leaves inserted zeros out. `groups`: n:m groups
+    stay in a kernel position or run along the flattened reduction. `exchange_wu`: the weight gradient is computed
+    transposed. `cycles_from_zero`: report the index of an op's last cycle, counted from 0, instead of their number.
+    """
+
+    skip_stride_zeros: Switch
+    groups: Literal["kernel-position", "flattened"]
+    exchange_wu: Switch
+    cycles_from_zero: Switch
+
+
+@dataclass(frozen=True, config=CLOSED)
+class RtlSpec:
+    """The array in the loop (`--hil`): its own size, and the number format of its operands."""
+
+    rows: Annotated[int, Field(strict=True, ge=1, le=32)]
+    cols: Annotated[int, Field(strict=True, ge=1, le=32)]
+    format: Literal["fp16", "bf16", "int8"]
+
+
+@dataclass(frozen=True, config=CLOSED)
+class SystolicArch:
+    """A systolic training machine."""
+
+    machine: Literal["systolic"]
+    title: str
+    clock_mhz: Positive
+    array: ArraySpec
+    format: FormatSpec
+    memory: MemorySpec
+    dram: DramSpec | None
+    sore: SoreSpec | None
+    wuve: WuveSpec | None
+    vector: VectorSpec | None
+    transposer: TransposerSpec | None
+    schedule: ScheduleSpec
+    lowering: LoweringSpec
+    rtl: RtlSpec | None = None
+
+    @property
+    def hypothetical(self) -> tuple[str, ...]:
+        """It was made for all that is simulated on it."""
+        return ()
+
+    def check(self, workload: Workload, fits: bool) -> None:
+        """Raises UserError for a pattern the array cannot take; with `fits` also where a step does not fit the DRAM."""
+        if fits and self.dram is not None:
+            needed = needed_bytes(workload, self.format.operand_bytes, self.format.master_bytes)
+            refuse_overflow(workload, needed, self.dram.capacity_gib)
+        for op in workload.ops:
+            if not isinstance(op, MatrixOp):
+                continue
+            pattern, array = usable_pattern(op), self.array
+            name = f"{op.layer}: pattern {pattern}"
+            if pattern.is_grouped and pattern.m > array.window_max:
+                raise UserError(f"{name}: array.window_max is {array.window_max}, m may not be more")
+            if array.pe == "unified" and pattern.is_grouped and pattern.n > array.group_max:
+                raise UserError(f"{name}: array.group_max is {array.group_max}, n may not be more")
+
+    def timing_array(self) -> Array:
+        """The array as `rtl.timing` sees it: a link is no wider than its share of the buffer port."""
+        spec, memory = self.array, self.memory
+        operand, sums = self.format.operand_bytes, self.format.accumulator_bytes
+        west = _narrower(spec.west_link_operands_per_cycle, memory.west_port_bytes_per_row_cycle, operand)
+        north = _narrower(spec.north_link_weights_per_cycle, memory.north_port_bytes_per_col_cycle, operand)
+        return Array(
+            rows=spec.rows,
+            cols=spec.cols,
+            adder_latency=spec.adder_latency_cycles,
+            multiplier_latency=spec.multiplier_latency_cycles,
+            west_link=west,
+            north_link=north,
+            sum_link=_narrower(spec.sum_link_values_per_cycle, memory.output_port_bytes_per_col_cycle, sums),
+            drains=spec.drains,
+        )
+
+    def dram_channel(self) -> Channel:
+        """The DRAM in array cycles; an absent one is infinitely fast."""
+        if self.dram is None:
+            return Channel(None)
+        dram, clock = self.dram, exact(self.clock_mhz)
+        rate = dram.channels * exact(dram.channel_bandwidth_gb_s) * exact(dram.efficiency) * 1000 / clock
+        latency = -(-exact(dram.latency_ns) * clock // 1000)
+        return Channel(rate, int(latency), dram.burst_bytes)
+
+    def peaks(self) -> dict[str, float]:
+        """What no schedule passes, for rooflines; the DRAM's stands apart from its assumed efficiency."""
+        found: dict[str, float] = {"macs_per_cycle": self.array.rows * self.array.cols}
+        if self.dram is not None:
+            rate = self.dram.channels * self.dram.channel_bandwidth_gb_s * 1000 / self.clock_mhz
+            found |= {"dram_bytes_per_cycle": rate, "dram_efficiency": self.dram.efficiency}
+        return found
+
+
+def usable_pattern(op: MatrixOp) -> Pattern:
+    """The pattern of an op's weights. Raises UserError for one that an n:m array cannot use."""
+    if not op.left.pattern.is_dense:
+        raise UserError(f"{op.layer} {op.phase}: this machine takes sparse weights only, not a sparse {op.left.role}")
+    pattern = op.right.pattern
+    if not (pattern.is_dense or pattern.is_grouped):
+        raise UserError(f"{op.layer} {op.phase}: pattern '{pattern}' has no groups; this machine takes dense or n:m")
+    return pattern
+
+
+def exact(number: float) -> Fraction:
+    """The decimal number as it was written, without binary rounding."""
+    return Fraction(repr(number))
+
+
+def _narrower(link: float | None, port_bytes: float | None, value_bytes: int) -> Fraction | None:
+    """What a link carries a cycle, in values: no more than the memory's port behind it gives."""
+    widths = [] if link is None else [exact(link)]
+    widths += [] if port_bytes is None else [exact(port_bytes) / value_bytes]
+    return min(widths, default=None)
+
+
+SAT = MachineSheet(
     kind="systolic",
-    sheet=_SHEETS / "sat.yaml",
+    sheet=Path(__file__).with_name("sat.yaml"),
     spec=SystolicArch,
     not_modelled=(
         "work of the next op that could begin before an op ends (ops are separated by barriers)",
@@ -22,9 +280,9 @@ SAT = Machine(
     ),
 )
 
-DENSE = Machine(
+DENSE = MachineSheet(
     kind="systolic",
-    sheet=_SHEETS / "dense.yaml",
+    sheet=Path(__file__).with_name("dense.yaml"),
     spec=SystolicArch,
     not_modelled=("memories and their bandwidth", "pipeline latency", "update and vector work"),
 )

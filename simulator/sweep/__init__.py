@@ -1,1 +1,5 @@
-"""Sweeps: many design points, each run once, on one machine or a cluster. What a point gives is the caller's to say."""
+"""Sweeps: many jobs, each run once, in a folder that several processes may share."""
+
+from workloads.door import door_of
+
+__getattr__ = door_of(__name__, __file__)

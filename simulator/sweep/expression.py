@@ -3,11 +3,12 @@
 import ast
 import operator
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from workloads.errors import UserError, unknown_name
 
-BINARY: Mapping[type, Callable[[Any, Any], Any]] = {
+Value = int | float | str | bool | None
+# Their operands are of any type: what cannot be worked out is said when it is tried.
+BINARY: Mapping[type, Callable[..., Value]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -15,7 +16,7 @@ BINARY: Mapping[type, Callable[[Any, Any], Any]] = {
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
 }
-COMPARE: Mapping[type, Callable[[Any, Any], bool]] = {
+COMPARE: Mapping[type, Callable[..., bool]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
     ast.Lt: operator.lt,
@@ -25,7 +26,7 @@ COMPARE: Mapping[type, Callable[[Any, Any], bool]] = {
 }
 
 
-def value_of(text: str, fields: Mapping[str, Any]) -> Any:
+def value_of(text: str, fields: Mapping[str, Value]) -> Value:
     """The value of an expression: numbers, quoted texts, fields, + - * / // %, comparisons, and, or, not.
 
     Raises UserError that quotes the expression.
@@ -40,8 +41,8 @@ def value_of(text: str, fields: Mapping[str, Any]) -> Any:
         raise UserError(f"'{text}': cannot be worked out: {error}") from None
 
 
-def _value(node: ast.expr, fields: Mapping[str, Any], text: str) -> Any:
-    def inner(part: ast.expr) -> Any:
+def _value(node: ast.expr, fields: Mapping[str, Value], text: str) -> Value:
+    def inner(part: ast.expr) -> Value:
         return _value(part, fields, text)
 
     match node:
@@ -52,11 +53,11 @@ def _value(node: ast.expr, fields: Mapping[str, Any], text: str) -> Any:
         case ast.BinOp(left=left, op=how, right=right) if type(how) in BINARY:
             return BINARY[type(how)](inner(left), inner(right))
         case ast.UnaryOp(op=ast.USub(), operand=part):
-            return -inner(part)
+            return BINARY[ast.Sub](0, inner(part))
     return _truth(node, inner, text)
 
 
-def _truth(node: ast.expr, inner: Callable[[ast.expr], Any], text: str) -> bool:
+def _truth(node: ast.expr, inner: Callable[[ast.expr], Value], text: str) -> bool:
     match node:
         case ast.UnaryOp(op=ast.Not(), operand=part):
             return not inner(part)
@@ -70,7 +71,18 @@ def _truth(node: ast.expr, inner: Callable[[ast.expr], Any], text: str) -> bool:
     raise UserError(f"'{text}': '{ast.unparse(node)}' is not allowed; {allowed}")
 
 
-def _field(name: str, fields: Mapping[str, Any], text: str) -> Any:
+def _field(name: str, fields: Mapping[str, Value], text: str) -> Value:
     if name not in fields:
         raise unknown_name("field", name, fields, f"'{text}'")
     return fields[name]
+
+
+def typed(text: str) -> Value:
+    """A text as an expression sees it: a number or a truth where it is one."""
+    words: dict[str, Value] = {"true": True, "false": False, "null": None}
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return words.get(text, text)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from filelock import FileLock, Timeout
 
+from simulator.job import Job
 from simulator.sweep.engines import Done, Engine, Evaluate, Task
-from simulator.sweep.point import Point
 from simulator.sweep.store import Store
 
 ERROR = "error"  # the field that a failed point's row has instead of results
@@ -38,13 +38,13 @@ class Counts:
 class Sweep:
     """The points of a sweep in their folder, under one version of the models."""
 
-    def __init__(self, points: Sequence[Point], store: Store, version: str, show: Show, retry: bool = False) -> None:
+    def __init__(self, points: Sequence[Job], store: Store, version: str, show: Show, retry: bool = False) -> None:
         self.store = store
         self.show = show
         self.retry = retry
         self.counts = Counts(len(points))
         self._held: dict[str, FileLock] = {}
-        self._buckets: dict[str, dict[str, Point]] = defaultdict(dict)
+        self._buckets: dict[str, dict[str, Job]] = defaultdict(dict)
         for point in points:
             self._buckets[point.bucket(version)][point.key(version)] = point
 
@@ -85,7 +85,7 @@ class Sweep:
             self.counts.found += len(self._buckets[bucket]) - len(missing)
             yield Task(bucket, tuple(missing.values()))
 
-    def _missing(self, bucket: str) -> Mapping[str, Point]:
+    def _missing(self, bucket: str) -> Mapping[str, Job]:
         finished = {str(row["key"]) for row in self.store.rows(bucket)}
         points = {key: point for key, point in self._buckets[bucket].items() if key not in finished}
         if self.retry:
@@ -108,7 +108,7 @@ class Sweep:
                 good.append({"key": keys[point], **row})
         if good:
             self.store.write(bucket, [*self.store.rows(bucket), *good])
-            self.store.forgive(row["key"] for row in good)
+            self.store.forgive(str(row["key"]) for row in good)
             self.counts.run += len(good)
         self._held.pop(bucket).release()
         self.show(self.counts)

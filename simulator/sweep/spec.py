@@ -2,20 +2,36 @@
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-from simulator.sweep.expression import value_of
-from simulator.sweep.point import Point
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from simulator.job import Job, Source, option_pairs
+from simulator.sweep.expression import Value, typed, value_of
 from workloads.errors import UserError, unknown_name
+from workloads.registry import DATAFLOWS, KERNELS, METHODS, MODELS
+from workloads.work import TRAINING, Work
 
-AXES = ("arch", "model", "pattern", "method", "batch", "sequence", "mode", "dataflow")
-WHOLE = ("batch", "sequence")
+AXES = ("arch", "model", "matrix", "pattern", "method", "batch", "sequence", "mode", "dataflow", "kernel")
+REGISTERED = {"model": MODELS, "method": METHODS, "dataflow": DATAFLOWS, "kernel": KERNELS}
 KEYS = (*AXES, "set", "tie", "where", "points")
 RANGE = re.compile(r"(-?\d+)\.\.(-?\d+):(\d+)")
-Fields = Callable[[str], Mapping[str, Any]]
+
+
+class Described(Protocol):
+    """The machines that a sweep names."""
+
+    def fields(self, name: str) -> Mapping[str, Value]:
+        """The values of a machine by dotted path."""
+        ...
+
+    def source(self, name: str) -> Source:
+        """The machine as a job keeps it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -56,9 +72,6 @@ def from_grid(texts: Sequence[str], ties: Sequence[str], where: Sequence[str]) -
 
 def read_spec(path: Path) -> SweepSpec:
     """A spec from a YAML file. Raises UserError that names the file and what is wrong in it."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     try:
         node = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -89,44 +102,48 @@ def joined(file: SweepSpec, line: SweepSpec) -> SweepSpec:
     return SweepSpec({**file.grid, **line.grid}, {**file.ties, **line.ties}, (*file.where, *line.where), file.points)
 
 
-def expand(spec: SweepSpec, fields: Fields) -> list[Point]:
-    """The points, each once, in the order of the grid. `fields` gives a machine's values by dotted path.
+def expand(spec: SweepSpec, machines: Described) -> list[Job]:
+    """The points, each once, in the order of the grid.
 
     Raises UserError for an expression that cannot be worked out, and where no point is left.
     """
-    points = dict.fromkeys(point for chosen in _products(spec) if (point := make_point(spec, chosen, fields)))
+    points = dict.fromkeys(point for chosen in _products(spec) if (point := make_point(spec, chosen, machines)))
     if not points:
         raise UserError(f"no point is left: none of {spec.size} meets {' and '.join(spec.where)}")
     return list(points)
 
 
-def make_point(spec: SweepSpec, chosen: Mapping[str, str], fields: Fields) -> Point | None:
+def make_point(spec: SweepSpec, chosen: Mapping[str, str], machines: Described) -> Job | None:
     """The point of a choice on every axis; None where it does not meet the constraints."""
-    named = {name: value for name, value in chosen.items() if name in AXES}
-    known = {
-        **fields(named.get("arch", Point("sat", "", "").arch)),
-        **{name: typed(text) for name, text in chosen.items()},
-    }
+    arch = chosen.get("arch", "sat")
+    known = {**machines.fields(arch), **{name: typed(text) for name, text in chosen.items()}}
     settings = {name: value for name, value in chosen.items() if name not in AXES}
     for name, expression in spec.ties.items():
         known[name] = value_of(expression, known)
         settings[name] = _text(known[name])
     if not all(value_of(condition, known) for condition in spec.where):
         return None
-    whole = {name: _whole(name, named.pop(name)) for name in WHOLE if name in named}
-    plain = {"arch": "sat", **named, **whole}
-    return Point(**plain, settings=tuple(sorted(settings.items())), check_capacity=spec.check_capacity)  # type: ignore[arg-type]
-
-
-def typed(text: str) -> Any:
-    """A value as an expression sees it."""
-    words = {"true": True, "false": False, "null": None}
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return words.get(text, text)
+    patterns = chosen.get("pattern")
+    return Job(
+        machine=machines.source(arch),
+        work=Work(
+            model=chosen.get("model"),
+            matrices=(chosen["matrix"],) if "matrix" in chosen else (),
+            batch=_whole("batch", chosen),
+            sequence=_whole("sequence", chosen),
+            mode=chosen.get("mode", TRAINING),
+        ),
+        patterns=None if patterns is None else tuple(part.strip() for part in patterns.split(";")),
+        method=chosen.get("method", "bdwp"),
+        settings=tuple(f"{name}={value}" for name, value in sorted(settings.items())),
+        options=option_pairs(
+            {
+                "dataflow": chosen.get("dataflow"),
+                "kernel": chosen.get("kernel"),
+                "check_capacity": None if spec.check_capacity else False,
+            }
+        ),
+    )
 
 
 def _products(spec: SweepSpec) -> Iterator[dict[str, str]]:
@@ -156,7 +173,7 @@ def _values(text: str) -> tuple[str, ...]:
     return found
 
 
-def _listed(values: Any, place: str) -> tuple[str, ...]:
+def _listed(values: object, place: str) -> tuple[str, ...]:
     if isinstance(values, str) and RANGE.fullmatch(values):
         return _values(values)
     listed = values if isinstance(values, list) else [values]
@@ -165,20 +182,23 @@ def _listed(values: Any, place: str) -> tuple[str, ...]:
     return tuple(_text(value) for value in listed)
 
 
-def _mapping(node: Mapping[str, Any], key: str, path: Path) -> Mapping[str, Any]:
+def _mapping(node: Mapping[str, object], key: str, path: Path) -> Mapping[str, object]:
     inner = node.get(key) or {}
     if not isinstance(inner, dict):
         raise UserError(f"{path}: {key}: a mapping of fields of the machine, such as array.rows: [8, 16]")
     return inner
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return "null" if value is None else str(value)
 
 
-def _whole(name: str, text: str) -> int:
+def _whole(name: str, chosen: Mapping[str, str]) -> int | None:
+    if name not in chosen:
+        return None
+    text = chosen[name]
     try:
         number = int(text)
     except ValueError:

@@ -10,13 +10,13 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import pyarrow
 from filelock import FileLock
+from pyarrow import parquet
 
+from simulator.rows import Row
 from workloads.errors import UserError
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,13 @@ class Store:
         """The bucket's lock, not yet taken; whoever takes it may be another thread than whoever gives it back."""
         return FileLock(self.folder / "locks" / bucket, thread_local=False)
 
-    def rows(self, bucket: str) -> list[dict[str, Any]]:
+    def rows(self, bucket: str) -> list[Row]:
         """The finished points of a bucket. Raises UserError for a file that is none of a sweep's."""
-        import pyarrow.parquet as parquet  # type: ignore[import-untyped]
-
         path = self._bucket(bucket)
         if not path.exists():
             return []
         try:
-            found: list[dict[str, Any]] = parquet.read_table(path, memory_map=False, partitioning=None).to_pylist()
+            found: list[Row] = parquet.read_table(path, memory_map=False, partitioning=None).to_pylist()
         except (OSError, ValueError) as error:
             raise UserError(
                 f"{path}: is no part of a sweep: {error}; take it away to have its points run again"
@@ -56,28 +54,28 @@ class Store:
         """All rows of a bucket, in place of those there. Raises UserError where the disk does not take them."""
         self._put(self._bucket(bucket), _as_parquet(rows))
 
-    def error(self, key: str) -> dict[str, Any] | None:
+    def error(self, key: str) -> Row | None:
         """What a failed point left."""
         path = self._error(key)
         return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
-    def errors(self) -> list[dict[str, Any]]:
+    def errors(self) -> list[Row]:
         """What all failed points left."""
         paths = sorted((self.folder / "errors").glob("*.json"))
         return [dict(json.loads(path.read_text(encoding="utf-8"))) for path in paths]
 
-    def fail(self, key: str, what: Mapping[str, Any]) -> None:
+    def fail(self, key: str, what: Mapping[str, object]) -> None:
         self._put(self._error(key), json.dumps(what, indent=1).encode())
 
     def forgive(self, keys: Iterable[str]) -> None:
         for key in keys:
             self._error(key).unlink(missing_ok=True)
 
-    def describe(self, what: Mapping[str, Any]) -> None:
+    def describe(self, what: Mapping[str, object]) -> None:
         """Keep what the sweep was asked for."""
         self._put(self.folder / "sweep.json", (json.dumps(what, indent=1) + "\n").encode())
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> Row:
         """What the sweep was asked for. Raises UserError where the folder holds none."""
         try:
             return dict(json.loads((self.folder / "sweep.json").read_text(encoding="utf-8")))
@@ -109,9 +107,6 @@ class Store:
 
 def _as_parquet(rows: Sequence[Row]) -> bytes:
     """Columns are those of all rows; a field a row does not have is null there."""
-    import pyarrow
-    import pyarrow.parquet as parquet
-
     names = dict.fromkeys(name for row in rows for name in row)
     table = pyarrow.table({name: [row.get(name) for row in rows] for name in names})
     sink = pyarrow.BufferOutputStream()

@@ -6,12 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from reports.figures.style import FULL, MARK, new_figure, plain, save_figure, title
-from simulator.cli.choices import Choices
-from simulator.cli.job import simulate_step
-from simulator.cli.work import load_workload
-from simulator.kernel.maxplus import load_kernel
-from simulator.machine import load_arch
-from workloads.pattern import parse_patterns
+from simulator.job import Job, Source
+from simulator.kernel import load_kernel
+from simulator.runner import carry_out, prepare
+from workloads.work import Work
 
 FOLDER = Path(__file__).parents[2] / "reports/results/bench"
 
@@ -21,13 +19,13 @@ def measured() -> pd.DataFrame:
     rows = []
     load_kernel()
     for batch in (2**power for power in range(17)):
-        choices = Choices("sat", ("2:8",), "bdwp", model="resnet18", batch=batch, check_capacity=False)
-        workload, arch, patterns = load_workload(choices), load_arch("sat"), parse_patterns(["2:8"])
+        work, options = Work(model="resnet18", batch=batch), (("check_capacity", False),)
+        asked = prepare(Job(Source("sat"), work, ("2:8",), options=options))
         began = time.process_time()
-        job = simulate_step(workload, patterns, arch, choices, [])
+        result = carry_out(asked)
         used = time.process_time() - began
-        events = job.sparse.card["cost"]["commands_evaluated"]
-        rows.append({"batch": batch, "events": events, "cpu_seconds": used, "cycles": job.sparse.cycles})
+        events = result.card.cost.commands_evaluated
+        rows.append({"batch": batch, "events": events, "cpu_seconds": used, "cycles": result.cycles})
     return pd.DataFrame(rows)
 
 

@@ -5,21 +5,20 @@ from typing import Any
 
 import pytest
 
-from simulator.cli.choices import Choices
-from simulator.cli.job import Job, simulate_step
-from simulator.cli.work import load_workload
-from simulator.machine import load_arch
-from workloads.pattern import parse_patterns
+from simulator.job import Job, Source
+from simulator.result import Result
+from simulator.runner import carry_out, prepare
+from workloads.work import Work
 
 pytestmark = pytest.mark.bench
 Benchmark = Callable[..., Any]
 
 
-def step(model: str, batch: int | None = None, exact: bool = False) -> Callable[[], Job]:
+def step(model: str, batch: int | None = None, exact: bool = False) -> Callable[[], Result]:
     """Planning and running a step, dense and 2:8, on SAT; loading is left out."""
-    choices = Choices("sat", ("2:8",), "bdwp", model=model, batch=batch, exact=exact, check_capacity=False)
-    workload, arch, patterns = load_workload(choices), load_arch("sat"), parse_patterns(["2:8"])
-    return lambda: simulate_step(workload, patterns, arch, choices, [])
+    options = (("check_capacity", False),)
+    asked = prepare(Job(Source("sat"), Work(model=model, batch=batch), ("2:8",), options=options, exact=exact))
+    return lambda: carry_out(asked)
 
 
 @pytest.mark.parametrize("model", ["resnet18", "resnet50", "bert-large"])

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from dataflows.planner import Planner
-from dataflows.weight_stationary import WeightStationary
-from simulator.kernel.maxplus import load_kernel
-from simulator.machine import load_arch
-from simulator.result import execute
-from simulator.schedule import Runs
+from dataflows.systolic.planner import Planner
+from dataflows.systolic.weight_stationary import WeightStationary
+from simulator.arch.machine import load_machine
+from simulator.kernel import load_kernel
+from simulator.runs import Runs
+from tests.executed import execute
 from workloads.op import MatrixOp, Phase
 from workloads.shipped import load_shipped
 
@@ -36,11 +36,11 @@ def forward_products() -> list[MatrixOp]:
 def ours(products: Sequence[MatrixOp]) -> tuple[float, list[int]]:
     """CPU seconds of planning and running on the `dense` machine, weight stationary, and cycles by layer."""
     workload = replace(load_shipped("resnet18", batch=1), ops=tuple(products))
-    arch = load_arch("dense").spec
+    arch = load_machine("dense").spec
     load_kernel()
     began = time.process_time()
     runs = Runs()
-    result = execute(Planner(arch, [WeightStationary()], runs).plan(workload), {}, runs)
+    result = execute(Planner(arch, [WeightStationary()], runs).plan(workload), runs)
     return time.process_time() - began, result.ops["cycles"].tolist()
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from tests.workloads.full_size import FULL_SIZE
 from workloads.pattern import PatternMap
-from workloads.training.trace_module import Request, trace_module
-from workloads.training.user_module import parse_input
+from workloads.training.trace_module import trace_module
+from workloads.training.trace_request import Request, parse_inputs
 
 pytestmark = pytest.mark.bench
 
@@ -18,4 +18,4 @@ pytestmark = pytest.mark.bench
 @pytest.mark.parametrize("model", FULL_SIZE)
 def test_shapes_of_a_full_size_step(benchmark: Callable[..., Any], model: str) -> None:
     target, sizes = FULL_SIZE[model]
-    benchmark(trace_module, Request(target, (parse_input(sizes),), PatternMap(), shapes_only=True))
+    benchmark(trace_module, Request(target, tuple(parse_inputs([sizes])), PatternMap(), shapes_only=True))

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from dataflows.spgemm.kernel import KERNELS, RowHashes
-from dataflows.spgemm.multiply import multiply
-from dataflows.spgemm.options import KernelOptions
-from simulator.machine import load_arch
-from workloads.registry import load_entry
+from dataflows.spgemm.compiler import multiply
+from dataflows.spgemm.kernel import RowHashes
+from dataflows.spgemm.options import FabricOptions
+from simulator.arch.machine import load_machine
+from workloads.registry import KERNELS, load_entry
 from workloads.sparse.matrix import SparseProduct
 from workloads.sparse.matrix_market import read_matrix
 
@@ -26,12 +26,12 @@ def squared(scale: int) -> SparseProduct:
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("name", ["smash-v1", "smash-v2", "smash-v3", "row-wise", "heap-merge"])
 def test_kernel(benchmark: Any, name: str, scale: int) -> None:
-    product, kernel, arch = squared(scale), load_entry(KERNELS, "kernel", name), load_arch("piuma").spec
+    product, kernel, arch = squared(scale), load_entry(KERNELS, "kernel", name), load_machine("piuma").spec
 
     def run() -> None:
-        multiply(product, arch, kernel, KernelOptions(), RowHashes(product.left.rows))
+        multiply(product, arch, kernel, FabricOptions(), RowHashes(product.left.rows))
 
-    multiply(squared(6), arch, kernel, KernelOptions(), RowHashes(64))  # compiled code is loaded
+    multiply(squared(6), arch, kernel, FabricOptions(), RowHashes(64))  # compiled code is loaded
     benchmark.pedantic(run, rounds=3)
 
 

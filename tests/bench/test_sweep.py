@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from simulator.cli.sweep_checks import checked_fields
-from simulator.cli.sweep_points import evaluate
-from simulator.kernel.maxplus import load_kernel
+from simulator.kernel import load_kernel
+from simulator.sweep.checks import checked
+from simulator.sweep.points import evaluate
 from simulator.sweep.spec import expand, from_grid
 
 pytestmark = [pytest.mark.bench, pytest.mark.benchmark(timer=process_time)]
@@ -19,7 +19,7 @@ PATTERNS = "pattern=2:4,2:8,1:8,2:16"
 def test_points(benchmark: Callable[..., Any], grid: tuple[str, ...]) -> None:
     """Sixteen machines in one process, without writing."""
     spec = from_grid((*grid, "model=resnet18", "array.rows=8..64:8", "dram.channels=2,4"), (), ())
-    points = expand(spec, checked_fields(spec))
+    points = expand(spec, checked(spec))
     load_kernel()
     benchmark.pedantic(evaluate, (points,), rounds=1)
     benchmark.extra_info["points"] = len(points)
@@ -30,7 +30,7 @@ def test_a_thousand_points(benchmark: Callable[..., Any]) -> None:
     spec = from_grid(
         (PATTERNS, "model=resnet18", "array.rows=8..80:8", "array.cols=16..80:16", "dram.channels=1..5:1"), (), ()
     )
-    points = expand(spec, checked_fields(spec))
+    points = expand(spec, checked(spec))
     load_kernel()
     benchmark.pedantic(evaluate, (points,), rounds=1)
     benchmark.extra_info["points"] = len(points)

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from workloads.methods.base import Method
-from workloads.methods.bdwp import Bdwp
-from workloads.methods.dense import Dense
+from workloads.methods.bdwp import BDWP
+from workloads.methods.dense import DENSE_TRAINING
 from workloads.models.spec import ModelSpec
 from workloads.pattern import parse_patterns
 from workloads.registry import load_entry
@@ -45,7 +45,7 @@ def turn(work: Sequence[Callable[[], object]], number: int) -> list[tuple[float,
 @pytest.mark.parametrize("image", ROUNDS)
 def test_what_bdwp_and_recording_add(image: int, capsys: pytest.CaptureFixture[str]) -> None:
     batch = (torch.randn(BATCH, 3, image, image), torch.randint(1000, (BATCH,)))
-    dense, bdwp, recorded = (training(method, image) for method in (Dense(), Bdwp(), Bdwp()))
+    dense, bdwp, recorded = (training(method, image) for method in (DENSE_TRAINING, BDWP, BDWP))
     work = (lambda: dense.run_step(batch), lambda: bdwp.run_step(batch), lambda: recorded.record_step(batch))
     for each in work:
         each()

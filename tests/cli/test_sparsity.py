@@ -7,9 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reports.explained import conclusions, explaining, needed_efficiency, set_table, verdict
-from simulator.cli.checks.s4 import BERT, POINTS, RESNET, Surroundings, cases
-from simulator.machine import load_arch
+from reports.checks.explained import Tried, conclusions, explaining, needed_efficiency, set_table, verdict
+from reports.checks.s4_cases import BERT, POINTS, RESNET, Surroundings
 from tests.command import Run
 from workloads.lengths import PADDED, SQUAD_LIKE
 
@@ -53,7 +52,7 @@ def test_the_study_compares_larger_with_smaller_and_settings_change_it(simulate:
         (("--arch", "s4", "--pattern", "3:8", "--model", "resnet9"), "pattern 3:8 keeps 24 in a bank of 64"),
         (
             ("--arch", "s4", "--model", "resnet9", "--dataflow", "output-stationary"),
-            "is for systolic arrays; here --set",
+            "dataflow: a machine of kind s4 has no such choice (it has ",
         ),
         (("--arch", "s4", "--model", "resnet9", "--set", "chips=5"), "chips: 5 is not allowed"),
         (("--arch", "s4", "--model", "resnet9", "--set", "chips=2"), "a training step is modelled on one chip"),
@@ -108,16 +107,15 @@ def test_verdicts() -> None:
     assert explaining([1, 2, 4], [0.5, 0.75, 1], 4.2) == pytest.approx((0.9725, 1.0))
 
 
-def rows(rates: dict[str, list[float]]) -> list[dict[str, object]]:
-    same = {"precision": "int8", "split": "one", "rest": "nominal", "inputs": ""}
-    return [{**same, "model": model, "ratio": 16, "rates": each} for model, each in rates.items()]
+def tried(rates: dict[str, list[float]]) -> list[Tried]:
+    return [Tried(model, "int8", 16, "", "one", "nominal", each) for model, each in rates.items()]
 
 
 def test_one_set_explains_both_only_where_efficiencies_meet() -> None:
     targets, efficiencies = {RESNET: 100.0, BERT: 10.0}, (0.5, 0.75, 1.0)
-    both = set_table(rows({RESNET: [60, 80, 100], BERT: [5, 8, 11]}), efficiencies, targets, (RESNET, BERT))
+    both = set_table(tried({RESNET: [60, 80, 100], BERT: [5, 8, 11]}), efficiencies, targets, (RESNET, BERT))
     assert len(both) == 1 and 0.8 < both["efficiency from"].iloc[0] < both["efficiency to"].iloc[0] <= 1
-    apart = set_table(rows({RESNET: [60, 80, 100], BERT: [10, 20, 30]}), efficiencies, targets, (RESNET, BERT))
+    apart = set_table(tried({RESNET: [60, 80, 100], BERT: [10, 20, 30]}), efficiencies, targets, (RESNET, BERT))
     assert apart.empty
     table = pd.DataFrame(
         [{"model": model, "ratio": 1, "precision": "int8", "inputs": "", "verdict": "excluded: x"} for model in targets]
@@ -128,11 +126,11 @@ def test_one_set_explains_both_only_where_efficiencies_meet() -> None:
 
 
 def test_ends_of_ranges_are_ends() -> None:
-    around = Surroundings(load_arch("s4"))
+    around = Surroundings()
     assert around.ends["worst"]["l2_mib"] < around.ends["best"]["l2_mib"]
     assert around.ends["worst"]["vector.softmax_ops"] > around.ends["best"]["vector.softmax_ops"]
     assert not any(path.startswith("energy") for path in around.ends["best"])
-    case = next(case for case in cases(POINTS[0]) if case.ratio == 16)
+    case = next(case for case in around.cases(POINTS[0]) if case.ratio == 16)
     worst, nominal, best = (around.rate(case, end, 0.8) for end in ("worst", "nominal", "best"))
     assert worst < nominal < best
     assert around.rate(case, "nominal", 1.0) > nominal

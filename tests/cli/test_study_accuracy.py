@@ -49,13 +49,13 @@ def test_a_finished_study_trains_nothing_and_may_grow(
     assert before == {path.name: path.stat().st_mtime_ns for path in (tmp_path / "s/runs").iterdir()}
     out = run(simulate, *TWO, "--method", "sdgp", "--out", "s")
     assert out.count("test accuracy ") == 4 + 1  # four new runs, and the table's head
-    monkeypatch.setattr(study, "start", lambda *_: pytest.fail("all of these are there"))
+    monkeypatch.setattr(study, "start_run", lambda *_: pytest.fail("all of these are there"))
     run(simulate, *TWO, "--method", "sdgp", "--out", "s")
 
 
 def test_a_killed_study_goes_on_with_the_same_results(simulate: Run, tmp_path: Path) -> None:
     words = ("study", "accuracy", *TWO, "--out", "killed")
-    program = "import sys; from simulator.cli.main import main; main()"
+    program = "import sys; from simulator.command.main import main; main()"
     with subprocess.Popen(
         [sys.executable, "-c", program, *words], cwd=tmp_path, stdout=subprocess.PIPE, text=True
     ) as process:

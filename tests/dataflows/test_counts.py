@@ -6,10 +6,10 @@ from itertools import product as every
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from dataflows.planner import Planner
-from simulator.arch.systolic import SystolicArch
-from simulator.run import run
-from simulator.schedule import Runs
+from dataflows.systolic.planner import Planner
+from simulator.kernel import run
+from simulator.machines.systolic import SystolicArch
+from simulator.runs import Runs
 from tests.machines import DATAFLOWS, MACHINES, all_plans, archs, ops
 from workloads.conv import ConvGeometry
 from workloads.errors import UserError

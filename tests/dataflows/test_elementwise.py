@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from dataflows.elementwise import Packing, update_program, vector_program
-from dataflows.target import Target
+from dataflows.systolic.elementwise import Packing, update_program, vector_program
+from dataflows.systolic.target import Target
+from simulator.kernel import run
 from simulator.program import Stall
-from simulator.run import run
 from tests.machines import MACHINES
 from workloads.op import Optimizer, Phase, VectorKind, VectorOp
 

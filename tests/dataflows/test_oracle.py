@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataflows.mapping import Dataflow
-from dataflows.output_stationary import OutputStationary
-from dataflows.planner import Planner
-from dataflows.weight_stationary import WeightStationary
-from simulator.result import execute
-from simulator.schedule import Runs
+from dataflows.systolic.mapping import Dataflow
+from dataflows.systolic.output_stationary import OutputStationary
+from dataflows.systolic.planner import Planner
+from dataflows.systolic.weight_stationary import WeightStationary
+from simulator.runs import Runs
+from tests.executed import execute
 from tests.machines import MACHINES
 from workloads.apply_method import apply_method, with_input_gradient
-from workloads.methods.bdwp import Bdwp
+from workloads.methods.bdwp import BDWP
 from workloads.op import MatrixOp
 from workloads.pattern import parse_patterns
 from workloads.shipped import load_shipped
@@ -51,7 +51,7 @@ def test_closed_form_on_random_products(
     runs = Runs(exact and rows * cols < 5000)
     forward = from_gemms([f"{rows}x{cols}x{inner}"])
     plan = Planner(arch, [FLOWS[flow]], runs).plan(replace(forward, ops=forward.ops[:1]))
-    assert execute(plan, {}, runs).cycles == CLOSED[flow](rows, inner, cols, high, wide)
+    assert execute(plan, runs).cycles == CLOSED[flow](rows, inner, cols, high, wide)
 
 
 def phases(workload: Workload, flow: Dataflow, exchange: bool = False, flattened: bool = False) -> dict[str, int]:
@@ -60,7 +60,7 @@ def phases(workload: Workload, flow: Dataflow, exchange: bool = False, flattened
     )
     runs = Runs()
     plan = Planner(replace(MACHINES["dense"], lowering=lowering), [flow], runs).plan(workload)
-    sums = execute(plan, {}, runs).ops.groupby("phase")["cycles"].sum()
+    sums = execute(plan, runs).ops.groupby("phase")["cycles"].sum()
     return {str(phase): int(cycles) for phase, cycles in sums.items()}
 
 
@@ -77,10 +77,10 @@ def test_resnet18_sums(resnet18: Workload) -> None:
 
 
 def test_resnet18_sums_with_compressed_weights(resnet18: Workload) -> None:
-    everywhere = apply_method(resnet18, Bdwp(), parse_patterns(["*=2:8"]))
+    everywhere = apply_method(resnet18, BDWP, parse_patterns(["*=2:8"]))
     assert phases(everywhere, WS, flattened=True)["FF"] == 749_131
     assert phases(everywhere, WS)["FF"] == 799_683
-    assert phases(apply_method(resnet18, Bdwp(), parse_patterns(["2:8"])), WS)["FF"] == 861_439
+    assert phases(apply_method(resnet18, BDWP, parse_patterns(["2:8"])), WS)["FF"] == 861_439
 
 
 def test_resnet18_multiply_accumulates(resnet18: Workload) -> None:

@@ -6,16 +6,16 @@ from itertools import product as every
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from dataflows.elementwise import update_program
-from dataflows.planner import TOLERANCE, Planner
-from simulator.arch.systolic import SystolicArch
-from simulator.result import execute
-from simulator.run import run
-from simulator.schedule import Runs
+from dataflows.systolic.elementwise import update_program
+from dataflows.systolic.planner import TOLERANCE, Planner
+from simulator.kernel import run
+from simulator.machines.systolic import SystolicArch
+from simulator.runs import Runs
+from tests.executed import execute
 from tests.machines import DATAFLOWS, MACHINES, all_plans, archs, ops
 from workloads.apply_method import apply_method
 from workloads.errors import UserError
-from workloads.methods.bdwp import Bdwp
+from workloads.methods.bdwp import BDWP
 from workloads.op import MatrixOp, Phase, VectorOp
 from workloads.pattern import parse_patterns
 from workloads.stated import from_gemms
@@ -50,10 +50,10 @@ def test_the_chosen_generation_places_are_the_best_of_all(
     assert sat.dram is not None
     arch = replace(sat, dram=replace(sat.dram, channel_bandwidth_gb_s=bandwidth))
     arch = replace(arch, format=replace(arch.format, operand_bytes=operand_bytes))
-    work = apply_method(from_gemms(["x".join(map(str, sizes))]), Bdwp(), parse_patterns([pattern]))
+    work = apply_method(from_gemms(["x".join(map(str, sizes))]), BDWP, parse_patterns([pattern]))
     runs = Runs()
     planner = Planner(arch, DATAFLOWS, runs, tolerance=0.0)
-    planned = execute(planner.plan(work), {}, runs).ops
+    planned = execute(planner.plan(work), runs).ops
     coupled = planned[planned["phase"].isin(["FF", "BP", "UP"])]
     forward, backward = (next(op for op in work.ops if op.phase is phase) for phase in (Phase.FF, Phase.BP))
     update = next(op for op in work.ops if isinstance(op, VectorOp))
@@ -72,7 +72,7 @@ def test_a_place_where_no_mapping_fits_is_not_taken() -> None:
     """Weights made sparse on the way in need room for the dense ones."""
     sat = MACHINES["sat"]
     arch = replace(sat, memory=replace(sat.memory, north_kib=1.5))
-    work = apply_method(from_gemms(["64x64x64"]), Bdwp(), parse_patterns(["8:8"]))
+    work = apply_method(from_gemms(["64x64x64"]), BDWP, parse_patterns(["8:8"]))
     assert all("inline" not in op.detail for op in Planner(arch, DATAFLOWS, Runs()).plan(work))
 
 

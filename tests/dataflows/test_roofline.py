@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataflows.roofline import plan
-from simulator.arch.roofline import RooflineArch
-from simulator.machine import load_arch
-from simulator.result import Result, execute
-from simulator.schedule import Runs
+from dataflows.roofline import ROOFLINE
+from simulator.arch.machine import load_machine
+from simulator.machines.gpu import RooflineArch
+from simulator.runs import Runs
 from tests.cards import steps
+from tests.executed import Executed, execute, planned
 from tests.simulator.test_laws_s4 import sparse
 from workloads.apply_method import for_inference
 from workloads.errors import UserError
@@ -20,14 +20,14 @@ from workloads.pattern import DENSE, parse_pattern
 from workloads.shipped import load_shipped
 from workloads.workload import Workload
 
-T4: RooflineArch = load_arch("t4").spec
-A100: RooflineArch = load_arch("a100").spec
+T4: RooflineArch = load_machine("t4").spec
+A100: RooflineArch = load_machine("a100").spec
 PATTERNS = ["dense", "2:4", "1:4", "2:8", "1:2", "bank 2:64"]
 
 
-def result(step: Workload, arch: RooflineArch, exact: bool = False) -> Result:
+def result(step: Workload, arch: RooflineArch, exact: bool = False) -> Executed:
     runs = Runs(exact)
-    return execute(plan(step, arch, [], runs), {}, runs)
+    return execute(planned(ROOFLINE, step, arch, runs), runs)
 
 
 @given(steps(), st.sampled_from(PATTERNS))
@@ -96,5 +96,6 @@ def test_patterns_it_cannot_use_are_refused(arch: RooflineArch, pattern: str, sa
 
     op = MatrixOp("layer", Phase.FF, 8, 64, 8, X, Operand("w", Role.WEIGHT, parse_pattern(pattern)))
     with pytest.raises(UserError, match=said.replace(".", r"\.")):
-        plan(replace(step_of(1), ops=(op,)), arch, [], Runs())
-    assert plan(replace(step_of(1), ops=(replace(op, right=replace(op.right, pattern=DENSE)),)), arch, [], Runs())
+        planned(ROOFLINE, replace(step_of(1), ops=(op,)), arch, Runs())
+    dense = replace(step_of(1), ops=(replace(op, right=replace(op.right, pattern=DENSE)),))
+    assert planned(ROOFLINE, dense, arch, Runs())

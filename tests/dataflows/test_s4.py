@@ -7,22 +7,22 @@ from typing import Any
 import pytest
 
 from dataflows.s4.banks import RATIOS, check_banks
-from dataflows.s4.planner import plan
+from dataflows.s4.planner import S4 as COMPILER
 from dataflows.s4.portions import passes
-from simulator.arch.s4 import S4Arch
+from simulator.arch.machine import load_machine
 from simulator.bounds import cycles_by_bound
-from simulator.machine import load_arch
-from simulator.result import Result, execute
-from simulator.schedule import Runs
+from simulator.machines.s4 import S4Arch
+from simulator.runs import Runs
+from tests.executed import Executed, execute, planned
 from workloads.apply_method import apply_method, for_inference
 from workloads.errors import UserError
-from workloads.methods.bdwp import Bdwp
+from workloads.methods.bdwp import BDWP
 from workloads.op import MatrixOp, VectorOp
 from workloads.pattern import parse_pattern, parse_patterns
 from workloads.shipped import load_shipped
 from workloads.workload import Workload
 
-S4: S4Arch = load_arch("s4").spec
+S4: S4Arch = load_machine("s4").spec
 PEAK = 943.6e12  # published, INT8 at 32x, one chip
 
 
@@ -33,12 +33,12 @@ def dense_step(model: str, batch: int, sequence: int | None = None) -> Workload:
 
 def step(model: str, batch: int, pattern: str, sequence: int | None = None) -> Workload:
     patterns = parse_patterns([] if pattern == "dense" else [pattern, f"*={pattern}"])
-    return apply_method(dense_step(model, batch, sequence), Bdwp(), patterns)
+    return apply_method(dense_step(model, batch, sequence), BDWP, patterns)
 
 
-def result(work: Workload, arch: S4Arch = S4) -> Result:
+def result(work: Workload, arch: S4Arch = S4) -> Executed:
     runs = Runs()
-    return execute(plan(work, arch, [], runs), {}, runs)
+    return execute(planned(COMPILER, work, arch, runs), runs)
 
 
 def cycles(work: Workload, **parts: Any) -> int:
@@ -88,7 +88,7 @@ QUICK = {"vector": FAST_VECTOR, "host": FAST_HOST, "dram": FAST_DRAM, "noc": FAS
 
 def bound_of(work: Workload, **parts: Any) -> str:
     runs = Runs()
-    spent = cycles_by_bound(plan(work, replace(S4, **parts), [], runs)[:1], runs)
+    spent = cycles_by_bound(planned(COMPILER, work, replace(S4, **parts), runs)[:1], runs, COMPILER.engines)
     return max(spent, key=lambda name: spent[name])
 
 
@@ -176,7 +176,7 @@ def test_other_patterns_are_refused_with_a_sentence(text: str, said: str) -> Non
 
 def test_convolutions_of_odd_channels_stay_dense_and_say_so() -> None:
     runs = Runs()
-    rows = [each for each in plan(step("resnet18", 4, "4:64"), S4, [], runs) if isinstance(each.op, MatrixOp)]
+    rows = [each for each in planned(COMPILER, step("resnet18", 4, "4:64"), S4, runs) if isinstance(each.op, MatrixOp)]
     assert "dense: 3 channels are no multiple of 4" in rows[0].detail
     assert str(rows[0].op.right.pattern) == "dense" and rows[0].macs_skipped == 0
     assert all(each.macs_skipped > 0 for each in rows[1:])
@@ -203,13 +203,13 @@ def test_activations_stay_on_chip_as_far_as_l2_reaches() -> None:
 
 def test_weights_are_resident_where_everything_fits() -> None:
     runs = Runs()
-    rows = plan(step("resnet18", 4, "2:64"), replace(S4, l2_mib=64.0), [], runs)
+    rows = planned(COMPILER, step("resnet18", 4, "2:64"), replace(S4, l2_mib=64.0), runs)
     assert all("weights=resident" in each.detail for each in rows if isinstance(each.op, MatrixOp))
-    result_ = execute(rows, {}, runs)
+    result_ = execute(rows, runs)
     assert result_.actions.query("kind == 'dram.read' and tensor == 'weight'").empty
     assert {"broadcast", "streamed"} & {
         word
-        for each in plan(step("resnet50", 16, "4:64"), S4, [], Runs())
+        for each in planned(COMPILER, step("resnet50", 16, "4:64"), S4, Runs())
         for word in each.detail.replace("=", " ").split()
     }
 
@@ -245,7 +245,7 @@ def test_bf16_takes_twice_the_time_of_int8_and_twice_the_bytes() -> None:
 
 @pytest.mark.parametrize("model", ["resnet50", "bert-base", "gpt2-small", "vit-b"])
 def test_a_training_step_runs_in_bf16(model: str) -> None:
-    work = apply_method(load_shipped(model, 8), Bdwp(), parse_patterns(["2:8"]))
+    work = apply_method(load_shipped(model, 8), BDWP, parse_patterns(["2:8"]))
     found = result(work)
     assert set(found.ops["phase"]) == {"FF", "BP", "WU", "UP"}
     assert found.ops["macs_useful"].sum() + found.ops["macs_skipped"].sum() == work.macs

@@ -2,9 +2,9 @@
 
 from hypothesis import HealthCheck, assume, given, settings
 
-from dataflows.spilled_sums import SpilledSums
-from simulator.arch.systolic import SystolicArch
+from dataflows.systolic.spilled_sums import SpilledSums
 from simulator.kernel.events import ExactRun
+from simulator.machines.systolic import SystolicArch
 from simulator.program import Command
 from tests.machines import all_plans, archs, ops
 from workloads.op import MatrixOp

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from dataflows.hil.array import array_for
-from dataflows.hil.operands import Donors, read_donors
-from dataflows.hil.strata import Stratum, strata_of
 from rtl.formats import Bits
-from rtl.hardware import Answer, Hardware, InProcess, LinkFigures, Unconfirmed
+from rtl.hardware import Answer, Hardware, LinkFigures, Unconfirmed
+from rtl.in_process import InProcess
 from rtl.parameters import Parameters
 from rtl.tiles import Tile
 from rtl.update import UpdateParameters
-from simulator.cli.choices import Choices
-from simulator.cli.job import run_job
-from simulator.cli.work import load_workload
-from simulator.machine import load_arch
+from simulator.hil.array import array_for, buildable
+from simulator.hil.operands import Donors, read_donors
+from simulator.hil.strata import Stratum, strata_of
+from simulator.job import Job, Source
+from simulator.runner import carry_out, prepare
+from workloads.work import Work
 
 SMALL = ("rtl.rows=2", "rtl.cols=2", "rtl.format=int8")
 
@@ -32,12 +32,12 @@ class Step:
 
 @cache
 def step(model: str = "resnet18", pattern: str = "2:8", settings: tuple[str, ...] = SMALL) -> Step:
-    choices = Choices(arch="sat", patterns=(pattern,), method="bdwp", model=model, batch=4, settings=settings)
-    strata = strata_of(run_job(choices, []).schedule)
-    tensors = load_workload(choices).tensors
+    asked = prepare(Job(Source("sat"), Work(model=model, batch=4), (pattern,), settings=settings))
+    strata = strata_of(carry_out(asked).schedule)
+    tensors = asked.workload.tensors
     assert isinstance(tensors, Path)
     donors = read_donors(tensors, [stratum.op.layer for stratum in strata])
-    return Step(strata, donors, array_for(load_arch("sat", settings).spec, strata))
+    return Step(strata, donors, array_for(buildable(asked.machine), strata))
 
 
 @cache

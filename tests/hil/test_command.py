@@ -9,18 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from dataflows.hil.outcome import COLUMNS
 from reports.page.build import result_page
 from rtl.link.virtual import started
 from rtl.parameters import make_parameters
-from simulator.cli.choices import Choices
-from simulator.cli.hil import HilChoices, _key
-from simulator.result import load
+from simulator import load_result
+from simulator.hil.loop import key
+from simulator.hil.outcome import COLUMNS
+from simulator.job import Job, Source
 from tests.command import Run
 from tests.hil.small import SMALL, step
 from tests.reports.test_schema import described
 from workloads.pattern import parse_pattern
 from workloads.shipped import shipped_path
+from workloads.work import Work
 
 SETTINGS = tuple(part for each in SMALL for part in ("--set", each))
 STEP = ("--arch", "sat", "--pattern", "2:8", "--model", "resnet18", "--batch", "4", *SETTINGS)
@@ -31,10 +32,11 @@ def test_tiles_are_in_the_result_and_on_the_page(simulate: Run, tmp_path: Path) 
     assert code == 0
     assert "10 of 10 tiles agree with the models on the compiled RTL (2:8 int8 2x2)" in " ".join(out.split())
     assert "hil: tile 10 of 10: 10 agree, 0 differ" in err and "kB/s" in err
-    result = load(tmp_path / "r")
+    result = load_result(tmp_path / "r")
     assert result.hil is not None and tuple(result.hil.columns) == COLUMNS
     assert set(COLUMNS) == described("hil.parquet")
-    card = result.card["hil"]
+    card = result.card.hil
+    assert card is not None
     assert set(card) | set(card["link"]) == described("The card's part on hardware") - {"hil"}
     assert (card["confirmed_tiles"], card["wrong_bits"], card["tiles_with_other_cycles"]) == (10, 0, 0)
     assert card["link"]["payload"] > 0 and card["link"]["sessions"] == 1 and card["parameters"]["rows"] == 2
@@ -49,7 +51,7 @@ def test_options_change_the_tiles(simulate: Run, tmp_path: Path) -> None:
         code, out, _ = simulate(*STEP, *more)
         assert code == 0
         assert len(json.loads(out)["hil"]["tile_rows"]) == 3
-    a, b, c = (load(tmp_path / name).hil for name in "abc")
+    a, b, c = (load_result(tmp_path / name).hil for name in "abc")
     assert a is not None and b is not None and c is not None
     assert a.equals(c) and not a.equals(b)
 
@@ -92,7 +94,7 @@ def test_a_board_is_taken_as_it_is_if_it_can_do_the_work(simulate: Run, tmp_path
         code, out, _ = simulate(*STEP, "--hil", url, "--hil-tiles", "6", "--out", "r")
     assert code == 0
     assert f"6 of 6 tiles agree with the models on {url} (2:8 int8 2x2)" in " ".join(out.split())
-    assert load(tmp_path / "r").card["hil"]["parameters"]["accumulators"] == 2
+    assert load_result(tmp_path / "r").card.hil["parameters"]["accumulators"] == 2
 
 
 def test_another_gateware_is_refused(simulate: Run) -> None:
@@ -123,11 +125,12 @@ def test_a_port_where_nothing_answers_is_a_sentence(simulate: Run, tmp_path: Pat
 
 def test_a_changed_array_is_another_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiles that another RTL, or another board, confirmed are not believed again."""
-    there, hil = step(), HilChoices("sim", None, None)
-    choices = Choices(arch="sat", patterns=("2:8",), method="bdwp", model="resnet18")
-    name = _key(choices, hil, there.parameters, there.strata)
-    assert name == _key(choices, hil, there.parameters, there.strata)
-    assert name != _key(choices, hil, replace(there.parameters, accumulators=2), there.strata)
-    assert name != _key(choices, HilChoices("/dev/ttyUSB0", None, None), there.parameters, there.strata)
-    monkeypatch.setattr("rtl.verilog.fingerprint", lambda _: "another PE")
-    assert name != _key(choices, hil, there.parameters, there.strata)
+    there, draw = step(), (64, 1)
+    job = Job(Source("sat"), Work(model="resnet18"), ("2:8",))
+    name = key(job, "sim", draw, there.parameters, there.strata)
+    assert name == key(job, "sim", draw, there.parameters, there.strata)
+    assert name != key(job, "sim", draw, replace(there.parameters, accumulators=2), there.strata)
+    assert name != key(job, "/dev/ttyUSB0", draw, there.parameters, there.strata)
+    assert name != key(replace(job, patterns=("2:4",)), "sim", draw, there.parameters, there.strata)
+    monkeypatch.setattr("simulator.hil.loop.fingerprint", lambda _: "another PE")
+    assert name != key(job, "sim", draw, there.parameters, there.strata)

@@ -6,8 +6,6 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from dataflows.hil.lanes import LaneOutcome, lanes_checked, optimizer_lane
-from dataflows.hil.outcome import CONFIRMED, DIFFERS, UNCONFIRMED
 from reports.hil import hil_sentences
 from rtl.formats import Bits
 from rtl.golden.sore import packed
@@ -17,6 +15,8 @@ from rtl.lanes import Lanes
 from rtl.parameters import make_parameters
 from rtl.tiles import Tile
 from rtl.update import UpdateParameters
+from simulator.hil.lanes import LaneOutcome, lanes_checked, optimizer_lane
+from simulator.hil.outcome import CONFIRMED, DIFFERS, UNCONFIRMED
 from tests.hil.small import step
 from workloads.pattern import parse_pattern
 from workloads.samples import update_settings

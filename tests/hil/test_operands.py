@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from dataflows.hil.chains import LONGEST, shortened
-from dataflows.hil.operands import block_of
-from dataflows.hil.strata import Stratum
-from dataflows.lowering import lower
+from dataflows.systolic.lowering import lower
 from rtl.timing import Reduction
-from simulator.machine import load_arch
+from simulator.arch.machine import load_machine
+from simulator.hil.chains import LONGEST, shortened
+from simulator.hil.operands import block_of
+from simulator.hil.strata import Stratum
 from simulator.schedule import ArrayPart
 from workloads.conv import ConvGeometry
 from workloads.masks import group_mask
@@ -48,7 +48,7 @@ def op_of(geometry: ConvGeometry, images: int, phase: Phase, pattern: str = "den
 
 
 def strata(op: MatrixOp, *settings: str) -> list[Stratum]:
-    how = load_arch("sat", settings).spec.lowering
+    how = load_machine("sat", settings).spec.lowering
     return [
         Stratum(0, at, op, ArrayPart("any", each.rows, each.cols, 1, each.reduction, 1, True, 0, 0))
         for at, each in enumerate(lower(op, how, 2, 4))

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from dataflows.hil.chains import chain_of
-from dataflows.hil.journal import Journal
-from dataflows.hil.outcome import CONFIRMED, DIFFERS, UNCONFIRMED, Outcome
-from dataflows.hil.running import LOST, classes_of, confirmed_share, run_tiles, summary_of, table_of
-from dataflows.hil.strata import drawn
 from rtl.hardware import Answer, Hardware, Unconfirmed
 from rtl.protocol import WEIGHTS, fits
+from simulator.hil.chains import chain_of
+from simulator.hil.journal import Journal
+from simulator.hil.outcome import CONFIRMED, DIFFERS, UNCONFIRMED, Outcome
+from simulator.hil.running import LOST, classes_of, confirmed_share, run_tiles, summary_of, table_of
+from simulator.hil.strata import drawn
 from tests.hil.small import Erring, compiled, step
 from workloads.errors import UserError
 

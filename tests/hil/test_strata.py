@@ -1,6 +1,6 @@
 from collections import Counter
 
-from dataflows.hil.strata import drawn
+from simulator.hil.strata import drawn
 from tests.hil.small import step
 
 

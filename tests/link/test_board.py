@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from rtl.exported import random_operands
-from rtl.hardware import InProcess, Unconfirmed
+from rtl.hardware import Unconfirmed
+from rtl.in_process import InProcess
 from rtl.link import driver, remote
 from rtl.link.remote import Board
 from rtl.link.virtual import VirtualBoard, started
@@ -286,7 +287,7 @@ SERVE = ("board", "--serve", "--pattern", "2:4", "--format", "int8", "--rows", "
 @contextmanager
 def command(port: int) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The command that serves a board, and what it says."""
-    code = "from simulator.cli.main import main; main()"
+    code = "from simulator.command.main import main; main()"
     arguments = [sys.executable, "-c", code, *SERVE, "--tcp", f"127.0.0.1:{port}"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:

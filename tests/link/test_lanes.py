@@ -8,7 +8,8 @@ import pytest
 from rtl.formats import FP32, Bits
 from rtl.golden.sore import packed
 from rtl.golden.update import updated
-from rtl.hardware import Hardware, InProcess, Unconfirmed
+from rtl.hardware import Hardware, Unconfirmed
+from rtl.in_process import InProcess
 from rtl.lanes import Lanes
 from rtl.link.remote import Board
 from rtl.link.virtual import VirtualBoard, started

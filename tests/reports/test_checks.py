@@ -2,15 +2,21 @@
 
 import json
 import math
+import sys
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from reports.checks import Check, Status, check_table, write_checks
-from simulator.cli.checks import rows
+import reports.checks
+from reports.checks import Check, CheckSuite, Status
+from reports.checks.table import check_table, every_check
+from reports.tables import write_tables
 from tests.command import Run
+from workloads import registry
 from workloads.provenance import Provenance
+from workloads.registry import CHECKS, load_part, load_parts
 
 RESULTS = Path(__file__).parents[2] / "reports" / "results" / "validate"
 EXACT = ("dense", "rtl", "piuma")
@@ -20,6 +26,9 @@ TOLERANCE = 0.01  # of mappings that the scheduler takes for equally good
 def check(**changed: float | None) -> Check:
     plain = Check("m", "w", "x", 2.0, 2.0, Provenance.PUBLISHED, "s", "h")
     return Check(**{**vars(plain), **changed})
+
+
+MINE = CheckSuite(lambda: [check()])
 
 
 def test_status_of_a_row() -> None:
@@ -48,8 +57,9 @@ def held_against_the_repository(now: pd.DataFrame, then: pd.DataFrame) -> None:
 
 
 def test_exact_rows_are_those_in_the_repository(tmp_path: Path) -> None:
-    table = check_table([row for name in ("dense", "rtl") for row in rows(name)])
-    write_checks(table, tmp_path)
+    suites = [load_part(CHECKS, "check", name, CheckSuite) for name in ("dense", "rtl")]
+    table = check_table([row for suite in suites for row in suite.checks()])
+    write_tables(tmp_path, {"checks": table}, 6)
     now, then = pd.read_csv(tmp_path / "checks.csv"), kept()
     held_against_the_repository(now, then[then["machine"].isin(["dense", "rtl"])])
     assert set(now.loc[~now["source"].str.contains("STONNE"), "status"]) == {"pass"}
@@ -63,6 +73,24 @@ def test_every_row_in_the_repository_says_what_it_hangs_on() -> None:
         assert (then[column].str.len() > 0).all(), column
     exact = then[then["machine"].isin(EXACT) & then["ours"].notna() & ~then["source"].str.contains("STONNE")]
     assert set(exact[exact["theirs_low"].isna() & exact["ours_low"].isna()]["status"]) == {"pass"}
+
+
+def test_suites_have_their_places_and_one_more_joins_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    suites = load_parts(CHECKS, "check", CheckSuite)
+    ordered = sorted(suites, key=lambda name: suites[name].order)
+    assert ordered == ["dense", "rtl", "sat", "s4", "gpu", "piuma", "training"]
+    entries = [EntryPoint(name, "tests.reports.test_checks:MINE", CHECKS) for name in ("mine", "another")]
+    first = EntryPoint("training", "reports.checks.training:TRAINING", CHECKS)
+    monkeypatch.setattr(registry, "_entries", lambda _: EntryPoints([*entries, first]))
+    rows = every_check()
+    assert rows[0].machine == "training" and [row.machine for row in rows if row.machine != "training"] == ["m", "m"]
+
+
+def test_the_rtl_row_says_why_nothing_was_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "reports.checks.compiled", None)
+    monkeypatch.delattr(reports.checks, "compared", raising=False)
+    (row,) = load_part(CHECKS, "check", "rtl", CheckSuite).checks()
+    assert row.status is Status.UNKNOWN and row.hangs_on.startswith("the RTL was not compiled: ")
 
 
 @pytest.mark.slow

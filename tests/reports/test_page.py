@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from simulator.cli.choices import Choices
-from simulator.cli.job import run_job
-from simulator.result import Result, save
+from simulator import Job, Result, UserError, load_result, run_job
+from simulator.job import Source
 from tests.command import Run, without
+from workloads.work import Work
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
@@ -73,14 +73,13 @@ class Structure(HTMLParser):
 
 @pytest.fixture(scope="module")
 def result() -> Result:
-    return run_job(
-        Choices("sat", ("2:8",), "bdwp", model="resnet9", batch=8), ["simulate", "--model", "resnet9"]
-    ).sparse
+    job = Job(Source("sat"), Work(model="resnet9", batch=8), ("2:8",))
+    return run_job(job, command=["simulate", "--model", "resnet9"])
 
 
 @pytest.fixture
 def folder(result: Result, tmp_path: Path) -> Path:
-    save(result, tmp_path / "r")
+    result.save(tmp_path / "r")
     return tmp_path / "r"
 
 
@@ -106,10 +105,10 @@ def test_the_page_says_what_was_run_and_where_every_number_comes_from(page: Path
     text = page.read_text(encoding="utf-8")
     assert "simulate --model resnet9" in text
     assert f"{result.cycles:,} cycles at 200 MHz" in text
-    for path, entry in result.card["numbers"].items():
+    for path, number in result.card.numbers.items():
         assert f">{path}<" in text
-        assert entry["source"].partition("'")[0].partition('"')[0] in text, path
-    for point in result.card["not_modelled"]:
+        assert number.source.partition("'")[0].partition('"')[0] in text, path
+    for point in result.card.not_modelled:
         assert point.partition("'")[0] in text
     assert "No tile of this run was checked on hardware or RTL." in text
 
@@ -151,8 +150,20 @@ def test_a_step_that_cannot_be_run_again_says_why(simulate: Run, tmp_path: Path)
     assert "could not be run again" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
+def test_a_result_writes_its_own_page(page: Path, result: Result, tmp_path: Path) -> None:
+    result.page(tmp_path / "own.html")
+    assert (tmp_path / "own.html").read_text() == page.read_text()
+    with pytest.raises(UserError, match="is there already"):
+        result.page(tmp_path / "own.html")
+    load_result(tmp_path / "r").page(tmp_path / "own.html", force=True)
+    assert (tmp_path / "own.html").read_text() == page.read_text()
+    with pytest.raises(UserError, match="there is no folder"):
+        result.page(tmp_path / "nowhere" / "own.html")
+
+
 MISTAKES = [
     (("report", "nowhere"), "nowhere: there is no such result folder"),
+    (("report", "r/card.json"), "r/card.json: is a file; a result is a folder; did you mean 'r'?"),
     (("report", "r", "--out", "x/y.html"), "--out x/y.html: there is no folder 'x'"),
     (("report", "r", "--out", "r"), "--out r: is a folder; a page is a file"),
     (("report",), "Missing argument"),
@@ -179,7 +190,7 @@ def test_a_page_is_never_overwritten_unasked(simulate: Run, page: Path) -> None:
 def test_without_a_package_the_sentence_says_how_to_get_it(folder: Path, package: str) -> None:
     done = without(package, folder.parent, "report", "r", "--no-sensitivity")
     assert done.returncode == 2
-    assert f"'{package}', which is missing: pip install 'sparsehil[report]'" in done.stderr
+    assert f"needs the package '{package}', which is missing: pip install" in done.stderr
 
 
 PROBE = """<script>

@@ -16,9 +16,10 @@ def test_every_recipe_runs(simulate: Run, capsys: pytest.CaptureFixture[str]) ->
     for command in commands.splitlines():
         assert simulate(*shlex.split(command)[1:])[0] == 0
     blocks = re.findall(r"```python\n(.*?)```", RECIPES, re.S)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     for block in blocks:
         exec(block, {"__name__": "recipe"})
     out = capsys.readouterr().out
     assert "ratio" in out and "DRAM" in out and "J as an ASIC" in out and "speedup" in out and "two-of-four" in out
+    assert "times as fast as dense with 64 rows" in out and Path("wide.html").exists()
     assert Path("phases.png").stat().st_size > 1000

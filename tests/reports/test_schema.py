@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from reports.energy import energy_by
-from simulator.result import load
+from simulator import load_result
 from tests.command import Run
 
 SCHEMA = (Path(__file__).parents[2] / "reports" / "SCHEMA.md").read_text(encoding="utf-8")
@@ -29,10 +29,13 @@ def columns(frame: pd.DataFrame) -> set[str]:
 
 def test_frames_and_card(simulate: Run, tmp_path: Path) -> None:
     assert simulate(*GEMMS, "--out", "r")[0] == 0
-    result = load(tmp_path / "r")
+    result = load_result(tmp_path / "r")
     assert columns(result.ops) <= described("ops.parquet")
     assert set(result.actions.columns) == described("actions.parquet")
-    assert set(result.card) == described("card.json") - {"hil"}
+    card = result.card.to_json()
+    assert set(card) == described("`card.json`: what ran")
+    job, work = result.card.job.to_json(), vars(result.card.job.work)
+    assert set(job) <= described("The card's job") <= {*job, *work}
     assert all(f"stall_{name}" in result.ops for name in ("fill_drain", "memory", "sore"))
 
 
@@ -40,7 +43,7 @@ def test_csv_is_complete(simulate: Run, tmp_path: Path) -> None:
     code, out, err = simulate(*GEMMS, "--csv", "--out", "r")
     assert (code, err) == (0, "")
     rows = list(csv.DictReader(io.StringIO(out)))
-    result = load(tmp_path / "r")
+    result = load_result(tmp_path / "r")
     assert len(rows) == len(result.ops)
     assert {name for name in rows[0] if not name.startswith("stall_")} <= described("ops.parquet")
     assert set(result.ops.columns) <= set(rows[0])
@@ -63,7 +66,14 @@ def test_json_is_complete(simulate: Run, tmp_path: Path) -> None:
     for split in ("by_component", "by_phase", "by_tensor"):
         assert sum(node["energy"][split].values()) == pytest.approx(total)
     assert sum(op["energy_joules"] for op in node["ops"]) == pytest.approx(total)
-    assert energy_by(load(tmp_path / "r"), ["phase", "component"])["mj"].sum() == pytest.approx(1e3 * total)
+    assert energy_by(load_result(tmp_path / "r"), ["phase", "component"])["mj"].sum() == pytest.approx(1e3 * total)
+
+
+def test_json_of_a_product_is_complete(simulate: Run, tmp_path: Path) -> None:
+    code, out, _ = simulate("--arch", "piuma", "--matrix", "rmat:6:4", "--json", "--out", "r")
+    assert code == 0
+    assert set(json.loads(out)) == described("`--json` of a product")
+    assert set(load_result(tmp_path / "r").card.more) == described("The card's part on fabrics")
 
 
 def test_json_and_csv_are_not_both(simulate: Run) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reports.area import Areas, PeArea
-from reports.pareto import Cost, pareto_table
-from tests.command import Run
+from reports.studies.iso_area import Areas, PeArea
+from reports.studies.pareto import StepCost, pareto_table
+from tests.command import Run, without
 
 ROWS = [("dense", "dense", 91.0), ("bdwp", "2:8", 90.1), ("srste", "2:8", 90.0), ("bdwp", "2:4", 90.7)]
 
@@ -19,16 +19,16 @@ def accuracies() -> pd.DataFrame:
 
 def test_a_row_is_on_the_front_unless_another_beats_it_in_all_three() -> None:
     costs = {
-        ("dense", "dense"): Cost(1.0, 50, 40, 60),
-        ("bdwp", "2:8"): Cost(1.7, 30, 20, 40),
-        ("srste", "2:8"): Cost(1.3, 45, 30, 60),  # beaten by bdwp 2:8 in all three
-        ("bdwp", "2:4"): Cost(1.4, 40, 30, 50),
+        ("dense", "dense"): StepCost(1.0, 50, 40, 60),
+        ("bdwp", "2:8"): StepCost(1.7, 30, 20, 40),
+        ("srste", "2:8"): StepCost(1.3, 45, 30, 60),  # beaten by bdwp 2:8 in all three
+        ("bdwp", "2:4"): StepCost(1.4, 40, 30, 50),
     }
     table = pareto_table(accuracies(), costs)
     assert table["on_front"].tolist() == [True, True, False, True]
-    cheap = {**costs, ("srste", "2:8"): Cost(1.3, 29, 20, 40)}  # least energy of all
+    cheap = {**costs, ("srste", "2:8"): StepCost(1.3, 29, 20, 40)}  # least energy of all
     assert pareto_table(accuracies(), cheap)["on_front"].tolist() == [True, True, True, True]
-    no_energy = {key: Cost(cost.speedup, float("nan"), 0, 0) for key, cost in costs.items()}
+    no_energy = {key: StepCost(cost.speedup, float("nan"), 0, 0) for key, cost in costs.items()}
     assert pareto_table(accuracies(), no_energy)["on_front"].tolist() == [True, True, False, True]
 
 
@@ -44,6 +44,14 @@ def test_the_study_joins_accuracies_with_steps(simulate: Run, tmp_path: Path) ->
     assert found.loc[("bdwp", "2:8"), "speedup"] > found.loc[("srste", "2:8"), "speedup"] > 1
     assert found.loc[("bdwp", "2:8"), "joules"] < found.loc[("dense", "dense"), "joules"]
     assert (tmp_path / "pareto" / "pareto.png").stat().st_size > 10_000
+
+
+def test_without_matplotlib_there_is_a_table_and_a_note(tmp_path: Path) -> None:
+    accuracies()[:1].to_csv(tmp_path / "accuracy.csv", index=False)
+    done = without("matplotlib", tmp_path, "study", "pareto", "accuracy.csv", "--model", "resnet9", "--batch", "8")
+    assert done.returncode == 0 and "on front" in done.stdout and "written" not in done.stdout
+    assert "no picture: it needs the package 'matplotlib', which is missing: pip install" in done.stderr
+    assert [path.name for path in (tmp_path / "pareto").iterdir()] == ["pareto.csv"]
 
 
 AREA = "pe,luts,fmax_mhz\nsparse,1200,200\ndense,800,250\n"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rtl.exported import export, header, write_files
+from rtl.exported import export, header
+from rtl.files import write_files
 from rtl.parameters import make_parameters
 from rtl.synthesis import run_tool
 from rtl.verilate import verilator_command

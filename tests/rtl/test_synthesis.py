@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from rtl.area import areas
-from rtl.board import BOARDS, build, for_board
+from rtl.board import build
+from rtl.boards import BOARDS, for_board
 from rtl.parameters import make_parameters
 from rtl.synthesis import cached, synthesised
 from workloads.errors import UserError

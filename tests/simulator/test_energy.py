@@ -1,62 +1,67 @@
 """Energy: counts times entries, sums that are totals, ranges, and what happens without an entry."""
 
+import math
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from simulator import Job, Result, UserError, load_machine, load_result, run_job
 from simulator.arch.energy import EnergyTable
-from simulator.cli.choices import Choices
-from simulator.cli.job import Job, run_job
-from simulator.energy import component, priced
-from simulator.machine import load_arch
-from simulator.result import Result, load, save
+from simulator.card import EnergyCard
+from simulator.energy import component, joules
+from simulator.job import Source
 from tests.command import Run
-from workloads.errors import UserError
-from workloads.registry import names
+from workloads.registry import MACHINES, names
+from workloads.work import Work
 
 GEMMS = ("--gemm", "300x40x64", "--gemm", "70x64x40", "--pattern", "2:8")
 
 
-def small(*settings: str, arch: str = "sat") -> Job:
-    return run_job(Choices(arch, ("2:8",), "bdwp", gemms=("300x40x64", "70x64x40"), settings=settings), [])
+def small(*settings: str) -> Result:
+    return run_job(Job(Source("sat"), Work(gemms=("300x40x64", "70x64x40")), ("2:8",), settings=settings))
+
+
+def card(result: Result) -> EnergyCard:
+    assert result.card.energy is not None
+    return result.card.energy
 
 
 def table(arch: str, *settings: str) -> EnergyTable:
-    found = load_arch(arch, settings).energy
+    found = load_machine(arch, settings).energy
     assert found is not None
     return found
 
 
 @pytest.fixture(scope="module")
-def job() -> Job:
+def result() -> Result:
     return small()
 
 
-def test_every_action_is_its_count_times_its_entry(job: Job) -> None:
-    entries = job.sparse.card["energy"]["entries"]
-    for row in job.sparse.actions.itertuples():
+def test_every_action_is_its_count_times_its_entry(result: Result) -> None:
+    entries = card(result).entries
+    for row in result.actions.itertuples():
         entry = entries[row.entry]
-        per_cycle = 1e6 / 200 if entry["unit"] == "W" else 1.0
-        assert row.energy_pj == pytest.approx(row.amount * entry["value"] * per_cycle, rel=1e-12)
+        per_cycle = 1e6 / 200 if entry.unit == "W" else 1.0
+        assert row.energy_pj == pytest.approx(row.amount * entry.value * per_cycle, rel=1e-12)
         assert row.energy_low_pj <= row.energy_pj <= row.energy_high_pj
 
 
-def test_static_power_is_drawn_as_long_as_the_step_takes(job: Job) -> None:
-    actions, entries = job.sparse.actions, job.sparse.card["energy"]["entries"]
+def test_static_power_is_drawn_as_long_as_the_step_takes(result: Result) -> None:
+    actions, entries = result.actions, card(result).entries
     chip = actions[actions["kind"] == "static.chip"]["energy_pj"].sum()
-    assert chip == pytest.approx(entries["static.chip"]["value"] * job.sparse.cycles / 200e6 * 1e12)
+    assert chip == pytest.approx(entries["static.chip"].value * result.cycles / 200e6 * 1e12)
 
 
 @pytest.mark.parametrize("by", [["component"], ["tensor"], ["kind"], ["op"], ["entry"]])
-def test_every_split_sums_to_the_total(job: Job, by: list[str]) -> None:
-    actions = job.sparse.actions
+def test_every_split_sums_to_the_total(result: Result, by: list[str]) -> None:
+    actions = result.actions
     assert actions.groupby(by, dropna=False)["energy_pj"].sum().sum() == pytest.approx(actions["energy_pj"].sum())
 
 
 def test_both_tables_of_sat_and_the_numbers_in_them_change_the_result() -> None:
     def energy(*settings: str) -> float:
-        return float(small(*settings).sparse.actions["energy_pj"].sum())
+        return small(*settings).energy_j
 
     fpga = energy()
     assert energy("energy.table=asic") < fpga
@@ -103,11 +108,22 @@ def test_wrong_sections(simulate: Run, tmp_path: Path) -> None:
     assert "a.yaml:2: energy.tables.fpga.pjs: unknown field; did you mean 'pj'?" in err
 
 
-def test_a_machine_without_an_energy_section_has_no_energy(job: Job) -> None:
-    bare = Result(job.sparse.ops, job.sparse.actions[["op", "kind", "tensor", "amount"]], job.sparse.card)
-    without = priced(bare, None)
-    assert without.card["energy"] is None
-    assert without.actions["energy_pj"].isna().all()
+def test_a_machine_without_an_energy_section_has_no_energy(simulate: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("extends: sat\nenergy: null\n")
+    assert simulate("--arch", "./a.yaml", *GEMMS, "--out", "r")[0] == 0
+    bare = load_result(tmp_path / "r")
+    assert bare.card.energy is None and math.isnan(bare.energy_j)
+    assert bare.actions["energy_pj"].isna().all() and not bare.actions["kind"].str.startswith("static.").any()
+
+
+def test_totals_are_priced_as_the_rows_are(result: Result) -> None:
+    """A sweep prices a whole step at once, a result op by op."""
+    counted = result.actions[~result.actions["kind"].str.startswith("static.")]
+    amounts = counted.groupby(["kind", "tensor"])["amount"].sum().to_dict()
+    found = joules(table("sat"), amounts, result.seconds)
+    assert found["energy_j"] == pytest.approx(result.energy_j)
+    for end in ("low", "high"):
+        assert found[f"energy_{end}_j"] == pytest.approx(result.actions[f"energy_{end}_pj"].sum() * 1e-12)
 
 
 def test_entries_by_format_and_by_what_is_counted_for() -> None:
@@ -125,9 +141,10 @@ def test_entries_by_format_and_by_what_is_counted_for() -> None:
      ("s4", "bank 8:64", "training"), ("t4", "dense", "inference"), ("a100", "2:4", "training")],
 )  # fmt: skip
 def test_every_registered_machine_prices_all_it_counts(arch: str, pattern: str, mode: str) -> None:
-    job = run_job(Choices(arch, (pattern,), "ste", model="resnet9", batch=4, mode=mode, check_capacity=False), [])
-    for result in (job.sparse, job.dense):
-        assert result.card["energy"] is not None
+    work, options = Work(model="resnet9", batch=4, mode=mode), (("check_capacity", False),)
+    step = run_job(Job(Source(arch), work, (pattern,), "ste", options=options))
+    for result in (step, step.baseline):
+        assert result.card.energy is not None
         assert (result.actions["energy_pj"] >= 0).all() and result.actions["energy_pj"].sum() > 0
 
 
@@ -136,12 +153,12 @@ def test_sparse_products_are_priced_too(simulate: Run, tmp_path: Path) -> None:
         "%%MatrixMarket matrix coordinate real general\n3 3 4\n1 1 2\n2 2 3\n3 1 1\n1 3 4\n"
     )
     assert simulate("--arch", "piuma", "--matrix", "a.mtx", "--out", "r")[0] == 0
-    assert load(tmp_path / "r").actions["energy_pj"].sum() > 0
+    assert load_result(tmp_path / "r").actions["energy_pj"].sum() > 0
 
 
 def test_every_number_of_every_table_has_a_source_and_assumed_ones_a_range() -> None:
-    for name in names("sparsehil.machines"):
-        arch = load_arch(name)
+    for name in names(MACHINES):
+        arch = load_machine(name)
         if arch.energy is None:
             continue
         assert arch.energy.technology and arch.energy.scaling
@@ -167,9 +184,9 @@ def test_components() -> None:
     assert [component(kind) for kind in kinds] == said
 
 
-def test_energy_and_the_dense_schedule_are_in_the_result_on_disk(job: Job, tmp_path: Path) -> None:
-    save(job.sparse, tmp_path / "r")
-    again = load(tmp_path / "r")
-    assert again.dense is not None and again.dense.card["pattern"] == "dense"
-    pd.testing.assert_frame_equal(again.actions, job.sparse.actions)
-    pd.testing.assert_frame_equal(again.dense.ops, job.dense.ops)
+def test_energy_and_the_dense_schedule_are_in_the_result_on_disk(result: Result, tmp_path: Path) -> None:
+    result.save(tmp_path / "r")
+    again = load_result(tmp_path / "r")
+    assert again.dense is not None and again.dense.card.is_dense
+    pd.testing.assert_frame_equal(again.actions, result.actions)
+    pd.testing.assert_frame_equal(again.dense.ops, result.baseline.ops)

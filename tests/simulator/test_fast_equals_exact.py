@@ -3,8 +3,8 @@
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from simulator.arch.systolic import SystolicArch
-from simulator.run import run
+from simulator.kernel import run
+from simulator.machines.systolic import SystolicArch
 from tests.machines import all_plans, archs, ops
 from workloads.op import MatrixOp
 

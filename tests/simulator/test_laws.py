@@ -6,14 +6,14 @@ from fractions import Fraction
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from dataflows.lowering import lower
-from dataflows.planner import Planner, compress
-from dataflows.target import Target
-from dataflows.weight_stationary import WeightStationary
-from simulator.arch.systolic import SystolicArch
-from simulator.result import execute
-from simulator.run import run
-from simulator.schedule import Runs
+from dataflows.systolic.lowering import lower
+from dataflows.systolic.planner import Planner, compress
+from dataflows.systolic.target import Target
+from dataflows.systolic.weight_stationary import WeightStationary
+from simulator.kernel import run
+from simulator.machines.systolic import SystolicArch
+from simulator.runs import Runs
+from tests.executed import execute
 from tests.machines import DATAFLOWS, MACHINES, all_families, all_plans, archs, ops, patterns
 from workloads.errors import UserError
 from workloads.op import MatrixOp, Operand, Phase, Role
@@ -33,7 +33,7 @@ def test_every_multiply_accumulate_is_useful_or_skipped(arch: SystolicArch, op: 
     runs = Runs()
     planner = Planner(arch, DATAFLOWS, runs)
     try:
-        row = execute(planner.plan(alone(op)), {}, runs).ops.iloc[0]
+        row = execute(planner.plan(alone(op)), runs).ops.iloc[0]
     except UserError as refused:
         assert "no output-stationary or weight-stationary mapping fits" in str(refused)
         return

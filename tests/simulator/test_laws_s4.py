@@ -8,12 +8,13 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from dataflows.s4.jobs import kept_of
-from dataflows.s4.planner import plan
-from simulator.arch.s4 import S4Arch
-from simulator.result import execute
-from simulator.run import run
-from simulator.schedule import Runs, ScheduledOp
+from dataflows.s4.planner import S4 as COMPILER
+from simulator.kernel import run
+from simulator.machines.s4 import S4Arch
+from simulator.runs import Runs
+from simulator.schedule import ScheduledOp
 from tests.cards import SUPPORTED, cards, steps
+from tests.executed import execute, planned
 from workloads.errors import UserError
 from workloads.op import MatrixOp, Role
 from workloads.pattern import DENSE, Pattern, PatternKind
@@ -24,9 +25,9 @@ inference, training = steps(), steps(training=True)
 LARGEST = 4000  # commands an exact run may take
 
 
-def planned(step: Workload, card: S4Arch, runs: Runs | None = None) -> tuple[ScheduledOp, ...]:
+def on_card(step: Workload, card: S4Arch, runs: Runs | None = None) -> tuple[ScheduledOp, ...]:
     try:
-        return plan(step, card, [], runs or Runs(), True)
+        return planned(COMPILER, step, card, runs or Runs())
     except UserError as refused:
         assert "too small for this step" in str(refused) or "modelled on one chip" in str(refused)
         assume(False)
@@ -35,14 +36,14 @@ def planned(step: Workload, card: S4Arch, runs: Runs | None = None) -> tuple[Sch
 
 def cycles(step: Workload, card: S4Arch) -> int:
     runs = Runs()
-    return sum(runs.cycles(program) for each in planned(step, card, runs) for program in each.programs)
+    return sum(runs.cycles(program) for each in on_card(step, card, runs) for program in each.programs)
 
 
 @relaxed
 @given(cards(), st.one_of(inference, training))
 def test_every_multiply_accumulate_is_useful_or_skipped(card: S4Arch, step: Workload) -> None:
     runs = Runs()
-    result = execute(planned(step, card, runs), {}, runs)
+    result = execute(on_card(step, card, runs), runs)
     assert len(result.ops) == len(step.ops) + 1  # the next step's input on its way over the host link
     for op, (_, row) in zip(step.ops, result.ops.iterrows(), strict=False):
         assert row["busy_cycles"] + row.filter(like="stall_").sum() == row["cycles"]
@@ -57,7 +58,7 @@ def test_every_multiply_accumulate_is_useful_or_skipped(card: S4Arch, step: Work
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cards(), st.one_of(inference, training), st.data())
 def test_fast_equals_exact(card: S4Arch, step: Workload, data: st.DataObject) -> None:
-    programs = [program for each in planned(step, card) for program in each.programs]
+    programs = [program for each in on_card(step, card) for program in each.programs]
     program = data.draw(st.sampled_from(programs))
     assume(sum(count for _, count in program.commands()) <= LARGEST)
     fast, exact = run(program), run(program, exact=True)
@@ -67,7 +68,7 @@ def test_fast_equals_exact(card: S4Arch, step: Workload, data: st.DataObject) ->
 @relaxed
 @given(cards(), st.one_of(inference, training))
 def test_floors_of_every_engine_and_bytes(card: S4Arch, step: Workload) -> None:
-    for each in planned(step, card):
+    for each in on_card(step, card):
         for program in each.programs:
             timing = run(program)
             assert timing.cycles >= max(program.engine_ticks().values(), default=0)
@@ -85,7 +86,7 @@ def test_floors_of_every_engine_and_bytes(card: S4Arch, step: Workload) -> None:
 @given(cards(), st.one_of(inference, training))
 def test_a_step_is_no_shorter_than_its_inputs_way_over_the_host_link(card: S4Arch, step: Workload) -> None:
     runs = Runs()
-    found = execute(planned(step, card, runs), {}, runs)
+    found = execute(on_card(step, card, runs), runs)
     sent = found.actions[found.actions["kind"] == "host.read"]["amount"].sum()
     assert found.cycles >= sent / card.host_channel().bytes_per_tick  # type: ignore[operator]
     others = found.ops["cycles"].iloc[:-1].sum()
@@ -95,7 +96,7 @@ def test_a_step_is_no_shorter_than_its_inputs_way_over_the_host_link(card: S4Arc
 @relaxed
 @given(cards(), inference)
 def test_weights_come_at_least_once_unless_they_stay(card: S4Arch, step: Workload) -> None:
-    for each in planned(step, card):
+    for each in on_card(step, card):
         if (
             isinstance(each.op, MatrixOp)
             and each.op.right.role is Role.WEIGHT
@@ -135,9 +136,7 @@ def test_time_never_rises_with_the_ratio(card: S4Arch, step: Workload) -> None:
 @given(cards(), inference)
 def test_all_of_a_bank_takes_the_units_as_long_as_dense(card: S4Arch, step: Workload) -> None:
     runs = Runs()
-    dense, whole = (
-        execute(planned(sparse(step, pattern), card, runs), {}, runs).ops for pattern in (DENSE, SUPPORTED[-1])
-    )
+    dense, whole = (execute(on_card(sparse(step, pattern), card, runs), runs).ops for pattern in (DENSE, SUPPORTED[-1]))
     assert dense["macs_useful"].tolist() == whole["macs_useful"].tolist()
 
 

@@ -3,11 +3,11 @@
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from simulator.arch.systolic import SystolicArch
+from simulator.kernel import run
 from simulator.kernel.events import ExactRun
 from simulator.kernel.starts import Gap, Start, starts
+from simulator.machines.systolic import SystolicArch
 from simulator.program import Action, Buffer, Command, Loop, Program, Stall
-from simulator.run import run
 from tests.machines import all_plans, archs, ops
 from workloads.op import MatrixOp
 

@@ -6,11 +6,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from dataflows.spgemm.compiler import multiply
 from dataflows.spgemm.kernel import RowHashes, mix
-from dataflows.spgemm.multiply import multiply
-from dataflows.spgemm.options import KernelOptions
+from dataflows.spgemm.options import FabricOptions
 from dataflows.spgemm.smash import V3
-from simulator.machine import load_arch
+from simulator.arch.machine import load_machine
 from workloads.sparse.matrix import SparseProduct
 from workloads.sparse.matrix_market import read_matrix
 
@@ -35,7 +35,7 @@ def compare(matrix: str, *settings: str) -> Compared:
     product = SparseProduct(given, given)
     sink = RowHashes(given.rows)
     began = time.process_time()
-    done = multiply(product, load_arch("piuma", settings).spec, V3, KernelOptions(), sink)
+    done = multiply(product, load_machine("piuma", settings).spec, V3, FabricOptions(), sink)
     between = time.process_time()
     hashes, stored, seconds = scipy_hashes(product)
     return Compared(

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simulator.result import load
+from simulator import load_result
 from tests.command import Run
 from workloads.apply_method import apply_method
 from workloads.masks import group_mask
-from workloads.methods.bdwp import Bdwp
+from workloads.methods.bdwp import BDWP
 from workloads.op import MatrixOp, Phase
 from workloads.pattern import parse_pattern, parse_patterns
 from workloads.shipped import load_shipped
@@ -36,7 +36,7 @@ def test_a_product(simulate: Run, tmp_path: Path) -> None:
     assert sum(fabric["thread_time"].values()) == pytest.approx(1)
     assert len(fabric["timeline"]["working"]) == 8
     assert node["kernel_steps"]["provenance"] == "assumed" and "hash.product" in node["kernel_steps"]["value"]
-    assert load(tmp_path / "r").cycles == node["cycles"]
+    assert load_result(tmp_path / "r").cycles == node["cycles"]
 
 
 def test_the_table_of_a_product(simulate: Run) -> None:
@@ -87,7 +87,7 @@ def test_a_training_step(simulate: Run) -> None:
 
 def test_blocks_are_the_sampled_tensors_and_the_measured_zeros() -> None:
     dense = load_shipped("resnet18")
-    work = apply_method(dense, Bdwp(), parse_patterns(["2:8"]))
+    work = apply_method(dense, BDWP, parse_patterns(["2:8"]))
     ops = {(op.layer, op.phase): op for op in work.ops if isinstance(op, MatrixOp)}
     sampled = traced_block(work, ops["layer1.0.conv1", Phase.FF])
     assert sampled.sampled and sampled.product.right.density == pytest.approx(0.25)
@@ -125,14 +125,14 @@ def test_a_sampled_convolution_is_the_convolution() -> None:
 @pytest.mark.slow
 def test_larger_blocks_say_the_same() -> None:
     """A block four times as large changes the step's estimate of an op by less than a fifth (measured 16, 4, 2 %)."""
+    from dataflows.spgemm.compiler import multiply
     from dataflows.spgemm.kernel import Collector
-    from dataflows.spgemm.multiply import multiply
-    from dataflows.spgemm.options import KernelOptions
+    from dataflows.spgemm.options import FabricOptions
     from dataflows.spgemm.smash import V3
-    from simulator.machine import load_arch
+    from simulator.arch.machine import load_machine
 
-    work = apply_method(load_shipped("resnet18"), Bdwp(), parse_patterns(["2:8"]))
-    arch = load_arch("piuma").spec
+    work = apply_method(load_shipped("resnet18"), BDWP, parse_patterns(["2:8"]))
+    arch = load_machine("piuma").spec
     for phase in (Phase.FF, Phase.BP, Phase.WU):
         op = next(
             op for op in work.ops if isinstance(op, MatrixOp) and (op.layer, op.phase) == ("layer3.0.conv2", phase)
@@ -140,7 +140,7 @@ def test_larger_blocks_say_the_same() -> None:
         cycles = []
         for size in (2**20, 2**22):
             block = traced_block(work, op, size)
-            cycles.append(multiply(block.product, arch, V3, KernelOptions(), Collector()).timing.ticks * block.times)
+            cycles.append(multiply(block.product, arch, V3, FabricOptions(), Collector()).timing.ticks * block.times)
         assert cycles[0] == pytest.approx(cycles[1], rel=0.2), phase
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dataflows.spgemm.compiler import multiply
 from dataflows.spgemm.dealt import dealt_stage
 from dataflows.spgemm.kernel import Collector, Kernel, Tally, Task
-from dataflows.spgemm.multiply import multiply
-from dataflows.spgemm.options import KernelOptions
+from dataflows.spgemm.options import FabricOptions
 from dataflows.spgemm.results import pipeline_cycles
 from dataflows.spgemm.smash import V1, V3
 from simulator.fabric.outcome import FabricTiming, Spent
@@ -29,7 +29,7 @@ relaxed = settings(max_examples=15, deadline=None, suppress_health_check=list(He
 @pytest.mark.parametrize("kernel", EVERY, ids=IDS)
 @relaxed
 @given(products(), options, st.sampled_from([1, 2]))
-def test_everything_adds_up(kernel: Kernel, product: SparseProduct, chosen: KernelOptions, chips: int) -> None:
+def test_everything_adds_up(kernel: Kernel, product: SparseProduct, chosen: FabricOptions, chips: int) -> None:
     arch = replace(SMALL, chips=chips)
     found, done = multiplied(product, kernel, chosen, arch)
     timing, tally = done.timing, done.tally
@@ -57,7 +57,7 @@ def _bytes_add_up(timing: FabricTiming, word: int) -> None:
 
 @relaxed
 @given(products(), options)
-def test_probes_add_up(product: SparseProduct, chosen: KernelOptions) -> None:
+def test_probes_add_up(product: SparseProduct, chosen: FabricOptions) -> None:
     for kernel in (V1, V3):
         _, done = multiplied(product, kernel, chosen)
         lengths = done.tally.lengths
@@ -72,7 +72,7 @@ def test_a_table_smaller_than_a_row_splits_the_row() -> None:
     product = SparseProduct(matrix, matrix)
     for kernel in (V1, V3):
         for slots in (32, 128):
-            _, done = multiplied(product, kernel, KernelOptions(slots=slots, fill=1.0))
+            _, done = multiplied(product, kernel, FabricOptions(slots=slots, fill=1.0))
             assert done.tally.split_rows == int((np.minimum(product.row_multiplies(), matrix.cols) > slots).sum()) > 0
             assert max(done.tally.occupancy) <= 1
             assert done.tally.multiplies == product.multiplies
@@ -117,13 +117,13 @@ def test_an_outcome_is_the_same_every_time() -> None:
     matrix = read_matrix("rmat:8:8")
     product = SparseProduct(matrix, matrix)
     for kernel in EVERY:
-        first, second = (multiply(product, PIUMA, kernel, KernelOptions(), Collector()).timing for _ in range(2))
+        first, second = (multiply(product, PIUMA, kernel, FabricOptions(), Collector()).timing for _ in range(2))
         assert (first.ticks, first.spent, first.traffic) == (second.ticks, second.spent, second.traffic)
 
 
 def test_cost_follows_products_not_cycles() -> None:
     """A memory ten times as slow takes more cycles and the same events; twice the products take twice of them."""
-    matrix, fixed = read_matrix("uniform:512x512:0.02"), KernelOptions(token=16)
+    matrix, fixed = read_matrix("uniform:512x512:0.02"), FabricOptions(token=16)
     product = SparseProduct(matrix, matrix)
     slow = replace(PIUMA, dram=replace(PIUMA.dram, latency_ns=1000.0))
     plain, late = (multiply(product, arch, V3, fixed, Collector()).timing for arch in (PIUMA, slow))
@@ -147,12 +147,12 @@ SETTINGS = [
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_every_number_of_the_machine_matters(setting: str) -> None:
-    from simulator.machine import load_arch
+    from simulator.arch.machine import load_machine
 
     matrix = read_matrix("rmat:7:8")
     product = SparseProduct(matrix, matrix)
     plain, changed = (
-        multiply(product, load_arch("piuma", more).spec, V3, KernelOptions(dma="operands"), Collector()).timing
+        multiply(product, load_machine("piuma", more).spec, V3, FabricOptions(dma="operands"), Collector()).timing
         for more in ((), (setting,))
     )
     assert plain.ticks != changed.ticks
@@ -161,12 +161,12 @@ def test_every_number_of_the_machine_matters(setting: str) -> None:
 OPTIONS = [
     (V3, USUAL, {"hash": "low-bits"}), (V3, USUAL, {"slots": 64}), (V3, USUAL, {"fill": 0.1}),
     (V3, USUAL, {"window": "rows"}), (V3, USUAL, {"spread": 1}), (V3, USUAL, {"token": 1}),
-    (V3, USUAL, {"dma": "operands"}), (V1, USUAL, {"deal": "pieces"}), (V1, KernelOptions(deal="pieces"), {"event": 8}),
+    (V3, USUAL, {"dma": "operands"}), (V1, USUAL, {"deal": "pieces"}), (V1, FabricOptions(deal="pieces"), {"event": 8}),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("kernel", "plain", "change"), OPTIONS, ids=str)
-def test_every_option_matters(kernel: Kernel, plain: KernelOptions, change: dict[str, Any]) -> None:
+def test_every_option_matters(kernel: Kernel, plain: FabricOptions, change: dict[str, Any]) -> None:
     matrix = read_matrix("rmat:7:8")
     product = SparseProduct(matrix, matrix)
     one, other = (
@@ -178,6 +178,6 @@ def test_every_option_matters(kernel: Kernel, plain: KernelOptions, change: dict
 def test_rows_of_no_core_are_no_phase() -> None:
     matrix = read_matrix("banded:3:1")
     product = SparseProduct(matrix, matrix)
-    task = Task(product, PIUMA, KernelOptions(), Tally(), Collector())
+    task = Task(product, PIUMA, FabricOptions(), Tally(), Collector())
     stage = dealt_stage(task, "none", product.row_multiplies(), {}, lambda *_: None)
     assert [len(unit.phases()) for unit in stage.units] == [1] + [0] * 7

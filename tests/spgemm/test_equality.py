@@ -9,25 +9,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from dataflows.spgemm.kernel import KERNELS, Collector, Kernel, RowHashes
-from dataflows.spgemm.multiply import Multiplied, multiply
-from dataflows.spgemm.options import KernelOptions
-from simulator.arch.piuma import FabricArch
-from simulator.machine import load_arch
+from dataflows.spgemm.compiler import multiply
+from dataflows.spgemm.kernel import Collector, Kernel, RowHashes
+from dataflows.spgemm.options import FabricOptions
+from simulator.arch.machine import load_machine
+from simulator.fabric.outcome import Multiplied
+from simulator.machines.piuma import FabricArch
 from tests.spgemm.large import compare, scipy_hashes
 from tests.spgemm.products import products, scattered
-from workloads.registry import load_entry, names
+from workloads.registry import KERNELS, load_entry, names
 from workloads.sparse.matrix import Matrix, SparseProduct, from_triplets
 from workloads.sparse.matrix_market import read_matrix
 
-PIUMA: FabricArch = load_arch("piuma").spec
+PIUMA: FabricArch = load_machine("piuma").spec
 SMALL = replace(PIUMA, cores_per_chip=2, pipeline=replace(PIUMA.pipeline, mtps=1, threads_per_mtp=4))
-USUAL = KernelOptions()
+USUAL = FabricOptions()
 EVERY = [load_entry(KERNELS, "kernel", name) for name in names(KERNELS)]
 IDS = [kernel.name for kernel in EVERY]
 
 options = st.builds(
-    KernelOptions,
+    FabricOptions,
     hash=st.sampled_from(["multiplicative", "low-bits", "high-bits"]),
     slots=st.sampled_from([0, 2, 16, 128]),
     fill=st.sampled_from([0.5, 0.75, 1.0]),
@@ -41,7 +42,7 @@ options = st.builds(
 
 
 def multiplied(
-    product: SparseProduct, kernel: Kernel, chosen: KernelOptions = USUAL, arch: FabricArch = SMALL
+    product: SparseProduct, kernel: Kernel, chosen: FabricOptions = USUAL, arch: FabricArch = SMALL
 ) -> tuple[Matrix, Multiplied]:
     sink = Collector()
     done = multiply(product, arch, kernel, chosen, sink)
@@ -64,7 +65,7 @@ def assert_same(found: Matrix, wanted: csr_array) -> None:
 @pytest.mark.parametrize("kernel", EVERY, ids=IDS)
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(products(), options)
-def test_every_kernel_equals_scipy(kernel: Kernel, product: SparseProduct, chosen: KernelOptions) -> None:
+def test_every_kernel_equals_scipy(kernel: Kernel, product: SparseProduct, chosen: FabricOptions) -> None:
     found, done = multiplied(product, kernel, chosen)
     assert_same(found, reference(product))
     assert done.tally.multiplies == product.multiplies
@@ -115,7 +116,7 @@ def test_row_hashes_tell_products_apart() -> None:
     matrix = read_matrix("rmat:8:8")
     product = SparseProduct(matrix, matrix)
     sink = RowHashes(matrix.rows)
-    multiply(product, SMALL, EVERY[IDS.index("smash-v3")], KernelOptions(slots=64), sink)
+    multiply(product, SMALL, EVERY[IDS.index("smash-v3")], FabricOptions(slots=64), sink)
     hashes, stored, _ = scipy_hashes(product)
     np.testing.assert_array_equal(sink.hashes, hashes)
     assert sink.stored == stored

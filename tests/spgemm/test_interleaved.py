@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from dataflows.spgemm.interleaved import compare
-from dataflows.spgemm.options import KernelOptions
+from dataflows.spgemm.options import FabricOptions
 from dataflows.spgemm.smash import V1, V2, V3, Smash
-from simulator.machine import load_arch
+from simulator.arch.machine import load_machine
 from workloads.sparse.matrix import SparseProduct
 from workloads.sparse.matrix_market import read_matrix
 
@@ -19,7 +19,7 @@ MATRICES = ("rmat:7:8", "uniform:64x64:0.3", "banded:128:4")
 @pytest.mark.parametrize("text", MATRICES)
 def test_cycles_products_and_instructions_agree(text: str, kernel: Smash) -> None:
     matrix = read_matrix(text)
-    found, rows = compare(SparseProduct(matrix, matrix), load_arch("piuma").spec, kernel, KernelOptions())
+    found, rows = compare(SparseProduct(matrix, matrix), load_machine("piuma").spec, kernel, FabricOptions())
     assert abs(found.error) < MEASURED
     assert found.instructions[0] == pytest.approx(found.instructions[1], rel=0.01)
     assert found.probes[0] == pytest.approx(found.probes[1], rel=0.02)
@@ -37,14 +37,14 @@ def test_cycles_products_and_instructions_agree(text: str, kernel: Smash) -> Non
 def test_where_a_resource_is_scarce(setting: str) -> None:
     matrix = read_matrix("uniform:64x64:0.3")
     for kernel in (V1, V2, V3):
-        arch = load_arch("piuma", (setting,)).spec
-        assert abs(compare(SparseProduct(matrix, matrix), arch, kernel, KernelOptions())[0].error) < STRESSED
+        arch = load_machine("piuma", (setting,)).spec
+        assert abs(compare(SparseProduct(matrix, matrix), arch, kernel, FabricOptions())[0].error) < STRESSED
 
 
 def test_split_rows_and_other_hashes() -> None:
     matrix = read_matrix("rmat:6:8")
-    for options in (KernelOptions(slots=16, hash="low-bits"), KernelOptions(slots=64, hash="high-bits", deal="pieces")):
+    for options in (FabricOptions(slots=16, hash="low-bits"), FabricOptions(slots=64, hash="high-bits", deal="pieces")):
         for kernel in (V1, V3):
-            found, rows = compare(SparseProduct(matrix, matrix), load_arch("piuma").spec, kernel, options)
+            found, rows = compare(SparseProduct(matrix, matrix), load_machine("piuma").spec, kernel, options)
             assert rows.matrix((64, 64)).nonzeros == (matrix.to_scipy() @ matrix.to_scipy()).nnz
             assert found.instructions[0] == pytest.approx(found.instructions[1], rel=0.05)

@@ -124,7 +124,7 @@ MISTAKES = [
     ((*PIUMA, "--matrix", "rmat:3:4", "--kernel", "smash-v4"), "unknown kernel 'smash-v4'; did you mean 'smash-v3'?"),
     (
         (*PIUMA, "--matrix", "rmat:3:4", "--kernel-option", "hsah=low-bits"),
-        "unknown option 'hsah'; did you mean 'hash'",
+        "hsah: a machine of kind fabric has no such choice; did you mean 'hash'? (it has kernel, hash, slots,",
     ),
     ((*PIUMA, "--matrix", "rmat:3:4", "--kernel-option", "hash=md5"), "unknown hash 'md5'"),
     ((*PIUMA, "--matrix", "rmat:3:4", "--kernel-option", "slots=100"), "100 is not a power of two; 128 is"),
@@ -135,7 +135,7 @@ MISTAKES = [
     ((*PIUMA, "--matrix", "rmat:3:4", "--kernel-option", "fill=2"), "'2' is not a number above 0 and at most 1"),
     ((*PIUMA, "--matrix", "rmat:3:4", "--kernel-option", "token"), "write NAME=VALUE, for example hash=low-bits"),
     ((*PIUMA, "--matrix", "rmat:3:4", "--exact"), "--exact: machine 'piuma' knows no other way"),
-    ((*PIUMA, "--matrix", "rmat:3:4", "--dataflow", "x"), "--dataflow x: machine 'piuma' runs kernels; use --kernel"),
+    ((*PIUMA, "--matrix", "rmat:3:4", "--dataflow", "x"), "dataflow: a machine of kind fabric has no such choice"),
     ((*PIUMA, "--matrix", "rmat:3:4", "--set", "cores_per_chip=9"), "cores_per_chip: 9 is not allowed"),
     ((*PIUMA, "--matrix", "rmat:3:4", "--set", "scratchpad.kib=0.01"), "scratchpad.kib: 0.01 KiB have no room"),
     (
@@ -147,7 +147,10 @@ MISTAKES = [
         "operands and the result so far take 0.0 GiB, and the fabric's memory holds 0.0 GiB",
     ),
     (("--matrix", "rmat:3:4"), "--matrix: machine 'sat' multiplies the layers of a step"),
-    (("--model", "resnet9", "--kernel", "inner"), "--kernel: machine 'sat' multiplies the layers of a step"),
+    (
+        ("--model", "resnet9", "--kernel", "inner"),
+        "kernel: a machine of kind systolic has no such choice (it has check_capacity, dataflow)",
+    ),
     ((*PIUMA,), "give exactly one of --model, --gemm, --topology, --workload: none is given"),
     (("study", "smash", "--largest", "40"), "--largest 40: the study goes from scale 7 to one of 8 to 16"),
 ]

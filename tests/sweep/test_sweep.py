@@ -8,21 +8,24 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from simulator.cli import sweep_points
-from simulator.cli.sweep_checks import checked_fields
-from simulator.sweep.engines import LocalEngine, cluster
-from simulator.sweep.point import Point
+from simulator.job import Job, Source
+from simulator.sweep.checks import checked
+from simulator.sweep.cluster import cluster
+from simulator.sweep.engines import LocalEngine
+from simulator.sweep.points import evaluate
 from simulator.sweep.runner import Counts, Sweep
 from simulator.sweep.spec import expand, from_grid, read_spec
 from simulator.sweep.store import Store
 from simulator.sweep.version import model_version
 from tests.command import Run
 from workloads.errors import UserError
+from workloads.work import Work
 
 GRID = ("array.rows=8,16,24", "array.cols=8,16", "pattern=2:4,2:8", "model=resnet9", "batch=8")
 LINE = ("sweep", *(part for text in GRID for part in ("--grid", text)), "--jobs", "1")
@@ -43,15 +46,23 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str,
     spec = from_grid(GRID, (), ())
     store = Store(tmp_path_factory.mktemp("whole") / "sweep")
     store.open()
-    points = expand(spec, checked_fields(spec))
-    counts = Sweep(points, store, model_version(), silent).run(LocalEngine(1), sweep_points.evaluate)
+    points = expand(spec, checked(spec))
+    counts = Sweep(points, store, model_version(), silent).run(LocalEngine(1), evaluate)
     assert (counts.run, counts.left, counts.failed) == (12, 0, 0)
     return rows_of(store.folder)
 
 
 def started(folder: Path, *more: str) -> "subprocess.Popen[bytes]":
     """The command in a process group of its own, so that nothing of it is left."""
-    command = [sys.executable, "-c", "from simulator.cli.main import main; main()", *LINE, "--out", str(folder), *more]
+    command = [
+        sys.executable,
+        "-c",
+        "from simulator.command.main import main; main()",
+        *LINE,
+        "--out",
+        str(folder),
+        *more,
+    ]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
 
 
@@ -73,7 +84,7 @@ def test_a_point_is_what_the_command_says_of_it(
         row for row in undisturbed.values() if (row["array.rows"], row["array.cols"], row["pattern"]) == (16, 8, "2:8")
     )
     assert row["cycles"] == result.cycles
-    assert row["dense_cycles"] == result.card["dense_cycles"]
+    assert row["dense_cycles"] == result.baseline.cycles
     assert row["energy_j"] == pytest.approx(result.actions["energy_pj"].sum() * 1e-12)
     dram = result.actions["kind"].str.startswith("dram.")
     assert row["dram_bytes"] == result.actions[dram]["amount"].sum()
@@ -165,7 +176,7 @@ def test_more_processes_give_the_same_rows(undisturbed: dict[str, dict[str, Any]
 def test_a_full_disk_is_said_in_a_sentence(undisturbed: dict[str, dict[str, Any]], tmp_path: Path) -> None:
     """A limit on the size of files stands for the disk: it stops a write in its middle as a full one does."""
     limited = ["bash", "-c", 'trap "" XFSZ; ulimit -f 4; exec "$@"', "-"]
-    code = "from simulator.cli.main import main; main()"
+    code = "from simulator.command.main import main; main()"
     environment = {**os.environ, "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR", "")}
     command = [*limited, sys.executable, "-c", code, *LINE, "--out", str(tmp_path / "s")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
@@ -205,7 +216,7 @@ def test_a_dask_cluster_gives_the_same_rows_and_survives_a_worker(
     spec = from_grid(GRID, (), ())
     store = Store(tmp_path / "s")
     store.open()
-    points = expand(spec, checked_fields(spec))
+    points = expand(spec, checked(spec))
     lost: list[int] = []
     with cluster("local", 2, model_version) as engine:
         client: Client = engine.client
@@ -215,7 +226,7 @@ def test_a_dask_cluster_gives_the_same_rows_and_survives_a_worker(
                 lost.append(next(iter(client.run(os.getpid).values())))
                 os.kill(lost[0], signal.SIGKILL)
 
-        counts = Sweep(points, store, model_version(), show).run(engine, sweep_points.evaluate)
+        counts = Sweep(points, store, model_version(), show).run(engine, evaluate)
     assert lost and (counts.run, counts.left) == (12, 0)
     assert rows_of(store.folder) == undisturbed
 
@@ -228,7 +239,9 @@ def test_an_address_where_nobody_answers() -> None:
 
 MISTAKES = [
     ((), "give a sweep: a YAML file, or --model, --pattern and --grid; or --report for one that has run"),
-    (("--model", "resnet9"), "a sweep needs at least one pattern: --pattern"),
+    (("--pattern", "2:8"), "a sweep needs at least one model: --model"),
+    (("--model", "resnet9", "--grid", "patern=2:4"), "unknown axis 'patern'; did you mean 'pattern'?"),
+    (("--model", "resnet9", "--grid", "rows=8"), "unknown axis 'rows'; did you mean"),
     (("--grid", "array.rows"), "--grid array.rows: write for example --grid array.rows=8,16,32"),
     (("--grid", "array.rows=8..4:2"), "'8..4:2': a range is LOW..HIGH:STEP, such as 8..64:8"),
     (("--model", "resnet9", "--pattern", "2:8", "--grid", "array.rwos=8"), "did you mean 'array.rows'?"),
@@ -262,26 +275,25 @@ def test_specs(tmp_path: Path) -> None:
         "tie:\n  dram.capacity_gib: 16 * dram.channels\nwhere:\n  - array.rows * array.cols <= 512\n"
     )
     spec = read_spec(path)
-    points = expand(spec, checked_fields(spec))
+    points = expand(spec, checked(spec))
     assert len(points) == 2 * 2 * 2
-    assert points[0] == Point(
-        "sat", "resnet9", "2:4", settings=(("array.rows", "8"), ("dram.capacity_gib", "16"), ("dram.channels", "1"))
-    )
+    settings = ("array.rows=8", "dram.capacity_gib=16", "dram.channels=1")
+    assert points[0] == Job(Source("sat"), Work(model="resnet9"), ("2:4",), settings=settings)
     assert len({point.key("1") for point in points}) == 8
     assert points[0].key("1") != points[0].key("2")
-    assert points[0].bucket("1") == Point(points[0].arch, "resnet9", "2:8", settings=points[0].settings).bucket("1")
+    assert points[0].bucket("1") == replace(points[0], patterns=("2:8",)).bucket("1")
 
 
 @pytest.mark.parametrize("axes", [("pattern=2:4,2:8",), ("arch=s4", "pattern=4:64", "batch=8")], ids=["sat", "s4"])
 def test_points_leave_no_cycles_behind(axes: tuple[str, ...]) -> None:
     """What was planned goes with its last reference: nobody looks for cycles in a sweep of thousands of points."""
     spec = from_grid((*axes, "model=resnet9"), (), ())
-    points = expand(spec, checked_fields(spec))
-    sweep_points.evaluate(points)
+    points = expand(spec, checked(spec))
+    evaluate(points)
     gc.collect()
     gc.disable()
     try:
-        rows = sweep_points.evaluate(points)
+        rows = evaluate(points)
         assert gc.collect() == 0
     finally:
         gc.enable()

@@ -5,16 +5,16 @@ from dataclasses import replace
 import pytest
 
 from workloads.apply_method import apply_method, for_inference, with_input_gradient
-from workloads.methods.adams import AdamS
-from workloads.methods.bdwp import Bdwp
-from workloads.methods.dense import Dense
-from workloads.methods.mdgf import MdGf
-from workloads.methods.sdgf import SdGf
-from workloads.methods.sdgp import Sdgp
-from workloads.methods.srigl import SRigL
+from workloads.methods.adams import ADAMS
+from workloads.methods.bdwp import BDWP
+from workloads.methods.dense import DENSE_TRAINING
+from workloads.methods.fields import changed, load_method
+from workloads.methods.mdgf import MDGF
+from workloads.methods.sdgf import SDGF
+from workloads.methods.sdgp import SDGP
+from workloads.methods.srigl import SRIGL
 from workloads.op import MatrixOp, Phase, Role, VectorKind, VectorOp
 from workloads.pattern import DENSE, parse_pattern, parse_patterns
-from workloads.registry import METHODS, load_entry
 from workloads.shipped import load_shipped
 from workloads.workload import Mode, Workload
 
@@ -30,7 +30,7 @@ def masks_of(workload: Workload) -> dict[str, dict[str, str]]:
 
 def test_bdwp_makes_weights_sparse_in_ff_and_bp_and_nothing_else() -> None:
     dense = load_shipped("resnet18", 4)
-    sparse = apply_method(dense, Bdwp(), parse_patterns(["2:8"]))
+    sparse = apply_method(dense, BDWP, parse_patterns(["2:8"]))
     assert (sparse.method, sparse.pattern, sparse.capture.masks) == ("bdwp", "2:8", "derived")
     forward, backward = patterns_of(sparse, Phase.FF), patterns_of(sparse, Phase.BP)
     assert {layer for layer, pattern in forward.items() if pattern == "dense"} == {"conv1", "fc"}
@@ -43,7 +43,7 @@ def test_bdwp_makes_weights_sparse_in_ff_and_bp_and_nothing_else() -> None:
 
 
 def test_globs_reach_layers_kept_dense() -> None:
-    sparse = apply_method(load_shipped("resnet18", 4), Bdwp(), parse_patterns(["2:8,layer3.*=1:8,fc=4:8"]))
+    sparse = apply_method(load_shipped("resnet18", 4), BDWP, parse_patterns(["2:8,layer3.*=1:8,fc=4:8"]))
     forward = patterns_of(sparse, Phase.FF)
     assert (forward["fc"], forward["conv1"], forward["layer3.0.conv1"], forward["layer4.0.conv1"]) == (
         "4:8",
@@ -55,14 +55,14 @@ def test_globs_reach_layers_kept_dense() -> None:
 
 
 def test_attention_products_stay_dense() -> None:
-    sparse = apply_method(load_shipped("vit-s", 2), Bdwp(), parse_patterns(["2:8"]))
+    sparse = apply_method(load_shipped("vit-s", 2), BDWP, parse_patterns(["2:8"]))
     ops = [op for op in sparse.ops if isinstance(op, MatrixOp) and Role.WEIGHT not in (op.left.role, op.right.role)]
     assert ops and all(op.right.pattern == op.left.pattern == DENSE for op in ops)
 
 
 def test_zeros_of_a_masked_weight_are_unknown_and_others_stay() -> None:
     dense = load_shipped("resnet18", 4)
-    sparse = apply_method(dense, Bdwp(), parse_patterns(["2:8"]))
+    sparse = apply_method(dense, BDWP, parse_patterns(["2:8"]))
     for before, after in zip(dense.ops, sparse.ops, strict=True):
         if isinstance(before, MatrixOp) and isinstance(after, MatrixOp):
             assert after.left.zeros == before.left.zeros
@@ -71,16 +71,16 @@ def test_zeros_of_a_masked_weight_are_unknown_and_others_stay() -> None:
 
 def test_the_dense_method_takes_patterns_off_again() -> None:
     dense = load_shipped("resnet9", 4)
-    sparse = apply_method(dense, Bdwp(), parse_patterns(["2:8"]))
-    again = apply_method(sparse, Dense(), parse_patterns(["2:8"]))
+    sparse = apply_method(dense, BDWP, parse_patterns(["2:8"]))
+    again = apply_method(sparse, DENSE_TRAINING, parse_patterns(["2:8"]))
     assert set(patterns_of(again, Phase.FF).values()) == {"dense"} and masks_of(again) == {}
 
 
 def test_a_workload_trained_under_the_method_is_left_alone() -> None:
-    trained = apply_method(load_shipped("resnet9", 4), Bdwp(), parse_patterns(["2:8"]))
+    trained = apply_method(load_shipped("resnet9", 4), BDWP, parse_patterns(["2:8"]))
     trained = replace(trained, capture=replace(trained.capture, masks="measured"))
-    assert apply_method(trained, Bdwp(), parse_patterns(["2:8"])) is trained
-    assert apply_method(trained, Bdwp(), parse_patterns(["2:4"])).capture.masks == "derived"
+    assert apply_method(trained, BDWP, parse_patterns(["2:8"])) is trained
+    assert apply_method(trained, BDWP, parse_patterns(["2:4"])).capture.masks == "derived"
 
 
 BOTH, FORWARD = {"FF": "2:4", "BP": "2:4"}, {"FF": "2:4"}
@@ -95,7 +95,7 @@ PUT_ON = {
 @pytest.mark.parametrize("name", PUT_ON)
 def test_methods_on_a_capture(name: str) -> None:
     """The weights that are sparse, and the zeros that BP's has from the forward mask."""
-    sparse = apply_method(load_shipped("resnet18", 4), load_entry(METHODS, "method", name)(), parse_patterns(["2:4"]))
+    sparse = apply_method(load_shipped("resnet18", 4), load_method(name), parse_patterns(["2:4"]))
     masks, zeros = PUT_ON[name]
     assert set(map(str, masks_of(sparse).values())) == {str(masks)}
     for op in (op for op in sparse.ops if isinstance(op, MatrixOp) and op.layer.startswith("layer")):
@@ -108,12 +108,12 @@ def test_methods_on_a_capture(name: str) -> None:
 
 def test_methods_without_sparse_weights_on_a_capture() -> None:
     dense = load_shipped("resnet9", 4)
-    pruned = apply_method(dense, Sdgp(), parse_patterns(["2:4"]))
+    pruned = apply_method(dense, SDGP, parse_patterns(["2:4"]))
     left = {op.phase.value: str(op.left.pattern) for op in pruned.ops if isinstance(op, MatrixOp) and "res" in op.layer}
     assert left == {"FF": "dense", "BP": "2:4", "WU": "dense"}
     assert masks_of(pruned) == {} and set(patterns_of(pruned, Phase.BP).values()) == {"dense"}
-    assert apply_method(dense, AdamS(), parse_patterns(["2:4"])).ops == dense.ops
-    fan_in = apply_method(dense, SRigL(), parse_patterns(["fan-in 64"]))
+    assert apply_method(dense, ADAMS, parse_patterns(["2:4"])).ops == dense.ops
+    fan_in = apply_method(dense, SRIGL, parse_patterns(["fan-in 64"]))
     conv = {op.phase: op for op in fan_in.ops if isinstance(op, MatrixOp) and op.layer == "layer1.conv"}
     assert str(conv[Phase.FF].right.pattern) == "fan-in 64" and conv[Phase.BP].right.pattern.is_dense
     assert conv[Phase.BP].right.zeros == round(1 - 64 / (9 * 64), 6)
@@ -121,12 +121,11 @@ def test_methods_without_sparse_weights_on_a_capture() -> None:
 
 def test_a_schedule_is_over_unless_a_step_is_named() -> None:
     dense, asked = load_shipped("resnet9", 4), parse_patterns(["1:8"])
-    shown = [
-        patterns_of(apply_method(dense, SdGf(total_steps=40), asked, *step), Phase.FF) for step in ((5,), (15,), ())
-    ]
+    sdgf = changed(SDGF, total_steps=40)
+    shown = [patterns_of(apply_method(dense, sdgf, asked, *step), Phase.FF) for step in ((5,), (15,), ())]
     assert [patterns["layer1.conv"] for patterns in shown] == ["7:8", "4:8", "1:8"]
-    assert set(patterns_of(apply_method(dense, MdGf(), asked, 0), Phase.FF).values()) == {"dense"}
-    soft = apply_method(dense, MdGf(), asked, 0)
+    assert set(patterns_of(apply_method(dense, MDGF, asked, 0), Phase.FF).values()) == {"dense"}
+    soft = apply_method(dense, MDGF, asked, 0)
     assert [op.right.zeros for op in soft.ops if isinstance(op, MatrixOp)] == [
         op.right.zeros for op in dense.ops if isinstance(op, MatrixOp)
     ]

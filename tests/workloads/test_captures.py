@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import workloads
 from workloads.errors import UserError
 from workloads.masks import group_mask, largest_group_count
 from workloads.op import MatrixOp, Op, Operand, Optimizer, Phase, Role, VectorKind, VectorOp
@@ -14,6 +15,7 @@ from workloads.pattern import parse_pattern
 from workloads.registry import MODELS, load_entry, names
 from workloads.samples import read_sample, sampled_layers, update_settings
 from workloads.shipped import FOLDER, load_shipped, shipped_models
+from workloads.stored import instantiate
 from workloads.training.shapes import shapes_at
 from workloads.workload import Workload
 
@@ -55,6 +57,16 @@ def test_a_fresh_recording_at_another_size_is_the_same(name: str) -> None:
     assert without_zeros(shipped) == without_zeros(recorded)
     assert shipped.saved_elements == fresh.saved_elements
     assert shipped.parameters == fresh.parameters
+
+
+def test_shapes_alone_are_those_of_the_capture(tmp_path: Path) -> None:
+    """What a model of another distribution gets, whose capture does not ship."""
+    template = workloads.captured_template(load_entry(MODELS, "model", "resnet9"))
+    assert template.capture.source == "shapes recorded when asked for" and template.capture.masks == "derived"
+    found, shipped = instantiate(template, tmp_path / "none.json", batch=6), load_shipped("resnet9", 6)
+    assert found.ops == tuple(without_zeros(shipped)) and found.tensors is None
+    told = {name: value for name, value in vars(found).items() if name not in ("ops", "tensors", "capture")}
+    assert told == {name: getattr(shipped, name) for name in told}
 
 
 @pytest.mark.parametrize("name", ALL)

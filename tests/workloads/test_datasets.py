@@ -185,6 +185,6 @@ def test_broken_data_is_one_sentence(
 
 def test_images_of_imagenet_need_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_imagenet(tmp_path)
-    monkeypatch.setitem(sys.modules, "PIL.Image", None)
+    monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(UserError, match="its JPEG files need the package 'pillow': pip install pillow"):
         load("imagenet", tmp_path)

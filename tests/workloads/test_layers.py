@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from workloads.methods.bdwp import Bdwp
-from workloads.methods.dense import Dense
+from workloads.methods.bdwp import BDWP
+from workloads.methods.dense import DENSE_TRAINING
 from workloads.op import Phase, Role
 from workloads.pattern import DENSE, parse_pattern
 from workloads.training.layers import MethodConvolution, MethodLayer, MethodLinear, Treatment
@@ -25,7 +25,7 @@ CASES = {
 
 def treated(dense: nn.Module, pattern: str = "2:8", mixed: bool = False) -> MethodLayer:
     kind = MethodLinear if isinstance(dense, nn.Linear) else MethodConvolution
-    layer = kind(dense, Treatment(Bdwp(), parse_pattern(pattern), mixed))  # type: ignore[arg-type]
+    layer = kind(dense, Treatment(BDWP, parse_pattern(pattern), mixed))  # type: ignore[arg-type]
     layer.make_masks(0)
     return layer
 
@@ -105,7 +105,7 @@ def test_mixed_precision_ranks_rounded_magnitudes() -> None:
 
 
 def test_a_dense_layer_has_no_masks_and_says_so() -> None:
-    layer = MethodLinear(nn.Linear(8, 8), Treatment(Dense(), parse_pattern("2:8"), False))
+    layer = MethodLinear(nn.Linear(8, 8), Treatment(DENSE_TRAINING, parse_pattern("2:8"), False))
     layer.make_masks(0)
     assert layer.masks is None
     assert layer.pattern_of(Phase.FF, Role.WEIGHT) == DENSE

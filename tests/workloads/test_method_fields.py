@@ -8,8 +8,8 @@ import torch
 from tests.workloads.small import ADAMW, SGD, batches, training
 from workloads.errors import UserError
 from workloads.methods.base import Method
-from workloads.methods.families import fitted, settable, with_fields
-from workloads.registry import METHODS, load_entry, names
+from workloads.methods.fields import fitted, load_method, settable, with_fields
+from workloads.registry import METHODS, names
 
 STEPS = 8
 # a value for every field, under which a run of STEPS steps differs from the default one
@@ -27,8 +27,7 @@ BASE = {"adams": "rate=1e-7", "bank": "period=2", "srigl": "period=2"}  # so tha
 
 
 def method(name: str, *texts: str) -> Method:
-    found: Method = load_entry(METHODS, "method", name)()
-    return fitted(with_fields(found, texts), STEPS)
+    return fitted(with_fields(load_method(name), texts), STEPS)
 
 
 def trained(chosen: Method) -> list[torch.Tensor]:
@@ -51,7 +50,7 @@ def test_a_field_changes_the_run(name: str, text: str) -> None:
 
 @pytest.mark.parametrize("name", names(METHODS))
 def test_no_field_is_left_out(name: str) -> None:
-    found = set(settable(load_entry(METHODS, "method", name)()))
+    found = set(settable(load_method(name)))
     assert found - {"decay"} == {text.partition("=")[0] for text in CHANGED.get(name, ())} - {"decay"}
 
 

@@ -12,26 +12,26 @@ from torch.nn.functional import conv2d, linear
 
 from tests.workloads.small import ADAMW, SGD, SPARSE, products_after, through, training, treated
 from workloads.errors import UserError
-from workloads.methods.adams import AdamS
-from workloads.methods.bank import Bank
+from workloads.methods.adams import ADAMS
+from workloads.methods.bank import BANK
 from workloads.methods.base import Axis, MaskSource, MaskUse, Method
-from workloads.methods.bdwp import Bdwp
-from workloads.methods.bimask import BiMask
-from workloads.methods.dense import Dense
-from workloads.methods.families import fitted
-from workloads.methods.mdgf import MdGf
-from workloads.methods.sdgf import SdGf
-from workloads.methods.sdgp import Sdgp
-from workloads.methods.sdwp import Sdwp
-from workloads.methods.srigl import SRigL
-from workloads.methods.srste import SrSte
-from workloads.methods.ste import Ste
-from workloads.methods.torch24 import Torch24, Torch24Magnitude
-from workloads.methods.transposable import Transposable
+from workloads.methods.bdwp import BDWP
+from workloads.methods.bimask import BIMASK
+from workloads.methods.dense import DENSE_TRAINING
+from workloads.methods.fields import changed, fitted, load_method, settable
+from workloads.methods.mdgf import MDGF
+from workloads.methods.sdgf import SDGF
+from workloads.methods.sdgp import SDGP
+from workloads.methods.sdwp import SDWP
+from workloads.methods.srigl import SRIGL
+from workloads.methods.srste import SRSTE
+from workloads.methods.ste import STE
+from workloads.methods.torch24 import TORCH24, TORCH24_MAGNITUDE
+from workloads.methods.transposable import TRANSPOSABLE
 from workloads.models.vit import vit_s
 from workloads.op import MatrixOp, Op, Phase, Role, VectorKind, VectorOp
 from workloads.pattern import DENSE, parse_pattern, parse_patterns
-from workloads.registry import METHODS, load_entry, names
+from workloads.registry import METHODS, names
 from workloads.training.data import batches as digit_batches
 from workloads.training.layers import MethodLayer, masked
 from workloads.training.loop import Recipe, Training
@@ -42,20 +42,26 @@ from workloads.training.record import record_pass
 from workloads.training.sparsify import InForce
 
 TWO_OF_FOUR: dict[str, Method] = {
-    "ste": Ste(),
-    "srste": SrSte(),
-    "bdwp": Bdwp(),
-    "sdwp": Sdwp(),
-    "bimask": BiMask(candidates=10),
-    "transposable": Transposable(),
-    "torch24": Torch24(),
-    "torch24-magnitude": Torch24Magnitude(),
-    "mdgf": MdGf(total_steps=4),
-    "sdgf": SdGf(total_steps=4),
-    "bank": Bank(total_steps=4, start_share=0.0, stop_share=0.5, period=1),
+    "ste": STE,
+    "srste": SRSTE,
+    "bdwp": BDWP,
+    "sdwp": SDWP,
+    "bimask": changed(BIMASK, candidates=10),
+    "transposable": TRANSPOSABLE,
+    "torch24": TORCH24,
+    "torch24-magnitude": TORCH24_MAGNITUDE,
+    "mdgf": changed(MDGF, total_steps=4),
+    "sdgf": changed(SDGF, total_steps=4),
+    "bank": changed(BANK, total_steps=4, start_share=0.0, stop_share=0.5, period=1),
 }
-EVERY = {**TWO_OF_FOUR, "sdgp": Sdgp(), "adams": AdamS(), "dense": Dense(), "srigl": SRigL(total_steps=4, period=2)}
-FADING = MdGf(total_steps=100)
+EVERY = {
+    **TWO_OF_FOUR,
+    "sdgp": SDGP,
+    "adams": ADAMS,
+    "dense": DENSE_TRAINING,
+    "srigl": changed(SRIGL, total_steps=4, period=2),
+}
+FADING = changed(MDGF, total_steps=100)
 
 
 def pattern_for(method: Method) -> str:
@@ -65,9 +71,9 @@ def pattern_for(method: Method) -> str:
 def test_every_registered_method_is_under_test() -> None:
     assert {method.name for method in EVERY.values()} == set(names(METHODS))
     for name in names(METHODS):
-        method = load_entry(METHODS, "method", name)()
+        method = load_method(name)
         assert method.name == name and method.makes_masks(0)
-        assert fitted(method, 7) == method or fitted(method, 7).total_steps == 7
+        assert fitted(method, 7).name == name and settable(fitted(method, 7)) == settable(method)
 
 
 def most(product: Product, axis: Axis, order: Tensor | None = None) -> int:
@@ -192,7 +198,7 @@ def shapes(op: Op) -> Op:
 
 
 def test_an_output_with_more_inputs_than_its_fan_in_is_refused() -> None:
-    run = training(SRigL(), "fan-in 24")
+    run = training(SRIGL, "fan-in 24")
     run.step = 1  # masks are not new then
     run.model.hidden.masks.forward[3] = True
     with pytest.raises(
@@ -240,7 +246,7 @@ def with_weight(kind: str, x: Tensor, weight: Tensor, like: nn.Module) -> Tensor
 
 
 def test_ste_is_dense_along_output_channels() -> None:
-    products = products_after(training(Ste()), 2)
+    products = products_after(training(STE), 2)
     for layer in SPARSE:
         product = products[layer, Phase.BP]
         assert most(product, Axis.OUTPUT_CHANNELS) > 2
@@ -248,14 +254,14 @@ def test_ste_is_dense_along_output_channels() -> None:
 
 
 def test_sdwp_is_dense_forward() -> None:
-    products = products_after(training(Sdwp()), 2)
+    products = products_after(training(SDWP), 2)
     for layer in SPARSE:
         assert products[layer, Phase.FF].op.right.zeros == pytest.approx(0.0, abs=1e-3)
         assert products[layer, Phase.BP].op.right.zeros == 0.5
 
 
 def test_sdgp_prunes_the_output_gradient_of_bp_alone() -> None:
-    run = training(Sdgp())
+    run = training(SDGP)
     assert set(run.sparse_layers) == set(SPARSE)
     products = products_after(run, 3)
     for layer in SPARSE:
@@ -271,7 +277,7 @@ def test_sdgp_prunes_the_output_gradient_of_bp_alone() -> None:
 
 
 def test_pruning_gradients_is_work_of_the_step() -> None:
-    ops = training(Sdgp()).record_step((torch.randn(4, 1, 8, 8), torch.arange(4)))[0].ops
+    ops = training(SDGP).record_step((torch.randn(4, 1, 8, 8), torch.arange(4)))[0].ops
     masks = {op.layer: op for op in ops if isinstance(op, VectorOp) and op.kind is VectorKind.MASK}
     assert set(masks) == set(SPARSE) and {op.phase for op in masks.values()} == {Phase.BP}
     assert all(op.masks == () for op in ops if isinstance(op, VectorOp) and op.kind is VectorKind.UPDATE)
@@ -279,19 +285,19 @@ def test_pruning_gradients_is_work_of_the_step() -> None:
 
 def test_sdgp_prunes_each_position_by_magnitude_with_ties_to_the_lower_channel() -> None:
     gradient = torch.tensor([[[1.0, -3.0, 2.0, 0.5, 1.0, 1.0, -1.0, 1.0]]])
-    pruned = Sdgp().pruned_gradient(gradient, parse_pattern("2:4"))
+    pruned = SDGP.pruned_gradient(gradient, parse_pattern("2:4"))
     assert pruned.tolist() == [[[0.0, -3.0, 2.0, 0.0, 1.0, 1.0, 0.0, 0.0]]]
 
 
 def test_adams_trains_dense() -> None:
-    run = training(AdamS(total_steps=4), update=ADAMW)
+    run = training(changed(ADAMS, total_steps=4), update=ADAMW)
     recorded, _ = run.record_step(next(iter([(torch.randn(4, 1, 8, 8), torch.arange(4))])))
     products = [op for op in recorded.ops if isinstance(op, MatrixOp)]
     assert all(op.left.pattern.is_dense and op.right.pattern.is_dense for op in products)
 
 
 def test_srigl_keeps_one_fan_in_and_dropped_weights_stay_zero() -> None:
-    run = training(SRigL(total_steps=8, period=2), "fan-in 24", SGD)
+    run = training(changed(SRIGL, total_steps=8, period=2), "fan-in 24", SGD)
     products = products_after(run, 4)
     for layer in SPARSE:
         product = products[layer, Phase.FF]

@@ -9,10 +9,11 @@ from torch.sparse._semi_structured_conversions import _sparse_semi_structured_ti
 
 from tests.workloads.small import SPARSE, batches, products_after, training, treated
 from workloads.errors import UserError
-from workloads.methods.base import Axis, Past
-from workloads.methods.bimask import BiMask
-from workloads.methods.torch24 import TileMethod, Torch24, Torch24Magnitude
-from workloads.methods.transposable import Transposable
+from workloads.methods.base import Axis, Known, Method
+from workloads.methods.bimask import BIMASK
+from workloads.methods.fields import changed
+from workloads.methods.torch24 import TORCH24, TORCH24_MAGNITUDE
+from workloads.methods.transposable import TRANSPOSABLE
 from workloads.op import Phase, Role
 from workloads.pattern import DENSE, Pattern, parse_pattern
 from workloads.training.checks import check_operand
@@ -30,8 +31,8 @@ def noise(*shape: int, ties: bool = False) -> Tensor:
     return (values * 2).round() / 2 if ties else values
 
 
-def first(method: BiMask | Transposable | TileMethod, weight: Tensor, pattern: str) -> Tensor:
-    return method.forward_mask(weight, parse_pattern(pattern), Past(), 0)
+def first(method: Method, weight: Tensor, pattern: str) -> Tensor:
+    return method.forward_mask(weight, parse_pattern(pattern), Known(), 0)
 
 
 # --- transposable ----------------------------------------------------------------------------------------------------
@@ -56,7 +57,7 @@ def test_two_of_four_is_the_best_there_is() -> None:
 @pytest.mark.parametrize("text", ["2:4", "2:8", "4:8", "1:4", "1:16"])
 def test_transposable_masks_are_n_of_m_in_both_directions(text: str, shape: tuple[int, ...]) -> None:
     pattern = parse_pattern(text)
-    mask = first(Transposable(), noise(*shape), text).float()
+    mask = first(TRANSPOSABLE, noise(*shape), text).float()
     for axis in (Axis.INPUT_CHANNELS, Axis.OUTPUT_CHANNELS):
         assert largest_group_count(mask, pattern.m, axis) <= pattern.n
     assert mask.any()
@@ -65,7 +66,7 @@ def test_transposable_masks_are_n_of_m_in_both_directions(text: str, shape: tupl
 def test_true_tiles_span_output_channels_unlike_blocks_of_one_output() -> None:
     one_way = group_mask(noise(1, 64, 128, 1), parse_pattern("4:8"), 2)
     assert largest_group_count(one_way.float(), 8, 1) > 4
-    assert largest_group_count(first(Transposable(), noise(1, 64, 128, 1), "4:8").float(), 8, 1) == 4
+    assert largest_group_count(first(TRANSPOSABLE, noise(1, 64, 128, 1), "4:8").float(), 8, 1) == 4
 
 
 def share_kept(weight: Tensor, mask: Tensor, of: Tensor) -> float:
@@ -76,9 +77,9 @@ def test_magnitude_that_transposable_masks_keep() -> None:
     weight = noise(1, 64, 576, 1)
     whole = torch.ones_like(weight)
     one_way = group_mask(weight, parse_pattern("2:4"), 2)
-    assert share_kept(weight, first(Transposable(), weight, "2:4"), one_way) == pytest.approx(0.944, abs=0.003)
+    assert share_kept(weight, first(TRANSPOSABLE, weight, "2:4"), one_way) == pytest.approx(0.944, abs=0.003)
     assert share_kept(weight, group_mask(weight, parse_pattern("4:8"), 2), whole) == pytest.approx(0.766, abs=0.003)
-    taken = first(Transposable(), weight, "4:8")
+    taken = first(TRANSPOSABLE, weight, "4:8")
     assert share_kept(weight, taken, whole) == pytest.approx(0.734, abs=0.003)
     ones = taken.reshape(8, 8, 72, 8).sum((1, 3))
     assert float((ones < 32).float().mean()) == pytest.approx(0.53, abs=0.05)
@@ -97,10 +98,10 @@ def test_greedy_keeps_at_least_half_of_the_best() -> None:
 
 
 @pytest.mark.parametrize("ties", [False, True])
-@pytest.mark.parametrize("method", [Torch24(), Torch24Magnitude()])
-def test_masks_are_those_of_torch(method: TileMethod, ties: bool) -> None:
+@pytest.mark.parametrize("method", [TORCH24, TORCH24_MAGNITUDE])
+def test_masks_are_those_of_torch(method: Method, ties: bool) -> None:
     weight = noise(1, 24, 32, 1, ties=ties)
-    ranked = weight[0, :, :, 0] if method.signed else weight[0, :, :, 0].abs()
+    ranked = weight[0, :, :, 0] if method is TORCH24 else weight[0, :, :, 0].abs()
     shifted = ranked + 100  # torch marks what it drops by zeros, and zeros among the weights would hide it
     theirs = _sparse_semi_structured_tile(shifted.clone()) != 0
     before = weight.clone()
@@ -110,7 +111,7 @@ def test_masks_are_those_of_torch(method: TileMethod, ties: bool) -> None:
 
 def test_torchs_default_ranks_signed_values() -> None:
     weight = noise(1, 64, 576, 1)
-    signed, magnitude = (first(method, weight, "2:4") for method in (Torch24(), Torch24Magnitude()))
+    signed, magnitude = (first(method, weight, "2:4") for method in (TORCH24, TORCH24_MAGNITUDE))
     assert float((weight[signed] > 0).float().mean()) == pytest.approx(0.74, abs=0.01)
     assert float((weight[magnitude] > 0).float().mean()) == pytest.approx(0.5, abs=0.01)
     assert float(weight.abs()[signed].mean()) == pytest.approx(0.877, abs=0.01)
@@ -124,11 +125,11 @@ def test_torchs_default_ranks_signed_values() -> None:
     ("text", "density"), [("2:4", 0.409), ("1:4", 0.174), ("2:8", 0.194), ("4:8", 0.434), ("1:16", 0.041)]
 )
 def test_density_of_bi_masks_on_random_weights(text: str, density: float) -> None:
-    method, weight, pattern = BiMask(), noise(1, 64, 576, 1), parse_pattern(text)
-    forward = method.forward_mask(weight, pattern, Past(), 0)
-    order = method.permutation(weight, pattern, forward, Past(), 0)
-    assert order is not None
-    backward = method.backward_mask(weight, pattern, forward, order, 0)
+    weight, pattern = noise(1, 64, 576, 1), parse_pattern(text)
+    forward = first(BIMASK, weight, text)
+    assert BIMASK.permutation and BIMASK.backward_mask
+    order = BIMASK.permutation(forward, pattern, Known(), 0)
+    backward = BIMASK.backward_mask(weight, pattern, Known(forward, order), 0)
     assert float(forward.float().mean()) == pattern.n / pattern.m
     assert float(backward.float().mean()) == pytest.approx(density, abs=0.002)
     assert not (backward & ~forward).any()
@@ -159,7 +160,7 @@ def surviving(mask: Tensor, order: Tensor, pattern: Pattern) -> Tensor:
 
 
 def test_the_order_is_searched_every_period_and_kept_in_between() -> None:
-    run, data, orders = training(BiMask(candidates=5, period=3)), batches(), []
+    run, data, orders = training(changed(BIMASK, candidates=5, period=3)), batches(), []
     layer = run.model.get_submodule("middle")
     for _ in range(7):
         run.run_step(next(data))
@@ -169,7 +170,7 @@ def test_the_order_is_searched_every_period_and_kept_in_between() -> None:
 
 
 def test_the_recorder_needs_the_order() -> None:
-    run = training(BiMask(candidates=5))
+    run = training(changed(BIMASK, candidates=5))
     products = products_after(run, 2)
     recorded, _ = run.record_step(next(batches()))
     for layer in SPARSE:
@@ -187,7 +188,7 @@ def test_the_recorder_needs_the_order() -> None:
 
 
 def test_a_step_recorded_without_the_order_is_refused() -> None:
-    run = training(BiMask(candidates=5))
+    run = training(changed(BIMASK, candidates=5))
     inputs, targets = next(batches())
 
     def step() -> None:
@@ -200,8 +201,8 @@ def test_a_step_recorded_without_the_order_is_refused() -> None:
 # --- odd sizes -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", [BiMask(candidates=3), Transposable()])
-def test_channels_fewer_than_a_group_are_filled_up(method: BiMask | Transposable) -> None:
+@pytest.mark.parametrize("method", [changed(BIMASK, candidates=3), TRANSPOSABLE])
+def test_channels_fewer_than_a_group_are_filled_up(method: Method) -> None:
     layer = treated(nn.Conv2d(3, 5, 3), method, "2:8")
     assert layer.masks is not None and layer.pattern != DENSE
     assert largest_group_count(layer.canonical(layer.masks.forward).float(), 8, 2) == 2
@@ -210,4 +211,4 @@ def test_channels_fewer_than_a_group_are_filled_up(method: BiMask | Transposable
 
 def test_torch24_takes_multiples_of_four() -> None:
     with pytest.raises(UserError, match="layer 'head': method 'torch24': 10 output and 32 input channels; torch's 2:4"):
-        training(Torch24(), "2:4,head=2:4")
+        training(TORCH24, "2:4,head=2:4")

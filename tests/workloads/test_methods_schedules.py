@@ -7,21 +7,21 @@ import torch
 
 from tests.workloads.small import ADAMW, SGD, SPARSE, Small, batches, training, treated
 from workloads.errors import UserError
-from workloads.methods.adams import AdamS
-from workloads.methods.base import END_OF_RUN, Decay, Method, Past
-from workloads.methods.bdwp import Bdwp
-from workloads.methods.bimask import BiMask
-from workloads.methods.dense import Dense
-from workloads.methods.families import fitted
-from workloads.methods.mdgf import Fall, MdGf
-from workloads.methods.sdgf import Schedule, SdGf
-from workloads.methods.sdgp import Sdgp
-from workloads.methods.sdwp import Sdwp
-from workloads.methods.srigl import SRigL
-from workloads.methods.srste import SrSte
-from workloads.methods.ste import Ste
-from workloads.methods.torch24 import Torch24
-from workloads.methods.transposable import Transposable
+from workloads.methods.adams import ADAMS, Pull
+from workloads.methods.base import END_OF_RUN, Known, Method
+from workloads.methods.bdwp import BDWP
+from workloads.methods.bimask import BIMASK
+from workloads.methods.dense import DENSE_TRAINING
+from workloads.methods.fields import changed, fitted
+from workloads.methods.mdgf import MDGF, Fading, Fall
+from workloads.methods.sdgf import SDGF, Phases, Schedule
+from workloads.methods.sdgp import SDGP
+from workloads.methods.sdwp import SDWP
+from workloads.methods.srigl import SRIGL, Regrowth
+from workloads.methods.srste import SRSTE
+from workloads.methods.ste import STE
+from workloads.methods.torch24 import TORCH24
+from workloads.methods.transposable import TRANSPOSABLE
 from workloads.op import MatrixOp, Phase
 from workloads.pattern import DENSE, parse_pattern, parse_patterns
 from workloads.training.fan_in import random_mask, regrown
@@ -42,7 +42,9 @@ def recorded_patterns(run: Training, steps: int, layer: str = "middle") -> list[
 # --- masks kept for a while ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("method", "update"), [(Transposable(period=3), SGD), (AdamS(period=3), ADAMW)])
+@pytest.mark.parametrize(
+    ("method", "update"), [(changed(TRANSPOSABLE, period=3), SGD), (changed(ADAMS, period=3), ADAMW)]
+)
 def test_masks_are_new_every_period_only(method: Method, update: object) -> None:
     run, data, masks = training(method, "2:4", update), batches(), []  # type: ignore[arg-type]
     layer = run.model.get_submodule("middle")
@@ -55,34 +57,34 @@ def test_masks_are_new_every_period_only(method: Method, update: object) -> None
     assert not torch.equal(masks[0].forward, masks[3].forward)
 
 
-@pytest.mark.parametrize("method", [Ste(), SrSte(), Bdwp(), Sdwp(), BiMask(candidates=2), MdGf(), SdGf(), Torch24()])
+@pytest.mark.parametrize("method", [STE, SRSTE, BDWP, SDWP, changed(BIMASK, candidates=2), MDGF, SDGF, TORCH24])
 def test_other_masks_are_new_at_every_step(method: Method) -> None:
     assert all(method.makes_masks(step) for step in range(3))
-    assert not Transposable().makes_masks(39) and Transposable().makes_masks(40)
+    assert not TRANSPOSABLE.makes_masks(39) and TRANSPOSABLE.makes_masks(40)
 
 
 # --- MdGf ------------------------------------------------------------------------------------------------------------
 
 
 def test_the_factor_falls_to_zero_before_tuning() -> None:
-    linear = MdGf(total_steps=100, fall=Fall.LINEAR, dense_share=0.2, tune_share=0.3, last_factor=0.1)
+    linear = Fading(total_steps=100, fall=Fall.LINEAR, dense_share=0.2, tune_share=0.3, last_factor=0.1)
     assert [round(linear.factor(step), 3) for step in (0, 20, 45, 69, 70, 99, END_OF_RUN)] == [
         *(1.0, 1.0, 0.55, 0.118, 0.0, 0.0, 0.0),
     ]
-    exponential = MdGf(total_steps=100, tune_share=0.0, last_factor=0.01)
+    exponential = Fading(total_steps=100, tune_share=0.0, last_factor=0.01)
     assert [round(exponential.factor(step), 4) for step in (0, 50, 99, 100)] == [1.0, 0.1, 0.0105, 0.0]
-    assert MdGf(total_steps=10_000, beta=1e-4).factor(1000) == pytest.approx(2.718281828**-0.1)
+    assert Fading(total_steps=10_000, beta=1e-4).factor(1000) == pytest.approx(2.718281828**-0.1)
 
 
 @pytest.mark.parametrize("mixed", [False, True])
 def test_fading_weights_are_dense_operands_until_the_factor_is_zero(mixed: bool) -> None:
-    run = training(MdGf(total_steps=6, tune_share=0.4), mixed=mixed)
+    run = training(changed(MDGF, total_steps=6, tune_share=0.4), mixed=mixed)
     assert recorded_patterns(run, 6) == ["dense"] * 4 + ["2:4"] * 2
-    layer = treated(Small().hidden, MdGf(total_steps=6), mixed=mixed)
+    layer = treated(Small().hidden, changed(MDGF, total_steps=6), mixed=mixed)
     layer.make_masks(2)
     assert layer.masks is not None and layer.pattern == DENSE
     weight = layer.weight.detach().half().float() if mixed else layer.weight.detach()
-    kept, factor = group_mask(weight, parse_pattern("2:4"), 1), MdGf(total_steps=6).factor(2)
+    kept, factor = group_mask(weight, parse_pattern("2:4"), 1), Fading(total_steps=6).factor(2)
     ahead, back = layer.weights()
     expected = torch.where(kept, weight, weight * factor)
     assert torch.equal(ahead, expected.half().float() if mixed else expected) and torch.equal(ahead, back)
@@ -105,8 +107,8 @@ def test_fading_weights_are_dense_operands_until_the_factor_is_zero(mixed: bool)
     ],
 )
 def test_phases_end_in_the_pattern_asked_for(schedule: Schedule, text: str, phases: str) -> None:
-    method = SdGf(schedule=schedule, total_steps=100)
-    assert " ".join(map(str, method.phases(parse_pattern(text)))) == phases
+    method = changed(SDGF, schedule=schedule, total_steps=100)
+    assert " ".join(map(str, Phases(schedule=schedule).phases(parse_pattern(text)))) == phases
     each = 100 / len(phases.split())
     at = [
         str(method.pattern_at(parse_pattern(text), int(each * phase + each / 2)))
@@ -118,7 +120,7 @@ def test_phases_end_in_the_pattern_asked_for(schedule: Schedule, text: str, phas
 
 @pytest.mark.parametrize("schedule", list(Schedule))
 def test_the_pattern_of_every_step_is_recorded(schedule: Schedule) -> None:
-    method = SdGf(schedule=schedule, total_steps=8)
+    method = changed(SDGF, schedule=schedule, total_steps=8)
     run, asked = training(method, "1:8"), parse_pattern("1:8")
     assert recorded_patterns(run, 9) == [str(method.pattern_at(asked, step)) for step in range(9)]
     assert len({method.pattern_at(asked, step) for step in range(8)}) == 4
@@ -128,9 +130,9 @@ def test_the_pattern_of_every_step_is_recorded(schedule: Schedule) -> None:
 
 
 def test_the_dropped_share_falls_as_half_a_cosine() -> None:
-    method = SRigL(total_steps=1000)
-    assert [round(method.dropped_share(step), 4) for step in (0, 375, 750, 900)] == [0.3, 0.15, 0.0, 0.0]
-    assert [step for step in range(1000) if method.makes_masks(step)] == [*range(0, 701, 100)]
+    rule = Regrowth(total_steps=1000)
+    assert [round(rule.dropped_share(step), 4) for step in (0, 375, 750, 900)] == [0.3, 0.15, 0.0, 0.0]
+    assert [step for step in range(1000) if rule.due(step)] == [*range(0, 701, 100)]
 
 
 def test_regrowing_keeps_the_largest_weights_and_takes_the_largest_gradients() -> None:
@@ -152,14 +154,14 @@ def test_regrowing_keeps_the_largest_weights_and_takes_the_largest_gradients() -
 
 
 def test_srigl_masks_move_until_they_stop() -> None:
-    run, data, masks = training(SRigL(total_steps=8, period=2), "fan-in 24"), batches(), []
+    run, data, masks = training(changed(SRIGL, total_steps=8, period=2), "fan-in 24"), batches(), []
     layer = run.model.get_submodule("middle")
     for _ in range(8):
         run.run_step(next(data))
         masks.append(layer.masks.forward)
     moved = [not torch.equal(before, after) for before, after in pairwise(masks)]
     assert moved == [False, True, False, True, False, False, False]
-    first = SRigL().forward_mask(layer.canonical(layer.weight.detach()), parse_pattern("fan-in 24"), Past(), 0)
+    first = SRIGL.forward_mask(layer.canonical(layer.weight.detach()), parse_pattern("fan-in 24"), Known(), 0)
     assert not torch.equal(first, masks[0].reshape(first.shape))  # other weights, other random inputs
 
 
@@ -170,8 +172,8 @@ def test_srigl_masks_move_until_they_stop() -> None:
 @pytest.mark.parametrize(
     ("method", "rate"),
     [
-        *((SrSte(), 2e-4), (BiMask(candidates=2), 2e-4), (Ste(), 0.0), (Bdwp(), 0.0), (Sdwp(), 0.0)),
-        *((Transposable(), 0.0), (Torch24(), 0.0), (Sdwp(decay=Decay(0.1, Phase.BP)), 0.1), (Sdgp(), 0.0)),
+        *((SRSTE, 2e-4), (changed(BIMASK, candidates=2), 2e-4), (STE, 0.0), (BDWP, 0.0), (SDWP, 0.0)),
+        *((TRANSPOSABLE, 0.0), (TORCH24, 0.0), (changed(SDWP, decay=0.1), 0.1), (SDGP, 0.0)),
     ],
 )
 def test_decay_is_added_once_after_unscaling(method: Method, rate: float, mixed: bool) -> None:
@@ -183,14 +185,14 @@ def test_decay_is_added_once_after_unscaling(method: Method, rate: float, mixed:
         module = run.model.get_submodule(layer)
         expected = module.weight.grad / (2.0**10 if mixed else 1.0)
         if rate:
-            mask = module.masks.backward if method.decay.phase is Phase.BP else module.masks.forward
+            mask = module.masks.backward if method.decay_phase is Phase.BP else module.masks.forward
             expected = expected + masked(before[layer], ~mask) * rate
         assert torch.equal(run.states[f"{layer}.weight"]["momentum"], expected)
     assert torch.equal(run.states["head.weight"]["momentum"], run.model.head.weight.grad / (2.0**10 if mixed else 1.0))
 
 
 def test_dropped_weights_get_their_whole_gradient_except_under_srigl() -> None:
-    for method, pattern in ((SrSte(decay=Decay()), "2:4"), (SRigL(), "fan-in 24")):
+    for method, pattern in ((changed(SRSTE, decay=0.0), "2:4"), (SRIGL, "fan-in 24")):
         run = training(method, pattern)
         run.run_step(next(batches()))
         layer = run.model.get_submodule("middle")
@@ -202,8 +204,8 @@ def test_dropped_weights_get_their_whole_gradient_except_under_srigl() -> None:
 
 
 def test_adams_pulls_unmarked_weights_to_zero_after_adamw() -> None:
-    method, batch = AdamS(total_steps=8, rate=1e-5), next(batches())
-    plain, pulled = training(Dense(), update=ADAMW), training(method, update=ADAMW)
+    method, batch = changed(ADAMS, total_steps=8, rate=1e-5), next(batches())
+    plain, pulled = training(DENSE_TRAINING, update=ADAMW), training(method, update=ADAMW)
     pulled.step = plain.step = 1  # the ramp starts at 0
     for run in (plain, pulled):
         run.run_step(batch)
@@ -219,7 +221,7 @@ def test_adams_pulls_unmarked_weights_to_zero_after_adamw() -> None:
 
 def test_adams_gathers_weight_in_two_of_four_and_never_crosses_zero() -> None:
     def outside(rate: float) -> float:
-        run, data = training(AdamS(total_steps=8, rate=rate), update=ADAMW), batches()
+        run, data = training(changed(ADAMS, total_steps=8, rate=rate), update=ADAMW), batches()
         for _ in range(8):
             run.run_step(next(data))
         weight = run.model.hidden.weight.detach()
@@ -228,23 +230,23 @@ def test_adams_gathers_weight_in_two_of_four_and_never_crosses_zero() -> None:
 
     assert outside(1.0) == 0.0
     assert outside(1e-6) < outside(0.0)
-    assert [AdamS(total_steps=100, rate=1.0).rate_at(step) for step in (0, 5, 25, 99)] == [0.0, 0.2, 1.0, 1.0]
+    assert [Pull(total_steps=100, rate=1.0).rate_at(step) for step in (0, 5, 25, 99)] == [0.0, 0.2, 1.0, 1.0]
 
 
 def test_adams_needs_the_second_moment() -> None:
     with pytest.raises(UserError, match="method 'adams': its decay needs the second moment of the optimizer adamw"):
-        training(AdamS(), update=SGD).run_step(next(batches()))
+        training(ADAMS, update=SGD).run_step(next(batches()))
 
 
 # --- what cannot be --------------------------------------------------------------------------------------------------
 
 GROUPS, NM_ONLY = "allowed are dense, n:m such as 2:8 and bank n:m", "allowed are dense, n:m such as 2:8"
 REFUSED: list[tuple[Method, str, str]] = [
-    *((method, "fan-in 3", GROUPS) for method in (Ste(), SrSte(), Sdwp(), Sdgp(), MdGf(), AdamS())),
-    *((method, "density 0.5", GROUPS) for method in (Ste(), Sdgp())),
-    *((method, "bank 2:8", NM_ONLY) for method in (BiMask(), Transposable(), SdGf())),
-    (SRigL(), "2:4", "allowed are dense, fan-in k"),
-    (Torch24(), "2:8", "torch has 2:4 only"),
+    *((method, "fan-in 3", GROUPS) for method in (STE, SRSTE, SDWP, SDGP, MDGF, ADAMS)),
+    *((method, "density 0.5", GROUPS) for method in (STE, SDGP)),
+    *((method, "bank 2:8", NM_ONLY) for method in (BIMASK, TRANSPOSABLE, SDGF)),
+    (SRIGL, "2:4", "allowed are dense, fan-in k"),
+    (TORCH24, "2:8", "torch has 2:4 only"),
 ]
 
 
@@ -265,15 +267,15 @@ def test_more_kept_than_a_group_has_is_refused() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Transposable(period=0), "method 'transposable': the period must be at least 1, not 0"),
-        (lambda: BiMask(candidates=0), "method 'bimask': period and candidates must be at least 1"),
-        (lambda: MdGf(dense_share=0.6, tune_share=0.5), "method 'mdgf': dense_share and tune_share"),
-        (lambda: MdGf(last_factor=0.0), "method 'mdgf': last_factor must lie between 0 and 1, not at 0"),
-        (lambda: SRigL(stop_share=0.0), "method 'srigl': period must be at least 1, stop_share"),
-        (lambda: AdamS(rate=-1.0), "method 'adams': period must be at least 1, ramp_share above 0"),
-        (lambda: SdGf(total_steps=0), "total_steps 0: a run has at least one step"),
+        (lambda: changed(TRANSPOSABLE, period=0), "method 'transposable': the period must be at least 1, not 0"),
+        (lambda: changed(BIMASK, candidates=0), "method 'bimask': period and candidates must be at least 1"),
+        (lambda: changed(MDGF, dense_share=0.6, tune_share=0.5), "method 'mdgf': dense_share and tune_share"),
+        (lambda: changed(MDGF, last_factor=0.0), "method 'mdgf': last_factor must lie between 0 and 1, not at 0"),
+        (lambda: changed(SRIGL, stop_share=0.0), "method 'srigl': period must be at least 1, stop_share"),
+        (lambda: changed(ADAMS, rate=-1.0), "method 'adams': period must be at least 1, ramp_share above 0"),
+        (lambda: fitted(SDGF, 0), "total_steps 0: a run has at least one step"),
         (
-            lambda: SdGf(schedule=Schedule.DENSIFY).pattern_at(parse_pattern("2:256"), 0),
+            lambda: changed(SDGF, schedule=Schedule.DENSIFY).pattern_at(parse_pattern("2:256"), 0),
             "method 'sdgf': schedule 'densify' starts with groups of 2048; more than 1024 are not supported",
         ),
     ],
@@ -284,5 +286,7 @@ def test_settings_that_make_no_sense(make: object, message: str) -> None:
 
 
 def test_a_schedule_is_fitted_to_the_run() -> None:
-    assert fitted(SdGf(schedule=Schedule.DENSIFY), 330) == SdGf(schedule=Schedule.DENSIFY, total_steps=330)
-    assert fitted(Ste(), 330) == Ste()
+    densify = fitted(changed(SDGF, schedule=Schedule.DENSIFY), 40)
+    seen = [str(densify.pattern_at(parse_pattern("2:4"), step)) for step in (0, 10, 20, 30)]
+    assert seen == ["2:32", "2:16", "2:8", "2:4"]
+    assert fitted(STE, 330) == STE

@@ -8,7 +8,7 @@ from workloads.errors import UserError
 from workloads.models.spec import DataKind, ModelSpec
 from workloads.op import MatrixOp, Phase
 from workloads.registry import MODELS, load_entry, names
-from workloads.training.shapes import shapes_at
+from workloads.training.shapes import example, shapes_at
 
 # torchvision's counts for the ResNets and, with its 512 -> 100 classifier, VGG-19; timm's for ViT (deit_small,
 # vit_base_patch16_224); transformers' for BertForMaskedLM and GPT2LMHeadModel; ResNet-9 by hand.
@@ -55,7 +55,7 @@ def test_models_run_at_a_small_width_and_size(name: str) -> None:
     spec = spec_of(name)
     images = spec.data is DataKind.IMAGES
     model = spec.build(width=0.1, image=32 if images else None)
-    inputs, _ = spec.example(2, sequence=8, image=32 if images else None)
+    inputs, _ = example(spec, 2, sequence=8, image=32 if images else None)
     shape = (2, spec.sizes.classes) if images else (2, 8, spec.sizes.classes)
     assert model(inputs).shape == shape
     assert sum(each.numel() for each in model.parameters()) < PARAMETERS[name] / 4

@@ -10,9 +10,10 @@ from torch import nn
 
 from tests.workloads import small
 from workloads.errors import UserError
-from workloads.methods.base import Decay, Method
-from workloads.methods.bdwp import Bdwp
-from workloads.methods.dense import Dense
+from workloads.methods.base import Method
+from workloads.methods.bdwp import BDWP
+from workloads.methods.dense import DENSE_TRAINING
+from workloads.methods.fields import changed, load_method
 from workloads.models.loss import IGNORED
 from workloads.models.resnet import resnet9
 from workloads.models.spec import ModelSpec
@@ -37,7 +38,7 @@ def start(
 ) -> Training:
     torch.manual_seed(3)
     recipe = Recipe(
-        method or Bdwp(),
+        method or BDWP,
         parse_patterns([pattern]),
         spec.kept_dense,
         update_for(spec.optimizer, spec.learning_rate, 1e-4),
@@ -115,7 +116,7 @@ def test_masks_follow_the_weights() -> None:
 
 def test_decay_adds_its_share_of_the_dropped_weights() -> None:
     batch = next(batches(resnet9, 8, image=16))
-    plain, decayed = start(), start(method=Bdwp(decay=Decay(0.5)))
+    plain, decayed = start(), start(method=changed(BDWP, decay=0.5))
     for training in (plain, decayed):
         training.run_step(batch)
     name = "layer2.conv.weight"
@@ -127,7 +128,7 @@ def test_decay_adds_its_share_of_the_dropped_weights() -> None:
     torch.testing.assert_close(difference, expected, rtol=1e-3, atol=1e-7)
 
 
-@pytest.mark.parametrize("method", [Dense(), Bdwp()])
+@pytest.mark.parametrize("method", [DENSE_TRAINING, BDWP])
 def test_training_learns(method: Method) -> None:
     training = start(method=method, pattern="2:4", mixed=True)
     data = batches(resnet9, 32, image=16)
@@ -137,7 +138,7 @@ def test_training_learns(method: Method) -> None:
 
 def test_without_a_loss_scale_gradients_flush_to_zero() -> None:
     def zeros(scale: float) -> float:
-        training = start(method=Dense(), mixed=True, scale=scale)
+        training = start(method=DENSE_TRAINING, mixed=True, scale=scale)
         for parameter in training.model.get_submodule("fc").parameters():
             parameter.data *= 1e-4
         recorded, _ = training.record_step(next(batches(resnet9, 8, image=16)))
@@ -235,16 +236,16 @@ def test_a_state_is_kept_for_each_weight_as_the_optimizer_says() -> None:
 
 def test_registered_names() -> None:
     assert {"dense", "bdwp"} <= set(names(METHODS))
-    assert load_entry(METHODS, "method", "bdwp") is Bdwp
+    assert load_method("bdwp") is BDWP
     assert load_entry(MODELS, "model", "resnet9") is resnet9
     with pytest.raises(UserError, match=r"unknown method 'bdwq'; did you mean 'bdwp'\? \(known: .*bdwp"):
-        load_entry(METHODS, "method", "bdwq")
+        load_method("bdwq")
 
 
 def test_dense_training_is_plain_training() -> None:
     torch.manual_seed(3)
     model = resnet9.build(width=0.25, image=16)
-    training = start(method=Dense(), pattern="2:8")
+    training = start(method=DENSE_TRAINING, pattern="2:8")
     inputs, targets = batch = next(batches(resnet9, 8, image=16))
     training.gradients(batch)
     training.loss(model(inputs), targets).backward()
@@ -258,8 +259,8 @@ def test_a_batch_in_parts_is_the_whole_batch_where_nothing_is_normalised(parts: 
     inputs, targets = next(small.batches(8))
     targets = targets.clone()
     targets[:3] = IGNORED  # so that the parts weigh differently
-    whole = small.training(Bdwp(), "2:4")
-    cut = small.training(Bdwp(), "2:4")
+    whole = small.training(BDWP, "2:4")
+    cut = small.training(BDWP, "2:4")
     cut.recipe = replace(cut.recipe, parts=parts)
     losses = [run.gradients((inputs, targets)) for run in (whole, cut)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)

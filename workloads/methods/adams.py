@@ -11,30 +11,25 @@ the README of the authors' earlier trainer, arXiv 2407.20584); and `rate`, which
 strength. CAST's weight scaling and its distillation from the dense model are left out.
 """
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, final
 
-from workloads.errors import UserError
-from workloads.methods.base import Axis, GradientRule, MaskSource, MaskUse, Method, SparseOperand
-from workloads.methods.families import GROUPED, Scheduled, allowed
-from workloads.pattern import DENSE, Pattern
+from workloads.methods.base import (
+    GROUPED,
+    MaskSource,
+    MaskUse,
+    Method,
+    Rule,
+    Tensor,
+    always_dense,
+    largest_of_inputs,
+    refuse_unless,
+)
 
-if TYPE_CHECKING:
-    from torch import Tensor
 
-    from workloads.methods.base import OptimizerState, Past
-
-
-@final
 @dataclass(frozen=True)
-class AdamS(Method, Scheduled):
-    name: ClassVar[str] = "adams"
-    sparse: ClassVar[tuple[SparseOperand, ...]] = ()
-    mask_use: ClassVar[MaskUse] = MaskUse.DECAY
-    backward_from: ClassVar[MaskSource] = MaskSource.NONE
-    gradient_rule: ClassVar[GradientRule] = GradientRule.STRAIGHT_THROUGH
+class Pull(Rule):
+    """Every `period` steps the largest are marked; the others move towards 0 after every update."""
 
     rate: float = 1e-6
     ramp_share: float = 0.25
@@ -43,43 +38,34 @@ class AdamS(Method, Scheduled):
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        Scheduled.__post_init__(self)
-        if self.period < 1 or self.ramp_share <= 0 or self.rate < 0:
-            raise UserError(f"method '{self.name}': period must be at least 1, ramp_share above 0, rate not below 0")
-        if not 0 <= self.beta2 < 1 or self.epsilon <= 0:
-            raise UserError(f"method '{self.name}': beta2 must be at least 0 and below 1, epsilon above 0")
+        refuse_unless(
+            self.period >= 1 and self.ramp_share > 0 and self.rate >= 0,
+            "period must be at least 1, ramp_share above 0, rate not below 0",
+        )
+        refuse_unless(0 <= self.beta2 < 1 and self.epsilon > 0, "beta2 must be at least 0 and below 1, epsilon above 0")
 
     def rate_at(self, step: int) -> float:
         return self.rate * min(1.0, self.progress(step) / self.ramp_share)
 
-    def pattern_at(self, pattern: Pattern, step: int) -> Pattern:
-        allowed(pattern, GROUPED, self.name)
-        return DENSE
-
-    def makes_masks(self, step: int) -> bool:
+    def due(self, step: int) -> bool:
         return step % self.period == 0
 
-    def forward_mask(self, weight: Tensor, pattern: Pattern, past: Past, step: int) -> Tensor:
-        from workloads.training.masks import group_mask
-
-        return group_mask(weight, pattern, Axis.INPUT_CHANNELS)
-
-    def permutation(
-        self, weight: Tensor, pattern: Pattern, forward_mask: Tensor, past: Past, step: int
-    ) -> Tensor | None:
-        return None
-
-    def backward_mask(
-        self, weight: Tensor, pattern: Pattern, forward_mask: Tensor, permutation: Tensor | None, step: int
-    ) -> Tensor:
-        return forward_mask
-
-    def pruned_gradient(self, gradient: Tensor, pattern: Pattern) -> Tensor:
-        return gradient
-
-    def after_update(self, weight: Tensor, forward_mask: Tensor, state: OptimizerState, step: int) -> None:
-        if "second_moment" not in state:
-            raise UserError(f"method '{self.name}': its decay needs the second moment of the optimizer adamw")
+    def towards_zero(self, weight: Tensor, marked: Tensor, state: Mapping[str, Tensor], step: int) -> None:
+        """|w| - rate / (sqrt(v / (1 - beta2^t)) + epsilon), at least 0, with the sign of w, for what is not marked."""
+        refuse_unless("second_moment" in state, "its decay needs the second moment of the optimizer adamw")
         spread = (state["second_moment"] / (1 - self.beta2 ** (step + 1))).sqrt() + self.epsilon
         shrunk = (weight.abs() - self.rate_at(step) / spread).clamp(min=0.0).copysign(weight)
-        weight.copy_(weight.where(forward_mask, shrunk))
+        weight.copy_(weight.where(marked, shrunk))
+
+
+PULL = Pull()
+ADAMS = Method(
+    name="adams",
+    trains=GROUPED,
+    in_force=always_dense,
+    mask_use=MaskUse.DECAY,
+    backward_from=MaskSource.NONE,
+    makes_masks=PULL.due,
+    forward_mask=largest_of_inputs,
+    after_update=PULL.towards_zero,
+)

@@ -10,70 +10,71 @@ Start, stop, period and the shape are the paper's form; the numbers are assumed.
 so and tune afterwards; their own schedules are not public.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, final
 
-from workloads.errors import UserError
-from workloads.methods.base import Axis, GradientRule, SparseOperand
-from workloads.methods.families import GROUPED, OneMaskMethod, Scheduled, allowed
-from workloads.op import Phase, Role
+from workloads import training
+from workloads.methods.base import (
+    GROUPED,
+    WEIGHT_OF_FF,
+    GradientRule,
+    Known,
+    Method,
+    Rule,
+    Tensor,
+    largest_of_inputs,
+    refuse_unless,
+)
 from workloads.pattern import DENSE, Pattern
 
-if TYPE_CHECKING:
-    from torch import Tensor
 
-    from workloads.methods.base import Past
-
-
-@final
 @dataclass(frozen=True)
-class Bank(OneMaskMethod, Scheduled):
-    name: ClassVar[str] = "bank"
-    sparse: ClassVar[tuple[SparseOperand, ...]] = (SparseOperand(Phase.FF, Role.WEIGHT, Axis.INPUT_CHANNELS),)
-    gradient_rule: ClassVar[GradientRule] = GradientRule.MASKED
+class Gradual(Rule):
+    """Every `period` steps a bank keeps fewer, from `start_share` to `stop_share` of the run."""
 
     start_share: float = 0.1
     stop_share: float = 0.6
     period: int = 10
 
     def __post_init__(self) -> None:
-        Scheduled.__post_init__(self)
-        if not 0 <= self.start_share < self.stop_share <= 1:
-            raise UserError(f"method '{self.name}': start_share must lie below stop_share, both in 0 to 1")
-        if self.period < 1:
-            raise UserError(f"method '{self.name}': period must be at least 1, not {self.period}")
+        refuse_unless(
+            0 <= self.start_share < self.stop_share <= 1, "start_share must lie below stop_share, both in 0 to 1"
+        )
+        refuse_unless(self.period >= 1, f"period must be at least 1, not {self.period}")
 
     def kept(self, pattern: Pattern, step: int) -> int:
         """Weights a bank keeps at a step: m at first, n when pruning is over, never rising."""
-        at = self.progress(step - step % self.period if self.progress(step) < self.stop_share else step)
+        at = self.progress(step if self._over(step) else step - step % self.period)
         pruned = min(1.0, max(0.0, (at - self.start_share) / (self.stop_share - self.start_share)))
         dropped = (pattern.m - pattern.n) * (1 - (1 - pruned) ** 3)
         return pattern.m - int(dropped)
 
-    def pattern_at(self, pattern: Pattern, step: int) -> Pattern:
-        asked = allowed(pattern, GROUPED, self.name)
-        if asked.is_dense or self.kept(asked, step) == asked.m:
-            return DENSE
-        return replace(asked, n=self.kept(asked, step))
+    def _over(self, step: int) -> bool:
+        """Whether pruning is over before a step."""
+        return self.progress(step) >= self.stop_share
 
-    def makes_masks(self, step: int) -> bool:
-        over = self.progress(step) >= self.stop_share
-        return step == 0 or (step % self.period == 0 and not over) or (over and self._first_over(step))
+    def in_force(self, pattern: Pattern, step: int) -> Pattern:
+        kept = self.kept(pattern, step)
+        return DENSE if kept == pattern.m else replace(pattern, n=kept)
 
-    def _first_over(self, step: int) -> bool:
-        """Whether pruning ends at this step."""
-        return self.progress(step - 1) < self.stop_share
+    def due(self, step: int) -> bool:
+        """Every period, and once more when pruning ends."""
+        if self._over(step):
+            return not self._over(step - 1)
+        return step % self.period == 0
 
-    def forward_mask(self, weight: Tensor, pattern: Pattern, past: Past, step: int) -> Tensor:
-        import torch
+    def mask(self, weight: Tensor, pattern: Pattern, known: Known, step: int) -> Tensor:
+        """The largest of what is still kept."""
+        left = weight if known.forward_mask is None else training.ranked(weight, known.forward_mask)
+        return largest_of_inputs(left, replace(pattern, n=self.kept(pattern, step)))
 
-        from workloads.training.masks import group_mask
 
-        now = replace(pattern, n=self.kept(pattern, step))
-        if past.forward_mask is None:
-            return group_mask(weight, now, Axis.INPUT_CHANNELS)
-        least = torch.finfo(weight.dtype).tiny  # a kept weight of 0 still ranks above a dropped one
-        ranked = torch.where(past.forward_mask, weight.abs().clamp(min=least), 0.0)
-        return group_mask(ranked, now, Axis.INPUT_CHANNELS)
+GRADUAL = Gradual()
+BANK = Method(
+    name="bank",
+    trains=GROUPED,
+    sparse=(WEIGHT_OF_FF,),
+    gradient=GradientRule.MASKED,
+    makes_masks=GRADUAL.due,
+    in_force=GRADUAL.in_force,
+    forward_mask=GRADUAL.mask,
+)

@@ -1,29 +1,40 @@
-"""What a training method is: facts that need no torch, and the few functions that a training layer calls.
+"""What a training method is: a value, made of facts for the simulator and of the few functions a layer calls.
 
-Weights and masks go through a method as (G, O, C, T): G convolution groups, O output and C input channels of one group,
-T kernel positions (a linear layer has G = T = 1). A mask is boolean, or floating-point factors for methods that let
-weights fade out. Torch is imported only where a function needs more than the tensors' own methods.
+Weights and masks go through the functions as (G, O, C, T): G convolution groups, O output and C input channels of one
+group, T kernel positions (a linear layer has G = T = 1). A mask is boolean, or floating-point factors for methods that
+let weights fade out. What needs more than the tensors' own methods is behind the door of `workloads.training`, which
+brings torch when it is used.
+
+A function is a plain one, or that of a rule: a frozen dataclass with the numbers of a method, which can be set by name
+(`workloads.methods.fields`). A rule may give several functions of one method.
 """
 
 from __future__ import annotations
 
 import sys
-from abc import ABC, abstractmethod
-from collections.abc import MutableMapping
+from collections.abc import Callable, Collection, Iterator, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, TypeAlias
 
+from workloads import training
+from workloads.errors import UserError
 from workloads.op import Phase, Role
-from workloads.pattern import Pattern
+from workloads.pattern import DENSE, Pattern, PatternKind
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import torch
 
-    OptimizerState = MutableMapping[str, Tensor]
-
-
+Tensor: TypeAlias = "torch.Tensor"  # a name for annotations: torch itself comes when a function is used
 END_OF_RUN = sys.maxsize  # a step after which no schedule changes anything
+GROUPED = (PatternKind.NM, PatternKind.BANK)
+WRITTEN = {
+    PatternKind.NM: "n:m such as 2:8",
+    PatternKind.BANK: "bank n:m",
+    PatternKind.FAN_IN: "fan-in k",
+    PatternKind.DENSITY: "density d",
+}
 
 
 class Axis(IntEnum):
@@ -69,21 +80,17 @@ class SparseOperand:
     permuted: bool = False
 
 
-@dataclass(frozen=True)
-class Decay:
-    """The SR-STE term: `rate` times the weights that the mask of `phase` drops is added to the gradient, once a step,
-    after the loss scale is taken out (arXiv 2102.04010, equation 9)."""
-
-    rate: float = 0.0
-    phase: Phase = Phase.FF
+WEIGHT_OF_FF = SparseOperand(Phase.FF, Role.WEIGHT, Axis.INPUT_CHANNELS)
+WEIGHT_OF_BP = SparseOperand(Phase.BP, Role.WEIGHT, Axis.OUTPUT_CHANNELS)
 
 
 @dataclass(frozen=True)
-class Past:
-    """What a layer remembers when new masks are made, None where there is nothing yet.
+class Known:
+    """What is known when a mask is made, None where there is nothing yet.
 
-    forward_mask: the one in force until now. permutation: (G, O). gradient: of the dense weight, from the step before,
-    with the loss scale still in it. Masks and gradient are (G, O, C, T).
+    forward_mask: for a new forward mask the one in force until now, for a backward mask the new forward one; the
+    permutation, (G, O), likewise. gradient: of the dense weight, from the step before, with the loss scale still in it.
+    Masks and gradient are (G, O, C, T).
     """
 
     forward_mask: Tensor | None = None
@@ -91,56 +98,111 @@ class Past:
     gradient: Tensor | None = None
 
 
-@dataclass(frozen=True)
-class Method(ABC):
-    """A training method. The facts are for the simulator, the functions for the training loop.
+# (weight or mask, pattern, what is known, step) -> mask or order
+FromWeight = Callable[[Tensor, Pattern, Known, int], Tensor]
 
-    `pattern` is always the one asked of the layer, whatever is in force at the step.
+
+def every_step(_: int) -> bool:
+    return True
+
+
+def always_dense(*_: object) -> Pattern:
+    return DENSE
+
+
+def keep_all(weight: Tensor, *_: object) -> Tensor:
+    return weight.new_ones(weight.shape).bool()
+
+
+def largest_of_inputs(weight: Tensor, pattern: Pattern, *_: object) -> Tensor:
+    """The n largest magnitudes of every m along input channels, where FF reduces."""
+    return training.group_mask(weight, pattern, Axis.INPUT_CHANNELS)
+
+
+def largest_of_outputs(weight: Tensor, pattern: Pattern, *_: object) -> Tensor:
+    """The n largest magnitudes of every m along output channels, where BP reduces."""
+    return training.group_mask(weight, pattern, Axis.OUTPUT_CHANNELS)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Numbers that can be set by name, and the functions that depend on them: a method takes its own from here.
+
+    total_steps: of the run. The default is assumed; `fitted` puts the run's own.
     """
 
-    name: ClassVar[str]
-    sparse: ClassVar[tuple[SparseOperand, ...]]
-    mask_use: ClassVar[MaskUse]
-    backward_from: ClassVar[MaskSource]
-    gradient_rule: ClassVar[GradientRule]
+    total_steps: int = 1000
 
-    decay: Decay = Decay()
+    def progress(self, step: int) -> float:
+        """The share of the run that is over before a step, at most 1."""
+        return min(1.0, step / self.total_steps)
+
+
+class Refused(UserError):
+    """What a rule cannot do. The method that has the rule puts its own name before it."""
+
+
+def refuse_unless(holds: bool, sentence: str) -> None:
+    """Raises Refused with the sentence, without the method's name, unless the condition holds."""
+    if not holds:
+        raise Refused(sentence)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A training method. Where nothing else is said, functions get the pattern asked of the layer, and steps from 0.
+
+    decay: this times the weights that the mask of `decay_phase` drops is added to the gradient, once a step, after the
+    loss scale is taken out (arXiv 2102.04010, equation 9).
+    makes_masks(step): whether new masks are made before a step; always true at step 0.
+    in_force(pattern, step): the pattern in force. None: the one asked for.
+    forward_mask(weight, pattern, known, step): the mask of the FF weight. weight: values as the product will see them.
+    permutation(forward mask, pattern, known, step): the order of a group's output channels, (G, O), in which the
+    backward mask is grouped. None: as they are.
+    backward_mask: that of the BP weight, made as the forward one is. None: the forward mask again.
+    pruned_gradient(gradient, pattern in force): the output gradient, (rows, G, O), that the BP product sees. None: all.
+    after_update(weight, forward mask, state, step): may change the weight and the optimizer's state, by name, in place
+    after an update. None: nothing.
+    """
+
+    name: str
+    trains: Collection[PatternKind] = tuple(PatternKind)  # what can be asked for, besides dense
+    sparse: tuple[SparseOperand, ...] = ()
+    mask_use: MaskUse = MaskUse.OPERANDS
+    backward_from: MaskSource = MaskSource.FORWARD_MASK
+    gradient: GradientRule = GradientRule.STRAIGHT_THROUGH
+    decay: float = 0.0
+    decay_phase: Phase = Phase.FF
+    makes_masks: Callable[[int], bool] = every_step
+    in_force: Callable[[Pattern, int], Pattern] | None = None
+    forward_mask: FromWeight = keep_all
+    permutation: FromWeight | None = None
+    backward_mask: FromWeight | None = None
+    pruned_gradient: Callable[[Tensor, Pattern], Tensor] | None = None
+    after_update: Callable[[Tensor, Tensor, MutableMapping[str, Tensor], int], None] | None = None
 
     def operand(self, phase: Phase, role: Role) -> SparseOperand | None:
         """The operand of this role that the method keeps sparse in the phase, None if it does not."""
         return next((each for each in self.sparse if (each.phase, each.role) == (phase, role)), None)
 
-    @abstractmethod
     def pattern_at(self, pattern: Pattern, step: int) -> Pattern:
-        """The pattern in force at a step (from 0, or END_OF_RUN) of a run that was asked for `pattern`.
+        """The pattern in force at a step (or END_OF_RUN) of a run that was asked for `pattern`.
 
         Raises UserError for a pattern that the method cannot train.
         """
+        if pattern.is_dense:
+            return pattern
+        with self.named():
+            allowed = " and ".join(WRITTEN[kind] for kind in self.trains if kind in WRITTEN)
+            refuse_unless(
+                pattern.kind in self.trains, f"pattern '{pattern}' cannot be trained; allowed are dense, {allowed}"
+            )
+            return self.in_force(pattern, step) if self.in_force else pattern
 
-    @abstractmethod
-    def makes_masks(self, step: int) -> bool:
-        """Whether new masks are made before this step. Always true at step 0."""
-
-    @abstractmethod
-    def forward_mask(self, weight: Tensor, pattern: Pattern, past: Past, step: int) -> Tensor:
-        """The mask of the FF weight. weight: (G, O, C, T), values as the product will see them."""
-
-    @abstractmethod
-    def permutation(
-        self, weight: Tensor, pattern: Pattern, forward_mask: Tensor, past: Past, step: int
-    ) -> Tensor | None:
-        """The order of a group's output channels, (G, O), in which the backward mask is grouped; None: as they are."""
-
-    @abstractmethod
-    def backward_mask(
-        self, weight: Tensor, pattern: Pattern, forward_mask: Tensor, permutation: Tensor | None, step: int
-    ) -> Tensor:
-        """The mask of the BP weight, same shape."""
-
-    @abstractmethod
-    def pruned_gradient(self, gradient: Tensor, pattern: Pattern) -> Tensor:
-        """The output gradient that the BP product sees. gradient: (rows, G, O)."""
-
-    @abstractmethod
-    def after_update(self, weight: Tensor, forward_mask: Tensor, state: OptimizerState, step: int) -> None:
-        """May change the weight, (G, O, C, T), and the optimizer's state, by name, in place after an update."""
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """What a rule refuses inside is a UserError with the method's name."""
+        try:
+            yield
+        except Refused as error:
+            raise UserError(f"method '{self.name}': {error}") from None

@@ -12,79 +12,56 @@ positions and start from the channels' own order until step 100; here groups lie
 position, as the reduction does, and the first search is at step 0. Each convolution group has an order of its own.
 """
 
-from __future__ import annotations
+from dataclasses import dataclass, replace
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, final
-
-from workloads.errors import UserError
-from workloads.methods.base import Axis, Decay, GradientRule, MaskSource, MaskUse, Method, SparseOperand
-from workloads.methods.families import allowed
-from workloads.op import Phase, Role
+from workloads import training
+from workloads.methods.base import (
+    WEIGHT_OF_BP,
+    WEIGHT_OF_FF,
+    Known,
+    MaskSource,
+    Method,
+    Rule,
+    Tensor,
+    largest_of_inputs,
+    largest_of_outputs,
+    refuse_unless,
+)
 from workloads.pattern import Pattern, PatternKind
 
-if TYPE_CHECKING:
-    from torch import Tensor
 
-    from workloads.methods.base import OptimizerState, Past
-
-PUBLISHED = Decay(2e-4)
-
-
-@final
 @dataclass(frozen=True)
-class BiMask(Method):
-    name: ClassVar[str] = "bimask"
-    sparse: ClassVar[tuple[SparseOperand, ...]] = (
-        SparseOperand(Phase.FF, Role.WEIGHT, Axis.INPUT_CHANNELS),
-        SparseOperand(Phase.BP, Role.WEIGHT, Axis.OUTPUT_CHANNELS, permuted=True),
-    )
-    mask_use: ClassVar[MaskUse] = MaskUse.OPERANDS
-    backward_from: ClassVar[MaskSource] = MaskSource.PART_OF_FORWARD_MASK
-    gradient_rule: ClassVar[GradientRule] = GradientRule.STRAIGHT_THROUGH
+class Search(Rule):
+    """Every `period` steps, the best of `candidates` random orders of output channels."""
 
-    decay: Decay = PUBLISHED
     period: int = 100
     candidates: int = 100
     seed: int = 0  # of the candidates
 
     def __post_init__(self) -> None:
-        if self.period < 1 or self.candidates < 1:
-            raise UserError(f"method '{self.name}': period and candidates must be at least 1")
+        refuse_unless(min(self.period, self.candidates) >= 1, "period and candidates must be at least 1")
 
-    def pattern_at(self, pattern: Pattern, step: int) -> Pattern:
-        return allowed(pattern, (PatternKind.NM,), self.name)
+    def order(self, forward_mask: Tensor, pattern: Pattern, known: Known, step: int) -> Tensor:
+        if known.permutation is not None and step % self.period:
+            return known.permutation
+        return training.best_order(forward_mask, pattern, self.candidates, self.seed + step)
 
-    def makes_masks(self, step: int) -> bool:
-        return True
 
-    def forward_mask(self, weight: Tensor, pattern: Pattern, past: Past, step: int) -> Tensor:
-        from workloads.training.masks import group_mask
+def part_of_forward(weight: Tensor, pattern: Pattern, known: Known, step: int) -> Tensor:
+    """The n largest of every m output channels, in their new order, of what the forward mask keeps."""
+    assert known.forward_mask is not None and known.permutation is not None
+    kept = training.reordered(weight.where(known.forward_mask, 0.0), known.permutation)
+    mask = largest_of_outputs(kept, pattern, known, step)
+    return training.reordered(mask, training.inverse(known.permutation)) & known.forward_mask
 
-        return group_mask(weight, pattern, Axis.INPUT_CHANNELS)
 
-    def permutation(
-        self, weight: Tensor, pattern: Pattern, forward_mask: Tensor, past: Past, step: int
-    ) -> Tensor | None:
-        from workloads.training.permutations import best_order
-
-        if past.permutation is not None and step % self.period:
-            return past.permutation
-        return best_order(forward_mask, pattern, self.candidates, self.seed + step)
-
-    def backward_mask(
-        self, weight: Tensor, pattern: Pattern, forward_mask: Tensor, permutation: Tensor | None, step: int
-    ) -> Tensor:
-        from workloads.training.masks import group_mask
-        from workloads.training.permutations import inverse, reordered
-
-        assert permutation is not None
-        kept = reordered(weight.where(forward_mask, 0.0), permutation)
-        mask = group_mask(kept, pattern, Axis.OUTPUT_CHANNELS)
-        return reordered(mask, inverse(permutation)) & forward_mask
-
-    def pruned_gradient(self, gradient: Tensor, pattern: Pattern) -> Tensor:
-        return gradient
-
-    def after_update(self, weight: Tensor, forward_mask: Tensor, state: OptimizerState, step: int) -> None:
-        return None
+BIMASK = Method(
+    name="bimask",
+    trains=(PatternKind.NM,),
+    sparse=(WEIGHT_OF_FF, replace(WEIGHT_OF_BP, permuted=True)),
+    decay=2e-4,
+    forward_mask=largest_of_inputs,
+    permutation=Search().order,
+    backward_mask=part_of_forward,
+    backward_from=MaskSource.PART_OF_FORWARD_MASK,
+)

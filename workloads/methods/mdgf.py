@@ -10,23 +10,21 @@ The authors' configurations have a rate of their own: `beta` 1e-4 a step, expone
 `last_factor` is what is left when tuning begins. That, `tune_share` and the shape by default are assumed.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 from math import exp, log
-from typing import TYPE_CHECKING, ClassVar, final
 
-from workloads.errors import UserError
-from workloads.methods.base import Axis, GradientRule, SparseOperand
-from workloads.methods.families import GROUPED, OneMaskMethod, Scheduled, allowed
-from workloads.op import Phase, Role
+from workloads.methods.base import (
+    GROUPED,
+    WEIGHT_OF_FF,
+    Known,
+    Method,
+    Rule,
+    Tensor,
+    largest_of_inputs,
+    refuse_unless,
+)
 from workloads.pattern import DENSE, Pattern
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from workloads.methods.base import Past
 
 
 class Fall(StrEnum):
@@ -36,12 +34,9 @@ class Fall(StrEnum):
     EXPONENTIAL = "exponential"
 
 
-@final
 @dataclass(frozen=True)
-class MdGf(OneMaskMethod, Scheduled):
-    name: ClassVar[str] = "mdgf"
-    sparse: ClassVar[tuple[SparseOperand, ...]] = (SparseOperand(Phase.FF, Role.WEIGHT, Axis.INPUT_CHANNELS),)
-    gradient_rule: ClassVar[GradientRule] = GradientRule.STRAIGHT_THROUGH
+class Fading(Rule):
+    """What dropped weights are multiplied by; the pattern is in force when that is 0."""
 
     fall: Fall = Fall.EXPONENTIAL
     beta: float | None = None
@@ -50,39 +45,30 @@ class MdGf(OneMaskMethod, Scheduled):
     last_factor: float = 1e-3
 
     def __post_init__(self) -> None:
-        Scheduled.__post_init__(self)
-        if min(self.dense_share, self.tune_share) < 0 or self.dense_share + self.tune_share >= 1:
-            raise UserError(f"method '{self.name}': dense_share and tune_share must be at least 0 and leave a rest")
-        if not 0 < self.last_factor < 1:
-            raise UserError(f"method '{self.name}': last_factor must lie between 0 and 1, not at {self.last_factor:g}")
-        if self.beta is not None and self.beta < 0:
-            raise UserError(f"method '{self.name}': beta must be 0 or more, not {self.beta:g}")
+        refuse_unless(
+            min(self.dense_share, self.tune_share) >= 0 and self.dense_share + self.tune_share < 1,
+            "dense_share and tune_share must be at least 0 and leave a rest",
+        )
+        refuse_unless(0 < self.last_factor < 1, f"last_factor must lie between 0 and 1, not at {self.last_factor:g}")
+        refuse_unless(self.beta is None or self.beta >= 0, f"beta must be 0 or more, not {self.beta or 0:g}")
 
     def factor(self, step: int) -> float:
-        """What dropped weights are multiplied by at a step."""
+        """1 - beta t or exp(-beta t), where t are the steps since it started to fall; 0 while tuning."""
         if self.progress(step) >= 1 - self.tune_share:
             return 0.0
-        fallen = max(0.0, step - self.dense_share * self.total_steps)
-        if self.fall is Fall.LINEAR:
-            return max(0.0, 1 - self._beta * fallen)
-        return exp(-self._beta * fallen)
-
-    @property
-    def _beta(self) -> float:
-        if self.beta is not None:
-            return self.beta
         steps = (1 - self.dense_share - self.tune_share) * self.total_steps
-        return (1 - self.last_factor if self.fall is Fall.LINEAR else log(1 / self.last_factor)) / steps
+        linear, fallen = self.fall is Fall.LINEAR, max(0.0, step - self.dense_share * self.total_steps)
+        fitting = (1 - self.last_factor if linear else log(1 / self.last_factor)) / steps
+        beta = fitting if self.beta is None else self.beta
+        return max(0.0, 1 - beta * fallen) if linear else exp(-beta * fallen)
 
-    def pattern_at(self, pattern: Pattern, step: int) -> Pattern:
-        asked = allowed(pattern, GROUPED, self.name)
-        return DENSE if self.factor(step) else asked
+    def in_force(self, pattern: Pattern, step: int) -> Pattern:
+        return DENSE if self.factor(step) else pattern
 
-    def makes_masks(self, step: int) -> bool:
-        return True
-
-    def forward_mask(self, weight: Tensor, pattern: Pattern, past: Past, step: int) -> Tensor:
-        from workloads.training.masks import group_mask
-
-        mask, factor = group_mask(weight, pattern, Axis.INPUT_CHANNELS), self.factor(step)
+    def mask(self, weight: Tensor, pattern: Pattern, known: Known, step: int) -> Tensor:
+        mask, factor = largest_of_inputs(weight, pattern), self.factor(step)
         return mask + ~mask * factor if factor else mask
+
+
+FADING = Fading()
+MDGF = Method(name="mdgf", trains=GROUPED, sparse=(WEIGHT_OF_FF,), in_force=FADING.in_force, forward_mask=FADING.mask)

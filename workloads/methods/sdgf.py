@@ -11,22 +11,11 @@ was asked for. So the pattern is recorded for each step, and m may change too.
 The three are those of the authors' code; that `sparsify` is the default is assumed.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar, final
 
-from workloads.errors import UserError
-from workloads.methods.base import Axis, GradientRule, SparseOperand
-from workloads.methods.families import OneMaskMethod, Scheduled, allowed
-from workloads.op import Phase, Role
+from workloads.methods.base import WEIGHT_OF_FF, Known, Method, Rule, Tensor, largest_of_inputs, refuse_unless
 from workloads.pattern import MAX_GROUP, Pattern, PatternKind
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from workloads.methods.base import Past
 
 TIMES = (8, 4, 2, 1)
 
@@ -37,44 +26,44 @@ class Schedule(StrEnum):
     DENSIFY = "densify"
 
 
-@final
 @dataclass(frozen=True)
-class SdGf(OneMaskMethod, Scheduled):
-    name: ClassVar[str] = "sdgf"
-    sparse: ClassVar[tuple[SparseOperand, ...]] = (SparseOperand(Phase.FF, Role.WEIGHT, Axis.INPUT_CHANNELS),)
-    gradient_rule: ClassVar[GradientRule] = GradientRule.STRAIGHT_THROUGH
+class Phases(Rule):
+    """Equally long phases, each with a pattern of its own."""
 
     schedule: Schedule = Schedule.SPARSIFY
 
     def phases(self, pattern: Pattern) -> tuple[Pattern, ...]:
-        """The patterns of a run that is to end in n:m. Raises UserError where groups would become too large."""
+        """The patterns of a run that is to end in n:m. Raises Refused where groups would become too large."""
         n, m = pattern.n, pattern.m
         if self.schedule is Schedule.SPARSIFY:
             return tuple(Pattern(PatternKind.NM, kept, m) for kept in _falling(n, m))
-        if m * TIMES[0] > MAX_GROUP:
-            raise UserError(
-                f"method '{self.name}': schedule '{self.schedule}' starts with groups of {m * TIMES[0]}; "
-                f"more than {MAX_GROUP} are not supported"
-            )
+        largest = m * TIMES[0]
+        refuse_unless(
+            largest <= MAX_GROUP,
+            f"schedule '{self.schedule}' starts with groups of {largest}; more than {MAX_GROUP} are not supported",
+        )
         grows = self.schedule is Schedule.GEOMETRIC
         return tuple(Pattern(PatternKind.NM, n * times if grows else n, m * times) for times in TIMES)
 
-    def pattern_at(self, pattern: Pattern, step: int) -> Pattern:
-        if allowed(pattern, (PatternKind.NM,), self.name).is_dense:
-            return pattern
+    def in_force(self, pattern: Pattern, step: int) -> Pattern:
         phases = self.phases(pattern)
         return phases[min(int(self.progress(step) * len(phases)), len(phases) - 1)]
 
-    def makes_masks(self, step: int) -> bool:
-        return True
-
-    def forward_mask(self, weight: Tensor, pattern: Pattern, past: Past, step: int) -> Tensor:
-        from workloads.training.masks import group_mask
-
-        return group_mask(weight, self.pattern_at(pattern, step), Axis.INPUT_CHANNELS)
+    def mask(self, weight: Tensor, pattern: Pattern, known: Known, step: int) -> Tensor:
+        return largest_of_inputs(weight, self.in_force(pattern, step))
 
 
 def _falling(n: int, m: int) -> list[int]:
     """m - 1, m/2, m/4 and so on down to n, without repeats."""
     halves = [m >> times for times in range(1, m.bit_length())]
     return [*dict.fromkeys(kept for kept in (m - 1, *halves) if kept > n), n]
+
+
+PHASES = Phases()
+SDGF = Method(
+    name="sdgf",
+    trains=(PatternKind.NM,),
+    sparse=(WEIGHT_OF_FF,),
+    in_force=PHASES.in_force,
+    forward_mask=PHASES.mask,
+)

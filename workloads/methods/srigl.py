@@ -14,32 +14,18 @@ the k that is asked of them (name them apart as `LAYER=fan-in k`) where the auth
 (ERK).
 """
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import cos, pi
-from typing import TYPE_CHECKING, ClassVar, final
 
-from workloads.errors import UserError
-from workloads.methods.base import Axis, GradientRule, MaskSource, MaskUse, Method, SparseOperand
-from workloads.methods.families import Scheduled, allowed
-from workloads.op import Phase, Role
+from workloads import training
+from workloads.methods.base import WEIGHT_OF_FF, GradientRule, Known, Method, Rule, Tensor, refuse_unless
 from workloads.pattern import Pattern, PatternKind
 
-if TYPE_CHECKING:
-    from torch import Tensor
 
-    from workloads.methods.base import OptimizerState, Past
-
-
-@final
 @dataclass(frozen=True)
-class SRigL(Method, Scheduled):
-    name: ClassVar[str] = "srigl"
-    sparse: ClassVar[tuple[SparseOperand, ...]] = (SparseOperand(Phase.FF, Role.WEIGHT, Axis.INPUT_CHANNELS),)
-    mask_use: ClassVar[MaskUse] = MaskUse.OPERANDS
-    backward_from: ClassVar[MaskSource] = MaskSource.FORWARD_MASK
-    gradient_rule: ClassVar[GradientRule] = GradientRule.MASKED
+class Regrowth(Rule):
+    """Inputs that are random at first and then dropped and grown anew, a share of them every `period` steps."""
 
     period: int = 100
     stop_share: float = 0.75
@@ -47,43 +33,40 @@ class SRigL(Method, Scheduled):
     seed: int = 0  # of the first masks
 
     def __post_init__(self) -> None:
-        Scheduled.__post_init__(self)
-        if self.period < 1 or not (0 < self.stop_share <= 1 and 0 <= self.drop_share <= 1):
-            raise UserError(f"method '{self.name}': period must be at least 1, stop_share and drop_share in 0 to 1")
+        refuse_unless(
+            self.period >= 1 and 0 < self.stop_share <= 1 and 0 <= self.drop_share <= 1,
+            "period must be at least 1, stop_share and drop_share in 0 to 1",
+        )
 
     def dropped_share(self, step: int) -> float:
-        """The share of kept weights that is dropped and grown anew at a step."""
+        """The share of kept weights that is dropped and grown anew at a step: drop / 2 * (1 + cos(pi t / stop))."""
         over = min(1.0, self.progress(step) / self.stop_share)
         return self.drop_share / 2 * (1 + cos(pi * over))
 
-    def pattern_at(self, pattern: Pattern, step: int) -> Pattern:
-        return allowed(pattern, (PatternKind.FAN_IN,), self.name)
-
-    def makes_masks(self, step: int) -> bool:
+    def due(self, step: int) -> bool:
         return step == 0 or (step % self.period == 0 and self.progress(step) < self.stop_share)
 
-    def forward_mask(self, weight: Tensor, pattern: Pattern, past: Past, step: int) -> Tensor:
-        from workloads.training.fan_in import random_mask, regrown
+    def mask(self, weight: Tensor, pattern: Pattern, known: Known, step: int) -> Tensor:
+        if step == 0 or known.forward_mask is None:
+            return training.random_mask(weight, pattern.fan_in, self.seed)
+        if known.gradient is None:
+            return known.forward_mask
+        return training.regrown(weight, known.gradient, known.forward_mask, pattern.fan_in, self.dropped_share(step))
 
-        if step == 0 or past.forward_mask is None:
-            return random_mask(weight, pattern.fan_in, self.seed)
-        if past.gradient is None:
-            return past.forward_mask
-        return regrown(weight, past.gradient, past.forward_mask, pattern.fan_in, self.dropped_share(step))
 
-    def permutation(
-        self, weight: Tensor, pattern: Pattern, forward_mask: Tensor, past: Past, step: int
-    ) -> Tensor | None:
-        return None
+def keep_dropped_at_zero(weight: Tensor, forward_mask: Tensor, state: Mapping[str, Tensor], _: int) -> None:
+    """Dropped weights, and all the optimizer remembers of them, are 0."""
+    for values in (weight, *state.values()):
+        values.masked_fill_(~forward_mask, 0.0)
 
-    def backward_mask(
-        self, weight: Tensor, pattern: Pattern, forward_mask: Tensor, permutation: Tensor | None, step: int
-    ) -> Tensor:
-        return forward_mask
 
-    def pruned_gradient(self, gradient: Tensor, pattern: Pattern) -> Tensor:
-        return gradient
-
-    def after_update(self, weight: Tensor, forward_mask: Tensor, state: OptimizerState, step: int) -> None:
-        for values in (weight, *state.values()):
-            values.masked_fill_(~forward_mask, 0.0)
+REGROWTH = Regrowth()
+SRIGL = Method(
+    name="srigl",
+    trains=(PatternKind.FAN_IN,),
+    sparse=(WEIGHT_OF_FF,),
+    gradient=GradientRule.MASKED,
+    makes_masks=REGROWTH.due,
+    forward_mask=REGROWTH.mask,
+    after_update=keep_dropped_at_zero,
+)

@@ -6,36 +6,6 @@ BP's operand counts as dense with zeros. WU is dense and every weight gets its w
 keep learning and may come back. The baseline of arXiv 2102.04010, section 3.1.
 """
 
-from __future__ import annotations
+from workloads.methods.base import GROUPED, WEIGHT_OF_FF, Method, largest_of_inputs
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, final
-
-from workloads.methods.base import Axis, GradientRule, SparseOperand
-from workloads.methods.families import GROUPED, OneMaskMethod, allowed
-from workloads.op import Phase, Role
-from workloads.pattern import Pattern
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from workloads.methods.base import Past
-
-
-@final
-@dataclass(frozen=True)
-class Ste(OneMaskMethod):
-    name: ClassVar[str] = "ste"
-    sparse: ClassVar[tuple[SparseOperand, ...]] = (SparseOperand(Phase.FF, Role.WEIGHT, Axis.INPUT_CHANNELS),)
-    gradient_rule: ClassVar[GradientRule] = GradientRule.STRAIGHT_THROUGH
-
-    def pattern_at(self, pattern: Pattern, step: int) -> Pattern:
-        return allowed(pattern, GROUPED, self.name)
-
-    def makes_masks(self, step: int) -> bool:
-        return True
-
-    def forward_mask(self, weight: Tensor, pattern: Pattern, past: Past, step: int) -> Tensor:
-        from workloads.training.masks import group_mask
-
-        return group_mask(weight, pattern, Axis.INPUT_CHANNELS)
+STE = Method(name="ste", trains=GROUPED, sparse=(WEIGHT_OF_FF,), forward_mask=largest_of_inputs)

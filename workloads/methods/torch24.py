@@ -13,69 +13,37 @@ torch does this for linear layers only; a convolution is tiled at each kernel po
 channels must be multiples of 4. torch's own function prunes its argument in place: it is never called here.
 """
 
-from __future__ import annotations
+from dataclasses import replace
 
-from abc import ABC
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, final
-
-from workloads.errors import UserError
-from workloads.methods.base import Axis, GradientRule, SparseOperand
-from workloads.methods.families import OneMaskMethod
-from workloads.op import Phase, Role
+from workloads import training
+from workloads.methods.base import WEIGHT_OF_BP, WEIGHT_OF_FF, Method, Tensor, refuse_unless
 from workloads.pattern import Pattern, PatternKind
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from workloads.methods.base import Past
 
 TWO_OF_FOUR = Pattern(PatternKind.NM, 2, 4)
 
 
-@dataclass(frozen=True)
-class TileMethod(OneMaskMethod, ABC):
-    """Both flavours; `signed` says what the largest values of a tile are."""
+def only_two_of_four(pattern: Pattern, _: int) -> Pattern:
+    refuse_unless(pattern == TWO_OF_FOUR, f"pattern '{pattern}' cannot be trained; torch has 2:4 only")
+    return pattern
 
-    sparse: ClassVar[tuple[SparseOperand, ...]] = (
-        SparseOperand(Phase.FF, Role.WEIGHT, Axis.INPUT_CHANNELS),
-        SparseOperand(Phase.BP, Role.WEIGHT, Axis.OUTPUT_CHANNELS),
+
+def largest_values(weight: Tensor, *_: object) -> Tensor:
+    outside, inside = weight.shape[1:3]
+    refuse_unless(
+        outside % 4 == inside % 4 == 0,
+        f"{outside} output and {inside} input channels; torch's 2:4 takes multiples of 4, so keep this layer dense",
     )
-    gradient_rule: ClassVar[GradientRule] = GradientRule.STRAIGHT_THROUGH
-    signed: ClassVar[bool]
-
-    @final
-    def pattern_at(self, pattern: Pattern, step: int) -> Pattern:
-        if pattern.is_dense or pattern == TWO_OF_FOUR:
-            return pattern
-        raise UserError(f"method '{self.name}': pattern '{pattern}' cannot be trained; torch has 2:4 only")
-
-    @final
-    def makes_masks(self, step: int) -> bool:
-        return True
-
-    @final
-    def forward_mask(self, weight: Tensor, pattern: Pattern, past: Past, step: int) -> Tensor:
-        from workloads.training.tiles import greedy
-
-        _, outside, inside, _ = weight.shape
-        if outside % 4 or inside % 4:
-            raise UserError(
-                f"method '{self.name}': {outside} output and {inside} input channels; torch's 2:4 takes "
-                "multiples of 4, so keep this layer dense"
-            )
-        return greedy(weight if self.signed else weight.abs(), 2, 4)
+    return training.greedy(weight, 2, 4)
 
 
-@final
-@dataclass(frozen=True)
-class Torch24(TileMethod):
-    name: ClassVar[str] = "torch24"
-    signed: ClassVar[bool] = True
+def largest_magnitudes(weight: Tensor, *_: object) -> Tensor:
+    return largest_values(weight.abs())
 
 
-@final
-@dataclass(frozen=True)
-class Torch24Magnitude(TileMethod):
-    name: ClassVar[str] = "torch24-magnitude"
-    signed: ClassVar[bool] = False
+TORCH24 = Method(
+    name="torch24",
+    sparse=(WEIGHT_OF_FF, WEIGHT_OF_BP),
+    in_force=only_two_of_four,
+    forward_mask=largest_values,
+)
+TORCH24_MAGNITUDE = replace(TORCH24, name="torch24-magnitude", forward_mask=largest_magnitudes)

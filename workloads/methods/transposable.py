@@ -11,48 +11,37 @@ second set `decay` (6e-5 to 2e-4 there). Its sampled 2:4 output gradients in WU 
 cuts tiles from one output channel's flattened weights, whose masks are not n:m along output channels: not done here.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, final
 
-from workloads.errors import UserError
-from workloads.methods.base import Axis, GradientRule, SparseOperand
-from workloads.methods.families import OneMaskMethod, allowed
-from workloads.op import Phase, Role
+from workloads import training
+from workloads.methods.base import WEIGHT_OF_BP, WEIGHT_OF_FF, Method, Rule, Tensor, refuse_unless
 from workloads.pattern import Pattern, PatternKind
 
-if TYPE_CHECKING:
-    from torch import Tensor
 
-    from workloads.methods.base import Past
-
-
-@final
 @dataclass(frozen=True)
-class Transposable(OneMaskMethod):
-    name: ClassVar[str] = "transposable"
-    sparse: ClassVar[tuple[SparseOperand, ...]] = (
-        SparseOperand(Phase.FF, Role.WEIGHT, Axis.INPUT_CHANNELS),
-        SparseOperand(Phase.BP, Role.WEIGHT, Axis.OUTPUT_CHANNELS),
-    )
-    gradient_rule: ClassVar[GradientRule] = GradientRule.STRAIGHT_THROUGH
+class Every(Rule):
+    """New masks every `period` steps."""
 
     period: int = 40
 
     def __post_init__(self) -> None:
-        if self.period < 1:
-            raise UserError(f"method '{self.name}': the period must be at least 1, not {self.period}")
+        refuse_unless(self.period >= 1, f"the period must be at least 1, not {self.period}")
 
-    def pattern_at(self, pattern: Pattern, step: int) -> Pattern:
-        return allowed(pattern, (PatternKind.NM,), self.name)
-
-    def makes_masks(self, step: int) -> bool:
+    def due(self, step: int) -> bool:
         return step % self.period == 0
 
-    def forward_mask(self, weight: Tensor, pattern: Pattern, past: Past, step: int) -> Tensor:
-        from workloads.training.tiles import best_2_of_4, greedy
 
-        if (pattern.n, pattern.m) == (2, 4):
-            return best_2_of_4(weight)
-        return greedy(weight.abs(), pattern.n, pattern.m)
+def tiles(weight: Tensor, pattern: Pattern, *_: object) -> Tensor:
+    """m x m tiles with at most n in every row and column: the best at 2:4, at least half as good as it at others."""
+    if (pattern.n, pattern.m) == (2, 4):
+        return training.best_2_of_4(weight)
+    return training.greedy(weight.abs(), pattern.n, pattern.m)
+
+
+TRANSPOSABLE = Method(
+    name="transposable",
+    trains=(PatternKind.NM,),
+    sparse=(WEIGHT_OF_FF, WEIGHT_OF_BP),
+    makes_masks=Every().due,
+    forward_mask=tiles,
+)

@@ -11,7 +11,7 @@ from workloads.errors import UserError
 from workloads.op import Optimizer
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 
 class DataKind(StrEnum):
@@ -71,13 +71,3 @@ class ModelSpec:
             raise UserError(f"{self.name}: takes no image size; it reads text")
         sizes = replace(self.sizes, width=width, classes=classes or self.sizes.classes, image=image or self.sizes.image)
         return self.make(sizes)
-
-    def example(self, batch: int, sequence: int | None = None, image: int | None = None) -> tuple[Tensor, Tensor]:
-        """Inputs and targets of the right shapes and types, filled with random values: enough to record shapes."""
-        import torch
-
-        if self.data is DataKind.IMAGES:
-            side = image or self.sizes.image
-            return torch.randn(batch, 3, side, side), torch.randint(0, self.sizes.classes, (batch,))
-        shape = (batch, sequence or self.sequence)
-        return torch.randint(0, 256, shape), torch.randint(0, 256, shape)

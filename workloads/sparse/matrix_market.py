@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+from scipy.io import mminfo, mmread
 
 from workloads.errors import UserError
 from workloads.sparse.generate import generate, is_generated
@@ -29,8 +30,6 @@ def read_matrix_market(path: Path) -> Matrix:
 
     Raises UserError for a file that is none, is cut, holds complex or infinite values, or is too large.
     """
-    from scipy.io import mmread
-
     rows, cols, entries, field = _head(path)
     if field == "complex":
         raise UserError(f"{path}:1: holds complex values; this program multiplies real ones")
@@ -50,8 +49,6 @@ def read_matrix_market(path: Path) -> Matrix:
 
 
 def _head(path: Path) -> tuple[int, int, int, str]:
-    from scipy.io import mminfo
-
     if path.is_dir():
         raise UserError(f"{path}: is a folder; a matrix is a file")
     try:

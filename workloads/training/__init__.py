@@ -1,1 +1,5 @@
-"""Training in PyTorch, and the recorder of its steps. Nothing outside this package and `models` imports torch."""
+"""Training and recording with PyTorch. What is named here comes with torch when it is first asked for."""
+
+from workloads.door import door_of
+
+__getattr__ = door_of(__name__, __file__)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import torch
 from safetensors import SafetensorError
@@ -36,6 +36,20 @@ class Mark:
     seconds: float
 
 
+@final
+@dataclass(frozen=True)
+class Checkpoint:
+    """The JSON: which tensors belong to it, and what is no tensor."""
+
+    schema: int
+    step: int
+    tensors: str
+    loss_scale: Mapping[str, float]
+    patterns: Mapping[str, str]
+    data: str
+    seconds: float
+
+
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers by name; a tied parameter once."""
     return {name: tensor.detach() for name, tensor in (*model.named_parameters(), *model.named_buffers())}
@@ -44,16 +58,10 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
 def save_checkpoint(training: Training, mark: Mark, folder: Path) -> None:
     """Write a checkpoint and remove the one before. Raises UserError where it cannot be written."""
     path = folder / TENSORS.format(step=training.step)
-    node = {
-        "schema": SCHEMA,
-        "step": training.step,
-        "tensors": path.name,
-        "loss_scale": asdict(training.scale),
-        "patterns": {name: str(layer.pattern) for name, layer in method_layers(training.model)},
-        **asdict(mark),
-    }
+    patterns = {name: str(layer.pattern) for name, layer in method_layers(training.model)}
+    made = Checkpoint(SCHEMA, training.step, path.name, asdict(training.scale), patterns, mark.data, mark.seconds)
     write_tensors(_tensors(training), path)
-    write_text(json.dumps(node, indent=1) + "\n", folder / NAME)
+    write_text(json.dumps(asdict(made), indent=1) + "\n", folder / NAME)
     _remove_others(folder, path.name)
 
 
@@ -64,10 +72,10 @@ def load_checkpoint(training: Training, folder: Path) -> Mark | None:
     if not path.exists():
         return None
     try:
-        node = json.loads(path.read_text(encoding="utf-8"))
-        tensors = {name: tensor.clone() for name, tensor in load_file(folder / node["tensors"]).items()}
-        _restore(training, node, tensors)
-        return Mark(node["data"], node["seconds"])
+        made = Checkpoint(**json.loads(path.read_text(encoding="utf-8")))
+        tensors = {name: tensor.clone() for name, tensor in load_file(folder / made.tensors).items()}
+        _restore(training, made, tensors)
+        return Mark(made.data, made.seconds)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{path}: is not a whole checkpoint of this run: {type(error).__name__}: {error}") from None
 
@@ -113,7 +121,7 @@ def _masked(model: nn.Module) -> Iterator[tuple[str, MethodLayer]]:
     return ((name, layer) for name, layer in method_layers(model) if layer.masks is not None)
 
 
-def _restore(training: Training, node: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+def _restore(training: Training, made: Checkpoint, tensors: Mapping[str, Tensor]) -> None:
     with torch.no_grad():
         for name, tensor in weights_of(training.model).items():
             tensor.copy_(tensors[f"weight/{name}"])
@@ -123,13 +131,15 @@ def _restore(training: Training, node: Mapping[str, Any], tensors: Mapping[str, 
             _, name, kind = key.split("/")
             training.states.setdefault(name, {})[kind] = tensor
     for name, layer in method_layers(training.model):
-        layer.pattern = parse_pattern(node["patterns"][name])
+        layer.pattern = parse_pattern(made.patterns[name])
         found = {field.name: tensors.get(f"mask/{name}/{field.name}") for field in fields(Masks)}
         masks = {key: tensor for key, tensor in found.items() if tensor is not None}
         layer.masks = Masks(**{"permutation": None} | masks) if masks else None  # type: ignore[arg-type]
         layer.weight.grad = tensors.get(f"gradient/{name}")
-    training.step = int(node["step"])
-    training.scale = LossScale(**node["loss_scale"])
+    training.step = made.step
+    training.scale = LossScale(
+        made.loss_scale["scale"], int(made.loss_scale["patience"]), int(made.loss_scale["good_steps"])
+    )
     torch.set_rng_state(tensors["random"])
 
 

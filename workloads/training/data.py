@@ -78,11 +78,16 @@ def hide(tokens: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
 @lru_cache(maxsize=1)
 def digits() -> tuple[Tensor, Tensor]:
     """scikit-learn's digits: images (1797, 1, 8, 8) of mean 0 and deviation 1, labels (1797,)."""
-    from sklearn.datasets import load_digits
+    pictures, labels = read_digits()
+    return (pictures - pictures.mean()) / pictures.std(), labels
+
+
+def read_digits() -> tuple[Tensor, Tensor]:
+    """scikit-learn's digits as they are: images (1797, 1, 8, 8) of values from 0 to 16, labels (1797,)."""
+    from sklearn.datasets import load_digits  # an extra, which text and other images do without
 
     found = load_digits()
-    pictures = torch.tensor(found.images, dtype=torch.float32).unsqueeze(1)
-    return (pictures - pictures.mean()) / pictures.std(), torch.tensor(found.target)
+    return torch.tensor(found.images, dtype=torch.float32).unsqueeze(1), torch.tensor(found.target)
 
 
 @lru_cache(maxsize=1)

@@ -8,9 +8,9 @@ from typing import final
 
 import torch
 
-from workloads.errors import UserError, unknown_name
+from workloads.errors import UserError
 from workloads.models.spec import DataKind, ModelSpec
-from workloads.training.data import corpus, describe
+from workloads.training.data import corpus, describe, read_digits
 from workloads.training.examples import Examples, Pictures, Texts, scaling_of, stream
 from workloads.training.image_files import CIFAR_TEST, CIFAR_TRAIN, CLASSES, Pixels, read_cifar, read_idx_pair
 from workloads.training.image_folder import ImageFolder, find_classes, find_images
@@ -53,9 +53,7 @@ def default_data(spec: ModelSpec) -> str:
 
 
 def load_data(request: Request, spec: ModelSpec) -> DataSet:
-    """Read a data set for a model. Raises UserError for one that is unknown, unfit, missing or broken."""
-    if request.name not in LOADERS:
-        raise unknown_name("data set", request.name, LOADERS, "--dataset")
+    """Read a data set, one of DATA_SETS, for a model. Raises UserError for one that is unfit, missing or broken."""
     if (request.name == "text") != (spec.data is DataKind.BYTES):
         raise UserError(f"--dataset {request.name}: {spec.name} reads {spec.data}; use {default_data(spec)}")
     _check(request, spec)
@@ -90,10 +88,8 @@ def _side(request: Request, spec: ModelSpec, native: int) -> int:
 
 
 def _digits(request: Request, spec: ModelSpec) -> DataSet:
-    from sklearn.datasets import load_digits
-
-    found = load_digits()
-    pixels, labels = torch.tensor(found.images, dtype=torch.uint8).unsqueeze(1), torch.tensor(found.target)
+    whole, labels = read_digits()
+    pixels = whole.to(torch.uint8)
     held = torch.arange(len(labels)) % HELD_OUT == 0
     side = _side(request, spec, 8)
     return _pictures(

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, Protocol, final
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,18 @@ class Geometry(NamedTuple):
     transposed: bool
     output_padding: Sequence[int]
     groups: int
+
+
+class Context(Protocol):
+    """What the forward pass of a product leaves to its backward pass."""
+
+    saved_tensors: tuple[Tensor, ...]
+    needs_input_grad: tuple[bool, ...]
+    at: Geometry
+    mixed: bool
+    prune: Pruner
+
+    def save_for_backward(self, *tensors: Tensor) -> None: ...
 
 
 def rounded(tensor: Tensor, mixed: bool) -> Tensor:
@@ -63,7 +75,7 @@ def matmul(left: Tensor, right: Tensor) -> Tensor:
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
+        ctx: Context,
         x: Tensor,
         _master: Tensor,
         bias: Tensor | None,
@@ -80,7 +92,7 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Gradients:
+    def backward(ctx: Context, gradient: Tensor) -> Gradients:
         x, back = ctx.saved_tensors
         gradient = rounded(gradient, ctx.mixed)
         dx = None
@@ -101,7 +113,7 @@ def _convolution_backward(
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
+        ctx: Context,
         x: Tensor,
         _master: Tensor,
         bias: Tensor | None,
@@ -117,7 +129,7 @@ class _Linear(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Gradients:
+    def backward(ctx: Context, gradient: Tensor) -> Gradients:
         x, back = ctx.saved_tensors
         gradient = rounded(gradient, ctx.mixed)
         rows = gradient.reshape(-1, gradient.shape[-1])
@@ -132,14 +144,14 @@ class _Linear(torch.autograd.Function):
 
 class _MatMul(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, left: Tensor, right: Tensor) -> Tensor:
+    def forward(ctx: Context, left: Tensor, right: Tensor) -> Tensor:
         left, right = rounded(left, True), rounded(right, True)
         ctx.save_for_backward(left, right)
         return left @ right
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Context, gradient: Tensor) -> tuple[Tensor, Tensor]:
         left, right = ctx.saved_tensors
         gradient = rounded(gradient, True)
         return gradient @ right.mT, left.mT @ gradient

@@ -1,6 +1,7 @@
 """ImageNet in its usual layout: `train/CLASS/*.JPEG` and `val/CLASS/*.JPEG`. Images are opened when they are needed."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import final
 
@@ -34,10 +35,8 @@ class ImageFolder(Examples):
 
 def find_classes(folder: Path) -> list[str]:
     """The names of the classes, sorted. Raises UserError for another layout and where Pillow is missing."""
-    try:
-        import PIL.Image  # noqa: F401
-    except ModuleNotFoundError:
-        raise UserError("imagenet: its JPEG files need the package 'pillow': pip install pillow") from None
+    if find_spec("PIL") is None:
+        raise UserError("imagenet: its JPEG files need the package 'pillow': pip install pillow")
     train = folder / "train"
     found = sorted(path.name for path in train.iterdir() if path.is_dir()) if train.is_dir() else []
     if not found:
@@ -68,7 +67,7 @@ def find_images(folder: Path, part: str, classes: list[str]) -> tuple[tuple[Path
 
 def _middle(path: Path, side: int) -> Tensor:
     """The middle of an image as bytes: (3, side, side)."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError  # an extra, which other data sets do without
 
     try:
         with Image.open(path) as image:

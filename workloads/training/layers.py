@@ -8,13 +8,13 @@ rounded weights.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
-from workloads.methods.base import MaskUse, Method, Past
+from workloads.methods.base import Known, MaskUse, Method
 from workloads.op import Phase, Role
 from workloads.pattern import DENSE, Pattern
 from workloads.training.functions import Geometry, convolution, linear, matmul, rounded
@@ -82,17 +82,19 @@ class MethodLayer(nn.Module, ABC):
         if pattern.is_dense or method.mask_use is MaskUse.NONE:
             self.masks = None
             return
-        weight, past = self.canonical(rounded(self.weight.detach(), self.treatment.mixed)), self._past()
-        forward = method.forward_mask(weight, pattern, past, step)
-        order = method.permutation(weight, pattern, forward, past, step)
-        backward = method.backward_mask(weight, pattern, forward, order, step)
+        weight, known = self.canonical(rounded(self.weight.detach(), self.treatment.mixed)), self._known()
+        with method.named():
+            forward = method.forward_mask(weight, pattern, known, step)
+            order = method.permutation(forward, pattern, known, step) if method.permutation else None
+            now = replace(known, forward_mask=forward, permutation=order)
+            backward = method.backward_mask(weight, pattern, now, step) if method.backward_mask else forward
         self.masks = Masks(forward.reshape(self.weight.shape), backward.reshape(self.weight.shape), order)
 
-    def _past(self) -> Past:
+    def _known(self) -> Known:
         gradient = None if self.weight.grad is None else self.canonical(self.weight.grad)
         if self.masks is None:
-            return Past(gradient=gradient)
-        return Past(self.canonical(self.masks.forward), self.masks.permutation, gradient)
+            return Known(gradient=gradient)
+        return Known(self.canonical(self.masks.forward), self.masks.permutation, gradient)
 
     def permutation_of(self, phase: Phase, role: Role) -> Tensor | None:
         """The order, (G, O), in which an operand's groups hold; None: as they are."""
@@ -113,11 +115,12 @@ class MethodLayer(nn.Module, ABC):
 
     def pruned(self, gradient: Tensor, channels: int) -> Tensor:
         """The output gradient that BP uses; its channels lie on axis `channels`."""
-        if self.pattern_of(Phase.BP, Role.GRADIENT).is_dense:
+        prune = self.treatment.method.pruned_gradient
+        if prune is None or self.pattern_of(Phase.BP, Role.GRADIENT).is_dense:
             return gradient
         last = gradient.movedim(channels, -1)
         grouped = last.reshape(-1, self.groups, last.shape[-1] // self.groups)
-        return self.treatment.method.pruned_gradient(grouped, self.pattern).reshape(last.shape).movedim(-1, channels)
+        return prune(grouped, self.pattern).reshape(last.shape).movedim(-1, channels)
 
 
 def _parameter(tensor: Tensor) -> nn.Parameter:

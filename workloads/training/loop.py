@@ -123,10 +123,12 @@ class Training:
             gradient = adjusted(gradient, layer)
         state = self.states.setdefault(name, {})
         self.recipe.update.apply(parameter, gradient, state, self.step + 1)
-        if layer and layer.masks:
+        method = self.recipe.method
+        if layer and layer.masks and method.after_update:
             shaped = {key: layer.canonical(value) for key, value in state.items()}
             mask = layer.canonical(layer.masks.forward)
-            self.recipe.method.after_update(layer.canonical(parameter.data), mask, shaped, self.step)
+            with method.named():
+                method.after_update(layer.canonical(parameter.data), mask, shaped, self.step)
 
 
 def cut(batch: Batch, parts: int) -> list[tuple[Tensor, Tensor, float]]:
@@ -144,10 +146,10 @@ def adjusted(gradient: Tensor, layer: MethodLayer) -> Tensor:
     method, masks = layer.treatment.method, layer.masks
     if masks is None:
         return gradient
-    if method.gradient_rule is GradientRule.MASKED:
+    if method.gradient is GradientRule.MASKED:
         gradient = gradient * masks.forward
-    if method.decay.rate:
-        mask = masks.backward if method.decay.phase is Phase.BP else masks.forward
+    if method.decay:
+        mask = masks.backward if method.decay_phase is Phase.BP else masks.forward
         dropped = layer.weight.detach() * (1 - mask.to(gradient.dtype))
-        gradient = gradient + dropped * method.decay.rate
+        gradient = gradient + dropped * method.decay
     return gradient

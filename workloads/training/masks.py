@@ -23,6 +23,11 @@ def group_mask(weight: Tensor, pattern: Pattern, axis: int) -> Tensor:
     return mask
 
 
+def ranked(weight: Tensor, kept: Tensor) -> Tensor:
+    """Magnitudes of which no mask can take a dropped one before a kept one: a kept weight of 0 ranks above it."""
+    return torch.where(kept, weight.abs().clamp(min=torch.finfo(weight.dtype).tiny), 0.0)
+
+
 @torch.library.custom_op("sparsehil::group_mask", mutates_args=())  # one operator, so that a recorder sees one
 def _group_mask(weight: Tensor, n: int, m: int, axis: int) -> Tensor:
     if weight.device.type != "cpu":

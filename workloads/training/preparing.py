@@ -8,15 +8,15 @@ import torch
 from torch import nn
 
 from workloads.errors import UserError
-from workloads.methods.families import fitted, settable, with_fields
+from workloads.methods.fields import fitted, load_method
 from workloads.models.spec import ModelSpec
 from workloads.op import Optimizer
 from workloads.pattern import parse_patterns
-from workloads.registry import METHODS, MODELS, load_entry
+from workloads.registry import MODELS, load_part
 from workloads.training.datasets import DataSet, Request, default_data, load_data
 from workloads.training.examples import steps_an_epoch
 from workloads.training.loop import Recipe, Training
-from workloads.training.settings import Settings, checked, filled
+from workloads.training.settings import Settings, checked_settings, filled, method_of
 from workloads.training.sparsify import method_layers
 from workloads.training.updates import update_for
 
@@ -35,7 +35,7 @@ class Prepared:
 
 def prepare(wanted: Settings) -> Prepared:
     """Read the data and build the model. Raises UserError for whatever the user got wrong."""
-    spec: ModelSpec = load_entry(MODELS, "model", checked(wanted).model)
+    spec = load_part(MODELS, "model", checked_settings(wanted).model, ModelSpec)
     settings = filled(wanted, spec, default_data(spec))
     torch.set_num_threads(settings.threads)
     recipe = _recipe(settings, spec)  # before the data, which may take long to read
@@ -49,9 +49,9 @@ def prepare(wanted: Settings) -> Prepared:
     recipe = replace(recipe, method=fitted(recipe.method, steps))
     training = Training(_built(settings, spec, data), recipe)
     decay = recipe.method.decay
-    asked = decay != type(recipe.method)().decay
+    asked = decay != load_method(settings.method).decay
     if asked and all(layer.masks is None for _, layer in method_layers(training.model)):
-        raise UserError(f"--decay {decay.rate:g}: no weight is masked, so there is none that could decay")
+        raise UserError(f"--decay {decay:g}: no weight is masked, so there is none that could decay")
     return Prepared(settings, spec, data, training, steps)
 
 
@@ -62,26 +62,13 @@ def _request(settings: Settings) -> Request:
 
 
 def _recipe(settings: Settings, spec: ModelSpec) -> Recipe:
-    patterns = parse_patterns(list(settings.patterns))
-    method = with_fields(load_entry(METHODS, "method", settings.method)(), settings.method_fields or ())
-    if not settings.patterns and method.name != "dense":
-        raise UserError(f"--pattern: method '{method.name}' needs one, for example --pattern 2:8")
-    if settings.patterns and method.name == "dense":
-        raise UserError("--pattern: method 'dense' keeps every weight; leave one of the two out")
-    if settings.decay is not None:
-        if any(text.partition("=")[0].strip() == "decay" for text in settings.method_fields or ()):
-            raise UserError("--decay and --set decay: give one of them")
-        if "decay" not in settable(method):
-            raise UserError(
-                f"--decay {settings.decay:g}: method '{method.name}' has no dropped weights that could decay"
-            )
-        method = replace(method, decay=replace(method.decay, rate=settings.decay))
     assert settings.optimizer is not None and settings.learning_rate is not None and settings.batch is not None
     update = update_for(Optimizer(settings.optimizer), settings.learning_rate, settings.weight_decay)
     parts = settings.accumulate or 1
     if settings.batch % parts:
         raise UserError(f"--accumulate {parts}: a batch of {settings.batch} cannot be cut into so many equal parts")
-    return Recipe(method, patterns, spec.kept_dense, update, settings.mixed_precision, parts=parts)
+    patterns = parse_patterns(list(settings.patterns))
+    return Recipe(method_of(settings), patterns, spec.kept_dense, update, settings.mixed_precision, parts=parts)
 
 
 def _built(settings: Settings, spec: ModelSpec, data: DataSet) -> nn.Module:

@@ -9,13 +9,15 @@ checkpointing runs forward operators again inside the backward pass; they are re
 import math
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, final
+from typing import Self, final
 
 import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.autograd.graph import Node
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.hooks import RemovableHandle
 
 from workloads.op import Op, Phase, VectorKind
 from workloads.training.products import Multiplied, Product, backward_products, forward_product, is_product
@@ -48,7 +50,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._names = TensorNames()
         self._watch = watch
         self._modules = modules
-        self._hooks: list[Any] = []
+        self._hooks: list[RemovableHandle] = []
         self._layers: list[str] = []
         self._layer_of: dict[int, str] = {}
         self._forward_of: dict[int, list[Multiplied]] = {}
@@ -90,8 +92,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             hook.remove()
 
     def __torch_dispatch__(
-        self, func: OpOverload, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
+        self,
+        func: OpOverload,
+        types: Sequence[type],
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
         if func.namespace in UNSEEN:
             return func(*args, **(kwargs or {}))
         node = self._backward_node()
@@ -115,12 +121,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._saved.add(self._names.key(tensor))
         return tensor.detach()
 
-    def _backward_node(self) -> Any:
+    def _backward_node(self) -> Node | None:
         """The autograd node that is running; None in the forward pass, and where a checkpoint runs it again."""
         node = torch._C._current_autograd_node()
         return None if self._layers or torch.is_grad_enabled() else node
 
-    def _layer(self, node: Any) -> str:
+    def _layer(self, node: Node | None) -> str:
         if node is not None:
             return self._layer_of.get(int(node._sequence_nr()), "model")
         layer = self._layers[-1] if self._layers else "model"
@@ -131,7 +137,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """The number of the node that autograd made for the operator now running forward."""
         return int(torch._C._autograd._get_sequence_nr()) - 1
 
-    def _products(self, call: Call, node: Any) -> list[Product]:
+    def _products(self, call: Call, node: Node | None) -> list[Product]:
         layer = self._layer(node)
         refuse_opaque(call, layer)
         if not is_product(call):
@@ -155,7 +161,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             gradient = call.inputs[0]
             self.ops.append(bias_gradient_op(gradient, gradient.shape[1], layer))
 
-    def _record_vector(self, call: Call, node: Any) -> None:
+    def _record_vector(self, call: Call, node: Node | None) -> None:
         if self._made_from_parameter(call) or not is_work(call):
             return
         self.ops.append(vector_op(call, self._layer(node), Phase.FF if node is None else Phase.BP))

@@ -19,6 +19,7 @@ from torch import Tensor
 from workloads.errors import UserError
 from workloads.models.loss import IGNORED
 from workloads.samples import write_samples
+from workloads.stored import template_of, write_template
 from workloads.training.checkpoint import (
     Mark,
     load_checkpoint,
@@ -38,7 +39,6 @@ from workloads.training.settings import Schedule, Settings
 from workloads.training.sparsify import make_masks
 from workloads.training.trace import trace_step
 from workloads.training.versions import versions
-from workloads.workload import template_of, write_template
 
 Show = Callable[[Row, int], None]  # a step that was made, and how many there are
 SCHEMA = 1
@@ -59,7 +59,7 @@ class Outcome:
         return self.right / max(1, self.tested)
 
 
-def start(settings: Settings, folder: Path, show: Show, force: bool = False) -> Outcome:
+def start_run(settings: Settings, folder: Path, show: Show, force: bool = False) -> Outcome:
     """Train in a new folder. Raises UserError for a mistake, before the folder is made, and for a loss that is none."""
     prepared = prepare(settings)
     make_folder(folder, prepared.settings, force)
@@ -67,7 +67,7 @@ def start(settings: Settings, folder: Path, show: Show, force: bool = False) -> 
         return _train(prepared, folder, show, seconds=0.0)
 
 
-def resume(folder: Path, show: Show) -> Outcome:
+def resume_run(folder: Path, show: Show) -> Outcome:
     """Go on from a folder's checkpoint. Raises UserError for a finished run and where the data has changed."""
     prepared = prepare(read_unfinished(folder))
     with held(folder):

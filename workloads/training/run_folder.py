@@ -13,7 +13,7 @@ from workloads.training.settings import NAME, Settings, read_settings, settings_
 RESULT = "result.json"
 
 
-def check_folder(folder: Path, force: bool) -> None:
+def check_run_folder(folder: Path, force: bool) -> None:
     """Raises UserError where a run may not be written: a folder in use, or anything that is not a run."""
     if not folder.exists():
         return
@@ -41,7 +41,7 @@ def held(folder: Path) -> Iterator[None]:
 
 def make_folder(folder: Path, settings: Settings, force: bool) -> None:
     """Make a run's folder, with its settings in it from the first moment on."""
-    check_folder(folder, force)
+    check_run_folder(folder, force)
     partial = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -7,14 +7,14 @@ on the size, they are those of the small run.
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor
 
-from workloads.methods.dense import Dense
+from workloads.methods.dense import DENSE_TRAINING
 from workloads.models.spec import DataKind, ModelSpec
 from workloads.op import MatrixOp, Op, Phase, Role
 from workloads.pattern import PatternMap
@@ -60,7 +60,7 @@ def sampled_run(spec: ModelSpec) -> Run:
     image = min(IMAGE, spec.sizes.image) if spec.data is DataKind.IMAGES else None
     batch, sequence = (IMAGE_BATCH, 1) if image else (TEXT_BATCH, TEXT_SEQUENCE)
     update = update_for(spec.optimizer, spec.learning_rate, WEIGHT_DECAY)
-    recipe = Recipe(Dense(), PatternMap(), spec.kept_dense, update, mixed=True)
+    recipe = Recipe(DENSE_TRAINING, PatternMap(), spec.kept_dense, update, mixed=True)
     training = Training(spec.build(image=image), recipe)
     data = batches(spec, batch, sequence, image, SEED)
     for _ in range(STEPS):
@@ -96,13 +96,15 @@ def zeros_by_op(ops: tuple[Op, ...]) -> dict[tuple[str, str, int, str], float]:
     return found
 
 
-def put_zeros(nodes: list[dict[str, Any]], zeros: Zeros) -> None:
+def put_zeros(nodes: Sequence[Mapping[str, object]], zeros: Zeros) -> None:
     """Write measured zeros into ops in JSON, in place. Raises KeyError for an operand that was not measured."""
     seen: Counter[tuple[str, str]] = Counter()
     for node in (node for node in nodes if "left" in node):
-        key = (node["layer"], node["phase"])
+        key = (str(node["layer"]), str(node["phase"]))
         for side in ("left", "right"):
-            node[side]["zeros"] = round(zeros[*key, seen[key], side], 4)
+            operand = node[side]
+            assert isinstance(operand, dict)
+            operand["zeros"] = round(zeros[*key, seen[key], side], 4)
         seen[key] += 1
 
 

@@ -6,14 +6,21 @@ from enum import StrEnum
 from pathlib import Path
 from typing import final
 
+from pydantic import TypeAdapter, ValidationError
+
 from workloads.errors import UserError, unknown_name
+from workloads.methods.base import Method
+from workloads.methods.fields import asked_method, settable
 from workloads.models.spec import DataKind, ModelSpec
 from workloads.op import Optimizer
+from workloads.pattern import parse_patterns
+from workloads.registry import MODELS, entry_of
 
 SCHEMA = 1
 NAME = "run.json"
 IMAGES, TEXTS = 128, 8  # a step, unless the user says otherwise
 LARGEST_SEED = 2**32 - 1
+DATA_SETS = ("digits", "fashion-mnist", "cifar10", "imagenet", "text")
 
 
 class Schedule(StrEnum):
@@ -52,8 +59,36 @@ class Settings:
     capture_at: tuple[int, ...] = ()
 
 
-def checked(settings: Settings) -> Settings:
+def checked_settings(settings: Settings) -> Settings:
     """The settings themselves. Raises UserError for a number out of range and for a name that nothing has."""
+    _check_numbers(settings)
+    entry_of(MODELS, "model", settings.model)
+    parse_patterns(list(settings.patterns))
+    method_of(settings)
+    for option, what, given, known in (
+        ("optimizer", "optimizer", settings.optimizer, [each.value for each in Optimizer]),
+        ("schedule", "schedule", settings.schedule, [each.value for each in Schedule]),
+        ("dataset", "data set", settings.dataset, DATA_SETS),
+    ):
+        if given is not None and given not in known:
+            raise unknown_name(what, given, known, f"--{option}")
+    return settings
+
+
+def method_of(settings: Settings) -> Method:
+    """The method with its fields and its decay set. Raises UserError for what it has no use for."""
+    fields = settings.method_fields or ()
+    method = asked_method(settings.method, bool(settings.patterns), fields)
+    if settings.decay is None:
+        return method
+    if any(text.partition("=")[0].strip() == "decay" for text in fields):
+        raise UserError("--decay and --set decay: give one of them")
+    if "decay" not in settable(method):
+        raise UserError(f"--decay {settings.decay:g}: method '{method.name}' has no dropped weights that could decay")
+    return replace(method, decay=settings.decay)
+
+
+def _check_numbers(settings: Settings) -> None:
     at_least_one = (
         "limit",
         "image",
@@ -79,13 +114,6 @@ def checked(settings: Settings) -> Settings:
         raise UserError(f"--seed {settings.seed}: must lie between 0 and {LARGEST_SEED}")
     if settings.epochs is not None and settings.steps is not None:
         raise UserError("--epochs and --steps: give one of them")
-    for option, given, known in (
-        ("optimizer", settings.optimizer, [each.value for each in Optimizer]),
-        ("schedule", settings.schedule, [each.value for each in Schedule]),
-    ):
-        if given is not None and given not in known:
-            raise unknown_name(option, given, known, f"--{option}")
-    return settings
 
 
 def filled(settings: Settings, spec: ModelSpec, dataset: str) -> Settings:
@@ -107,8 +135,6 @@ def settings_text(settings: Settings) -> str:
 
 def read_settings(folder: Path) -> Settings:
     """The settings of the run in a folder. Raises UserError where there is none."""
-    from pydantic import TypeAdapter, ValidationError
-
     path = folder / NAME
     try:
         node = json.loads(path.read_text(encoding="utf-8"))
@@ -117,4 +143,4 @@ def read_settings(folder: Path) -> Settings:
         raise UserError(f"--resume {folder}: holds no training run: {path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, ValidationError):
         raise UserError(f"--resume {folder}: {path} is not the description of a training run") from None
-    return checked(settings)
+    return checked_settings(settings)

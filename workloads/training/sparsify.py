@@ -1,6 +1,7 @@
 """Put a method on a model: every convolution and linear layer is swapped for one the method trains."""
 
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from typing import final
 
 from torch import Tensor, nn
@@ -71,8 +72,6 @@ class InForce:
 
 
 def _check_globs(patterns: PatternMap, layers: Sequence[str]) -> None:
-    from fnmatch import fnmatchcase
-
     for glob, _ in patterns.globs:
         if not any(fnmatchcase(layer, glob) for layer in layers):
             raise UserError(f"pattern '{glob}': no layer has such a name (there are {', '.join(layers)})")

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, final
+from typing import TypedDict, cast, final
 
 from workloads.errors import UserError
 from workloads.training.checkpoint import write_text
-from workloads.training.run import Show, resume, start
+from workloads.training.run import Show, resume_run, start_run
 from workloads.training.run_folder import RESULT
 from workloads.training.settings import NAME as RUN
 from workloads.training.settings import Settings
@@ -42,6 +42,19 @@ class Cell:
     def settings(self, common: Settings) -> Settings:
         """Those of this run."""
         return replace(common, method=self.method, patterns=(self.pattern,) if self.pattern else (), seed=self.seed)
+
+
+class Record(TypedDict):
+    """The result of a run, as it writes it into its folder."""
+
+    model: str
+    data: str
+    steps: int
+    test_accuracy: float
+    test_right: int
+    test_examples: int
+    seconds: float
+    settings: dict[str, object]
 
 
 def cells(methods: Sequence[str], patterns: Sequence[str], seeds: int) -> list[Cell]:
@@ -86,7 +99,11 @@ def work_off(
                 continue
             if not (place / RESULT).exists():
                 steps = show(cell, number, len(todo))
-                _ = resume(place, steps) if (place / RUN).exists() else start(cell.settings(common), place, steps)
+                _ = (
+                    resume_run(place, steps)
+                    if (place / RUN).exists()
+                    else start_run(cell.settings(common), place, steps)
+                )
             write_text((place / RESULT).read_text(encoding="utf-8"), done)
             shutil.rmtree(place, ignore_errors=True)
         yield cell
@@ -105,20 +122,21 @@ def claimed(path: Path) -> Iterator[bool]:
         path.unlink(missing_ok=True)
 
 
-def outcomes(folder: Path, wanted: Sequence[Cell]) -> list[tuple[Cell, dict[str, Any]]]:
+def outcomes(folder: Path, wanted: Sequence[Cell]) -> list[tuple[Cell, Record]]:
     """The results there are, in the order of the cells. Raises UserError for a file that is none."""
     paths = [(cell, folder / RUNS / f"{cell.name}.json") for cell in wanted]
     return [(cell, _read(path)) for cell, path in paths if path.exists()]
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Record:
+    """A result; of the study itself there are the settings alone."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         found = None
     if not isinstance(found, dict) or not isinstance(found.get("settings"), dict):
         raise UserError(f"{path}: is not the record of a study; remove it to train this run again")
-    return found
+    return cast(Record, found)
 
 
 def _plain(value: object) -> object:

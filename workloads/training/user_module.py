@@ -1,49 +1,19 @@
 """A user's own module: found by `package.module:name`, built, and looked over before a method is put on it."""
 
 import importlib
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import final
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from workloads.errors import UserError, unknown_name
+from workloads.training.trace_request import split_target
 
 Layers = (nn.Conv1d, nn.Conv2d, nn.Linear)
 Builder = Callable[[], object] | nn.Module
-
-
-@final
-@dataclass(frozen=True)
-class Input:
-    """One input of a model: normal numbers, or integers from 0 to `below` - 1 such as tokens."""
-
-    shape: tuple[int, ...]
-    below: int | None = None
-
-    def __str__(self) -> str:
-        sizes = "x".join(str(size) for size in self.shape)
-        return sizes if self.below is None else f"{sizes}:{self.below}"
-
-    def drawn(self) -> Tensor:
-        """Values by torch's own generator."""
-        return torch.randn(self.shape) if self.below is None else torch.randint(0, self.below, self.shape)
-
-
-def parse_input(text: str) -> Input:
-    """Read sizes such as 1x3x224x224, or 8x128:30522 for integers. Raises UserError for anything else."""
-    found = re.fullmatch(r"(\d+(?:x\d+)*)(?::(\d+))?", text.strip())
-    shape = tuple(int(size) for size in found[1].split("x")) if found else ()
-    below = int(found[2]) if found and found[2] else None
-    if not shape or min(shape) < 1 or below == 0:
-        raise UserError(f"--input {text}: write sizes, such as 1x3x224x224, or 8x128:30522 for integers below 30522")
-    return Input(shape, below)
 
 
 @contextmanager
@@ -60,9 +30,7 @@ def current_folder_first() -> Iterator[None]:
 
 def find_target(target: str) -> Builder:
     """What `package.module:name` names: a module, or what builds one. Raises UserError where there is none."""
-    place, colon, name = target.partition(":")
-    if not (place and colon and name):
-        raise UserError(f"'{target}': write MODULE:NAME, for example mypkg.mymodule:build_model")
+    place, name = split_target(target)
     module = _imported(place)
     if not hasattr(module, name):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]

@@ -1,0 +1,159 @@
+"""The compiler of fabrics: products of sparse matrices, and steps in blocks that stand for their ops."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dataflows.spgemm.kernel import Collector, Kernel, Sink, Tally, Task, stored_bytes, too_large
+from dataflows.spgemm.options import FabricOptions
+from dataflows.spgemm.results import cycles_of, fabric_card, timing_of
+from dataflows.spgemm.stream import Stream
+from simulator.compiler import Compiler
+from simulator.fabric.outcome import FabricTiming, Multiplied
+from simulator.fabric.run import FabricRun
+from simulator.machines.piuma import FabricArch
+from simulator.runs import Runs
+from simulator.schedule import Schedule, ScheduledOp
+from simulator.timing import Timing
+from workloads.op import MatrixOp, Op
+from workloads.registry import KERNELS, load_part
+from workloads.sparse.matrix import SparseProduct
+from workloads.sparse.traced import traced_block
+from workloads.workload import Workload
+
+
+@dataclass(frozen=True, eq=False)
+class FabricProduct:
+    """A product that a kernel carries out on a fabric; a block that stands for an op counts `times`."""
+
+    product: SparseProduct
+    arch: FabricArch
+    kernel: Kernel
+    options: FabricOptions
+    times: float = 1.0
+
+    def run(self, exact: bool) -> Timing:
+        """Multiply and time; a fabric has one reader, so `exact` changes nothing. Raises what `multiply` does."""
+        done = multiply(self.product, self.arch, self.kernel, self.options, Collector())
+        return timing_of(done.timing, self.times, self.arch, done)
+
+
+def multiply(
+    product: SparseProduct, arch: FabricArch, kernel: Kernel, options: FabricOptions, sink: Sink
+) -> Multiplied:
+    """Multiply and time. Finished rows go to `sink`.
+
+    Raises UserError where operands and result do not fit the fabric's memory, or a table its scratchpad.
+    """
+    need = stored_bytes(arch, product.left, product.right)
+    if need > arch.memory_bytes:
+        raise too_large(arch, product.name, "the operands take", need)
+    tally = Tally()
+    timing = FabricRun(arch, options.trace).run(kernel.stages(Task(product, arch, options, tally, sink)))
+    return Multiplied(timing, tally, sink)
+
+
+class FabricCompiler(Compiler[FabricArch, FabricOptions]):
+    """Gives every product to the kernel that was chosen."""
+
+    Options = FabricOptions
+    reads_exactly: ClassVar[bool] = False
+    multiplies_matrices: ClassVar[bool] = True
+
+    def check(self, workload: Workload, spec: FabricArch, options: FabricOptions) -> None:
+        """Raises UserError where the recipes of the kernel do not fit the machine."""
+        super().check(workload, spec, options)
+        _kernel(options).recipes(spec, options)
+
+    def compile(self, workload: Workload, spec: FabricArch, options: FabricOptions, runs: Runs) -> Schedule:
+        """Raises UserError for what does not fit the fabric's memory or its scratchpads."""
+        if workload.products:
+            return tuple(_product(product, spec, options, runs) for product in workload.products)
+        known: dict[Op, ScheduledOp] = runs.memory(("fabric", spec, options))
+        for op in workload.ops:
+            if op not in known:
+                known[op] = _scheduled(workload, op, spec, options, runs)
+        return tuple(known[op] for op in workload.ops)
+
+    def card(self, schedule: Schedule, spec: FabricArch, options: FabricOptions, runs: Runs) -> Mapping[str, object]:
+        """Kernel, its options, what its steps are assumed to take; of a product also what its rows do not show."""
+        kernel = _kernel(options)
+        steps = {
+            f"{phase}.{feature.name.lower()}": {name: value for name, value in vars(step).items() if value}
+            for phase, recipe in kernel.recipes(spec, options).items()
+            for feature, step in recipe.items()
+        }
+        assumed = {"value": steps, "provenance": "assumed", "source": "instructions counted from the loop as written"}
+        said: dict[str, object] = {"kernel": kernel.name, "kernel_options": options.told(), "kernel_steps": assumed}
+        for scheduled in schedule:
+            if isinstance(scheduled.op, SparseProduct):
+                said |= {
+                    "matrices": _matrices(scheduled.op),
+                    "fabric": fabric_card(*_tally(runs.timing(scheduled.programs[0]))),
+                }
+        return said
+
+    def parts(self, schedule: Schedule, options: FabricOptions) -> Mapping[str, str]:
+        """The kernel."""
+        return {options.kernel: KERNELS}
+
+
+FABRIC = FabricCompiler()
+
+
+def _kernel(options: FabricOptions) -> Kernel:
+    return load_part(KERNELS, "kernel", options.kernel, Kernel)
+
+
+def _product(product: SparseProduct, spec: FabricArch, options: FabricOptions, runs: Runs) -> ScheduledOp:
+    """A product as it is; it is run at once, because how it was cut is a part of what is said of it."""
+    program = FabricProduct(product, spec, _kernel(options), options)
+    _, tally = _tally(runs.timing(program))
+    count = tally.multiplies
+    return ScheduledOp(
+        op=product,
+        programs=(program,),
+        dataflow=options.kernel,
+        detail=f"{tally.windows} units of work, {tally.split_rows} rows split",
+        macs_useful=count,
+        macs_skipped=product.left.rows * product.right.cols * product.left.cols - count,
+        pes=spec.cores * spec.pipeline.mtps,
+        pads=False,
+    )
+
+
+def _scheduled(workload: Workload, op: Op, spec: FabricArch, options: FabricOptions, runs: Runs) -> ScheduledOp:
+    pes = spec.cores * spec.pipeline.mtps
+    if not isinstance(op, MatrixOp):
+        work = Stream(spec, op)
+        found = runs.timing(work).detail
+        assert isinstance(found, FabricTiming)
+        said = f"{cycles_of(found):,} cycles x {work.times:.4g}"
+        return ScheduledOp(op, (work,), "stream", said, pes=pes, pads=False)
+    block = traced_block(workload, op)
+    left, right = block.product.left, block.product.right
+    source = "sampled tensors" if block.sampled else "measured zeros"
+    return ScheduledOp(
+        op=op,
+        programs=(FabricProduct(block.product, spec, _kernel(options), options, block.times),),
+        dataflow=options.kernel,
+        detail=f"block {left.rows}x{right.cols}x{left.cols} of {source}, x {block.times:.4g}",
+        macs_useful=min(op.macs, block.multiplies),
+        macs_skipped=max(0, op.macs - block.multiplies),
+        pes=pes,
+        pads=False,
+    )
+
+
+def _tally(timing: Timing) -> tuple[FabricTiming, Tally]:
+    """What a run took, and what its kernel counted."""
+    done = timing.detail
+    assert isinstance(done, Multiplied) and isinstance(done.tally, Tally)
+    return done.timing, done.tally
+
+
+def _matrices(product: SparseProduct) -> dict[str, object]:
+    return {
+        name: {"name": each.name, "rows": each.rows, "cols": each.cols, "nonzeros": each.nonzeros}
+        for name, each in (("left", product.left), ("right", product.right))
+    }

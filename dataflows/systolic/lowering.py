@@ -1,0 +1,140 @@
+"""From an op to the plain products a systolic array carries out."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from dataflows.systolic.window import Window
+from rtl.timing import Reduction
+from simulator.machines.systolic import LoweringSpec, usable_pattern
+from workloads.conv import ConvGeometry
+from workloads.op import MatrixOp, Phase, Role
+from workloads.pattern import DENSE, Pattern
+
+
+@dataclass(frozen=True)
+class Product:
+    """`count` products of rows x inner (left) by inner x cols (right), the right one with a grouped pattern or dense.
+
+    `reduction` has n = m = 1 where the right operand is dense: its group depth is the schedule's to choose.
+    `window` tells how many source elements (a channel) the positions touch; they run along the rows, or along the
+    reduction where `positions_inner`. `channels` are the source's. `transposed` operands were packed along the other
+    axis; groups of weights `across_outputs` lie along output channels. `final_bytes` are those of a result in DRAM.
+    """
+
+    rows: int
+    cols: int
+    count: int
+    reduction: Reduction
+    pattern: Pattern
+    window: Window
+    channels: int
+    positions_inner: bool
+    transposed: bool
+    across_outputs: bool
+    left: str
+    right: str
+    output: str
+    final_bytes: int
+
+    @property
+    def inner(self) -> int:
+        return self.reduction.segments * self.reduction.length
+
+    @property
+    def macs_kept(self) -> int:
+        """Multiply-accumulates on kept elements, over all `count` products."""
+        return self.count * self.rows * self.cols * self.reduction.kept
+
+    def renamed(self, left: str, right: str, output: str, across_outputs: bool) -> "Product":
+        """The same product of other tensors, packed along the same or the other direction of the weight."""
+        return replace(self, left=left, right=right, output=output, across_outputs=across_outputs)
+
+    def left_elements(self, rows: int, inner: int) -> int:
+        """Distinct elements of the left operand in a block of it."""
+        positions, other = (inner, rows) if self.positions_inner else (rows, inner)
+        return min(positions * other, self.window.elements(positions) * self.channels)
+
+
+@lru_cache(maxsize=4096)
+def lower(op: MatrixOp, how: LoweringSpec, operand_bytes: int, gradient_bytes: int) -> tuple[Product, ...]:
+    """The products of an op: one, or one for each stride class of a strided convolution's input gradient.
+
+    Raises UserError for a pattern an n:m array cannot use.
+    """
+    pattern = usable_pattern(op)
+    if op.phase is Phase.WU:
+        return (_weight_gradient(op, how, gradient_bytes),)
+    if op.geometry is None:
+        window = Window((1, op.rows), (1, op.rows))
+        return (_product(op, op.rows, 1, op.inner, window, pattern, how, operand_bytes),)
+    if op.phase is Phase.BP:
+        return _input_gradient(op, op.geometry, how, pattern, operand_bytes)
+    window = _forward_window(op.geometry)
+    length = op.inner // op.geometry.taps
+    return (_product(op, op.rows, op.geometry.taps, length, window, pattern, how, operand_bytes),)
+
+
+def _forward_window(geometry: ConvGeometry) -> Window:
+    return Window(geometry.output_hw, geometry.input_hw, geometry.reach, geometry.stride)
+
+
+def _input_gradient(
+    op: MatrixOp, geometry: ConvGeometry, how: LoweringSpec, pattern: Pattern, operand_bytes: int
+) -> tuple[Product, ...]:
+    length = op.inner // geometry.taps
+    if not how.skip_stride_zeros:
+        window = Window(geometry.input_hw, geometry.output_hw, geometry.reach)
+        return (_product(op, op.rows, geometry.taps, length, window, pattern, how, operand_bytes),)
+    products = []
+    for each in geometry.stride_classes():
+        window = Window(each.grid, geometry.output_hw, each.reach)
+        rows = op.images * each.positions
+        products.append(_product(op, rows, each.taps, length, window, pattern, how, operand_bytes))
+    return tuple(products)
+
+
+def _product(
+    op: MatrixOp, rows: int, taps: int, length: int, window: Window, pattern: Pattern, how: LoweringSpec, size: int
+) -> Product:
+    n, m = (pattern.n, pattern.m) if pattern.is_grouped else (1, 1)
+    whole = how.groups == "flattened" or pattern.is_dense
+    reduction = Reduction(1, taps * length, n, m) if whole else Reduction(taps, length, n, m)
+    return Product(
+        rows=rows,
+        cols=op.cols,
+        count=op.count,
+        reduction=reduction,
+        pattern=pattern,
+        window=window,
+        channels=length,
+        positions_inner=False,
+        transposed=False,
+        across_outputs=op.phase is Phase.BP and op.right.role is Role.WEIGHT,
+        left=op.left.role.value,
+        right=op.right.role.value,
+        output="activation" if op.phase is Phase.FF else "gradient",
+        final_bytes=size,
+    )
+
+
+def _weight_gradient(op: MatrixOp, how: LoweringSpec, gradient_bytes: int) -> Product:
+    geometry = op.geometry
+    window = _forward_window(geometry) if geometry else Window((1, op.inner), (1, op.inner))
+    channels = op.rows // geometry.taps if geometry else op.rows
+    swap = how.exchange_wu
+    return Product(
+        rows=op.cols if swap else op.rows,
+        cols=op.rows if swap else op.cols,
+        count=op.count,
+        reduction=Reduction(1, op.inner, 1, 1),
+        pattern=DENSE,
+        window=Window((1, op.inner), (1, op.inner)) if swap else window,
+        channels=op.cols if swap else channels,
+        positions_inner=True,
+        transposed=True,
+        across_outputs=False,
+        left=(op.right if swap else op.left).role.value,
+        right=(op.left if swap else op.right).role.value,
+        output="weight-gradient",
+        final_bytes=gradient_bytes,
+    )

@@ -1,0 +1,352 @@
+"""Output stationary: outputs stay in the PEs, operands stream past.
+
+A tile is R x C outputs, I times over: along the rows of the product, where the I outputs of a PE share each weight,
+or along its columns, where they share operands. Loops over tiles keep a block of one operand on chip.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from dataflows import systolic
+from dataflows.systolic.blocks import Stage, cut, in_turn, pieces, prefetched, repeat, share
+from dataflows.systolic.lowering import Product
+from dataflows.systolic.mapping import Dataflow, Draft, Family, Mapping, Plan
+from dataflows.systolic.operands import Held, Load, Operands
+from dataflows.systolic.target import ARRAY, Target, drop, hold
+from dataflows.systolic.traffic import Traffic
+from rtl.timing import Array, Reduction
+from simulator.program import Action, Buffer, Command, Node, Program, Stall, delay_stores
+from simulator.schedule import ArrayPart
+
+if TYPE_CHECKING:
+    from rtl.formats import Bits
+    from rtl.packing import Packed
+    from rtl.parameters import Parameters
+    from simulator.hil.cut import Cut
+
+SHORTEST_RUN = 8  # pieces a stream is cut into at least when its loads are to overlap its own work
+
+
+class OutputStationary(Dataflow):
+    """The compiler. Its mappings differ in interleave, loop order, what is resident and the size of a piece."""
+
+    name = "output-stationary"
+
+    def drafts(self, target: Target, product: Product) -> Iterator[Draft]:
+        operands = Operands(target, deepest(target, product), False)
+        for interleave, along_rows in _interleaves(target, product):
+            tile = _tile_size(operands, interleave, along_rows)
+            floor = _Plan(operands, interleave, along_rows, *tile, True, "whole", product.inner).floor_cycles()
+            yield Draft(floor, partial(_families, operands, interleave, along_rows, floor))
+
+    def tile_extent(self, part: ArrayPart, p: "Parameters") -> tuple[int, int]:
+        return systolic.output_stationary_extent(part, p)
+
+    def cut(self, part: ArrayPart, p: "Parameters", left: "Bits", right: "Packed", reduction: Reduction) -> "Cut":
+        return systolic.cut_output_stationary(part, p, left, right, reduction)
+
+
+def deepest(target: Target, product: Product) -> Product:
+    """Dense work at the largest group depth: outputs stay, so depth costs nothing and links round less often."""
+    if not product.pattern.is_dense:
+        return product
+    spec = target.arch.array
+    depth = min(spec.group_max, spec.window_max, product.reduction.length)
+    return replace(product, reduction=product.reduction._replace(n=depth, m=depth))
+
+
+def _families(packed: Operands, interleave: int, along_rows: bool, floor_cycles: int, inline: bool) -> Iterator[Family]:
+    operands = Operands(packed.target, packed.product, inline)
+    tile = _tile_size(packed, interleave, along_rows)
+    for rows_outer in (True, False):
+        for resident in ("whole", "block", "none"):
+            how = (interleave, along_rows, *tile, rows_outer, resident, operands.product.inner)
+            longest = _Plan(operands, *how, array_cycles=floor_cycles)
+            if resident == "none" and not rows_outer and longest.is_one_line:
+                continue  # the same tiles in the same order
+            yield Family(partial(_lengths, longest), usual=resident == "none")
+
+
+def _lengths(longest: "_Plan", limit: int | None = None) -> Iterator[Plan]:
+    """The plan with the largest pieces that fit, and one whose loads overlap its own work."""
+    if limit is not None and longest.any_pieces_cycles() >= limit:
+        return
+    fitted = _fitted(longest)
+    if fitted is None:
+        return
+    yield fitted
+    shorter = max(fitted.whole.m, -(-fitted.product.inner // SHORTEST_RUN))
+    if fitted.resident != "whole" and shorter < fitted.most:
+        overlapped = replace(fitted, most=shorter)
+        if overlapped.fits():
+            yield overlapped
+
+
+def _interleaves(target: Target, product: Product) -> list[tuple[int, bool]]:
+    """Interleaves worth a try, each along the rows (True) or the columns."""
+    array = target.array
+    most = target.arch.array.accumulators if target.arch.schedule.interleave else 1
+    chosen = {(1, True)}
+    for along_rows, blocks in ((True, -(-product.rows // array.rows)), (False, -(-product.cols // array.cols))):
+        for each in range(2, min(most, blocks) + 1):
+            tiles = -(-blocks // each)
+            chosen.add((-(-blocks // tiles), along_rows))  # the least that makes as few tiles: all tiles about alike
+    return sorted(choice for choice in chosen if choice[0] > 1 or choice == (1, True))
+
+
+def _tile_size(operands: Operands, interleave: int, along_rows: bool) -> tuple[int, int]:
+    """Rows and columns of the product in a tile."""
+    array, product = operands.target.array, operands.product
+    rows, cols = (interleave, 1) if along_rows else (1, interleave)
+    return min(array.rows * rows, product.rows), min(array.cols * cols, product.cols)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """One mapping of one product; `most` elements of the reduction are loaded at once where operands stream."""
+
+    operands: Operands
+    interleave: int
+    along_rows: bool
+    tile_rows: int
+    tile_cols: int
+    rows_outer: bool
+    resident: str
+    most: int
+    outer_slots: int = 2
+    array_cycles: int = 0  # the floor, where it is known: it does not hang on what is resident
+
+    @property
+    def product(self) -> Product:
+        return self.operands.product
+
+    @property
+    def is_one_line(self) -> bool:
+        """Whether the tiles lie in one row or column."""
+        return self.tile_rows >= self.product.rows or self.tile_cols >= self.product.cols
+
+    @property
+    def whole(self) -> Reduction:
+        return self.product.reduction
+
+    def variant(self, operands: Operands, most: int, outer_slots: int) -> "_Plan":
+        how = (self.interleave, self.along_rows, self.tile_rows, self.tile_cols, self.rows_outer, self.resident)
+        return _Plan(operands, *how, most, outer_slots, self.array_cycles)
+
+    def streamed(self) -> tuple[tuple[Reduction, int], ...]:
+        return pieces(self.whole, self.most)
+
+    def mapping(self) -> Mapping:
+        return Mapping(
+            depth=self.whole.n,
+            interleave=self.interleave,
+            shared=("weights" if self.along_rows else "operands") if self.interleave > 1 else "",
+            order="rows" if self.rows_outer else "columns",
+            resident=self.resident,
+            pieces=sum(count for _, count in self.streamed()),
+            inline=self.operands.inline,
+        )
+
+    def buffers(self) -> tuple[Buffer, ...]:
+        west, north, results = self._held()
+        return (
+            Buffer("west", west.slots, "west", west.slot_bytes),
+            Buffer("north", north.slots, "north", north.slot_bytes),
+            *self.operands.staging(west.slot_bytes, north.slot_bytes),
+            Buffer("out", 2, "output", results),
+        )
+
+    def fits(self) -> bool:
+        """Whether the buffers fit the machine."""
+        west, north, results = self._held()
+        return self.operands.room(west, north, 2 * results)
+
+    def _held(self) -> tuple[Held, Held, int]:
+        """Slots of both operands, and the bytes of a tile's results."""
+        ops, rows, cols = self.operands, self.tile_rows, self.tile_cols
+        part, _ = self.streamed()[0]  # none of the others is larger
+        kinds = self._kinds()
+        inner = part.segments * part.length if kinds[0] == "piece" else self.product.inner
+        west = ops.left_bytes(self.product.rows if kinds[0] == "whole" else rows, inner)
+        held = share(part if kinds[1] == "piece" else self.whole)
+        north = ops.right_bytes(self.product.cols if kinds[1] == "whole" else cols, held)
+        results = rows * cols * ops.target.arch.format.accumulator_bytes
+        return Held(self._slots(kinds[0]), west), Held(self._slots(kinds[1]), north), results
+
+    def floor_cycles(self) -> int:
+        return self.array_cycles or self._array_cycles()
+
+    def _array_cycles(self) -> int:
+        rows, cols = cut(self.product.rows, self.tile_rows), cut(self.product.cols, self.tile_cols)
+        turning, steady = (rows, cols) if self.along_rows else (cols, rows)
+        total = 0
+        for run in turning:
+            turns = self._turns(run.size, run.size)
+            stream = self.operands.target.stream(self.whole, turns, self.along_rows)
+            total += run.count * (stream.total + self.operands.target.ends(turns).total)
+        return total * sum(run.count for run in steady) * self.product.count
+
+    def least_cycles(self) -> int:
+        how = (self.streamed(), self._kinds(), self.rows_outer, self.outer_slots)
+        rows, cols = cut(self.product.rows, self.tile_rows), cut(self.product.cols, self.tile_cols)
+        return Traffic(self.operands, rows, cols, *how).least_cycles(self.floor_cycles())
+
+    def any_pieces_cycles(self) -> int:
+        """A floor for pieces of any size: what holds for a whole tile of the operands that stay."""
+        ops, product, kinds = self.operands, self.product, self._kinds()
+        row_tiles, col_tiles = -(-product.rows // self.tile_rows), -(-product.cols // self.tile_cols)
+        passes = (col_tiles if kinds[0] == "piece" else 1, row_tiles if kinds[1] == "piece" else 1)
+        last_rows, last_cols = product.rows % self.tile_rows, product.cols % self.tile_cols
+        last = (last_rows or self.tile_rows) * (last_cols or self.tile_cols) * product.final_bytes
+        ends = ops.first_ticks(self._first_loads(kinds)) + ops.target.channel.ticks(last)
+        return max(self.floor_cycles() + ends, ops.moved_ticks(*passes))
+
+    def _first_loads(self, kinds: tuple[str, str]) -> list[Load]:
+        """Those without which no tile begins, pieces left out."""
+        ops, product, loads = self.operands, self.product, list[Load]()
+        if kinds[0] != "piece":
+            loads.append(ops.left_load(self.tile_rows if kinds[0] == "block" else product.rows, product.inner))
+        if kinds[1] != "piece":
+            loads.append(ops.right_load(self.tile_cols if kinds[1] == "block" else product.cols, share(self.whole)))
+        return loads
+
+    @property
+    def _array(self) -> Array:
+        return self.operands.target.array
+
+    def _kinds(self) -> tuple[str, str]:
+        """How much of the left and of the right operand a slot holds."""
+        outer = "piece" if self.resident == "none" else "block"
+        inner = "whole" if self.resident == "whole" else "piece"
+        return (outer, inner) if self.rows_outer else (inner, outer)
+
+    def _slots(self, kind: str) -> int:
+        return {"piece": 2, "block": self.outer_slots, "whole": 1}[kind]
+
+    def renamed(self, product: Product) -> "_Plan":
+        return replace(self, operands=self.operands.renamed(product))
+
+    def inlined(self) -> "_Plan | None":
+        plans = (replace(self, operands=operands) for operands in self.operands.inlined().stagings)
+        return next((plan for plan in plans if plan.fits()), None)
+
+    def program(self) -> Program:
+        body = self._whole_load() + self._outer() + self._whole_drop()
+        body = delay_stores(repeat(self.product.count, body), "out")
+        return Program(ARRAY, self.buffers(), body)
+
+    def _whole_load(self) -> tuple[Node, ...]:
+        if self.resident != "whole":
+            return ()
+        ops, product = self.operands, self.product
+        if self.rows_outer:
+            return (*ops.load_right(product.cols, share(self.whole)), hold("north"))
+        return (*ops.load_left(product.rows, product.inner), hold("west"))
+
+    def _whole_drop(self) -> tuple[Node, ...]:
+        return (drop("north" if self.rows_outer else "west"),) if self.resident == "whole" else ()
+
+    def _outer(self) -> tuple[Node, ...]:
+        product = self.product
+        runs = cut(product.rows, self.tile_rows) if self.rows_outer else cut(product.cols, self.tile_cols)
+        if self.resident == "none":
+            return tuple(node for run in runs for node in repeat(run.count, self._inner(run.size)))
+        own = "west" if self.rows_outer else "north"
+        stages = []
+        for run in runs:
+            load = self.operands.load_left(run.size, product.inner) if self.rows_outer else (
+                self.operands.load_right(run.size, share(self.whole))
+            )  # fmt: skip
+            stages.append(Stage(load, (hold(own), *self._inner(run.size), drop(own)), run.count))
+        return prefetched(stages) if self.outer_slots > 1 else in_turn(stages)
+
+    def _inner(self, outer_size: int) -> tuple[Node, ...]:
+        out: list[Node] = []
+        if self.rows_outer:
+            for run in cut(self.product.cols, self.tile_cols):
+                out.extend(repeat(run.count, self._tile(outer_size, run.size)))
+        else:
+            for run in cut(self.product.rows, self.tile_rows):
+                out.extend(repeat(run.count, self._tile(run.size, outer_size)))
+        return tuple(out)
+
+    def _tile(self, rows: int, cols: int) -> tuple[Node, ...]:
+        """One tile: the pieces of its reduction, the way out of the array, the store."""
+        ops, taken = self.operands, self._taken()
+        out: list[Node] = []
+        parts = self.streamed() if taken else ((self.whole, 1),)
+        for part, count in parts:
+            loads: list[Command] = []
+            if "west" in taken:
+                loads.extend(ops.load_left(rows, part.segments * part.length))
+            if "north" in taken:
+                loads.extend(ops.load_right(cols, share(part)))
+            out.extend(repeat(count, (*loads, self._compute(rows, cols, part, taken))))
+        ends = ops.target.ends(self._turns(rows, cols))
+        results = rows * cols * ops.target.arch.format.accumulator_bytes
+        final = rows * cols * self.product.final_bytes
+        across = -(-min(rows, self._array.rows) // 2)  # results leave through the rows below them, on average half
+        drain = (
+            Action("output.write", self.product.output, results),
+            Action("hop", self.product.output, results * across if self._array.drains else 0),
+        )
+        stalls = ((Stall.FILL_DRAIN, ends.total),)
+        out.append(Command(ARRAY, ends.total, Stall.ARRAY, fills=("out",), inner_stalls=stalls, actions=drain))
+        out.append(ops.target.store(self.product.output, final, results, ("out",)))
+        return tuple(out)
+
+    def _taken(self) -> tuple[str, ...]:
+        """Buffers that a piece of a tile takes a slot of."""
+        if self.resident == "whole":
+            return ()
+        if self.resident == "block":
+            return ("north",) if self.rows_outer else ("west",)
+        return ("west", "north")
+
+    def _turns(self, rows: int, cols: int) -> int:
+        return -(-rows // self._array.rows) if self.along_rows else -(-cols // self._array.cols)
+
+    def _compute(self, rows: int, cols: int, part: Reduction, taken: tuple[str, ...]) -> Command:
+        ops, product = self.operands, self.product
+        cycles = ops.target.stream(part, self._turns(rows, cols), self.along_rows)
+        stalls = ((Stall.LATENCY, cycles.latency), (Stall.LINKS, cycles.links))
+        macs = rows * cols * part.kept
+        west = rows * part.segments * part.length * ops.target.operand_bytes
+        north = ops.right_bytes(cols, share(part))
+        actions = (
+            Action("mac", product.right, macs),
+            *ops.selects(macs),
+            Action("west.read", product.left, west),
+            Action("north.read", product.right, north),
+            Action("hop", product.left, west * min(cols, self._array.cols)),
+            Action("hop", product.right, north * min(rows, self._array.rows)),
+        )
+        return Command(ARRAY, cycles.total, Stall.ARRAY, takes=taken, frees=taken, inner_stalls=stalls, actions=actions)
+
+
+def _fitted(longest: _Plan) -> _Plan | None:
+    """The plan with the largest pieces that fit; None where nothing fits."""
+    product = longest.product
+    for slots in (2, 1):
+        size = min(longest.most, _largest_piece(longest))
+        while True:
+            for operands in longest.operands.stagings:
+                plan = longest.variant(operands, size, slots)
+                if plan.fits():
+                    return plan
+            if longest.resident == "whole" or size <= product.reduction.m:
+                break
+            size = max(product.reduction.m, size // 2)
+    return None
+
+
+def _largest_piece(plan: _Plan) -> int:
+    """A piece no larger one of which can fit, with room to spare for elements that neighbours share."""
+    target, sizes = plan.operands.target, []
+    for memory, lines in (("west", plan.tile_rows), ("north", plan.tile_cols)):
+        capacity = target.capacity_bytes(memory)
+        if capacity is not None and plan.product.positions_inner:
+            sizes.append(4 * capacity // (2 * lines * target.operand_bytes))
+    return max(plan.product.reduction.m, min(sizes, default=plan.most))

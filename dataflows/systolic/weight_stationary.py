@@ -1,0 +1,297 @@
+"""Weight stationary: a fold of weights stays in the PEs, positions stream past, sums go down the rows.
+
+A fold is R groups of the reduction by C columns. The sums of a block of positions stay in the output memory until the
+last fold; `spilled_sums` has the mapping in which they do not.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+from dataflows import systolic
+from dataflows.systolic.blocks import Share, Stage, cut, in_turn, prefetched, repeat, share
+from dataflows.systolic.folds import FoldWork, Place, folds, largest, places
+from dataflows.systolic.lowering import Product
+from dataflows.systolic.mapping import Dataflow, Draft, Family, Mapping, Plan
+from dataflows.systolic.operands import Held, Operands
+from dataflows.systolic.spilled_sums import SpilledSums
+from dataflows.systolic.target import ARRAY, Target, drop, hold
+from rtl.timing import Reduction
+from simulator.program import Buffer, Command, Node, Program, Stall, delay_stores
+from simulator.schedule import ArrayPart
+
+if TYPE_CHECKING:
+    from rtl.formats import Bits
+    from rtl.packing import Packed
+    from rtl.parameters import Parameters
+    from simulator.hil.cut import Cut
+
+SPLITS = (1, 2, 4, 16)  # blocks of positions, as multiples of the fewest that fit
+
+
+class WeightStationary(Dataflow):
+    """The compiler. Its mappings differ in group depth, block of positions, loop order and what is resident."""
+
+    name = "weight-stationary"
+    is_default = True
+
+    def drafts(self, target: Target, product: Product) -> Iterator[Draft]:
+        for depth in _depths(target, product):
+            reduction = product.reduction._replace(n=depth, m=depth) if product.pattern.is_dense else product.reduction
+            operands = Operands(target, replace(product, reduction=reduction), False)
+            block = -(-product.rows // _fewest_blocks(operands))
+            floor = _Plan(operands, "rows", "none", block).floor_cycles()
+            yield Draft(floor, partial(_families, operands, block))
+            spilled = SpilledSums(operands)
+            if spilled.has_sums:
+                yield Draft(spilled.least_cycles(), partial(_spilled, operands))
+
+    def tile_extent(self, part: ArrayPart, p: "Parameters") -> tuple[int, int]:
+        return systolic.weight_stationary_extent(part, p)
+
+    def cut(self, part: ArrayPart, p: "Parameters", left: "Bits", right: "Packed", reduction: Reduction) -> "Cut":
+        return systolic.cut_weight_stationary(part, p, left, right, reduction)
+
+
+def _families(packed: Operands, block: int, inline: bool) -> Iterator[Family]:
+    operands = Operands(packed.target, packed.product, inline)
+    for order, resident in (("rows", "whole"), ("rows", "block"), ("columns", "block"), ("rows", "none")):
+        yield Family(partial(_fitted, operands, order, resident, block), usual=resident == "none")
+
+
+def _spilled(packed: Operands, inline: bool) -> Iterator[Family]:
+    plan = SpilledSums(Operands(packed.target, packed.product, inline))
+    yield Family(partial(_if_it_makes_sense, plan))
+
+
+def _if_it_makes_sense(plan: SpilledSums, limit: int | None = None) -> Iterator[Plan]:
+    if (limit is None or plan.least_cycles() < limit) and plan.makes_sense():
+        yield plan
+
+
+def _depths(target: Target, product: Product) -> list[int]:
+    """Group depths of dense work, the largest first; sparse work has its own."""
+    if not product.pattern.is_dense:
+        return [product.reduction.n]
+    spec = target.arch.array
+    most = min(spec.group_max, spec.window_max, product.reduction.length)
+    return list(range(most, 0, -1))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Sums of a block of positions stay on chip through all folds."""
+
+    operands: Operands
+    order: str
+    resident: str
+    block: int
+    outer_slots: int = 2
+
+    @property
+    def product(self) -> Product:
+        return self.operands.product
+
+    @cached_property
+    def cols(self) -> int:
+        return min(self.operands.target.array.cols, self.product.cols)
+
+    @cached_property
+    def folds(self) -> tuple[tuple[Share, int], ...]:
+        return folds(self.product.reduction, self.operands.target.array.rows)
+
+    def floor_cycles(self) -> int:
+        return self._floor_cycles
+
+    @cached_property
+    def _floor_cycles(self) -> int:
+        parts, total = FoldWork(self.operands), 0
+        for run in cut(self.product.rows, self.block):
+            total += run.count * parts.cycles(run.size)[0]
+        tiles = sum(run.count for run in cut(self.product.cols, self.cols))
+        return total * tiles * sum(count for _, count in self.folds) * self.product.count
+
+    def moved_ticks(self) -> int:
+        """A floor of the time DRAM takes; the smaller the blocks, the more often weights come."""
+        left = -(-self.product.cols // self.cols) if self.resident == "none" or self.order == "columns" else 1
+        right = 1 if self.resident == "whole" or self.order == "columns" else -(-self.product.rows // self.block)
+        return self.operands.moved_ticks(left, right)
+
+    def least_cycles(self) -> int:
+        """Before the array's work stand its first operands, behind it the last store."""
+        ops, product, first_fold = self.operands, self.product, self.folds[0][0]
+        left = ops.left_load(self.block, first_fold.elements if self.resident == "none" else product.inner)
+        held = first_fold if self.resident in ("block", "none") and self.order == "rows" else share(product.reduction)
+        right = ops.right_load(product.cols if self.resident == "whole" else self.cols, held)
+        last = (product.rows % self.block or self.block) * (product.cols % self.cols or self.cols)
+        ends = ops.first_ticks((left, right)) + ops.target.channel.ticks(last * product.final_bytes)
+        return max(self.floor_cycles() + ends, self.moved_ticks())
+
+    def mapping(self) -> Mapping:
+        return Mapping(
+            depth=self.product.reduction.n,
+            order=self.order,
+            resident=self.resident,
+            block=self.block,
+            pieces=sum(count for _, count in self.folds),
+            inline=self.operands.inline,
+        )
+
+    def buffers(self) -> tuple[Buffer, ...]:
+        west, north, sums = self._held_bytes()
+        return (
+            Buffer("west", west.slots, "west", west.slot_bytes),
+            Buffer("north", north.slots, "north", north.slot_bytes),
+            *self.operands.staging(west.slot_bytes, north.slot_bytes),
+            Buffer("sums", 2, "output", sums),
+            Buffer("out", 2),
+        )
+
+    def fits(self) -> bool:
+        """Whether the buffers fit the machine."""
+        west, north, sums = self._held_bytes()
+        return self.operands.room(west, north, 2 * sums)
+
+    def _held_bytes(self) -> tuple[Held, Held, int]:
+        """Slots of both operands, and the bytes of a block's sums."""
+        ops, product = self.operands, self.product
+        fold = largest(self.folds)
+        in_blocks = self.resident != "none"
+        west = ops.left_bytes(self.block, product.inner if in_blocks else fold.elements)
+        north, north_slots = ops.right_bytes(self.cols, fold), 2
+        if self.order == "columns":
+            north, north_slots = ops.right_bytes(self.cols, share(product.reduction)), self.outer_slots
+        if self.resident == "whole":
+            north, north_slots = ops.right_bytes(product.cols, share(product.reduction)), 1
+        west_slots = self.outer_slots if in_blocks and self.order == "rows" else 2
+        sums = self.block * self.cols * ops.target.arch.format.accumulator_bytes
+        return Held(west_slots, west), Held(north_slots, north), sums
+
+    def renamed(self, product: Product) -> "_Plan":
+        return replace(self, operands=self.operands.renamed(product))
+
+    def inlined(self) -> "_Plan | None":
+        plans = (replace(self, operands=operands) for operands in self.operands.inlined().stagings)
+        return next((plan for plan in plans if plan.fits()), None)
+
+    def program(self) -> Program:
+        ops, product = self.operands, self.product
+        whole = self.resident == "whole"
+        before: tuple[Node, ...] = ()
+        if whole:
+            before = (*ops.load_right(product.cols, share(product.reduction)), hold("north"))
+        body = (*before, *self._outer(), *((drop("north"),) if whole else ()))
+        return Program(ARRAY, self.buffers(), delay_stores(repeat(product.count, body), "out"))
+
+    def _outer(self) -> tuple[Node, ...]:
+        ops, product = self.operands, self.product
+        if self.order == "columns":
+            loads, own = ops.load_right, "north"
+            stages = [
+                Stage(loads(run.size, share(product.reduction)), self._held(own, self._inner_rows(run.size)), run.count)
+                for run in cut(product.cols, self.cols)
+            ]
+        elif self.resident == "none":
+            runs = cut(product.rows, self.block)
+            return tuple(node for run in runs for node in repeat(run.count, self._inner_cols(run.size)))
+        else:
+            stages = [
+                Stage(ops.load_left(run.size, product.inner), self._held("west", self._inner_cols(run.size)), run.count)
+                for run in cut(product.rows, self.block)
+            ]
+        return prefetched(stages) if self.outer_slots > 1 else in_turn(stages)
+
+    def _held(self, buffer: str, body: tuple[Node, ...]) -> tuple[Node, ...]:
+        return hold(buffer), *body, drop(buffer)
+
+    def _inner_cols(self, positions: int) -> tuple[Node, ...]:
+        runs = cut(self.product.cols, self.cols)
+        return tuple(node for run in runs for node in repeat(run.count, self._tile(positions, run.size)))
+
+    def _inner_rows(self, cols: int) -> tuple[Node, ...]:
+        out: list[Node] = []
+        for run in cut(self.product.rows, self.block):
+            load = self.operands.load_left(run.size, self.product.inner)
+            out.extend(repeat(run.count, (*load, *self._held("west", self._tile(run.size, cols)))))
+        return tuple(out)
+
+    def _tile(self, positions: int, cols: int) -> tuple[Node, ...]:
+        """All folds of one block of positions and columns, and the store of its sums."""
+        target, product = self.operands.target, self.product
+        sums = positions * cols * target.arch.format.accumulator_bytes
+        final = positions * cols * product.final_bytes
+        out: list[Node] = []
+        for place, count in places(self.folds):
+            out.extend(repeat(count, self._fold(positions, cols, place)))
+        return (*out, target.store(product.output, final, sums, ("sums", "out")))
+
+    def _fold(self, positions: int, cols: int, place: Place) -> tuple[Node, ...]:
+        ops, parts, fold = self.operands, FoldWork(self.operands), place.fold
+        taken: tuple[str, ...] = ()
+        loads: list[Command] = []
+        if self.resident == "none":
+            loads.extend(ops.load_left(positions, fold.elements))
+            taken = ("west",)
+        if self.resident != "whole" and self.order == "rows":
+            loads.extend(ops.load_right(cols, fold))
+            taken = (*taken, "north")
+        ticks, stalls = parts.cycles(positions)
+        compute = Command(
+            ARRAY,
+            ticks,
+            Stall.ARRAY,
+            takes=taken,
+            frees=taken,
+            fills=(*(("sums",) if place.first else ()), *(("out",) if place.last else ())),
+            inner_stalls=stalls,
+            actions=parts.actions(positions, cols, fold, seeded=not place.first),
+        )
+        return *loads, compute
+
+
+def _fitted(operands: Operands, order: str, resident: str, most: int, limit: int | None = None) -> Iterator[Plan]:
+    """Plans with the largest block of positions that fits (`most` at best), and with fractions of it, if any does."""
+    if limit is not None and _Plan(operands, order, resident, most).moved_ticks() >= limit:
+        return
+    rows, tried = operands.product.rows, set[int]()
+    for slots in (2, 1):
+        plan = _largest(operands, order, resident, slots)
+        if plan is not None:
+            blocks = -(-rows // plan.block)
+            sizes = {-(-rows // min(rows, blocks * split)) for split in SPLITS} - tried
+            smaller = [_Plan(plan.operands, order, resident, size, slots) for size in sorted(sizes, reverse=True)]
+            if limit is not None:
+                smaller = [each for each in smaller if each.least_cycles() < limit]
+            yield from (each for each in smaller if each.fits())
+            tried |= sizes
+            if plan.block == most:
+                break  # a slot less makes room for nothing more
+
+
+def _largest(operands: Operands, order: str, resident: str, slots: int) -> _Plan | None:
+    """The plan with the fewest blocks of positions: twice as many until they fit, then back by eighths."""
+    rows, blocks = operands.product.rows, _fewest_blocks(operands)
+    while blocks <= rows:
+        plan = _fits(operands, order, resident, slots, blocks)
+        if plan is not None:
+            fewer = (_fits(operands, order, resident, slots, -(-blocks * part // 8)) for part in (5, 6, 7))
+            return next((each for each in fewer if each is not None), plan) if blocks > 2 else plan
+        blocks *= 2
+    return None
+
+
+def _fits(operands: Operands, order: str, resident: str, slots: int, blocks: int) -> _Plan | None:
+    block = -(-operands.product.rows // blocks)
+    plans = (_Plan(staged, order, resident, block, slots) for staged in operands.stagings)
+    return next((plan for plan in plans if plan.fits()), None)
+
+
+def _fewest_blocks(operands: Operands) -> int:
+    """Blocks of positions that the output memory alone asks for: two slots of sums."""
+    product, target = operands.product, operands.target
+    capacity = target.capacity_bytes("output")
+    if capacity is None:
+        return 1
+    sums = 2 * product.rows * min(target.array.cols, product.cols) * target.arch.format.accumulator_bytes
+    return max(1, -(-sums // max(1, capacity)))

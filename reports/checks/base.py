@@ -1,0 +1,83 @@
+"""What somebody else published or measured beside what our models say: one claim, and a suite of them."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from workloads.provenance import Provenance
+
+LAST = 1000  # the place of a suite that says none: behind ours, by name
+
+
+class Status(StrEnum):
+    PASS = "pass"  # the same to the last digit
+    INSIDE = "inside band"  # their range and ours have values in common
+    OUTSIDE = "outside band"
+    UNKNOWN = "unknown"  # theirs or ours is not known
+
+
+@dataclass(frozen=True)
+class Check:
+    """One claim, in one unit.
+
+    `theirs` and `ours` are None where unknown. `theirs_low` and `theirs_high` say how far theirs reaches (its stated
+    tolerance, or "at most"), `ours_low` and `ours_high` how far ours moves through the ranges of what is assumed.
+    `hangs_on` names the assumption behind the row, or why it is unknown.
+    """
+
+    machine: str
+    what: str
+    unit: str
+    theirs: float | None
+    ours: float | None
+    provenance: Provenance
+    source: str
+    hangs_on: str
+    theirs_low: float | None = None
+    theirs_high: float | None = None
+    ours_low: float | None = None
+    ours_high: float | None = None
+
+    @property
+    def gap(self) -> float:
+        """Ours over theirs, minus one; NaN where either is unknown."""
+        return math.nan if not self.theirs or self.ours is None else self.ours / self.theirs - 1
+
+    @property
+    def status(self) -> Status:
+        if self.theirs is None or self.ours is None:
+            return Status.UNKNOWN
+        if self.theirs == self.ours and self.theirs_low is None and self.ours_low is None:
+            return Status.PASS
+        low, high = _span(self.theirs, self.theirs_low, self.theirs_high)
+        our_low, our_high = _span(self.ours, self.ours_low, self.ours_high)
+        return Status.INSIDE if low <= our_high and our_low <= high else Status.OUTSIDE
+
+
+def _span(value: float, low: float | None, high: float | None) -> tuple[float, float]:
+    return value if low is None else low, value if high is None else high
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `simulate validate NAME` was asked for."""
+
+    pattern: str
+    model: str
+    settings: tuple[str, ...]
+    out: Path | None
+
+
+@dataclass(frozen=True)
+class CheckSuite:
+    """Rows of the table of `simulate validate`, registered under `sparsehil.checks` by the name of a machine, say.
+
+    `detail` prints the report of `simulate validate NAME` and writes it where the request says; None where there is
+    none. Suites stand in the table in their `order`, those of one order by name.
+    """
+
+    checks: Callable[[], Sequence[Check]]
+    detail: Callable[[Request], None] | None = None
+    order: int = LAST

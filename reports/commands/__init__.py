@@ -1,0 +1,1 @@
+"""The room's sub-commands: each parses, calls and prints."""

@@ -1,0 +1,26 @@
+"""Results as one self-contained HTML page."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import reports
+
+
+def report(
+    results: Annotated[list[Path], typer.Argument(help="Result folders; several give a comparison.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="The page. [default: RESULT.html beside the folder, or comparison.html]"),
+    ] = None,
+    figures: Annotated[
+        Path | None, typer.Option("--figures", help="Also write the figures there as SVG and PNG, tables as CSV.")
+    ] = None,
+    sensitivity: Annotated[
+        bool, typer.Option(help="Run the step again at both ends of every assumption's range.")
+    ] = True,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the page.")] = False,
+) -> None:
+    """Write one self-contained HTML page: of one result, or of several side by side."""
+    typer.echo(reports.write_report(results, out, figures, sensitivity, force))

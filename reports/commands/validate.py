@@ -1,0 +1,50 @@
+"""Set what others published or measured beside what our models say, with what each row hangs on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import reports
+from reports import checks, figures
+from workloads.errors import UserError
+from workloads.options import JsonOption, SetOption, completed
+from workloads.registry import CHECKS
+
+
+def validate(
+    context: typer.Context,
+    machine: Annotated[
+        str | None,
+        typer.Argument(
+            help="One machine alone, with its sensitivity: sat. [default: one table of all]",
+            autocompletion=completed(CHECKS),
+        ),
+    ] = None,
+    pattern: Annotated[str, typer.Option("--pattern", help="n:m everywhere but the layers kept dense.")] = "2:8",
+    model: Annotated[str, typer.Option("--model", help="The model whose sensitivity is shown.")] = "resnet18",
+    settings: SetOption = [],  # noqa: B006
+    as_json: JsonOption = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Also write the tables there as CSV, and pictures of them.")
+    ] = None,
+) -> None:
+    """Set what others published or measured beside what our models say, with what each row hangs on."""
+    if machine is not None:
+        if as_json:
+            raise UserError(f"--json: the report of {machine} alone has none; leave out the machine for one table")
+        reports.check_report(machine, checks.Request(pattern, model, tuple(settings), out))
+        return
+    for name in ("pattern", "model", "settings"):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = "--set" if name == "settings" else f"--{name}"
+            raise UserError(f"{option}: belongs to one machine: simulate validate sat {option} ...")
+    table = reports.check_table(reports.every_check())
+    if as_json:
+        typer.echo(table.to_json(orient="records", indent=1))
+    else:
+        reports.print_checks(table)
+    if out is not None:
+        reports.write_tables(out, {"checks": table}, 6)
+        reports.save_pictures(out, lambda: {"checks": figures.checks_figure(table)})

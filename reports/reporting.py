@@ -1,0 +1,113 @@
+"""What `simulate report` does: results as one page, of one result or of several side by side."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+import reports
+import simulator
+from workloads.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simulator.result import Result
+
+NOT_ASKED = "Their sensitivity was not asked for."
+TELLING = ("arch", "model", "method", "pattern", "mode", "batch")  # what a result is called by, in turn
+
+
+def write_report(
+    folders: Sequence[Path], out: Path | None, figures: Path | None, sensitivity: bool, force: bool
+) -> str:
+    """Write the page of result folders, and their figures where a folder for them is named; the sentence to be printed.
+
+    sensitivity: run the step again at both ends of every assumption's range. Raises UserError for a folder that is no
+    result, and where the page cannot be written.
+    """
+    path = out or _default(folders)
+    check_page(path, force)
+    results = [simulator.load_result(folder) for folder in folders]
+    if len(results) > 1:
+        text = _several(results, _labels(results, folders), figures)
+    else:
+        text = _single(results[0], sensitivity, figures)
+    put_page(path, text)
+    return f"page: {path} ({len(text.encode()) / 1e6:.2f} MB)"
+
+
+def check_page(path: Path, force: bool) -> None:
+    """Raises UserError where a page may not be written."""
+    if path.is_dir():
+        raise UserError(f"--out {path}: is a folder; a page is a file")
+    if path.exists() and not force:
+        raise UserError(f"--out {path}: is there already; choose another file or add --force")
+    if not path.parent.is_dir():
+        raise UserError(f"--out {path}: there is no folder '{path.parent}'")
+
+
+def put_page(path: Path, text: str, option: str = "--out ") -> None:
+    """Write a page, which appears whole or not at all. Raises UserError, after `option`, where it cannot be written."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise UserError(f"{option}{path}: cannot be written: {error.strerror or error}") from None
+
+
+def _default(folders: Sequence[Path]) -> Path:
+    return Path("comparison.html") if len(folders) > 1 else folders[0].parent / f"{folders[0].resolve().name}.html"
+
+
+def _single(result: "Result", sensitivity: bool, figures: Path | None) -> str:
+    page = reports.result_page  # with all that a page needs, before the step is run again
+    table, said = _sensitivity(result) if sensitivity else (None, NOT_ASKED)
+    ladder = _ladder(result) if table is not None else None
+    with Console(stderr=True).status("drawing"):
+        if figures is not None:
+            reports.write_figures(result, figures, table, ladder)
+        return page(result, table, ladder, said)
+
+
+def _several(results: "Sequence[Result]", labels: Sequence[str], figures: Path | None) -> str:
+    with Console(stderr=True).status("drawing"):
+        if figures is not None:
+            reports.write_comparison(results, labels, figures)
+        return reports.comparison_page(results, labels)
+
+
+def _labels(results: "Sequence[Result]", folders: Sequence[Path]) -> list[str]:
+    """The shortest names that tell the results apart: what differs between their cards, or their folders."""
+    said: list[str] = []
+    for key in TELLING:
+        if len({getattr(result.card, key) for result in results}) > 1:
+            said.append(key)
+            labels = [" ".join(str(getattr(result.card, each)) for each in said) for result in results]
+            if len(set(labels)) == len(labels):
+                return labels
+    return [folder.resolve().name for folder in folders]
+
+
+def _sensitivity(result: "Result") -> "tuple[pd.DataFrame | None, str]":
+    """The step run again with each assumption at the ends of its range; or why that could not be."""
+    if "fabric" in result.card.more:
+        return None, "A product of matrices has no speed-up over dense whose sensitivity could be shown."
+    if result.card.is_dense:
+        return None, "A dense step has no speed-up over dense whose sensitivity could be shown."
+    try:
+        return reports.sensitivity_of(result), ""
+    except UserError as error:
+        return None, f"Their sensitivity is unknown, because the step could not be run again: {error}."
+
+
+def _ladder(result: "Result") -> "pd.DataFrame | None":
+    """What each optimisation of the machine is worth; None where one of them is off, or the machine has none."""
+    switches = (result.card.numbers.get(switch) for switch in reports.OPTIMISATIONS)
+    if not all(number is not None and number.value is True for number in switches):
+        return None
+    with Console(stderr=True).status("optimisations, one after the other"):
+        return reports.ladder_of(result.card.job)

@@ -1,0 +1,122 @@
+"""Set a step on SAT beside the plain dense array of equal area at its own clock."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from reports import figures
+from reports.console import wide_console
+from reports.energy import energy_total, has_energy
+from reports.pictures import save_pictures
+from reports.tables import frame_table
+from simulator.job import Job, Source
+from simulator.result import Result
+from simulator.runner import run_job
+from workloads.errors import UserError
+from workloads.options import BatchOption, SetOption
+from workloads.work import Work
+
+COLUMNS = ("pe", "luts", "fmax_mhz")
+
+
+def study_iso_area(
+    areas: Annotated[Path, typer.Argument(help="CSV with columns pe (sparse, dense), luts, fmax_mhz.")],
+    pattern: Annotated[str, typer.Option("--pattern", help="n:m everywhere but the layers kept dense.")] = "2:8",
+    model: Annotated[str, typer.Option("--model", help="A captured model.")] = "resnet18",
+    batch: BatchOption = None,
+    settings: SetOption = [],  # noqa: B006
+    out: Annotated[Path, typer.Option("--out", help="Folder for the table and the picture.")] = Path("iso-area"),
+) -> None:
+    """Set a step on SAT beside the plain dense array of equal area at its own clock."""
+    found = read_areas(areas)
+    job = Job(Source("sat"), Work(model=model, batch=batch), (pattern,), "bdwp", tuple(settings))
+    sparse = run_job(job)
+    more = (*job.settings, *plain_settings(sparse, found))
+    plain = run_job(replace(job, patterns=None, settings=more, dense=False))
+    results = [sparse.baseline, sparse, plain]
+    labels = ["dense, sparse PEs", f"{pattern}, sparse PEs", "dense, plain PEs of equal area"]
+    wide_console().print(frame_table(_table(results, labels)))
+    if save_pictures(out, lambda: {"iso-area": figures.iso_area_figure(results, labels)}):
+        typer.echo(f"written: {out}/iso-area.png, iso-area.svg")
+
+
+@dataclass(frozen=True)
+class PeArea:
+    """LUTs of one PE (or whatever stands for area, the same for all), and the clock it reaches."""
+
+    luts: float
+    fmax_mhz: float
+
+
+@dataclass(frozen=True)
+class Areas:
+    """A sparse PE and a plain dense one, made with the same tools for the same device."""
+
+    sparse: PeArea
+    dense: PeArea
+
+    def rows_of_equal_area(self, rows: int) -> int:
+        """Rows of plain dense PEs that take no more area than so many rows of sparse ones, as many columns each."""
+        return max(1, int(rows * self.sparse.luts / self.dense.luts))
+
+    @property
+    def clock_ratio(self) -> float:
+        return self.dense.fmax_mhz / self.sparse.fmax_mhz
+
+
+def read_areas(path: Path) -> Areas:
+    """A CSV with the columns pe (sparse, dense), luts and fmax_mhz; other columns and rows are left alone.
+
+    Raises UserError for anything else.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as lines:
+            rows = {row.get("pe", ""): row for row in csv.DictReader(lines)}
+        found = [PeArea(float(rows[name]["luts"]), float(rows[name]["fmax_mhz"])) for name in ("sparse", "dense")]
+    except OSError as error:
+        raise UserError(f"{path}: no area table: {error.strerror or error}") from None
+    except (KeyError, TypeError, ValueError):
+        raise UserError(
+            f"{path}: an area table has the columns {', '.join(COLUMNS)} and a row each for sparse and dense"
+        ) from None
+    if min(min(vars(each).values()) for each in found) <= 0:
+        raise UserError(f"{path}: luts and fmax_mhz are above 0")
+    return Areas(*found)
+
+
+def plain_settings(result: Result, areas: Areas) -> tuple[str, ...]:
+    """What turns the array of a result into plain dense PEs: one weight each, one operand a row a cycle."""
+    rows = areas.rows_of_equal_area(_whole(result, "array.rows"))
+    return (
+        f"array.rows={rows}",
+        f"clock_mhz={result.card.clock_mhz * areas.clock_ratio:.3f}",
+        "array.group_max=1",
+        "array.window_max=1",
+        "array.west_link_operands_per_cycle=1",
+        f"memory.west_port_bytes_per_row_cycle={_whole(result, 'format.operand_bytes')}",
+    )
+
+
+def _whole(result: Result, path: str) -> int:
+    """A whole number of the machine."""
+    value = result.card.numbers[path].value
+    assert isinstance(value, int)
+    return value
+
+
+def _table(results: Sequence[Result], labels: Sequence[str]) -> pd.DataFrame:
+    """A row an array: its size and clock, and what the step takes on it."""
+    rows = []
+    for label, result in zip(labels, results, strict=True):
+        size = f"{_whole(result, 'array.rows')} x {_whole(result, 'array.cols')}"
+        row: dict[str, object] = {"array": label, "size": size, "MHz": result.card.clock_mhz}
+        row |= {"cycles": result.cycles, "ms": result.seconds * 1e3}
+        row |= {"J": energy_total(result).joules} if has_energy(result) else {}
+        rows.append(row)
+    table = pd.DataFrame(rows).set_index("array")
+    return table.assign(**{"times as fast": table["ms"].iloc[0] / table["ms"]})

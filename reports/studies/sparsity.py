@@ -1,0 +1,195 @@
+"""Throughput of inference at 1x to 32x, what bounds it, the ideal, and GPUs beside it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from reports import figures
+from reports.console import wide_console
+from reports.pictures import save_pictures
+from reports.rates import Rate, bank_patterns, inference_step, rate
+from reports.tables import text_table, tracked, write_tables
+from simulator.arch.machine import Machine, load_machine
+from simulator.machines.s4 import S4Arch
+from simulator.runs import Runs
+from workloads.errors import UserError
+from workloads.models.spec import DataKind, ModelSpec
+from workloads.options import SetOption
+from workloads.pattern import PatternMap, parse_pattern
+from workloads.registry import MODELS, load_part
+
+USUAL = ["resnet50", "resnet152", "vit-b", "bert-base", "bert-large", "gpt2-small"]
+IMAGES, TEXTS, SEQUENCE = 16, 32, 384  # a batch, unless the user says otherwise; tokens of a text
+GPUS = (("t4", "dense"), ("a100", "dense"), ("a100", "2:4"))
+GPU_IMAGES, GPU_TEXTS = 128, 64  # a batch that fills a GPU
+PAIRS = (("resnet152", "resnet50"), ("bert-large", "bert-base"))  # larger, smaller
+SMALL = 0.005  # a share of the time that is not worth a word
+BOUNDS = ("compute", "dense compute", "vector", "DRAM", "NoC", "host")
+LEFT = ("model", "machine", "pattern", "bound by", "time bound by", "mapping", "larger", "smaller, dense")
+
+
+def study_sparsity(
+    arch: Annotated[str, typer.Option("--arch", help="A machine with bank sparsity.")] = "s4",
+    models: Annotated[list[str], typer.Option("--model", help="A captured model. Repeatable.")] = USUAL,
+    batch: Annotated[
+        int | None, typer.Option("--batch", help=f"Samples a step. [default: {IMAGES} images, {TEXTS} texts]")
+    ] = None,
+    sequence: Annotated[int | None, typer.Option("--sequence", help=f"Tokens a text. [default: {SEQUENCE}]")] = None,
+    settings: SetOption = [],  # noqa: B006
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Also write the tables there as CSV, and the picture.")
+    ] = None,
+) -> None:
+    """Throughput of inference at 1x to 32x, what bounds it, the ideal, and GPUs beside it."""
+    machine = load_machine(arch, settings)
+    if not isinstance(machine.spec, S4Arch):
+        raise UserError(f"--arch {arch}: has no banks of weights; this study is for machines of kind s4 (known: s4)")
+    for option, size in (("--batch", batch), ("--sequence", sequence)):
+        if size is not None and size < 1:
+            raise UserError(f"{option} {size}: must be at least 1")
+    chosen = [_Model.of(name, sequence) for name in dict.fromkeys(models)]
+    table = sparsity_table(_runs(machine, machine.spec.bank, chosen, batch))
+    beside = _gpu_table(chosen)
+    pairs = pair_table(table, [pair for pair in PAIRS if set(pair) <= set(models)])
+    print_sparsity(machine.name, table, beside, pairs)
+    if out is not None:
+        write_tables(out, {"sparsity": table, "gpus": beside, "larger-and-sparser": pairs}, 4)
+        save_pictures(out, lambda: {"sparsity": figures.sparsity_figure(table, beside)})
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A captured model, and the tokens of a text; None for one of images."""
+
+    name: str
+    sequence: int | None
+
+    @classmethod
+    def of(cls, name: str, sequence: int | None) -> "_Model":
+        """Raises UserError for an unknown name."""
+        reads = load_part(MODELS, "model", name, ModelSpec).data
+        return cls(name, (sequence or SEQUENCE) if reads is DataKind.BYTES else None)
+
+
+@dataclass(frozen=True)
+class RatioRun:
+    """How fast a model is at one ratio of bank sparsity."""
+
+    model: str
+    batch: int
+    ratio: int
+    pattern: str
+    rate: Rate
+
+
+def _runs(machine: Machine, bank: int, models: Sequence[_Model], batch: int | None) -> list[RatioRun]:
+    found, runs = [], Runs()
+    for model in tracked(models, "models"):
+        size = batch or (IMAGES if model.sequence is None else TEXTS)
+        step = inference_step(model.name, size, model.sequence)
+        for ratio, pattern in bank_patterns(bank).items():
+            reached = rate(machine, step, PatternMap(parse_pattern(pattern)), runs)
+            found.append(RatioRun(model.name, size, ratio, pattern, reached))
+    return found
+
+
+def _gpu_table(models: Sequence[_Model]) -> pd.DataFrame:
+    rows, runs = [], Runs()
+    machines = {name: load_machine(name) for name, _ in GPUS}
+    for model in models:
+        size = GPU_IMAGES if model.sequence is None else GPU_TEXTS
+        step = inference_step(model.name, size, model.sequence)
+        for name, pattern in GPUS:
+            found = rate(machines[name], step, PatternMap(parse_pattern(pattern)), runs)
+            row = {"model": model.name, "machine": name, "pattern": pattern, "batch": size}
+            rows.append({**row, "samples_per_second": found.samples_per_second, "bound": found.bound})
+    return pd.DataFrame(rows)
+
+
+def sparsity_table(runs: Iterable[RatioRun]) -> pd.DataFrame:
+    """A row a model and ratio.
+
+    `ideal` is the dense rate times the ratio; `speedup` over dense; `bound` what most of the time is bound by; a column
+    a bound with the share of the time under it.
+    """
+    rows = []
+    dense: dict[str, float] = {}
+    for run in runs:
+        reached = run.rate.samples_per_second
+        first = dense.setdefault(run.model, reached / run.ratio)
+        rows.append(
+            {
+                **{name: value for name, value in vars(run).items() if name != "rate"},
+                "samples_per_second": reached,
+                "speedup": reached / first,
+                "ideal": first * run.ratio,
+                "dense_tera_ops": run.rate.tera_ops,
+                "peak_share": run.rate.peak_share,
+                "mapping": run.rate.mapping,
+                "bound": run.rate.bound,
+                **{name: run.rate.bounds.get(name, 0.0) for name in BOUNDS},
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def pair_table(table: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Larger models at each ratio beside smaller dense ones: how many times as fast the larger one is."""
+    rows = []
+    for larger, smaller in pairs:
+        dense = table[(table["model"] == smaller) & (table["ratio"] == 1)]["samples_per_second"].iloc[0]
+        for _, row in table[table["model"] == larger].iterrows():
+            rows.append(
+                {
+                    "larger": larger,
+                    "ratio": row["ratio"],
+                    "samples_per_second": row["samples_per_second"],
+                    "smaller": smaller,
+                    "dense_samples_per_second": dense,
+                    "times_as_fast": row["samples_per_second"] / dense,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def print_sparsity(machine: str, table: pd.DataFrame, beside: pd.DataFrame, pairs: pd.DataFrame) -> None:
+    """The three tables."""
+    console = wide_console()
+    console.print(f"[bold]Inference on {machine}[/]: throughput against the ratio, and what bounds it")
+    names = ("model", "batch", "ratio", "samples/s", "speed-up", "ideal", "of peak", "time bound by", "mapping")
+    shown = text_table(names, LEFT)
+    for each in table.to_dict("records"):
+        shown.add_row(
+            str(each["model"]),
+            str(each["batch"]),
+            f"{each['ratio']}x",
+            _rate(each["samples_per_second"]),
+            f"{each['speedup']:.2f}x",
+            _rate(each["ideal"]),
+            f"{each['peak_share']:.0%}",
+            ", ".join(f"{name} {each[name]:.0%}" for name in BOUNDS if each[name] >= SMALL),
+            str(each["mapping"]),
+        )
+    console.print(shown)
+    console.print("\n[bold]GPUs beside it[/] (rooflines with overheads, derived)")
+    gpus = text_table(("model", "machine", "pattern", "batch", "samples/s", "bound by"), LEFT)
+    for each in beside.to_dict("records"):
+        named = (str(each[name]) for name in ("model", "machine", "pattern", "batch"))
+        gpus.add_row(*named, _rate(each["samples_per_second"]), str(each["bound"]))
+    console.print(gpus)
+    if len(pairs):
+        console.print("\n[bold]Larger and sparser against smaller and dense[/]")
+        both = text_table(("larger", "ratio", "samples/s", "smaller, dense", "its samples/s", "times as fast"), LEFT)
+        for each in pairs.to_dict("records"):
+            mine, theirs = (_rate(each[name]) for name in ("samples_per_second", "dense_samples_per_second"))
+            times = f"{each['times_as_fast']:.2f}x"
+            both.add_row(str(each["larger"]), f"{each['ratio']}x", mine, str(each["smaller"]), theirs, times)
+        console.print(both)
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"

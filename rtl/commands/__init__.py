@@ -1,0 +1,1 @@
+"""Sub-commands of this room: light until they have work to do."""

@@ -1,0 +1,70 @@
+"""Array, controller and serial port on a board: bitstream, cells used, and the clock that is reached."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import rtl
+from rtl.commands.options import OptimizerChoice, PatternChoice, SoreOption
+from workloads.errors import UserError
+from workloads.options import ForceOption
+from workloads.pattern import parse_pattern
+from workloads.progress import steps_shown
+
+if TYPE_CHECKING:
+    from rtl.parameters import Parameters
+
+VCU1525 = "vcu1525"  # a project for Vivado, no bitstream
+SIDE = 32  # of the array in it, unless told otherwise
+
+
+def bitstream(
+    board: Annotated[str, typer.Option("--board", help="ulx3s-85f, ice40-hx8k, icebreaker, or vcu1525 (a project).")],
+    pattern: PatternChoice = "2:8",
+    form: Annotated[
+        str | None, typer.Option("--format", help="Operands. [default: fp16, int8 on iCE40]", show_default=False)
+    ] = None,
+    rows: Annotated[int | None, typer.Option("--rows", help="Rows of PEs. [default: the most that fit]")] = None,
+    cols: Annotated[int | None, typer.Option("--cols", help="Columns of PEs. [default: as many as rows]")] = None,
+    sore: SoreOption = False,
+    optimizer: OptimizerChoice = "",
+    out: Annotated[Path | None, typer.Option("--out", help="Folder. [default: the board's name]")] = None,
+    force: ForceOption = False,
+) -> None:
+    """Array, controller and serial port on a board: bitstream, cells used, and the clock that is reached."""
+    chosen, folder = parse_pattern(pattern, "--pattern"), out or Path(board)
+    lanes = rtl.lanes_of(sore, optimizer)
+    if board == VCU1525:
+        if sore or optimizer:
+            raise UserError("--sore and --optimizer: the project for vcu1525 is the array alone")
+        _vivado(folder, rtl.make_parameters(chosen, *_size(rows, cols, SIDE), form or "fp16"), force)
+        return
+    which = rtl.board_named(board)
+    first = rtl.for_board(which, rtl.make_parameters(chosen, *_size(rows, cols, 1), form or which.formats[0]))
+    lanes.check(first)
+    rtl.check_folder(folder, force)
+    with steps_shown() as show:
+        if rows is None:
+            p, built = rtl.build_largest(which, first, cols, show, lanes)
+        else:
+            p, built = rtl.build_shown(which, first, show, lanes)
+    path = rtl.write_built(built, which, p, folder)
+    typer.echo(f"{path}: {p.title}, {built.fmax_mhz:.1f} MHz reached, {built.clock_mhz:g} MHz on the board")
+    for cell, (used, there) in built.used.items():
+        typer.echo(f"  {cell:16} {used:6} of {there:6}  {100 * used / there:5.1f} %")
+
+
+def _size(rows: int | None, cols: int | None, usual: int) -> tuple[int, int]:
+    rows = usual if rows is None else rows
+    return rows, rows if cols is None else cols
+
+
+def _vivado(folder: Path, p: "Parameters", force: bool) -> None:
+    rtl.check_folder(folder, force)
+    with steps_shown() as show:
+        files, estimate = rtl.vivado_project(p, lambda step: show(f"{p.title} for VCU1525: {step}"))
+    rtl.write_files(folder, files)
+    typer.echo(f"{folder}: Vivado project of {p.title} for the VCU1525; nobody here has run it in Vivado")
+    typer.echo(f"  {estimate}")
+    typer.echo("  vivado -mode batch -source project.tcl")

@@ -1,1 +1,0 @@
-"""The command `simulate`: one file a sub-command, heavy imports inside functions."""

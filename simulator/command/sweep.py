@@ -1,0 +1,135 @@
+"""Run many design points, each once; stop it as you like, the same command goes on."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import simulator
+from simulator import sweep as sweeps
+from workloads.errors import UserError
+from workloads.registry import VIEWS, load_entry
+
+if TYPE_CHECKING:
+    from simulator.sweep.engines import Engine
+    from simulator.sweep.runner import Counts
+    from simulator.sweep.spec import SweepSpec
+    from simulator.sweep.store import Store
+
+Texts = list[str]
+
+
+def sweep(
+    spec: Annotated[Path | None, typer.Argument(help="A sweep in YAML: axes, set, tie, where, points.")] = None,
+    grid: Annotated[
+        Texts,
+        typer.Option("--grid", help="AXIS=A,B,C or AXIS=LOW..HIGH:STEP; a field of the machine, or batch. Repeatable."),
+    ] = [],  # noqa: B006
+    arch: Annotated[str | None, typer.Option("--arch", help="Machines, with commas. [default: sat]")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Captured models, with commas.")] = None,
+    pattern: Annotated[str | None, typer.Option("--pattern", help="n:m or dense, with commas.")] = None,
+    method: Annotated[
+        str | None, typer.Option("--method", help="Training methods, with commas. [default: bdwp]")
+    ] = None,
+    batch: Annotated[str | None, typer.Option("--batch", help="Batches, with commas. [default: as recorded]")] = None,
+    tie: Annotated[
+        Texts, typer.Option("--tie", help="FIELD=EXPRESSION of other fields: north.x=2*array.rows. Repeatable.")
+    ] = [],  # noqa: B006
+    where: Annotated[
+        Texts, typer.Option("--where", help="What must hold: 'array.rows * array.cols <= 1024'. Repeatable.")
+    ] = [],  # noqa: B006
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="The sweep's folder; one there is gone on with. [default: results/sweep]"),
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", help="Processes. [default: one a core]", show_default=False)] = 0,
+    cluster: Annotated[
+        str | None, typer.Option("--cluster", help="tcp://HOST:PORT of a dask scheduler, or local to start one here.")
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Run points again that have failed before.")] = False,
+    no_capacity: Annotated[
+        bool, typer.Option("--no-capacity", help="Go on where a step does not fit the machine's DRAM.")
+    ] = False,
+    search: Annotated[
+        int, typer.Option("--search", help="Do not run all points: let optuna choose this many.", show_default=False)
+    ] = 0,
+    objective: Annotated[
+        Texts,
+        typer.Option(
+            "--objective", help="min:COLUMN or max:COLUMN of the rows, for --search and --report. Repeatable."
+        ),
+    ] = [],  # noqa: B006
+    report: Annotated[
+        bool, typer.Option("--report", help="Write the sweep's page from what the folder holds.")
+    ] = False,
+) -> None:
+    """Run many design points, each once; stop it as you like, the same command goes on. --report shows the results."""
+    lists = {"arch": arch, "model": model, "pattern": pattern, "method": method, "batch": batch}
+    axes = [*grid, *(f"{axis}={values}" for axis, values in lists.items() if values is not None)]
+    folder = out or Path("results/sweep")
+    if spec or axes:
+        line = sweeps.from_grid(axes, tie, where)
+        asked = replace(sweeps.joined(sweeps.read_spec(spec), line) if spec else line, check_capacity=not no_capacity)
+        counts = _run(asked, folder, _How(jobs, cluster, retry, search, tuple(objective)))
+        _tell(counts, sweeps.Store(folder))
+    elif not report:
+        raise UserError("give a sweep: a YAML file, or --model, --pattern and --grid; or --report for one that has run")
+    if report:
+        sweeps.Store(folder).description()
+        typer.echo(f"page: {load_entry(VIEWS, 'view', 'sweep')(folder, tuple(objective))}")
+
+
+@dataclass(frozen=True)
+class _How:
+    """Where points are run, and which of them."""
+
+    jobs: int
+    cluster: str | None
+    retry: bool
+    search: int
+    objectives: tuple[str, ...]
+
+
+def _run(asked: "SweepSpec", folder: Path, how: _How) -> "Counts":
+    machines = sweeps.checked(asked)
+    version = sweeps.model_version()
+    points = [] if how.search else sweeps.expand(asked, machines)
+    told = {"version": version, "grid": dict(asked.grid), "ties": dict(asked.ties), "where": list(asked.where)}
+    store = sweeps.Store(folder)
+    with _engine(how) as engine, simulator.counted("point") as counted:
+
+        def show(counts: "Counts") -> None:
+            counted(counts.all - counts.left, counts.all, counts.words)
+
+        if how.search:
+            search = sweeps.search_points  # and with it optuna, before the folder is made
+        store.open()
+        store.describe(told)
+        if how.search:
+            return search(asked, machines, store, engine, how.search, how.objectives, version, show)
+        return sweeps.Sweep(points, store, version, show, how.retry).run(engine, sweeps.evaluate)
+
+
+@contextmanager
+def _engine(how: _How) -> "Iterator[Engine]":
+    if how.jobs < 0:
+        raise UserError(f"--jobs {how.jobs}: must be at least 1")
+    workers = how.jobs or len(os.sched_getaffinity(0))
+    if how.cluster is None:
+        yield sweeps.LocalEngine(workers)
+        return
+    with sweeps.cluster(how.cluster, workers, sweeps.model_version) as engine:
+        yield engine
+
+
+def _tell(counts: "Counts", store: "Store") -> None:
+    typer.echo(f"{counts.all} points: {counts.words}; rows in {store.folder}/points/*.parquet")
+    errors = store.errors()
+    if errors:
+        typer.echo(
+            f"{len(errors)} failed (--retry runs them again), the first: {errors[0]['point']}: {errors[0]['error']}"
+        )

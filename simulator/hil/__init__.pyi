@@ -1,0 +1,2 @@
+from simulator.hil.loop import check_possible as check_possible
+from simulator.hil.loop import with_hardware as with_hardware

@@ -1,0 +1,50 @@
+"""Running a program: cycles, stalls and actions, the same from both readers."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TypeVar
+
+from simulator.kernel.events import ExactRun
+from simulator.kernel.maxplus import evaluate
+from simulator.kernel.tables import tabulate
+from simulator.program import Program
+from simulator.timing import Evaluation, Timing
+
+Key = TypeVar("Key")
+
+
+def run(program: Program, exact: bool = False) -> Timing:
+    """Run a program; `exact` makes every command an event. Raises ValueError when it can never go on."""
+    return _run_exact(program) if exact else timing(program, evaluated(program))
+
+
+def evaluated(program: Program) -> Evaluation:
+    """A program run by jumps. Raises ValueError when it can never go on."""
+    tables = tabulate(program)
+    cycles, waits, steps = evaluate(tables)
+    return Evaluation(cycles, dict(zip(tables.causes, waits.tolist(), strict=True)), steps)
+
+
+def timing(program: Program, found: Evaluation) -> Timing:
+    """A run by jumps with what the program itself says: stalls inside commands, and actions."""
+    inner = program.inner_stalls()
+    stalls = Counter(found.waits)
+    stalls.update(inner)
+    busy = program.lead_ticks() - sum(inner.values())
+    return Timing(found.cycles, busy, _positive(stalls), _positive(program.actions()), found.steps)
+
+
+def load_kernel() -> None:
+    """Load the compiled evaluator (or compile it, the first time on a machine): an import, not simulation."""
+    run(Program("", (), ()))
+
+
+def _run_exact(program: Program) -> Timing:
+    evaluate(tabulate(program))  # refuses what is no program, in the same words
+    job = ExactRun(program)
+    cycles = job.run()
+    return Timing(cycles, job.busy_ticks, _positive(job.waits), _positive(job.amounts), job.steps)
+
+
+def _positive(amounts: Mapping[Key, int]) -> dict[Key, int]:
+    return {key: amount for key, amount in amounts.items() if amount}

@@ -1,0 +1,135 @@
+"""Train a network with N:M sparsity and record steps of it as workloads."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import workloads
+from workloads.errors import UserError
+from workloads.options import FieldOption, ForceOption, PatternOption
+from workloads.result_folder import dated_folder, safe_name
+
+if TYPE_CHECKING:
+    from workloads.training.run import Outcome
+    from workloads.training.settings import Settings
+
+
+def train(
+    context: typer.Context,
+    model: Annotated[str | None, typer.Option("--model", help="A registered model, such as resnet9.")] = None,
+    method: Annotated[str, typer.Option("--method", help="Training method (`simulate list methods`).")] = "bdwp",
+    pattern: PatternOption = [],  # noqa: B006
+    method_fields: FieldOption = [],  # noqa: B006
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", help="digits, fashion-mnist, cifar10, imagenet or text. [default: digits or text]"),
+    ] = None,
+    data_folder: Annotated[Path | None, typer.Option("--data-folder", help="Where the data set's files are.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", help="Train on so many images, test on no more.")] = None,
+    image: Annotated[int | None, typer.Option("--image", help="Side of the images. [default: theirs, or 32]")] = None,
+    sequence: Annotated[int | None, typer.Option("--sequence", help="Tokens a text.", show_default=False)] = None,
+    width: Annotated[float, typer.Option("--width", help="Channels, as a share of the model's own.")] = 1.0,
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Times over the data. [default: 1]")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Steps, instead of epochs.", show_default=False)] = None,
+    batch: Annotated[
+        int | None, typer.Option("--batch", help="Images or texts a step. [default: 128 images, 8 texts]")
+    ] = None,
+    accumulate: Annotated[
+        int | None, typer.Option("--accumulate", help="Parts of a batch, forward and backward one by one. [default: 1]")
+    ] = None,
+    rate: Annotated[float | None, typer.Option("--lr", help="Learning rate. [default: the model's]")] = None,
+    schedule: Annotated[
+        str, typer.Option("--schedule", help="The rate's course: cosine (to 0) or constant.")
+    ] = "cosine",
+    optimizer: Annotated[
+        str | None, typer.Option("--optimizer", help="momentum or adamw. [default: the model's]")
+    ] = None,
+    weight_decay: Annotated[float, typer.Option("--weight-decay", help="Of every parameter.")] = 1e-4,
+    decay: Annotated[
+        float | None, typer.Option("--decay", help="Of the weights that the mask drops. [default: the method's]")
+    ] = None,
+    mixed: Annotated[
+        bool, typer.Option("--mixed-precision", help="Products of FP16 operands, with a loss scale.")
+    ] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Of the weights and of the order of the data.")] = 0,
+    threads: Annotated[int, typer.Option("--threads", help="Of torch; with one, a run gives the same bits again.")] = 1,
+    checkpoint_every: Annotated[int, typer.Option("--checkpoint-every", help="Steps between checkpoints.")] = 100,
+    capture_at: Annotated[
+        list[int], typer.Option("--capture-at", help="Record this step, from 1, as a workload file. Repeatable.")
+    ] = [],  # noqa: B006
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the run. [default: a dated one in results/]")
+    ] = None,
+    force: ForceOption = False,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", help="Go on with the run in this folder, as it was asked for.")
+    ] = None,
+) -> None:
+    """Train a network with N:M sparsity and record steps of it as workloads."""
+    if resume is not None:
+        _only_resume(context, resume)
+        workloads.read_unfinished(resume)
+        _run(None, resume, force)
+        return
+    if model is None:
+        raise UserError("--model: say which, for example --model resnet9; or give --resume FOLDER")
+    settings = workloads.Settings(
+        model=model,
+        method=method,
+        patterns=tuple(pattern),
+        method_fields=tuple(method_fields) or None,
+        dataset=dataset,
+        data_folder=None if data_folder is None else str(data_folder.resolve()),
+        limit=limit,
+        image=image,
+        sequence=sequence,
+        width=width,
+        epochs=epochs,
+        steps=steps,
+        batch=batch,
+        accumulate=accumulate,
+        learning_rate=rate,
+        schedule=schedule,
+        optimizer=optimizer,
+        weight_decay=weight_decay,
+        decay=decay,
+        mixed_precision=mixed,
+        seed=seed,
+        threads=threads,
+        checkpoint_every=checkpoint_every,
+        capture_at=tuple(sorted(set(capture_at))),
+    )
+    workloads.checked_settings(settings)
+    folder = out or dated_folder(safe_name("train", model, method, *pattern))
+    workloads.check_run_folder(folder, force)
+    _run(settings, folder, force)
+
+
+def _only_resume(context: typer.Context, folder: Path) -> None:
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name != "resume" and source is not None and source.name == "COMMANDLINE":
+            raise UserError(f"{parameter.opts[0]}: --resume takes every setting from {folder}; leave it out")
+
+
+def _run(settings: "Settings | None", folder: Path, force: bool) -> None:
+    """Train with these settings, or, without any, go on with the run in the folder."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # torch's threads would spin, and starve whatever else runs
+    try:
+        with workloads.training_shown() as show:
+            start, resume = workloads.start_run, workloads.resume_run
+            outcome = start(settings, folder, show, force) if settings else resume(folder, show)
+    except KeyboardInterrupt:
+        if folder.exists():
+            typer.echo(f"to go on: simulate train --resume {folder}", err=True)
+        raise
+    _say(outcome)
+
+
+def _say(outcome: "Outcome") -> None:
+    share = f"{100 * outcome.accuracy:.2f} % ({outcome.right:,} of {outcome.tested:,})"
+    typer.echo(f"test accuracy {share} after {outcome.steps} steps; the run is in {outcome.folder}")
+    for path in sorted(outcome.folder.glob("step-*.json")):
+        typer.echo(f"recorded: simulate --workload {path}")

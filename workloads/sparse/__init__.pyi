@@ -1,0 +1,1 @@
+from workloads.sparse.named import from_matrices as from_matrices

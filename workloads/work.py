@@ -1,0 +1,72 @@
+"""What is to be done, by name."""
+
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+from workloads.errors import UserError
+
+TRAINING = "training"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be done, by name: exactly one of the first five fields is given.
+
+    model: a captured step. workload, topology: paths of files. gemms: products, "3136x64x576". matrices: one sparse
+    matrix to be squared or two to be multiplied, files or "rmat:10:8". batch, sequence: None for those recorded. mode:
+    "training" or "inference". optimizer: None for the recorded one. input_gradient: BP for the first layer too.
+    content: the text of a workload that lies in no file, `workload` is then what it is called, and `tensors` the file
+    with its sampled tensors. digest: of the files, so that a changed one is noticed when the work is done again.
+    """
+
+    model: str | None = None
+    workload: str | None = None
+    topology: str | None = None
+    gemms: tuple[str, ...] = ()
+    matrices: tuple[str, ...] = ()
+    batch: int | None = None
+    sequence: int | None = None
+    mode: str = TRAINING
+    optimizer: str | None = None
+    input_gradient: bool = False
+    content: str = ""
+    tensors: str = ""
+    digest: str = ""
+
+    @property
+    def name(self) -> str:
+        """A short name: resnet18, or that of a file."""
+        matrices = "-".join(Path(each).name for each in self.matrices)
+        return self.model or matrices or Path(self.workload or self.topology or "gemm").stem
+
+    def files(self) -> list[Path]:
+        """The files it stands on."""
+        if self.content:
+            return [Path(self.tensors)] if self.tensors else []
+        named = [Path(each) for each in (self.workload, self.topology) if each]
+        named += [path.with_suffix(".safetensors") for path in named if path.with_suffix(".safetensors").is_file()]
+        return named + [Path(each) for each in self.matrices if Path(each).is_file()]
+
+    def pinned(self) -> "Work":
+        """The same work with full paths and the digest of its files: what a run card and a journal keep.
+
+        Raises UserError where a file is not what its digest says.
+        """
+        digest = sha256()
+        for path in (files := self.files()):
+            digest.update(path.read_bytes())
+        found = digest.hexdigest()[:16] if files else ""
+        if self.digest and found != self.digest:
+            raise UserError(f"{files[0] if files else self.name}: has changed since this was run")
+        return replace(
+            self,
+            workload=self.workload if self.content else _full(self.workload),
+            topology=_full(self.topology),
+            matrices=tuple(str(Path(each).resolve()) if Path(each).is_file() else each for each in self.matrices),
+            digest=found,
+        )
+
+
+def _full(path: str | None) -> str | None:
+    return None if path is None else str(Path(path).resolve())
