@@ -4,7 +4,6 @@ from reports.again import sensitivity_of as sensitivity_of
 from reports.area import area_table as area_table
 from reports.area import synthesised as synthesised
 from reports.area import write_area as write_area
-from reports.checks.table import check_report as check_report
 from reports.checks.table import check_table as check_table
 from reports.checks.table import every_check as every_check
 from reports.checks.table import print_checks as print_checks

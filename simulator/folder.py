@@ -78,7 +78,15 @@ def _umask() -> int:
 
 
 def load_result(folder: str | Path) -> Result:
-    """Read a result folder. Raises UserError where it is none, or was written under another schema."""
+    """Read a result folder. Raises UserError where it is none, or was written under another schema.
+
+    >>> from simulator import simulate
+    >>> result = simulate("sat", "2:8", "resnet9", batch=8)
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     result.save(f"{place}/a")
+    ...     load_result(f"{place}/a").cycles == result.cycles
+    True
+    """
     folder = Path(folder)
     try:
         card = Card.from_json(json.loads((folder / "card.json").read_text(encoding="utf-8")))

@@ -11,7 +11,7 @@ from typing import ClassVar
 from pydantic import TypeAdapter, ValidationError
 
 from workloads.errors import UserError
-from workloads.work import Work
+from workloads.work import Work, safe_name
 
 BUCKET_DIGITS = 3  # hexadecimal: at most 4096 files a sweep
 CLOSED = {"extra": "forbid"}
@@ -49,6 +49,12 @@ class Job:
     patterns: texts such as "2:8" and "layer4.*=1:8"; None for those the work has. settings: numbers of the machine,
     "array.rows=64". options: choices of the machine's compiler, by name. dense: whether the best dense schedule of the
     same step is wanted beside it.
+
+    >>> job = Job(Source("sat"), Work(model="resnet18"), ("2:8",))
+    >>> " ".join(job.command_line())
+    'simulate --arch sat --pattern 2:8 --model resnet18'
+    >>> Job.from_json(job.to_json()) == job
+    True
     """
 
     machine: Source
@@ -65,8 +71,7 @@ class Job:
     @property
     def name(self) -> str:
         """A name for the result's folder: sat-resnet18-2_8."""
-        text = "-".join([Path(self.machine.name).stem, self.work.name, *(self.patterns or ())])
-        return "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in text)
+        return safe_name(Path(self.machine.name).stem, self.work.name, *(self.patterns or ()))
 
     def describe(self) -> str:
         """The job in a line."""

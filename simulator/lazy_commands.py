@@ -51,7 +51,7 @@ def command_of(found: object, name: str) -> typer.core.TyperCommand | TyperGroup
     """A function, or a group of functions, as a command."""
     if isinstance(found, typer.Typer):
         return typer.main.get_group(found)
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings=HELP_NAMES)
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=HELP_NAMES)
     app.command(name)(found)  # type: ignore[type-var]
     made = typer.main.get_command(app)
     assert isinstance(made, typer.core.TyperCommand | TyperGroup)

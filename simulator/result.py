@@ -30,6 +30,11 @@ class Result:
     range. `ops` and `actions` are the same as frames. `card` says what ran, with what, and on what terms. `dense` is
     the best dense schedule of the same step on the same machine, None where nobody asked. `hil`: a row a tile that
     hardware ran. `schedule` is not stored. `reports/SCHEMA.md` describes every column.
+
+    >>> from simulator import simulate
+    >>> result = simulate("sat", "2:8", "resnet9", batch=8)
+    >>> list(result.phases.index), int(result.ops["cycles"].sum()) == result.cycles
+    (['FF', 'BP', 'WU', 'UP', 'step'], True)
     """
 
     op_columns: Columns

@@ -45,6 +45,11 @@ def run_job(job: Job, runs: Runs | None = None, show: Show = silent, command: Se
     runs: what earlier jobs found out, to be shared. show: called after every op. command: as the card will
     quote it; by default the command line that asks the same.
     Raises UserError for anything the user got wrong.
+
+    >>> from simulator import simulate
+    >>> job = simulate("sat", "2:8", "resnet9", batch=8).card.job
+    >>> run_job(replace(job, patterns=("2:4",))).card.pattern
+    '2:4'
     """
     return carry_out(prepare(job), runs, show, command)
 
@@ -132,7 +137,8 @@ def _carried_out(asked: Prepared, runs: Runs, show: Show, command: tuple[str, ..
         simulation_cpu_seconds=time.process_time() - used,
         commands_evaluated=runs.steps - before + (0 if final is runs else final.steps),
     )
-    return replace(found, card=replace(found.card, cost=cost), dense=beside, schedule=sparse)
+    causes = {**(beside.card.causes if beside else {}), **found.card.causes}  # one card on disk speaks for both
+    return replace(found, card=replace(found.card, cost=cost, causes=causes), dense=beside, schedule=sparse)
 
 
 def compiled(asked: Prepared, workload: Workload, runs: Runs) -> Schedule:

@@ -35,6 +35,12 @@ class Runs:
 
     Steps planned on the same runs share what their compiler found out about the machine, so a loop over patterns or
     batches that hands the same `Runs` to every call plans like products once.
+
+    >>> from simulator import simulate
+    >>> runs = Runs()
+    >>> first, again = (simulate("sat", "2:8", "resnet9", batch=8, runs=runs) for _ in range(2))
+    >>> first.card.cost.commands_evaluated > 0, again.card.cost.commands_evaluated
+    (True, 0)
     """
 
     def __init__(self, exact: bool = False) -> None:

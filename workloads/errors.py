@@ -5,7 +5,11 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """A mistake in what the user gave. The command prints it as one sentence and exits with code 2."""
+    """A mistake in what the user gave. The command prints it as one sentence and exits with code 2.
+
+    >>> str(unknown_name("model", "resnet81", ["resnet18", "vgg19"]))
+    "unknown model 'resnet81'; did you mean 'resnet18'? (known: resnet18, vgg19)"
+    """
 
 
 def unknown_name(what: str, given: str, known: Iterable[str], where: str = "") -> UserError:

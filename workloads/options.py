@@ -9,9 +9,9 @@ import typer
 from workloads.registry import DATAFLOWS, KERNELS, MACHINES, METHODS, MODELS, names
 
 
-def completed(group: str) -> Callable[[str], list[str]]:
-    """What a shell offers for the beginning of a registered name."""
-    return lambda incomplete: [name for name in names(group) if name.startswith(incomplete)]
+def completed(*groups: str) -> Callable[[str], list[str]]:
+    """What a shell offers for the beginning of a registered name. Typer knows the parameter by its name."""
+    return lambda incomplete: [name for group in groups for name in names(group) if name.startswith(incomplete)]
 
 
 ArchOption = Annotated[

@@ -1,6 +1,7 @@
-"""What is to be done, by name."""
+"""What is to be done, by name, and the folder that what comes of it goes to unless somebody names one."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -70,3 +71,19 @@ class Work:
 
 def _full(path: str | None) -> str | None:
     return None if path is None else str(Path(path).resolve())
+
+
+def safe_name(*parts: str) -> str:
+    """Parts of a folder's name joined by dashes, without letters that would mean something in a path or a shell."""
+    return "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in "-".join(parts))
+
+
+def dated_folder(name: str) -> Path:
+    """A folder in `results/` that is not there yet."""
+    stamp = datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    folder = Path("results") / f"{stamp}-{name}"
+    number = 2
+    while folder.exists():
+        folder = folder.with_name(f"{stamp}-{name}-{number}")
+        number += 1
+    return folder

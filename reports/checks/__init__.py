@@ -5,5 +5,5 @@ A suite is a `CheckSuite` under the entry point group `sparsehil.checks`. Nothin
 
 from workloads.door import door_of
 
-__all__ = ["Check", "CheckSuite", "Request", "Status"]
+__all__ = ["Check", "CheckSuite", "Request", "Status", "check_report"]
 __getattr__ = door_of(__name__, __file__)

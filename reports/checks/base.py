@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from workloads.errors import UserError
 from workloads.provenance import Provenance
+from workloads.registry import CHECKS, load_part, load_parts
 
 LAST = 1000  # the place of a suite that says none: behind ours, by name
 
@@ -81,3 +83,12 @@ class CheckSuite:
     checks: Callable[[], Sequence[Check]]
     detail: Callable[[Request], None] | None = None
     order: int = LAST
+
+
+def check_report(name: str, request: Request) -> None:
+    """Print the report of one suite alone. Raises UserError for an unknown name, and for a suite that has none."""
+    suite = load_part(CHECKS, "check", name, CheckSuite)
+    if suite.detail is None:
+        known = [each for each, suite in load_parts(CHECKS, "check", CheckSuite).items() if suite.detail]
+        raise UserError(f"{name}: its rows stand in `simulate validate`; a report alone has {', '.join(known)}")
+    suite.detail(request)

@@ -1,4 +1,4 @@
-"""`simulate validate`: every suite's rows in one table, on a terminal and as CSV; or the report of one suite alone."""
+"""`simulate validate`: every suite's rows in one table, on a terminal and as CSV."""
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
@@ -7,11 +7,10 @@ from dataclasses import asdict
 import pandas as pd
 from rich.markup import escape
 
-from reports.checks.base import Check, CheckSuite, Request, Status
+from reports.checks.base import Check, CheckSuite, Status
 from reports.console import wide_console
 from reports.tables import text_table, tracked
-from workloads.errors import unknown_name
-from workloads.registry import CHECKS, load_part, load_parts, names
+from workloads.registry import CHECKS, load_parts
 
 COLOURS = {Status.PASS: "green", Status.INSIDE: "green", Status.OUTSIDE: "red", Status.UNKNOWN: "yellow"}
 HEADS = ("machine", "what", "theirs", "ours", "unit", "gap", "status", "hangs on", "source")
@@ -22,15 +21,6 @@ def every_check() -> list[Check]:
     suites = load_parts(CHECKS, "check", CheckSuite)
     ordered = sorted(suites, key=lambda name: (suites[name].order, name))
     return [row for name in tracked(ordered, "models") for row in suites[name].checks()]
-
-
-def check_report(name: str, request: Request) -> None:
-    """Print the report of one suite alone. Raises UserError for a name without one."""
-    found = load_part(CHECKS, "check", name, CheckSuite) if name in names(CHECKS) else None
-    if found is None or found.detail is None:
-        known = [each for each, suite in load_parts(CHECKS, "check", CheckSuite).items() if suite.detail]
-        raise unknown_name("machine to validate alone", name, known)
-    found.detail(request)
 
 
 def check_table(checks: Sequence[Check]) -> pd.DataFrame:

@@ -33,7 +33,7 @@ def validate(
     if machine is not None:
         if as_json:
             raise UserError(f"--json: the report of {machine} alone has none; leave out the machine for one table")
-        reports.check_report(machine, checks.Request(pattern, model, tuple(settings), out))
+        checks.check_report(machine, checks.Request(pattern, model, tuple(settings), out))
         return
     for name in ("pattern", "model", "settings"):
         source = context.get_parameter_source(name)

@@ -35,7 +35,7 @@ from workloads.provenance import Origin, Provenance
 
 SECTION = "energy"
 STATIC = "static"
-CLOSED = ConfigDict(extra="forbid")
+CLOSED = ConfigDict(extra="forbid", defer_build=True)
 
 
 @checked(frozen=True, config=CLOSED)

@@ -23,6 +23,7 @@ def build_app() -> typer.Typer:
         name="simulate",
         cls=group_of(COMMANDS, "command", _option_for),
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,
         context_settings=HELP_NAMES,
     )
     app.callback(invoke_without_command=True)(step)

@@ -18,7 +18,7 @@ from workloads import named
 from workloads.errors import unknown_name
 from workloads.methods.fields import load_method
 from workloads.op import MatrixOp, Phase
-from workloads.options import SetOption
+from workloads.options import SetOption, completed
 from workloads.registry import MACHINES, METHODS, MODELS, entry_of, names
 from workloads.work import Work
 
@@ -27,7 +27,13 @@ GROUPS = {"machine": MACHINES, "method": METHODS, "model": MODELS}
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="A machine (or its YAML file), a method or a model, by name.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A machine (or its YAML file), a method or a model, by name.",
+            autocompletion=completed(*GROUPS.values()),
+        ),
+    ],
     settings: SetOption = [],  # noqa: B006
 ) -> None:
     """Show what a machine, a method or a model is; of a machine every number with its range, provenance and source."""

@@ -30,8 +30,7 @@ from workloads.options import (
     SetOption,
 )
 from workloads.registry import OURS, VIEWS, load_entry
-from workloads.result_folder import dated_folder
-from workloads.work import Work
+from workloads.work import Work, dated_folder
 
 if TYPE_CHECKING:
     from simulator.result import Result

@@ -18,7 +18,7 @@ from workloads.op import MatrixOp
 from workloads.pattern import Pattern
 from workloads.workload import Mode, Workload
 
-CLOSED = ConfigDict(extra="forbid")
+CLOSED = ConfigDict(extra="forbid", defer_build=True)
 Precision = Literal["int8", "fp16"]
 GROUP, KEPT = 4, 2  # of a group of weights the sparse tensor units keep at most so many
 

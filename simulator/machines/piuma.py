@@ -12,7 +12,7 @@ from simulator.arch.machine import MachineSheet
 from simulator.machines.systolic import Count, Positive, Share, Switch, Whole
 from workloads.workload import Workload
 
-CLOSED = ConfigDict(extra="forbid")
+CLOSED = ConfigDict(extra="forbid", defer_build=True)
 Cores = Annotated[int, Field(strict=True, ge=1, le=8)]
 Chips = Annotated[int, Field(strict=True, ge=1, le=4096)]
 Threads = Annotated[int, Field(strict=True, ge=1, le=64)]

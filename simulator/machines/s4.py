@@ -14,7 +14,7 @@ from simulator.program import Channel
 from workloads.errors import UserError
 from workloads.workload import Mode, Workload
 
-CLOSED = ConfigDict(extra="forbid")
+CLOSED = ConfigDict(extra="forbid", defer_build=True)
 Chips = Annotated[int, Field(strict=True, ge=1, le=4)]
 AtLeastNothing = Annotated[float, Field(strict=True, ge=0, le=1e6, allow_inf_nan=False)]
 Precision = Literal["int8", "bf16"]

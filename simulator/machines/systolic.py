@@ -20,7 +20,7 @@ from workloads.op import MatrixOp
 from workloads.pattern import Pattern
 from workloads.workload import Workload
 
-CLOSED = ConfigDict(extra="forbid")
+CLOSED = ConfigDict(extra="forbid", defer_build=True)
 Count = Annotated[int, Field(strict=True, ge=1, le=2**40)]
 Whole = Annotated[int, Field(strict=True, ge=0, le=2**40)]
 Positive = Annotated[float, Field(strict=True, ge=1e-9, le=1e12, allow_inf_nan=False)]

@@ -110,10 +110,13 @@ def test_the_main_job(wheel: Path, tmp_path: Path) -> None:
 
 
 DOCTESTS = """
-import doctest, importlib
-for name in ("simulator", "simulator.library", "simulator.arch.machine", "workloads"):
+import doctest, importlib, simulator
+modules = {"simulator", "workloads", *(getattr(simulator, name).__module__ for name in simulator.__all__)}
+for name in modules:
     failed, tried = doctest.testmod(importlib.import_module(name))
     assert tried and not failed, name
+for name in simulator.__all__:
+    assert ">>>" in getattr(simulator, name).__doc__, name
 """
 
 

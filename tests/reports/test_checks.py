@@ -107,7 +107,7 @@ def test_what_belongs_to_one_machine_is_refused_for_all(simulate: Run) -> None:
         assert (code, out) == (2, "")
         assert f"{option}: belongs to one machine: simulate validate sat {option} ..." in err
     code, _, err = simulate("validate", "sta")
-    assert code == 2 and "unknown machine to validate alone 'sta'; did you mean 'sat'?" in err
+    assert code == 2 and "unknown check 'sta'; did you mean 'sat'?" in err
     code, _, err = simulate("validate", "sat", "--json")
     assert code == 2 and "--json: the report of sat alone has none" in err
 

@@ -9,7 +9,7 @@ import typer
 import workloads
 from workloads.errors import UserError
 from workloads.options import FieldOption, ForceOption, PatternOption
-from workloads.result_folder import dated_folder, safe_name
+from workloads.work import dated_folder, safe_name
 
 if TYPE_CHECKING:
     from workloads.training.run import Outcome
