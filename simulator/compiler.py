@@ -16,6 +16,7 @@ from workloads.workload import Workload
 
 SpecT = TypeVar("SpecT", bound=Spec)
 OptionsT = TypeVar("OptionsT")
+SWITCH = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def registered(group: str) -> Mapping[str, str]:
 def options_of(compiler: Compiler[Spec, OptionsT], kind: str, given: Mapping[str, Value]) -> OptionsT:
     """The options of a kind of machine. Raises UserError for one it does not have, naming those it has."""
     known = {each.name: each for each in fields(compiler.Options)}  # type: ignore[arg-type]
+    read = dict(given)
     for name, value in given.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
@@ -83,4 +85,12 @@ def options_of(compiler: Compiler[Spec, OptionsT], kind: str, given: Mapping[str
             raise UserError(f"{name}: a machine of kind {kind} has no such choice{hint} (it has {', '.join(known)})")
         if "group" in known[name].metadata:
             entry_of(known[name].metadata["group"], name, str(value))
-    return compiler.Options(**given)
+        if isinstance(known[name].default, bool):
+            read[name] = _switch(name, value)
+    return compiler.Options(**read)
+
+
+def _switch(name: str, value: Value) -> bool:
+    if str(value).lower() not in SWITCH:
+        raise UserError(f"{name}: '{value}' is neither true nor false")
+    return SWITCH[str(value).lower()]

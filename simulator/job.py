@@ -143,12 +143,17 @@ def option_pairs(given: Mapping[str, Value | None]) -> tuple[tuple[str, Value], 
     return tuple((name, value) for name, value in given.items() if value is not None)
 
 
-def split_options(texts: Sequence[str]) -> dict[str, Value]:
-    """Choices from the command line, each NAME=VALUE. Raises UserError for anything else."""
-    found: dict[str, Value] = {}
+def split_options(texts: Sequence[str], beside: Mapping[str, Value | None]) -> tuple[tuple[str, Value], ...]:
+    """Choices from the command line, each NAME=VALUE, with those that have options of their own (None: not given).
+
+    Raises UserError for anything else, and for a choice that is given twice.
+    """
+    found = dict(option_pairs(beside))
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.strip() or not value.strip():
             raise UserError(f"--option {text}: write NAME=VALUE, for example hash=low-bits")
+        if name.strip() in found:
+            raise UserError(f"--option {text}: {name.strip()} is given already, as {found[name.strip()]}")
         found[name.strip()] = value.strip()
-    return found
+    return option_pairs(found)

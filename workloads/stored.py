@@ -69,6 +69,8 @@ def parse_template(path: Path, text: str) -> Template:
         raise UserError(f"{path}:{error.lineno}: not a whole workload: {error.msg}") from None
     except (RecursionError, ValueError):
         raise UserError(f"{path}: is nested too deeply, or holds a number too long to read") from None
+    if isinstance(node, dict) and "arch" in node and "schema" in node:
+        raise UserError(f"{path}: is the card of a result, and no workload; `simulate report {path.parent}` shows it")
     try:
         return TypeAdapter(Template).validate_python(node)
     except ValidationError as error:

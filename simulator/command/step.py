@@ -10,7 +10,7 @@ import typer
 import simulator
 from simulator import hil
 from simulator.folder import check_free
-from simulator.job import Job, Source, option_pairs, split_options
+from simulator.job import Job, Source, split_options
 from simulator.runner import carry_out, prepare
 from workloads.errors import UserError
 from workloads.options import (
@@ -118,13 +118,8 @@ def step(
         patterns=tuple(pattern) or None,
         method=method,
         settings=tuple(settings),
-        options=option_pairs(
-            {
-                "dataflow": dataflow,
-                "kernel": kernel,
-                "check_capacity": False if no_capacity else None,
-                **split_options(option),
-            }
+        options=split_options(
+            option, {"dataflow": dataflow, "kernel": kernel, "check_capacity": False if no_capacity else None}
         ),
         exact=exact,
     )

@@ -31,6 +31,12 @@ MISTAKES = [
     ((*RESNET, "--set", "rows=64"), "unknown field 'rows'; did you mean 'array.rows' or 'rtl.rows'?"),
     ((*RESNET, "--arch", "SAT"), "unknown machine 'SAT'; did you mean 'sat'?"),
     ((*RESNET, "--option", "dataflow"), "--option dataflow: write NAME=VALUE"),
+    ((*RESNET, "--option", "check_capacity=maybe"), "check_capacity: 'maybe' is neither true nor false"),
+    ((*RESNET, "--no-capacity", "--option", "check_capacity=true"), "check_capacity is given already, as False"),
+    (
+        ("--matrix", "rmat:4:4", "--arch", "piuma", "--kernel", "outer", "--option", "kernel=inner"),
+        "kernel is given already",
+    ),
     (
         (*RESNET, "--kernel", "outer"),
         "kernel: a machine of kind systolic has no such choice (it has check_capacity, dataflow)",
