@@ -107,9 +107,8 @@ def _work(
         tensors = str(given.tensors) if given.tensors else ""
         return replace(how, workload=given.model, content=text_of(template_of(given)), tensors=tensors)
     if not isinstance(given, str | Path):
-        raise UserError(
-            f"workload: a {type(given).__name__} is none: give a name, a path, a Workload or a torch module"
-        )
+        kind = type(given).__name__
+        raise UserError(f"workload: type '{kind}' is not accepted; give a name, a path, a Workload or a torch module")
     return _named(str(given), how)
 
 

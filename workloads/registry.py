@@ -58,7 +58,9 @@ def load_entry(group: str, what: str, name: str) -> Any:
         return entry.load()
     except ModuleNotFoundError as error:
         raise PartError(f"{what} '{name}' {needs(error)}") from None
-    except (ImportError, AttributeError, SyntaxError) as error:
+    except Exception as error:  # a module runs when it is imported: somebody else's may end in anything
+        if entry.dist is not None and entry.dist.name == OURS:
+            raise
         said = " ".join(str(error).split())
         raise PartError(
             f"{what} '{name}' of {_owner(entry)} cannot be loaded: {type(error).__name__}: {said}"

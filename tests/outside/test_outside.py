@@ -102,3 +102,7 @@ def test_parts_that_cannot_be_loaded_are_named_and_the_rest_goes_on(broken: Path
         failed = simulate(broken, tmp_path, *command)
         assert failed.returncode == 2 and failed.stderr.count("\n") == 1
         assert "of broken-parts 0.3 cannot be loaded: ImportError" in failed.stderr
+    chaos = simulate(broken, tmp_path, "--model", "chaos", "--pattern", "2:8")
+    assert (chaos.returncode, chaos.stderr) == (
+        2, "simulate: model 'chaos' of broken-parts 0.3 cannot be loaded: KeyError: 'chaos'\n"
+    )  # fmt: skip

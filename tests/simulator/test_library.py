@@ -100,7 +100,7 @@ def test_runs_are_shared_by_machine_not_mixed() -> None:
         (("sat", "2:8", "resnet81"), {}, "did you mean 'resnet18'"),
         (("sat", "9:8", "resnet9"), {}, "n must be at most m"),
         (("sat", {"layer9": "2:8"}, "resnet9"), {}, "unknown layer 'layer9'"),
-        (("sat", "2:8", 3), {}, "a int is none"),
+        (("sat", "2:8", 3), {}, "type 'int' is not accepted"),
         (("sat", "2:8", "resnet9"), {"inputs": 1}, "inputs: are for a torch module"),
         (("sat", "2:8", "resnet9"), {"settings": {"array.rwos": 3}}, "did you mean 'array.rows'"),
         (("sat", "2:8", "resnet9"), {"options": {"dataflw": "x"}}, "did you mean 'dataflow'"),
