@@ -12,10 +12,8 @@ from amaranth import Cat, Const, Elaboratable, Module, Mux, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.bits import leading_zeros, shifted_left, shifted_right_sticky
-from rtl.floats import rounded
 from rtl.formats import FloatFormat, Format
-from rtl.pipeline import Pipeline
+from rtl.pipeline import Pipeline, leading_zeros, rounded, shifted_left, shifted_right_sticky
 
 # delays of the stages in ns, estimated for an ECP5 of speed grade 6; registers are placed by them
 DELAYS = {

@@ -9,9 +9,8 @@ from string import Template
 import numpy as np
 
 from rtl.control import run_layout
-from rtl.formats import Bits, IntFormat, encode
+from rtl.formats import Bits, IntFormat, Packed, encode, groups_of, pack
 from rtl.golden.products import sparse_product
-from rtl.packing import Packed, groups_of, pack
 from rtl.parameters import Parameters
 from rtl.tiles import Tile, folds_of, output_stationary_tile, run_bits, weight_stationary_tile
 from rtl.timing import Reduction

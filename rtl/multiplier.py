@@ -11,9 +11,8 @@ from amaranth import Cat, Const, Elaboratable, Module, Mux, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.floats import denormalised, operand, rounded
 from rtl.formats import FloatFormat, Format, accumulator_of
-from rtl.pipeline import Pipeline
+from rtl.pipeline import Pipeline, denormalised, operand, rounded
 
 # relative delays of the stages; registers are placed by them
 EXACT_DELAYS = {"unpack": 5.0, "multiply": 5.0, "normalise": 2.0}

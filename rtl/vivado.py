@@ -3,11 +3,10 @@
 import sys
 from collections.abc import Callable
 
-from rtl.area import cells_by_module, total
 from rtl.exported import header
 from rtl.parameters import Parameters
 from rtl.pe import SparsePE
-from rtl.synthesis import cells_of
+from rtl.synthesis import cells_by_module, cells_of, total
 from rtl.verilog import array_verilog, block_verilog
 
 PART = "xcvu9p-fsgd2104-2L-e"  # Corundum README and constraints for the VCU1525

@@ -1,7 +1,7 @@
 """WUVE, the weight update engine: momentum SGD or AdamW on FP32 weights, a weight a cycle, and the weight for SORE.
 
 The update is laid out as it is written, an own unit for every operation, each of which rounds by itself; what is needed
-later waits in ring buffers. See `rtl.golden.update` for the formulas and `rtl.update` for the constants.
+later waits in ring buffers. See `rtl.golden.units` for the formulas and `rtl.lanes` for the constants.
 """
 
 from dataclasses import dataclass
@@ -12,12 +12,11 @@ from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
 
 from rtl.adder import Adder
-from rtl.divider import Divider, Root
+from rtl.divider import Divider, Narrower, Root
 from rtl.formats import FP32
+from rtl.lanes import UpdateParameters
 from rtl.multiplier import Multiplier
-from rtl.narrower import Narrower
 from rtl.streamed import advance
-from rtl.update import UpdateParameters
 
 SHORT = 3  # steps that registers wait for, rather than a ring buffer
 NARROWER_LATENCY = 2

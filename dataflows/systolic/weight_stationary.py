@@ -22,8 +22,7 @@ from simulator.program import Buffer, Command, Node, Program, Stall, delay_store
 from simulator.schedule import ArrayPart
 
 if TYPE_CHECKING:
-    from rtl.formats import Bits
-    from rtl.packing import Packed
+    from rtl.formats import Bits, Packed
     from rtl.parameters import Parameters
     from simulator.hil.cut import Cut
 

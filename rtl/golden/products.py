@@ -8,8 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from rtl.formats import Bits, Format, IntFormat, accumulator_of, decode, encode
-from rtl.packing import Packed
+from rtl.formats import Bits, Format, IntFormat, Packed, accumulator_of, decode, encode
 
 
 def sparse_product(left: Bits, right: Packed, form: Format, seeds: Bits | None = None) -> Bits:

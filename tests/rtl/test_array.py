@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtl.compiled_array import CompiledArray
-from rtl.formats import encode
+from rtl.formats import encode, pack
 from rtl.golden.products import dense_product, sparse_product
-from rtl.packing import pack
+from rtl.in_process import CompiledArray
 from rtl.parameters import make_parameters
 from rtl.tiles import folds_of, output_stationary_tile, weight_stationary_tile
 from rtl.timing import Reduction

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rtl.formats import INT8
-from rtl.golden.arithmetic import multiply
+from rtl.golden.units import multiply
 from rtl.multiplier import Multiplier
 from tests.rtl import mutants
 from tests.rtl.vectors import pairs

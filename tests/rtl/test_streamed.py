@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rtl.adder import Adder
 from rtl.divider import Root
 from rtl.formats import FP16, FP32, INT8, INT32
-from rtl.golden.arithmetic import add, multiply, root
+from rtl.golden.units import add, multiply, root
 from rtl.multiplier import Multiplier
 from rtl.streamed import Streamed
 from tests.rtl.vectors import biased
