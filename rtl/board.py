@@ -11,6 +11,7 @@ from pathlib import Path
 from amaranth import Elaboratable, Module
 from amaranth.lib import io
 
+from rtl.array import block_verilog, blocks_verilog
 from rtl.boards import Board, DoesNotFit
 from rtl.controller import NONE
 from rtl.lanes import Lanes
@@ -19,7 +20,6 @@ from rtl.parameters import Parameters
 from rtl.placing import as_instance
 from rtl.protocol import WEIGHTS
 from rtl.synthesis import SYNTHESIS, cached, cells_by_module, cells_of, logic, total, versions
-from rtl.verilog import block_verilog, blocks_verilog
 from workloads.errors import UserError
 
 BAUD = 1_000_000

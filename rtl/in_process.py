@@ -13,7 +13,7 @@ from amaranth.lib import wiring
 from amaranth.lib.data import Layout
 from numpy.typing import NDArray
 
-from rtl.array import array_signature
+from rtl.array import array_signature, array_verilog, fingerprint
 from rtl.formats import Bits
 from rtl.hardware import COUNTERS, Answer, Hardware, LinkFigures, Unconfirmed
 from rtl.lanes import SoreParameters, UpdateParameters, ends_of
@@ -21,7 +21,6 @@ from rtl.parameters import Parameters
 from rtl.sore import Sore
 from rtl.tiles import Tile, run_bits
 from rtl.verilate import Compiled, Words, built, compiled, ports_of
-from rtl.verilog import array_verilog, fingerprint
 from rtl.wuve import Wuve
 
 LATENCY = 256  # cycles in which the last result of a lane has surely come

@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from rtl.array import TOP, array_verilog, block_verilog
 from rtl.parameters import Parameters
 from rtl.pe import SparsePE
-from rtl.verilog import TOP, array_verilog, block_verilog
 from workloads.errors import UserError
 
 INSTALL = "pip install 'sparsehil[rtl]'"

@@ -16,7 +16,6 @@ from rtl.divider import Divider, Narrower, Root
 from rtl.formats import FP32
 from rtl.lanes import UpdateParameters
 from rtl.multiplier import Multiplier
-from rtl.streamed import advance
 
 SHORT = 3  # steps that registers wait for, rather than a ring buffer
 NARROWER_LATENCY = 2
@@ -82,6 +81,23 @@ def _adamw(units: "_Units", at: dict[str, Node], by: dict[str, Node]) -> dict[st
     decayed = units.minus(at["weight"], units.times(at["weight"], by["decay"]))
     step = units.times(units.over(first, spread), by["rate"])
     return {"weight": units.minus(decayed, step), "first_moment": first, "second_moment": second}
+
+
+def advance(m: Module, offered: Value, output: stream.Interface, latency: int) -> Signal:
+    """Drive the valid of a pipeline's output `latency` steps after `offered`; returns when the pipeline steps.
+
+    It steps whenever its last place is empty or taken from, which is also when it takes what is offered.
+    """
+    step = Signal(name="step")
+    flags = Signal(latency, name="flags")
+    m.d.comb += step.eq(~output.valid | output.ready)
+    if latency == 0:
+        m.d.comb += output.valid.eq(offered)
+        return step
+    m.d.comb += output.valid.eq(flags[-1])
+    with m.If(step):
+        m.d.sync += flags.eq(flags << 1 | offered)
+    return step
 
 
 class _Units:

@@ -25,13 +25,6 @@ def sparse_product(left: Bits, right: Packed, form: Format, seeds: Bits | None =
     return encode(sums, total)
 
 
-def dense_product(left: Bits, weights: Bits, form: Format, seeds: Bits | None = None) -> Bits:
-    """The same with a dense (inner, cols) right side, every element multiplied."""
-    inner, cols = weights.shape
-    positions = np.broadcast_to(np.arange(inner, dtype=np.int64)[:, None], (inner, cols))
-    return sparse_product(left, Packed(weights, positions), form, seeds)
-
-
 @numba.njit(cache=True)
 def _floats(
     left: NDArray[np.float32], values: NDArray[np.float32], positions: NDArray[np.int64], sums: NDArray[np.float32]

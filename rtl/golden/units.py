@@ -79,7 +79,7 @@ def updated(parameters: UpdateParameters, fields: Mapping[str, Bits], constants:
     """
     rule = _momentum if parameters.optimizer == "momentum" else _adamw
     made = rule(fields, {name: np.uint32(bits) for name, bits in constants.items()})
-    return made | {"operand": encode(decode(made["weight"], FP32), parameters.operand)}
+    return made | {"operand": narrow(made["weight"], parameters.operand)}
 
 
 def _momentum(at: Mapping[str, Bits], by: Mapping[str, np.uint32]) -> Fields:

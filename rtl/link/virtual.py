@@ -22,6 +22,7 @@ from pathlib import Path
 
 from amaranth.back import rtlil, verilog
 
+from rtl.array import blocks_verilog, fingerprint
 from rtl.controller import NONE
 from rtl.in_process import INLINE
 from rtl.lanes import Lanes
@@ -30,7 +31,6 @@ from rtl.link.place import check_place
 from rtl.parameters import Parameters
 from rtl.placing import as_instance
 from rtl.verilate import Compiled, built, ports_of
-from rtl.verilog import blocks_verilog, fingerprint
 from workloads.errors import UserError
 
 GROUPS, WEIGHTS, SUMS = 256, 1024, 1024  # what waits, more than on a real board: groups a row, weights, sums a column

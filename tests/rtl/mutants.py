@@ -23,7 +23,7 @@ from amaranth.hdl import Fragment, UnusedElaboratable
 from amaranth.lib import wiring
 
 from rtl.adder import Adder
-from rtl.array import array_signature
+from rtl.array import array_signature, array_verilog, block_verilog
 from rtl.formats import FP16, FP32
 from rtl.golden.units import add, multiply
 from rtl.in_process import CompiledArray
@@ -34,7 +34,6 @@ from rtl.pe import SparsePE
 from rtl.sore import Sore
 from rtl.synthesis import cache_folder
 from rtl.verilate import Compiled, Port, built, ports_of
-from rtl.verilog import array_verilog, block_verilog
 from tests.rtl.cases import Tally, run_random
 from tests.rtl.flow import Flow
 from tests.rtl.formal import run_yosys
