@@ -2,7 +2,7 @@
 
 from itertools import repeat
 
-from dataflows.systolic.blocks import pieces
+from dataflows.systolic.target import pieces
 from rtl.formats import Bits, Packed, groups_of
 from rtl.golden.products import sparse_product
 from rtl.parameters import Parameters
