@@ -15,7 +15,7 @@ from rtl.formats import FP32, FloatFormat
 from rtl.pipeline import Pipeline, denormalised, operand, rounded
 
 NARROWING_DELAYS = {"denormalise": 5.0, "round": 3.0}
-ROW = 2.5  # delay of a row, as in rtl.adder
+ROW = 2.5  # delay of a row, as in rtl.multiply_add
 
 
 def _delays(rows: int) -> dict[str, float]:
@@ -23,7 +23,7 @@ def _delays(rows: int) -> dict[str, float]:
 
 
 class Divider(wiring.Component):
-    """p = a / b, `latency` cycles later; ports as those of `rtl.adder.Adder`."""
+    """p = a / b, `latency` cycles later; ports as those of `rtl.multiply_add.Adder`."""
 
     def __init__(self, form: FloatFormat, latency: int) -> None:
         self.form = form
@@ -65,7 +65,7 @@ class Divider(wiring.Component):
 
 
 class Root(wiring.Component):
-    """p = sqrt(a), `latency` cycles later; ports as those of `rtl.adder.Adder`, without `b`."""
+    """p = sqrt(a), `latency` cycles later; ports as those of `rtl.multiply_add.Adder`, without `b`."""
 
     def __init__(self, form: FloatFormat, latency: int) -> None:
         self.form = form
@@ -121,7 +121,7 @@ def _row(rest: Value, less: Value) -> tuple[Value, Value]:
 
 
 class Narrower(wiring.Component):
-    """p = a, rounded from FP32 to `form`, `latency` cycles later; ports as those of `rtl.adder.Adder`, without `b`."""
+    """p = a, rounded from FP32 to `form`, `latency` cycles later; ports as those of `Divider`, without `b`."""
 
     def __init__(self, form: FloatFormat, latency: int) -> None:
         self.form = form

@@ -11,11 +11,10 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
 
-from rtl.adder import Adder
 from rtl.divider import Divider, Narrower, Root
 from rtl.formats import FP32
 from rtl.lanes import UpdateParameters
-from rtl.multiplier import Multiplier
+from rtl.multiply_add import Adder, Multiplier
 
 SHORT = 3  # steps that registers wait for, rather than a ring buffer
 NARROWER_LATENCY = 2

@@ -22,13 +22,12 @@ from amaranth.back import rtlil
 from amaranth.hdl import Fragment, UnusedElaboratable
 from amaranth.lib import wiring
 
-from rtl.adder import Adder
 from rtl.array import array_signature, array_verilog, block_verilog
 from rtl.formats import FP16, FP32
 from rtl.golden.units import add, multiply
 from rtl.in_process import CompiledArray
 from rtl.lanes import SoreParameters
-from rtl.multiplier import Multiplier
+from rtl.multiply_add import Adder, Multiplier
 from rtl.parameters import make_parameters
 from rtl.pe import SparsePE
 from rtl.sore import Sore

@@ -8,7 +8,7 @@ import pytest
 
 from rtl.formats import INT8
 from rtl.golden.units import multiply
-from rtl.multiplier import Multiplier
+from rtl.multiply_add import Multiplier
 from tests.rtl import mutants
 from tests.rtl.vectors import pairs
 

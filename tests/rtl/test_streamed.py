@@ -12,11 +12,10 @@ from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtl.adder import Adder
 from rtl.divider import Root
 from rtl.formats import FP16, FP32, INT8, INT32
 from rtl.golden.units import add, multiply, root
-from rtl.multiplier import Multiplier
+from rtl.multiply_add import Adder, Multiplier
 from rtl.wuve import advance
 from tests.rtl.vectors import biased
 
