@@ -82,7 +82,7 @@ class _Writer:
         own = op.count * op.cols * kept * (8 * self.size + index_bits) // 8 if op.right.role is Role.WEIGHT else 0
         right = 0 if own else op.inner * op.cols * op.count * self.size
         made = op.rows * op.cols * op.count
-        left = _distinct(op) * self.size
+        left = op.left_distinct * self.size
         scores = self.arch.overhead.fuse_attention and op.right.role is Role.ACTIVATION and self.mode is Mode.INFERENCE
         if scores and _next_product_of_activations(after):
             written = 0
@@ -153,16 +153,6 @@ class _Writer:
 
 def _useful(op: MatrixOp, pattern: Pattern) -> int:
     return op.macs * pattern.kept(op.inner // op.segments) * op.segments // op.inner
-
-
-def _distinct(op: MatrixOp) -> int:
-    """Distinct elements of the left operand."""
-    if op.geometry is None:
-        return op.rows * op.inner * op.count
-    geometry = op.geometry
-    if op.phase is Phase.BP:
-        return op.images * geometry.output_positions * geometry.out_channels
-    return op.images * geometry.input_positions * geometry.in_channels
 
 
 def _next_product_of_activations(after: Sequence[Op]) -> bool:

@@ -8,9 +8,8 @@ import pandas as pd
 from reports import figures
 from reports.pictures import save_pictures
 from reports.tables import written_to
-from rtl.area import Area, areas
 from rtl.parameters import Parameters
-from rtl.synthesis import versions
+from rtl.synthesis import Area, areas, versions
 from workloads.progress import steps_shown
 
 README = """# What n:m costs in LUTs, and what is left at equal area

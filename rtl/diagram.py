@@ -6,7 +6,7 @@ from amaranth.sim import Simulator, SimulatorContext
 
 from rtl.array import SparseArray
 from rtl.control import Op
-from rtl.packing import pack
+from rtl.formats import pack
 from rtl.parameters import Parameters, make_parameters
 from rtl.tiles import Tile, output_stationary_tile, run_bits, weight_stationary_tile
 from rtl.timing import Reduction

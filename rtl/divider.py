@@ -1,20 +1,21 @@
-"""FP32 division and square root, rounded to nearest even: one row of a subtractor and a selector for each bit.
+"""What WUVE needs beside sums and products: division, square root, and rounding to an operand's format.
 
-Restoring digit recurrence; a row finds the next bit of the quotient or root. Subnormals, infinities and the one NaN are
+Division and root are restoring digit recurrences on FP32, rounded to nearest even: a row of a subtractor and a selector
+finds each bit. Subnormals, infinities and the one NaN are
 those of the multiplier: NaN for any NaN, 0 / 0, infinity / infinity and the root of anything below zero but -0.
 """
 
 from types import SimpleNamespace
 
-from amaranth import Cat, Const, Elaboratable, Module, Mux, Value, signed
+from amaranth import Cat, Const, Elaboratable, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.floats import denormalised, operand, rounded
-from rtl.formats import FloatFormat
-from rtl.pipeline import Pipeline
+from rtl.formats import FP32, FloatFormat
+from rtl.pipeline import Pipeline, denormalised, operand, rounded
 
-ROW = 2.5  # delay of a row, as in rtl.adder
+NARROWING_DELAYS = {"denormalise": 5.0, "round": 3.0}
+ROW = 2.5  # delay of a row, as in rtl.multiply_add
 
 
 def _delays(rows: int) -> dict[str, float]:
@@ -22,7 +23,7 @@ def _delays(rows: int) -> dict[str, float]:
 
 
 class Divider(wiring.Component):
-    """p = a / b, `latency` cycles later; ports as those of `rtl.adder.Adder`."""
+    """p = a / b, `latency` cycles later; ports as those of `rtl.multiply_add.Adder`."""
 
     def __init__(self, form: FloatFormat, latency: int) -> None:
         self.form = form
@@ -64,7 +65,7 @@ class Divider(wiring.Component):
 
 
 class Root(wiring.Component):
-    """p = sqrt(a), `latency` cycles later; ports as those of `rtl.adder.Adder`, without `b`."""
+    """p = sqrt(a), `latency` cycles later; ports as those of `rtl.multiply_add.Adder`, without `b`."""
 
     def __init__(self, form: FloatFormat, latency: int) -> None:
         self.form = form
@@ -117,3 +118,31 @@ def _row(rest: Value, less: Value) -> tuple[Value, Value]:
     difference = rest - less
     bit = ~difference[-1]
     return Mux(bit, difference[: len(rest)], rest), bit
+
+
+class Narrower(wiring.Component):
+    """p = a, rounded from FP32 to `form`, `latency` cycles later; ports as those of `Divider`, without `b`."""
+
+    def __init__(self, form: FloatFormat, latency: int) -> None:
+        self.form = form
+        self.latency = latency
+        super().__init__({"a": In(FP32.bits), "en": In(1, init=1), "p": Out(form.bits)})
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m = Module()
+        pipe = Pipeline(m, self.en, NARROWING_DELAYS, self.latency)
+        field, fraction = self.a[FP32.fraction_bits : -1], self.a[: FP32.fraction_bits]
+        hidden, ones = field.any(), field.all()
+        exponent = Signal(signed(FP32.exponent_bits + 2))
+        m.d.comb += exponent.eq(Cat(field[0] | ~hidden, field[1:]) + Const(self.form.bias - FP32.bias))
+        s = SimpleNamespace(
+            total=Cat(fraction, hidden),
+            exponent=exponent,
+            sign=self.a[-1],
+            zero=~self.a[:-1].any(),
+            infinite=ones,
+            nan=ones & fraction.any(),
+        )
+        s = pipe.after("denormalise", **denormalised(m, self.form, s))
+        m.d.comb += self.p.eq(pipe.after("round", p=rounded(self.form, s.total, s.exponent, s.sign, s.nan)).p)
+        return m

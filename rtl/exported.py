@@ -8,14 +8,13 @@ from string import Template
 
 import numpy as np
 
+from rtl.array import array_verilog
 from rtl.control import run_layout
-from rtl.formats import Bits, IntFormat, encode
+from rtl.formats import Bits, IntFormat, Packed, encode, groups_of, pack
 from rtl.golden.products import sparse_product
-from rtl.packing import Packed, groups_of, pack
 from rtl.parameters import Parameters
 from rtl.tiles import Tile, folds_of, output_stationary_tile, run_bits, weight_stationary_tile
 from rtl.timing import Reduction
-from rtl.verilog import array_verilog
 
 PORTS = {
     "run": "runs: {run} bits, see below",
@@ -26,6 +25,11 @@ PORTS = {
     "counters": "32 bits each, first lowest: cycles, compute, fill, drain, waiting",
     "idle": "no run is going on",
 }
+
+ITSELF = (  # fields that are no counts less one
+    *("stationary_weights", "share_weights", "fresh", "seed", "drain", "reserved"),
+    *("tail_kept", "lag", "groups", "pad", "tail_pad"),
+)
 
 
 def export(p: Parameters, command: str, seed: int = 1) -> dict[str, str]:
@@ -61,7 +65,7 @@ def header(p: Parameters, command: str) -> str:
         *(f"  {name:20} {text.format(**sizes)}" for name, text in PORTS.items()),
         "",
         "A run, first field lowest, counts less one unless marked *",
-        *(f"  {name:20} {field.width} bits" + ("" if name not in _ITSELF else " *") for name, field in _run_fields()),
+        *(f"  {name:20} {field.width} bits" + ("" if name not in ITSELF else " *") for name, field in _run_fields()),
         "",
         "Output stationary: segments x (groups of kept weights, a tail of tail_kept); a weight takes `round` cycles",
         "for `interleave` outputs; pad cycles follow a group for the link. Weight stationary: weights first, then",
@@ -70,10 +74,6 @@ def header(p: Parameters, command: str) -> str:
     off = ["WIDTHEXPAND", "WIDTHTRUNC", "CASEINCOMPLETE", "PROCASSINIT", "UNUSEDSIGNAL", "DECLFILENAME"]
     pragmas = ["// what generated Verilog means to do", *(f"/* verilator lint_off {each} */" for each in off)]
     return "\n".join([*(f"// {line}".rstrip() for line in lines), *pragmas, ""])
-
-
-_ITSELF = ("stationary_weights", "share_weights", "fresh", "seed", "drain", "reserved", "tail_kept", "lag", "groups")
-_ITSELF = (*_ITSELF, "pad", "tail_pad")
 
 
 def _run_fields() -> list[tuple[str, object]]:

@@ -1,4 +1,4 @@
-"""Number formats of the array: what an operand and an accumulator look like in bits.
+"""What the array computes with, in bits: formats of operands and accumulators, and n:m weights packed as it takes them.
 
 Bit patterns travel as unsigned numpy integers (uint8, uint16, uint32); `encode` and `decode` go between them and
 values.
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rtl.timing import Reduction
 from workloads.errors import unknown_name
 
 Bits = NDArray[np.unsignedinteger]
@@ -113,3 +114,55 @@ def _bf16(single: NDArray[np.float32]) -> NDArray[np.uint16]:
     bits = single.view(np.uint32)
     half = np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
     return ((bits + half) >> np.uint32(16)).astype(np.uint16)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """values, positions: (kept, cols); bit patterns, and the element of the reduction each belongs to."""
+
+    values: Bits
+    positions: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Group:
+    """One group of the reduction: elements start..start + size, and rows first..first + kept of the packed weights."""
+
+    start: int
+    size: int
+    first: int
+    kept: int
+
+
+def groups_of(work: Reduction) -> list[Group]:
+    """The groups of a reduction in order."""
+    out: list[Group] = []
+    first = 0
+    for segment in range(work.segments):
+        for at in range(0, work.length, work.m):
+            size = min(work.m, work.length - at)
+            kept = min(work.n, size)
+            out.append(Group(segment * work.length + at, size, first, kept))
+            first += kept
+    return out
+
+
+def pack(weights: Bits, mask: NDArray[np.bool_], work: Reduction) -> Packed:
+    """Pack (inner, cols) weights under a mask; groups that keep fewer than they may are filled up with zeros.
+
+    Raises ValueError where the mask keeps more than n of a group, or does not fit the reduction.
+    """
+    if weights.shape != mask.shape or len(weights) != work.segments * work.length:
+        raise ValueError(f"weights {weights.shape} and mask {mask.shape} are not those of a reduction of {work}")
+    values, positions = [], []
+    for group in groups_of(work):
+        part = slice(group.start, group.start + group.size)
+        kept = mask[part]
+        if (kept.sum(axis=0) > group.kept).any():
+            raise ValueError(
+                f"the mask keeps more than {group.kept} of the {group.size} elements from {group.start} on"
+            )
+        order = np.sort(np.argsort(~kept, axis=0, kind="stable")[: group.kept], axis=0)
+        values.append(np.where(np.take_along_axis(kept, order, 0), np.take_along_axis(weights[part], order, 0), 0))
+        positions.append(group.start + order)
+    return Packed(np.concatenate(values).astype(weights.dtype), np.concatenate(positions))

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtl.formats import Bits
+from rtl.lanes import UpdateParameters
 from rtl.parameters import Parameters
 from rtl.tiles import Tile
-from rtl.update import UpdateParameters
 
 COUNTERS = ("cycles", "compute", "fill", "drain", "waiting")
 
@@ -76,7 +76,7 @@ class Hardware(ABC):
     def updated(
         self, lane: UpdateParameters, fields: Mapping[str, Bits], constants: Mapping[str, int]
     ) -> dict[str, Bits]:
-        """What `rtl.golden.update.updated` gives, by WUVE: weights, state and `operand` after a step.
+        """What `rtl.golden.units.updated` gives, by WUVE: weights, state and `operand` after a step.
 
         Raises Unconfirmed when there is no answer, also where there is no such lane.
         """

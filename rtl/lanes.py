@@ -6,14 +6,94 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rtl.formats import Bits, dtype_of
-from rtl.parameters import Parameters
-from rtl.sore_parameters import SoreParameters
-from rtl.update import STATE, UpdateParameters
-from workloads.errors import unknown_name
+from rtl.formats import FP32, Bits, FloatFormat, Format, dtype_of, encode, operand_format
+from rtl.parameters import LARGEST_GROUP, Parameters
+from workloads.errors import UserError, unknown_name
 
+STATE = {"momentum": ("momentum",), "adamw": ("first_moment", "second_moment")}
+CONSTANTS = {
+    "momentum": ("momentum", "weight_decay", "learning_rate"),
+    "adamw": ("beta1", "beta1_rest", "beta2", "beta2_rest", "root_correction", "epsilon", "decay", "rate"),
+}
 OPTIMIZERS = ("", *STATE)  # by number, as a board says it
 ENDS = 0x80  # beside an index: a group ends
+
+
+@dataclass(frozen=True)
+class SoreParameters:
+    """A lane that keeps up to `n` of up to `m` values in `form`. Raises UserError for an n:m that it cannot have."""
+
+    form: Format
+    n: int
+    m: int
+
+    def __post_init__(self) -> None:
+        largest = LARGEST_GROUP["float" if isinstance(self.form, FloatFormat) else "integer"]
+        if not 1 <= self.n <= self.m:
+            raise UserError(f"SORE: {self.n}:{self.m} is no pattern; n must be from 1 to m")
+        if self.m > largest:
+            raise UserError(
+                f"SORE: groups of {self.m} {self.form.name} values are too large; m must be at most {largest}"
+            )
+
+    @property
+    def index_bits(self) -> int:
+        return max(1, (self.m - 1).bit_length())
+
+
+@dataclass(frozen=True)
+class UpdateParameters:
+    """A lane that updates FP32 weights and hands them on in an operand's format.
+
+    optimizer: 'momentum' or 'adamw'. format: 'fp16' or 'bf16'. Latencies in cycles; one weight enters every cycle
+    whatever they are. Raises UserError for what it cannot do.
+    """
+
+    optimizer: str
+    format: str = "fp16"
+    adder_latency: int = 4
+    multiplier_latency: int = 4
+    divider_latency: int = 15
+    root_latency: int = 14
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in STATE:
+            raise unknown_name("optimizer", self.optimizer, STATE, "WUVE")
+        if not isinstance(self.operand, FloatFormat):
+            raise UserError(f"WUVE: weights cannot be handed on as {self.format}; allowed are fp16 and bf16")
+
+    @property
+    def operand(self) -> Format:
+        return operand_format(self.format, "WUVE")
+
+    @property
+    def state(self) -> tuple[str, ...]:
+        """FP32 values kept for each weight."""
+        return STATE[self.optimizer]
+
+    @property
+    def constants(self) -> tuple[str, ...]:
+        """FP32 values that hold for a whole step."""
+        return CONSTANTS[self.optimizer]
+
+
+def constants(optimizer: str, settings: Mapping[str, float]) -> dict[str, int]:
+    """Bit patterns of a step's constants, computed in double precision and rounded once, as the training code does.
+
+    settings: learning_rate, weight_decay; for 'momentum' also momentum, for 'adamw' beta1, beta2, epsilon and step,
+    counted from 1.
+    """
+    at = dict(settings)
+    if optimizer == "adamw":
+        b1, b2, step = at["beta1"], at["beta2"], at["step"]
+        at |= {
+            "beta1_rest": 1 - b1,
+            "beta2_rest": 1 - b2,
+            "root_correction": (1 - b2**step) ** 0.5,
+            "decay": at["learning_rate"] * at["weight_decay"],
+            "rate": at["learning_rate"] / (1 - b1**step),
+        }
+    return {name: int(encode(np.float64(at[name]), FP32)) for name in CONSTANTS[optimizer]}
 
 
 @dataclass(frozen=True)
@@ -99,7 +179,7 @@ def update_commands(lane: UpdateParameters, fields: Mapping[str, Bits], constant
 
 
 def updated_of(said: bytes, lane: UpdateParameters) -> dict[str, Bits]:
-    """What WUVE gave, by name, as `rtl.golden.update.updated` does."""
+    """What WUVE gave, by name, as `rtl.golden.units.updated` does."""
     names = ("weight", *lane.state)
     items = np.frombuffer(said, [*((name, "<u4") for name in names), ("operand", dtype_of(lane.operand))])
     return {name: items[name] for name in (*names, "operand")}

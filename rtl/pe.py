@@ -19,9 +19,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from rtl.adder import Adder
 from rtl.control import Op, pe_control
-from rtl.multiplier import Multiplier
+from rtl.multiply_add import Adder, Multiplier
 from rtl.parameters import Parameters
 
 

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from rtl.exported import fold_of, random_operands
-from rtl.formats import FP32, Bits, encode
+from rtl.formats import FP32, Bits, Packed, encode
 from rtl.golden.products import sparse_product
-from rtl.golden.sore import packed
-from rtl.golden.update import updated
+from rtl.golden.units import packed, updated
 from rtl.hardware import Answer, Hardware
 from rtl.lanes import Lanes
-from rtl.packing import Packed
 from rtl.parameters import Parameters
 from rtl.tiles import Tile, folds_of, output_stationary_tile, weight_stationary_tile
 from rtl.timing import Reduction

@@ -14,7 +14,7 @@ from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
 
 from rtl.formats import FloatFormat, Format
-from rtl.sore_parameters import SoreParameters
+from rtl.lanes import SoreParameters
 
 
 def dense_layout(form: Format) -> StructLayout:

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from rtl.formats import Bits
-from rtl.packing import Group, Packed, groups_of
+from rtl.formats import Bits, Group, Packed, groups_of
 from rtl.parameters import Parameters
 from rtl.timing import (
     Reduction,

@@ -3,12 +3,11 @@
 import sys
 from collections.abc import Callable
 
-from rtl.area import cells_by_module, total
+from rtl.array import array_verilog, block_verilog
 from rtl.exported import header
 from rtl.parameters import Parameters
 from rtl.pe import SparsePE
-from rtl.synthesis import cells_of
-from rtl.verilog import array_verilog, block_verilog
+from rtl.synthesis import cells_by_module, cells_of, total
 
 PART = "xcvu9p-fsgd2104-2L-e"  # Corundum README and constraints for the VCU1525
 # what the vendor's shell leaves: ThunderGP's device file for xilinx_vcu1525_xdma_201830_1, sum over regions

@@ -1,7 +1,7 @@
 """WUVE, the weight update engine: momentum SGD or AdamW on FP32 weights, a weight a cycle, and the weight for SORE.
 
 The update is laid out as it is written, an own unit for every operation, each of which rounds by itself; what is needed
-later waits in ring buffers. See `rtl.golden.update` for the formulas and `rtl.update` for the constants.
+later waits in ring buffers. See `rtl.golden.units` for the formulas and `rtl.lanes` for the constants.
 """
 
 from dataclasses import dataclass
@@ -11,13 +11,10 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
 
-from rtl.adder import Adder
-from rtl.divider import Divider, Root
+from rtl.divider import Divider, Narrower, Root
 from rtl.formats import FP32
-from rtl.multiplier import Multiplier
-from rtl.narrower import Narrower
-from rtl.streamed import advance
-from rtl.update import UpdateParameters
+from rtl.lanes import UpdateParameters
+from rtl.multiply_add import Adder, Multiplier
 
 SHORT = 3  # steps that registers wait for, rather than a ring buffer
 NARROWER_LATENCY = 2
@@ -83,6 +80,23 @@ def _adamw(units: "_Units", at: dict[str, Node], by: dict[str, Node]) -> dict[st
     decayed = units.minus(at["weight"], units.times(at["weight"], by["decay"]))
     step = units.times(units.over(first, spread), by["rate"])
     return {"weight": units.minus(decayed, step), "first_moment": first, "second_moment": second}
+
+
+def advance(m: Module, offered: Value, output: stream.Interface, latency: int) -> Signal:
+    """Drive the valid of a pipeline's output `latency` steps after `offered`; returns when the pipeline steps.
+
+    It steps whenever its last place is empty or taken from, which is also when it takes what is offered.
+    """
+    step = Signal(name="step")
+    flags = Signal(latency, name="flags")
+    m.d.comb += step.eq(~output.valid | output.ready)
+    if latency == 0:
+        m.d.comb += output.valid.eq(offered)
+        return step
+    m.d.comb += output.valid.eq(flags[-1])
+    with m.If(step):
+        m.d.sync += flags.eq(flags << 1 | offered)
+    return step
 
 
 class _Units:

@@ -89,6 +89,16 @@ class MatrixOp:
             return self.count * self.images * work * (self.inner // self.geometry.taps) * self.cols
         return self.count * self.rows * self.inner * self.cols
 
+    @property
+    def left_distinct(self) -> int:
+        """Distinct elements of the left operand: the positions of a convolution overlap."""
+        geometry = self.geometry
+        if geometry is None:
+            return self.rows * self.inner * self.count
+        if self.phase is Phase.BP:
+            return self.images * geometry.output_positions * geometry.out_channels
+        return self.images * geometry.input_positions * geometry.in_channels
+
     def mismatch(self) -> str:
         """What of the sizes contradicts the geometry, in words; empty where nothing does."""
         geometry = self.geometry

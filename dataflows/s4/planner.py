@@ -9,9 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from dataflows.s4.banks import usable
-from dataflows.s4.jobs import Job, JobWriter, Layout, Spill, useful_macs
-from dataflows.s4.portions import Pass, by_samples, passes
+from dataflows.s4.jobs import Job, JobWriter, Layout, Pass, by_samples, passes, useful_macs
 from dataflows.s4.programs import (
     HOST,
     How,
@@ -23,8 +21,18 @@ from dataflows.s4.programs import (
     landing,
     program_of,
 )
-from dataflows.s4.residence import FOR_WEIGHTS, l2_bytes, room_bytes, spills, working_sets
-from dataflows.s4.stages import cost_of, reserves, stages_of
+from dataflows.s4.stages import (
+    FOR_WEIGHTS,
+    Spill,
+    cost_of,
+    l2_bytes,
+    reserves,
+    room_bytes,
+    spills,
+    stages_of,
+    usable,
+    working_sets,
+)
 from simulator.compiler import Compiler, StepOptions
 from simulator.machines.s4 import S4Arch
 from simulator.program import Program

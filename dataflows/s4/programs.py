@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from dataflows.s4.jobs import Job, Layout
-from dataflows.systolic.blocks import Run, cut, repeat
+from dataflows.systolic.target import cut, places, repeat
 from simulator.machines.s4 import S4Arch
 from simulator.program import Action, Buffer, Channel, Command, Node, Program, Stall, delay_stores
 
@@ -117,21 +117,10 @@ class StageWriter:
         if job.in_bytes + job.beside_bytes:
             moved = _part(job.in_bytes, *part) + _part(job.beside_bytes, *part)
             out.append(self._dram(moved, fills=("in",)))
-        spread = self._places(cut(job.cols, self.chunk))
-        for cols, first, last, count in spread:
+        for (cols, first, last), count in places(cut(job.cols, self.chunk)):
             nodes = (*(self._load_weights(cols) if loads else ()), self._compute(size, cols, first, last, loads))
             out.extend(repeat(count, nodes))
         return (*out, *self._epilogue(part, "sums"))
-
-    def _places(self, runs: Sequence[Run]) -> Iterator[tuple[int, bool, bool, int]]:
-        """Chunks with the first and the last set apart: columns, is it first, is it last, how many."""
-        for at, run in enumerate(runs):
-            begins, ends = at == 0, at == len(runs) - 1
-            if begins and ends and run.count == 1:
-                yield run.size, True, True, 1
-                continue
-            parts = ((True, False, int(begins)), (False, False, run.count - begins - ends), (False, True, int(ends)))
-            yield from ((run.size, first, last, count) for first, last, count in parts if count)
 
     def _load_weights(self, cols: int) -> tuple[Command, ...]:
         part = self._weight_part(cols)

@@ -1,15 +1,64 @@
-"""A step as stages: ops with programs of their own, each with the vector work done on its results on their way out."""
+"""A step as a card takes it: products as the banks hold them, each with the vector work done on its results, and what
+stays in L2 between such stages.
+"""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from simulator.machines.s4 import VectorSpec
+from simulator.machines.s4 import S4Arch, VectorSpec
+from workloads.errors import UserError
 from workloads.op import MatrixOp, Op, Phase, Role, VectorKind, VectorOp
+from workloads.pattern import DENSE, Pattern
 from workloads.workload import Mode
 
+RATIOS = (1, 2, 4, 8, 16, 32)
+CHANNELS = 4  # a sparse convolution's channels come in multiples of it (Moffett's public documentation)
 TRAINING_FUSES = (VectorKind.ELEMENTWISE, VectorKind.ACTIVATION)
 TWICE = 2  # normalisation and softmax read their input twice
+FOR_WEIGHTS = 4  # a quarter of L2 is kept free for weights on their way to the units
+
+
+def usable(op: MatrixOp, arch: S4Arch) -> tuple[MatrixOp, str]:
+    """The op as the units take it, and why it stays dense where it was asked to be sparse, in words.
+
+    Raises UserError for a pattern that does not keep a supported number in every bank.
+    """
+    if not op.left.pattern.is_dense:
+        raise UserError(f"{op.layer} {op.phase}: this machine takes sparse weights only, not a sparse {op.left.role}")
+    pattern = op.right.pattern
+    if pattern.is_dense:
+        return op, ""
+    check_banks(pattern, arch.bank, f"{op.layer} {op.phase}")
+    odd = _odd_channels(op)
+    if op.right.role is not Role.WEIGHT or odd:
+        return replace(op, right=replace(op.right, pattern=DENSE)), f"dense: {odd} channels are no multiple of 4"
+    return op, ""
+
+
+def check_banks(pattern: Pattern, bank: int, where: str) -> int:
+    """The ratio of a pattern. Raises UserError where it keeps no supported number in every bank."""
+    kept = [bank // ratio for ratio in RATIOS if bank % ratio == 0]
+    allowed = f"a bank of {bank} keeps {', '.join(map(str, kept[:-1]))} or {kept[-1]}"
+    if not pattern.is_grouped:
+        raise UserError(f"{where}: pattern '{pattern}' does not keep the same number in every bank; {allowed}")
+    if bank % pattern.m:
+        raise UserError(f"{where}: pattern {pattern}: groups of {pattern.m} do not fill banks of {bank}; {allowed}")
+    here = pattern.n * (bank // pattern.m)
+    if here not in kept:
+        near = min(kept, key=lambda number: abs(number - here))
+        raise UserError(
+            f"{where}: pattern {pattern} keeps {here} in a bank of {bank}; {allowed} (the nearest is {near}:{bank})"
+        )
+    return bank // here
+
+
+def _odd_channels(op: MatrixOp) -> int:
+    """The number of channels that keeps a convolution dense; 0 where none does."""
+    if op.geometry is None:
+        return 0
+    inside, outside = op.geometry.in_channels, op.geometry.out_channels
+    return next((channels for channels in (inside, outside) if channels % CHANNELS), 0)
 
 
 @dataclass(frozen=True)
@@ -38,7 +87,8 @@ class Stage:
         """Distinct elements of activations or gradients that come in."""
         if isinstance(self.op, VectorOp):
             return min(self.op.reads, 2 * self.op.elements)
-        return sum(_elements(self.op, side) for side in ("left", "right"))
+        right = 0 if self.op.right.role is Role.WEIGHT else self.op.inner * self.op.cols * self.op.count
+        return self.op.left_distinct + right
 
     @property
     def outputs(self) -> int:
@@ -132,13 +182,49 @@ def _sums(stage: Stage) -> list[VectorOp]:
     return [op for op in (*own, *stage.fused) if op.kind is VectorKind.ELEMENTWISE]
 
 
-def _elements(op: MatrixOp, side: str) -> int:
-    """Distinct elements of an operand; none for a weight, which is no activation."""
-    if side == "right":
-        return 0 if op.right.role is Role.WEIGHT else op.inner * op.cols * op.count
-    if op.geometry is None:
-        return op.rows * op.inner * op.count
-    geometry = op.geometry
-    if op.phase is Phase.BP:
-        return op.images * geometry.output_positions * geometry.out_channels
-    return op.images * geometry.input_positions * geometry.in_channels
+@dataclass(frozen=True)
+class Spill:
+    """Shares of what comes in, waits beside, and goes out that do not stay on chip."""
+
+    inputs: float = 0.0
+    beside: float = 0.0
+    outputs: float = 0.0
+
+
+def l2_bytes(arch: S4Arch) -> int:
+    """L2 of one core."""
+    return int(arch.l2_mib * 2**20)
+
+
+def room_bytes(arch: S4Arch) -> int:
+    """What of it activations may take."""
+    return l2_bytes(arch) * (FOR_WEIGHTS - 1) // FOR_WEIGHTS
+
+
+def working_sets(
+    stages: Sequence[Stage], waiting: Sequence[int], batch: int, samples: int, operand_bytes: int
+) -> list[int]:
+    """Bytes of activations a core holds at each stage of so many samples: what comes in, goes out, and waits."""
+    return [
+        -(-(stage.inputs + stage.outputs + wait) * samples // batch) * operand_bytes
+        for stage, wait in zip(stages, waiting, strict=True)
+    ]
+
+
+def spills(
+    stages: Sequence[Stage], waiting: Sequence[int], sets: Sequence[int], samples_share: float, arch: S4Arch
+) -> list[Spill]:
+    """For every stage, the shares that do not stay. What goes in first and out last crosses the DRAM in any case.
+
+    `samples_share` turns an op's elements into the bytes a core has of them.
+    """
+    room, own = room_bytes(arch), []
+    for stage, wait, held in zip(stages, waiting, sets, strict=True):
+        over, moving = max(0, held - room), (stage.inputs + stage.outputs + wait) * samples_share
+        own.append(min(1.0, over / moving) if moving else 0.0)
+    out = []
+    for number, mine in enumerate(own):
+        before = own[number - 1] if number else 1.0
+        after = own[number + 1] if number + 1 < len(own) else 1.0
+        out.append(Spill(max(before, mine), mine, max(mine, after)))
+    return out

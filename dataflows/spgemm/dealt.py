@@ -1,17 +1,65 @@
-"""Rows dealt to threads once and for all: what the kernels without hash tables have in common."""
+"""Dealing rows out: to threads, in events of about one size, and to tables, in windows by a count of their work."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from itertools import pairwise
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numba import njit
+from numpy.typing import NDArray
 
-from dataflows.spgemm.events import Cut, deal
-from dataflows.spgemm.hashing import Piece
-from dataflows.spgemm.kernel import Task
-from dataflows.spgemm.steps import Feature, Recipe, counts, traffic
+from dataflows.spgemm.hashing import Window
+from dataflows.spgemm.kernel import Feature, Piece, Recipe, Step, Task, counts, traffic
+from dataflows.spgemm.options import FabricOptions
 from simulator.fabric.program import Counts, Phase, Stage
 from simulator.fabric.rates import Rates
+from workloads.sparse.matrix import SparseProduct
+
+
+class Cut(NamedTuple):
+    """Where each row's work lies in events of one size.
+
+    The work of row i begins in event `first[i]`, `offset[i]` into it, and runs through the following ones. threads:
+    (events,), who does each.
+    """
+
+    first: Counts
+    offset: Counts
+    threads: NDArray[np.int32]
+
+
+def deal(work: Counts, threads: int, size: int) -> Cut:
+    """Rows dealt out one by one: thread t does rows t, t + threads, ..., and its work is cut every `size`."""
+    return Cut(*_deal(work, threads, size))
+
+
+@njit(cache=True, nogil=True)
+def _deal(work: Any, threads: Any, size: Any) -> Any:
+    first, offset = np.zeros(len(work), np.int64), np.zeros(len(work), np.int64)
+    owners = np.zeros(work.sum() // size + threads + 1, np.int32)
+    event = 0
+    for thread in range(min(threads, len(work))):
+        done = 0
+        for row in range(thread, len(work), threads):
+            first[row], offset[row] = event + done // size, done % size
+            done += work[row]
+        used = max(1, -(-done // size))
+        owners[event : event + used] = thread
+        event += used
+    return first, offset, owners[:event]
+
+
+@njit(cache=True, nogil=True)
+def spread(column: Any, first: Any, offset: Any, amounts: Any, size: Any) -> None:
+    """Add what each row has of something to the events its work lies in. column: (events,)."""
+    for row in range(len(amounts)):
+        event, room, left = first[row], size - offset[row], amounts[row]
+        while left > 0:
+            step = min(left, room)
+            column[event] += step
+            event, room, left = event + 1, size, left - step
+
 
 RESERVED = 1 / 16  # of the scratchpad: counters, stacks
 
@@ -69,3 +117,106 @@ def dealt_stage(task: Task, name: str, work: Counts, recipe: Recipe, body: Body,
 def thread_share_bytes(task: Task) -> float:
     """Bytes of scratchpad for each thread."""
     return task.arch.scratchpad_bytes * (1 - RESERVED) / task.arch.threads_per_core
+
+
+def evenly(count: int, parts: int) -> Counts:
+    """`count` in so many whole parts, as even as can be: (parts,)."""
+    return np.asarray(count // parts + (np.arange(parts) < count % parts), dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """The windows in order, the products estimated for each, the most results one may have, and the rows that were
+    split by columns.
+    """
+
+    windows: list[Window]
+    work: Counts
+    largest: int
+    split_rows: int
+
+    def homes(self, cores: int) -> list[int]:
+        """A core for each window: consecutive windows of about equal work."""
+        middle = np.cumsum(self.work) - self.work / 2
+        total = max(1, int(self.work.sum()))
+        return [int(home) for home in np.minimum(cores - 1, middle * cores // total)]
+
+
+def distribute(product: SparseProduct, capacity: int, cores: int, options: FabricOptions) -> Distribution:
+    """Windows whose results surely fit `capacity` slots, and enough of them for all cores.
+
+    A row can have no more results than products, nor than columns. One that may have more than `capacity` is split by
+    columns.
+    """
+    multiplies = product.row_multiplies()
+    bounds = np.clip(multiplies, 1, product.right.cols)
+    highest = int(bounds[bounds <= capacity].max(initial=1))
+    target = min(capacity, max(highest, -(-int(bounds.sum()) // (cores * options.spread))))
+    most = max(1, target // highest) if options.window == "rows" else len(bounds)
+    limits = _limits(bounds, target, most)
+    windows: list[Window] = []
+    work: list[int] = []
+    for first, last in zip(limits[:-1].tolist(), limits[1:].tolist(), strict=True):
+        parts = 1
+        if bounds[first] > capacity:
+            parts = -(-product.right.cols // capacity)
+        step = -(-product.right.cols // parts)
+        for left in range(0, product.right.cols, step):
+            windows.append(Window(first, last, left, min(left + step, product.right.cols)))
+            work.append(int(multiplies[first:last].sum()) // parts)
+    split = int((bounds > capacity).sum())
+    return Distribution(windows, np.array(work, dtype=np.int64), capacity if split else target, split)
+
+
+@njit(cache=True, nogil=True)
+def _limits(bounds: Any, capacity: Any, most: Any) -> Any:
+    """First rows of the windows, and the end of the last."""
+    limits = np.zeros(len(bounds) + 1, np.int64)
+    used, first, load = 1, 0, 0
+    for row in range(len(bounds)):
+        if row > first and (load + bounds[row] > capacity or row - first >= most):
+            limits[used] = row
+            used += 1
+            first, load = row, 0
+        load += bounds[row]
+    limits[used] = len(bounds)
+    return limits[: used + 1]
+
+
+COUNTING: Recipe = {
+    Feature.ROW: Step(integer=3, scratchpad=1, reads={"left": 2}, writes={"work": 1}),
+    Feature.ELEMENT: Step(integer=3, reads={"left": 1, "right": 2}),  # a column, the pointers of its row
+}
+LIMITS: Recipe = {Feature.ROW: Step(integer=4, scratchpad=2)}
+
+
+def distribution_stage(task: Task) -> Stage:
+    """Every core counts a share of the rows, and one of its threads adds them up to windows."""
+    rows, cores = task.product.left.rows, task.arch.cores
+    limits = [rows * core // cores for core in range(cores + 1)]
+    units = [CountUnit(task, first, last) for first, last in pairwise(limits)]
+    return Stage("distribute", units, list(range(cores)))
+
+
+@dataclass(frozen=True)
+class CountUnit:
+    """Rows [first, last) counted."""
+
+    task: Task
+    first: int
+    last: int
+
+    def phases(self) -> Sequence[Phase]:
+        if self.first == self.last:
+            return ()
+        task = self.task
+        sizes = task.product.left.row_sizes()[self.first : self.last]
+        cut = deal(np.maximum(sizes, 1), task.arch.threads_per_core, task.options.event)
+        features = np.zeros((len(cut.threads), len(Feature)), dtype=np.int64)
+        np.add.at(features[:, Feature.ROW], cut.first, 1)
+        spread(features[:, Feature.ELEMENT], cut.first, cut.offset, sizes, task.options.event)
+        word = Rates(task.arch).access_bytes
+        counting = Phase("count", counts(COUNTING, features), cut.threads, traffic(COUNTING, features, word))
+        total = np.zeros((1, len(Feature)), dtype=np.int64)
+        total[0, Feature.ROW] = self.last - self.first
+        return counting, Phase("limits", counts(LIMITS, total), serial=True)

@@ -7,28 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from dataflows.spgemm.kernel import CLAIM, ELEMENT, PRODUCT, ROW, SEARCH, STEP
 from simulator.fabric.program import Counts
-from workloads.sparse.matrix import Index, Matrix, Values, Whole
+from workloads.sparse.matrix import Values
 
-ROW, ELEMENT, PRODUCT, STEP, CLAIM, SEARCH = range(6)  # as `Feature`
 MULTIPLICATIVE, LOW_BITS, HIGH_BITS = range(3)
 HASHES = ("multiplicative", "low-bits", "high-bits")
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd: Knuth's multiplicative hashing
 EMPTY = -1
-LONGEST = 64  # probe lengths from here on share a count
 TAG, LOOKS, UPDATES = range(3)
-
-
-class Rows(NamedTuple):
-    """A matrix as numba takes it."""
-
-    starts: Whole
-    indices: Index
-    values: Values
-
-
-def rows_of(matrix: Matrix) -> Rows:
-    return Rows(matrix.starts, matrix.indices, matrix.values)
 
 
 class Window(NamedTuple):
@@ -52,15 +39,6 @@ class Table(NamedTuple):
         table = np.zeros((slots, 3), dtype=np.int64)
         table[:, TAG] = EMPTY
         return cls(table, np.zeros(slots), np.zeros(slots, dtype=np.int64))
-
-
-class Piece(NamedTuple):
-    """Finished rows of the result, or the same columns of them. sizes: (rows,); indices and values: (nonzeros,)."""
-
-    first: int
-    sizes: Counts
-    indices: Index
-    values: Values
 
 
 @njit(cache=True, nogil=True)

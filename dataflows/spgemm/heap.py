@@ -8,15 +8,26 @@ import numpy as np
 from numba import njit
 
 from dataflows.spgemm.dealt import dealt_stage, thread_share_bytes
-from dataflows.spgemm.hashing import Piece, rows_of
-from dataflows.spgemm.kernel import Kernel, Task
+from dataflows.spgemm.kernel import (
+    CLAIM,
+    ELEMENT,
+    PRODUCT,
+    ROW,
+    ROW_BY_ROW,
+    STEP,
+    Feature,
+    Kernel,
+    Piece,
+    Recipe,
+    Step,
+    Task,
+    merged,
+    rows_of,
+)
 from dataflows.spgemm.options import FabricOptions
-from dataflows.spgemm.steps import ROW_BY_ROW, Feature, Recipe, Step, merged
 from simulator.fabric.program import Counts, Stage
 from simulator.machines.piuma import FabricArch
 
-ROW, ELEMENT, PRODUCT, CLAIM = Feature.ROW.value, Feature.ELEMENT.value, Feature.PRODUCT.value, Feature.CLAIM.value
-STEP = Feature.STEP.value
 ENTRY_BYTES = 24  # of a heap: a column, where its row goes on, a factor
 
 # A row takes room for its result; a product is read at the top of the heap and added to a sum in a register; a step

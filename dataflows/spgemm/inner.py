@@ -7,17 +7,30 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from dataflows.spgemm.hashing import Piece, rows_of
-from dataflows.spgemm.kernel import Kernel, Task
+from dataflows.spgemm.kernel import (
+    BROUGHT,
+    CLAIM,
+    ELEMENT,
+    PAIR,
+    PRODUCT,
+    ROW,
+    STEP,
+    Feature,
+    Kernel,
+    Piece,
+    Recipe,
+    Step,
+    Task,
+    counts,
+    rows_of,
+    traffic,
+)
 from dataflows.spgemm.options import FabricOptions
-from dataflows.spgemm.steps import Feature, Recipe, Step, counts, traffic
 from simulator.fabric.program import Phase, Stage
 from simulator.fabric.rates import Rates
 from simulator.machines.piuma import FabricArch
 from workloads.sparse.matrix import Matrix
 
-ROW, ELEMENT, PRODUCT, CLAIM = Feature.ROW.value, Feature.ELEMENT.value, Feature.PRODUCT.value, Feature.CLAIM.value
-STEP, PAIR, BROUGHT = Feature.STEP.value, Feature.PAIR.value, Feature.BROUGHT.value
 COLUMNS = 256  # of one event
 
 # A thread keeps its row in the scratchpad. Columns' pointers follow each other; a step compares two indices, of which

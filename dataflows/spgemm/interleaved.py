@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from dataflows.spgemm.hashing import EMPTY, HASHES, Piece, Window, rows_of
-from dataflows.spgemm.kernel import Collector, Tally, Task
+from dataflows.spgemm.hashing import EMPTY, HASHES, Window
+from dataflows.spgemm.kernel import Collector, Feature, Piece, Recipe, Step, Tally, Task, rows_of
 from dataflows.spgemm.options import FabricOptions
 from dataflows.spgemm.smash import WRITE_BACK, HashUnit, Smash
-from dataflows.spgemm.steps import Feature, Recipe, Step
 from simulator.fabric.program import Counts, Instruction
 from simulator.fabric.rates import ATOMIC_ACCESSES, TICKS, Rates
 from simulator.fabric.run import FabricRun
@@ -23,8 +22,8 @@ from simulator.machines.piuma import FabricArch
 from workloads.sparse.matrix import SparseProduct, Values
 
 INTEGER, FLOAT, LOAD, STORE, SCRATCHPAD, ATOMIC, REMOTE = range(len(Instruction))
-SWAP = len(Instruction)  # a compare-and-swap of a key, which says what comes next
 ROW, ELEMENT, PRODUCT, STEP, CLAIM, SEARCH = range(6)
+SWAP = len(Instruction)  # a compare-and-swap of a key, which says what comes next
 TOKEN = len(Feature)  # taking one
 LONGEST = 64  # instructions a thread has decided on at once, at most
 

@@ -10,16 +10,29 @@ import numpy as np
 from numba import njit
 
 from dataflows.spgemm.dealt import dealt_stage, thread_share_bytes
-from dataflows.spgemm.hashing import Piece, rows_of
-from dataflows.spgemm.kernel import Kernel, Task, stored_bytes, too_large
+from dataflows.spgemm.kernel import (
+    BROUGHT,
+    CLAIM,
+    ELEMENT,
+    PRODUCT,
+    ROW,
+    SEARCH,
+    STEP,
+    Feature,
+    Kernel,
+    Piece,
+    Recipe,
+    Step,
+    Task,
+    rows_of,
+    stored_bytes,
+    too_large,
+)
 from dataflows.spgemm.options import FabricOptions
-from dataflows.spgemm.steps import Feature, Recipe, Step
 from simulator.fabric.program import Counts, Stage
 from simulator.machines.piuma import FabricArch
 from workloads.errors import UserError
 
-ROW, ELEMENT, PRODUCT, CLAIM = Feature.ROW.value, Feature.ELEMENT.value, Feature.PRODUCT.value, Feature.CLAIM.value
-STEP, BROUGHT, SEARCH = Feature.STEP.value, Feature.BROUGHT.value, Feature.SEARCH.value
 PARTIAL_BYTES = 16  # a column and a value, a word each
 LARGEST = 2**29  # partial products kept by the program that simulates
 

@@ -8,14 +8,25 @@ import numpy as np
 from numba import njit
 
 from dataflows.spgemm.dealt import dealt_stage, thread_share_bytes
-from dataflows.spgemm.hashing import Piece, rows_of
-from dataflows.spgemm.kernel import Kernel, Task
+from dataflows.spgemm.kernel import (
+    CLAIM,
+    ELEMENT,
+    PRODUCT,
+    ROW,
+    ROW_BY_ROW,
+    Feature,
+    Kernel,
+    Piece,
+    Recipe,
+    Step,
+    Task,
+    merged,
+    rows_of,
+)
 from dataflows.spgemm.options import FabricOptions
-from dataflows.spgemm.steps import ROW_BY_ROW, Feature, Recipe, Step, merged
 from simulator.fabric.program import Counts, Stage
 from simulator.machines.piuma import FabricArch
 
-ROW, ELEMENT, PRODUCT, CLAIM = Feature.ROW.value, Feature.ELEMENT.value, Feature.PRODUCT.value, Feature.CLAIM.value
 COLUMN_BYTES = 24  # of an accumulator: a sum, the row it belongs to, a place in the list of columns
 
 # A row takes room for its result. A product finds the row the column was last used for, and adds; a new column is

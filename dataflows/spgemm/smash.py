@@ -12,19 +12,27 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dataflows.spgemm.distribution import distribution_stage
-from dataflows.spgemm.events import Cut, deal, tokens
-from dataflows.spgemm.hashing import HASHES, Piece, Table, Window, bank_skew, gather, hash_window, rows_of
-from dataflows.spgemm.kernel import Kernel, Task
+from dataflows.spgemm.dealt import RESERVED, Cut, deal, distribute, distribution_stage, evenly
+from dataflows.spgemm.hashing import HASHES, Table, Window, bank_skew, gather, hash_window
+from dataflows.spgemm.kernel import (
+    ROW_BY_ROW,
+    Feature,
+    Kernel,
+    Piece,
+    Recipe,
+    Step,
+    Task,
+    counts,
+    merged,
+    rows_of,
+    traffic,
+)
 from dataflows.spgemm.options import FabricOptions
-from dataflows.spgemm.steps import ROW_BY_ROW, Feature, Recipe, Step, counts, merged, traffic
-from dataflows.spgemm.windows import distribute
 from simulator.fabric.program import Counts, Instruction, Move, Phase, Stage
 from simulator.fabric.rates import Rates
 from simulator.machines.piuma import FabricArch
 from workloads.errors import UserError
 
-RESERVED = 1 / 16  # of the scratchpad: counters, stacks
 KEY_BYTES = SUM_BYTES = 8
 LEAST_PIECE = 16  # products a thread takes at least
 PIECES = 4  # a thread gets at least of a window, where they are not too small
@@ -158,7 +166,7 @@ class HashUnit:
             return deal(work, threads, options.event), options.event
         most = options.token if self.kernel.tokens else options.event
         size = min(most, max(LEAST_PIECE, int(work.sum()) // (PIECES * threads)))
-        pieces = tokens(work, size)
+        pieces = deal(work, 1, size)  # all in one line, whoever does it
         return pieces._replace(threads=np.arange(len(pieces.threads), dtype=np.int32) % threads), size
 
     def _work(self) -> Counts:
@@ -204,7 +212,7 @@ class HashUnit:
         features = np.zeros((threads, len(Feature)), dtype=np.int64)
         share = -(-hashed.slots // threads)
         features[:, Feature.STEP] = np.clip(hashed.slots - share * np.arange(threads), 0, share)
-        features[:, Feature.ROW] = _dealt(hashed.rows, threads)
+        features[:, Feature.ROW] = evenly(hashed.rows, threads)
         features[:, Feature.CLAIM] = np.bincount(hashed.slots_of // share, minlength=threads)
         largest = hashed.piece.sizes.max(initial=0) / max(1, len(hashed.slots_of))
         moved = traffic(WRITE_BACK, features, Rates(task.arch).access_bytes)
@@ -247,11 +255,6 @@ def _in_scratchpad(step: Step) -> Step:
     words = step.reads.get("right", 0)
     rest: Mapping[str, int] = {tensor: count for tensor, count in step.reads.items() if tensor != "right"}
     return Step(step.integer, step.float, step.scratchpad + words, step.atomic, step.remote_atomic, rest, step.writes)
-
-
-def _dealt(count: int, threads: int) -> Counts:
-    """How many of `count` each thread gets, dealt one by one."""
-    return np.asarray(count // threads + (np.arange(threads) < count % threads))
 
 
 V1 = Smash("smash-v1", tokens=False, split=False)

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
-from dataflows.systolic.blocks import cut, repeat
-from dataflows.systolic.target import SORE, Target
+from dataflows.systolic.target import SORE, Target, cut, repeat
 from simulator.program import Action, Buffer, Command, Node, Program, Stall, delay_stores
 from workloads.op import Optimizer, VectorKind, VectorOp
 

@@ -12,8 +12,7 @@ from simulator.program import Program
 from simulator.schedule import ArrayPart
 
 if TYPE_CHECKING:
-    from rtl.formats import Bits
-    from rtl.packing import Packed
+    from rtl.formats import Bits, Packed
     from rtl.parameters import Parameters
     from simulator.hil.cut import Cut
 

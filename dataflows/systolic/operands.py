@@ -1,13 +1,13 @@
 """The two operands of a product on a machine: their blocks, and how these come on chip."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
-from dataflows.systolic.blocks import Share, share
 from dataflows.systolic.lowering import Product
-from dataflows.systolic.target import SORE, TRANSPOSER, Target
+from dataflows.systolic.target import SORE, TRANSPOSER, Share, Target, share
 from simulator.program import Action, Buffer, Command, Stall
 
 
@@ -175,3 +175,27 @@ class Operands:
         spec = self.target.arch.sore
         assert spec is not None
         return -(-cols * part.groups // spec.lanes) * self.product.reduction.m * spec.cycles_per_element
+
+
+@dataclass(frozen=True)
+class OnOperands(ABC):
+    """What the plans of all dataflows have in common."""
+
+    operands: Operands
+
+    @property
+    def product(self) -> Product:
+        return self.operands.product
+
+    @abstractmethod
+    def fits(self) -> bool:
+        """Whether the buffers fit the machine."""
+
+    def renamed(self, product: Product) -> Self:
+        """The same of a product alike but for its tensors and, where packed, the direction of its groups."""
+        return replace(self, operands=self.operands.renamed(product))
+
+    def inlined(self) -> Self | None:
+        """The same with weights made sparse on the way in; None where that does not fit."""
+        plans = (replace(self, operands=operands) for operands in self.operands.inlined().stagings)
+        return next((plan for plan in plans if plan.fits()), None)

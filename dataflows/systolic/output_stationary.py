@@ -10,19 +10,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dataflows import systolic
-from dataflows.systolic.blocks import Stage, cut, in_turn, pieces, prefetched, repeat, share
 from dataflows.systolic.lowering import Product
 from dataflows.systolic.mapping import Dataflow, Draft, Family, Mapping, Plan
-from dataflows.systolic.operands import Held, Load, Operands
-from dataflows.systolic.target import ARRAY, Target, drop, hold
+from dataflows.systolic.operands import Held, Load, OnOperands, Operands
+from dataflows.systolic.target import ARRAY, Stage, Target, cut, drop, hold, in_turn, pieces, prefetched, repeat, share
 from dataflows.systolic.traffic import Traffic
 from rtl.timing import Array, Reduction
 from simulator.program import Action, Buffer, Command, Node, Program, Stall, delay_stores
 from simulator.schedule import ArrayPart
 
 if TYPE_CHECKING:
-    from rtl.formats import Bits
-    from rtl.packing import Packed
+    from rtl.formats import Bits, Packed
     from rtl.parameters import Parameters
     from simulator.hil.cut import Cut
 
@@ -104,10 +102,9 @@ def _tile_size(operands: Operands, interleave: int, along_rows: bool) -> tuple[i
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _Plan(OnOperands):
     """One mapping of one product; `most` elements of the reduction are loaded at once where operands stream."""
 
-    operands: Operands
     interleave: int
     along_rows: bool
     tile_rows: int
@@ -117,10 +114,6 @@ class _Plan:
     most: int
     outer_slots: int = 2
     array_cycles: int = 0  # the floor, where it is known: it does not hang on what is resident
-
-    @property
-    def product(self) -> Product:
-        return self.operands.product
 
     @property
     def is_one_line(self) -> bool:
@@ -159,7 +152,6 @@ class _Plan:
         )
 
     def fits(self) -> bool:
-        """Whether the buffers fit the machine."""
         west, north, results = self._held()
         return self.operands.room(west, north, 2 * results)
 
@@ -224,13 +216,6 @@ class _Plan:
 
     def _slots(self, kind: str) -> int:
         return {"piece": 2, "block": self.outer_slots, "whole": 1}[kind]
-
-    def renamed(self, product: Product) -> "_Plan":
-        return replace(self, operands=self.operands.renamed(product))
-
-    def inlined(self) -> "_Plan | None":
-        plans = (replace(self, operands=operands) for operands in self.operands.inlined().stagings)
-        return next((plan for plan in plans if plan.fits()), None)
 
     def program(self) -> Program:
         body = self._whole_load() + self._outer() + self._whole_drop()

@@ -1,60 +1,127 @@
-"""Weight stationary with partial sums in DRAM: every fold streams all positions, and sums travel there and back."""
+"""Folds of a weight-stationary array, R groups of the reduction each, and the mapping whose partial sums go to DRAM."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import groupby
 
-from dataflows.systolic.blocks import Share, cut, repeat
-from dataflows.systolic.folds import FoldWork, Place, folds, largest, places
-from dataflows.systolic.lowering import Product
 from dataflows.systolic.mapping import Mapping
-from dataflows.systolic.operands import Operands
-from dataflows.systolic.target import ARRAY, hold
-from simulator.program import Buffer, Command, Node, Program, Stall, delay_stores
+from dataflows.systolic.operands import OnOperands
+from dataflows.systolic.target import ARRAY, Place, Share, cut, hold, places, repeat
+from rtl.timing import Reduction
+from simulator.program import Action, Buffer, Command, Node, Program, Stall, delay_stores
 
 LARGEST_BLOCK = 512  # positions whose sums travel at once
 
 
+@lru_cache(maxsize=4096)
+def folds(work: Reduction, rows: int) -> tuple[tuple[Share, int], ...]:
+    """The folds of a reduction in order, like ones together with their number.
+
+    The groups of a kernel position may share a fold with the next one's.
+    """
+    tail = work.length % work.m
+    a_segment = work.groups // work.segments
+    if not tail or work.segments == 1:
+        whole, rest = divmod(work.groups - (1 if tail else 0), rows)
+        last = Share(rest * work.m + tail, rest * work.n + min(work.n, tail), rest + (1 if tail else 0))
+        runs = [(Share(rows * work.m, rows * work.n, rows), whole), (last, 1)]
+        return tuple((fold, count) for fold, count in runs if count and fold.elements)
+    out = []
+    for first in range(0, work.groups, rows):
+        last_group = min(work.groups, first + rows)
+        tails = last_group // a_segment - first // a_segment
+        full = last_group - first - tails
+        kept = full * work.n + tails * min(work.n, tail)
+        out.append(Share(full * work.m + tails * tail, kept, last_group - first))
+    return tuple((fold, len(list(same))) for fold, same in groupby(out))
+
+
+@lru_cache(maxsize=4096)
+def largest(runs: tuple[tuple[Share, int], ...]) -> Share:
+    """The fold with the most elements."""
+    return max((fold for fold, _ in runs), key=lambda each: each.elements)
+
+
 @dataclass(frozen=True)
-class SpilledSums:
+class InFolds(OnOperands):
+    """What weight-stationary plans have in common."""
+
+    @cached_property
+    def cols(self) -> int:
+        return min(self.operands.target.array.cols, self.product.cols)
+
+    @cached_property
+    def folds(self) -> tuple[tuple[Share, int], ...]:
+        return folds(self.product.reduction, self.operands.target.array.rows)
+
+    @cached_property
+    def depth_in_folds(self) -> int:
+        return sum(count for _, count in self.folds)
+
+    def fold_cycles(self, positions: int) -> tuple[int, tuple[tuple[Stall, int], ...]]:
+        """Ticks of a fold over one block of positions, and the stalls in them."""
+        reduction = self.product.reduction
+        cycles = self.operands.target.fold(positions, reduction.n, reduction.m)
+        return cycles.total, ((Stall.LINKS, cycles.links), (Stall.FILL_DRAIN, cycles.fill_drain))
+
+    def fold_ends(self) -> tuple[int, tuple[tuple[Stall, int], ...]]:
+        """Ticks before the first and after the last position, and the stalls in them, where positions come in blocks.
+
+        Where the period outlasts the array they would be negative, and are none: a cycle or so too many.
+        """
+        ticks, stalls = self.fold_cycles(0)
+        return (ticks, stalls) if ticks > 0 else (0, ())
+
+    def fold_actions(self, positions: int, cols: int, fold: Share, seeded: bool) -> tuple[Action, ...]:
+        product, size = self.product, self.operands.target.operand_bytes
+        sums = positions * cols * self.operands.target.arch.format.accumulator_bytes
+        macs, west = positions * cols * fold.kept, positions * fold.elements * size
+        north = self.operands.right_bytes(cols, fold)
+        return (
+            Action("mac", product.right, macs),
+            *self.operands.selects(macs),
+            Action("west.read", product.left, west),
+            Action("north.read", product.right, north),
+            Action("hop", product.left, west * cols),
+            Action("hop", product.right, north * -(-fold.groups // 2)),  # weights stop on their way down
+            Action("hop", "partial-sum", sums * fold.groups),
+            Action("output.write", "partial-sum", sums),
+            Action("output.read", "partial-sum", sums if seeded else 0),
+        )
+
+
+@dataclass(frozen=True)
+class SpilledSums(InFolds):
     """Every fold streams all positions; sums travel to DRAM and back between folds.
 
     There are at least two blocks of positions: the sums of one are stored while the next is under way, so with one
     alone a fold would load its sums before the fold before it had stored them.
     """
 
-    operands: Operands
-
     @property
     def block(self) -> int:
-        return min(LARGEST_BLOCK, -(-self.operands.product.rows // 2))
+        return min(LARGEST_BLOCK, -(-self.product.rows // 2))
 
     @property
     def has_sums(self) -> bool:
         """Whether there is something to spill."""
-        return self.operands.product.rows > 1 and self.depth_in_folds > 1
+        return self.product.rows > 1 and self.depth_in_folds > 1
 
-    def makes_sense(self) -> bool:
+    def fits(self) -> bool:
         """True when there is something to spill and it fits the machine."""
         return self.has_sums and self.operands.target.fits(self.buffers())
 
-    @property
-    def folds(self) -> tuple[tuple[Share, int], ...]:
-        return folds(self.operands.product.reduction, self.operands.target.array.rows)
-
-    @property
-    def depth_in_folds(self) -> int:
-        return sum(count for _, count in self.folds)
-
     def floor_cycles(self) -> int:
-        product = self.operands.product
+        product = self.product
         tiles = sum(run.count for run in cut(product.cols, self.cols))
-        return FoldWork(self.operands).cycles(product.rows)[0] * tiles * self.depth_in_folds * product.count
+        return self.fold_cycles(product.rows)[0] * tiles * self.depth_in_folds * product.count
 
     def least_cycles(self) -> int:
-        return max(self.floor_cycles(), self.operands.product.count * self._dram_ticks())
+        return max(self.floor_cycles(), self.product.count * self._dram_ticks())
 
     def _dram_ticks(self) -> int:
         """Ticks DRAM is occupied: every transfer of every fold, without the weights, which are little beside sums."""
-        ops, product, ticks = self.operands, self.operands.product, self.operands.target.channel.ticks
+        ops, product, ticks = self.operands, self.product, self.operands.target.channel.ticks
         sum_bytes, later_folds = ops.target.arch.format.accumulator_bytes, self.depth_in_folds - 1
         tiles, total = cut(product.cols, self.cols), 0
         for run in cut(product.rows, self.block):
@@ -65,17 +132,13 @@ class SpilledSums:
                 total += run.count * tile.count * (left + sums + ticks(outputs * product.final_bytes))
         return total
 
-    @property
-    def cols(self) -> int:
-        return min(self.operands.target.array.cols, self.operands.product.cols)
-
     def mapping(self) -> Mapping:
         return Mapping(
-            depth=self.operands.product.reduction.n,
+            depth=self.product.reduction.n,
             order="columns",
             resident="spill",
             block=self.block,
-            pieces=sum(count for _, count in self.folds),
+            pieces=self.depth_in_folds,
             inline=self.operands.inline,
         )
 
@@ -91,15 +154,8 @@ class SpilledSums:
             Buffer("out", 2, "output", sums),
         )
 
-    def renamed(self, product: Product) -> "SpilledSums":
-        return replace(self, operands=self.operands.renamed(product))
-
-    def inlined(self) -> "SpilledSums | None":
-        plans = (replace(self, operands=operands) for operands in self.operands.inlined().stagings)
-        return next((plan for plan in plans if plan.makes_sense()), None)
-
     def program(self) -> Program:
-        product, out = self.operands.product, list[Node]()
+        product, out = self.product, list[Node]()
         for run in cut(product.cols, self.cols):
             body: list[Node] = []
             for place, count in places(self.folds):
@@ -107,23 +163,23 @@ class SpilledSums:
             out.extend(repeat(run.count, body))
         return Program(ARRAY, self.buffers(), delay_stores(repeat(product.count, out), "out"))
 
-    def _fold(self, cols: int, place: Place) -> tuple[Node, ...]:
-        ops, parts = self.operands, FoldWork(self.operands)
-        out: list[Node] = [*ops.load_right(cols, place.fold), hold("north")]
+    def _fold(self, cols: int, place: Place[Share]) -> tuple[Node, ...]:
+        ops = self.operands
+        out: list[Node] = [*ops.load_right(cols, place.part), hold("north")]
         for run in cut(ops.product.rows, self.block):
             out.extend(repeat(run.count, self._block(run.size, cols, place)))
-        ticks, stalls = parts.ends()
+        ticks, stalls = self.fold_ends()
         ends = Command(ARRAY, ticks, Stall.ARRAY, frees=("north",), inner_stalls=stalls)
         return *out, ends
 
-    def _block(self, positions: int, cols: int, place: Place) -> tuple[Node, ...]:
-        ops, parts, fold = self.operands, FoldWork(self.operands), place.fold
+    def _block(self, positions: int, cols: int, place: Place[Share]) -> tuple[Node, ...]:
+        ops, fold = self.operands, place.part
         target, product = ops.target, ops.product
         sums = positions * cols * target.arch.format.accumulator_bytes
         taken = ("west",) if place.first else ("west", "seed")
         seed = () if place.first else (target.load("partial-sum", sums, "output", "seed", Stall.SPILL),)
-        all_ticks, _ = parts.cycles(positions)
-        ticks = all_ticks - parts.cycles(0)[0]
+        all_ticks, _ = self.fold_cycles(positions)
+        ticks = all_ticks - self.fold_cycles(0)[0]
         links = ticks - positions * product.reduction.n
         compute = Command(
             ARRAY,
@@ -133,7 +189,7 @@ class SpilledSums:
             frees=taken,
             fills=("out",),
             inner_stalls=((Stall.LINKS, links),),
-            actions=parts.actions(positions, cols, fold, seeded=not place.first),
+            actions=self.fold_actions(positions, cols, fold, seeded=not place.first),
         )
         size = positions * cols * product.final_bytes if place.last else sums
         store = target.store(product.output if place.last else "partial-sum", size, sums, ("out",))

@@ -1,8 +1,9 @@
-"""What a compiler knows of the machine it writes for, and the transfers every program is made of."""
+"""What every program is made of: the machine it is written for, its transfers, blocks, and loads ahead of work."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
+from typing import Generic, NamedTuple, TypeVar
 
 from rtl.timing import (
     Array,
@@ -13,9 +14,108 @@ from rtl.timing import (
     weight_stationary_fold,
 )
 from simulator.machines.systolic import SystolicArch
-from simulator.program import Action, Buffer, Channel, Command, Stall
+from simulator.program import Action, Buffer, Channel, Command, Loop, Node, Stall
 
 ARRAY, DRAM, SORE, TRANSPOSER = "array", "dram", "sore", "transposer"
+Part = TypeVar("Part")
+
+
+class Run(NamedTuple):
+    """`count` blocks of `size` elements in a row."""
+
+    size: int
+    count: int  # type: ignore[assignment]  # tuples have a method of this name
+
+
+@lru_cache(maxsize=4096)
+def cut(total: int, size: int) -> tuple[Run, ...]:
+    """Whole blocks of `size` and the rest."""
+    whole, rest = divmod(total, size)
+    return tuple(Run(part, count) for part, count in ((size, whole), (rest, 1)) if part and count)
+
+
+@lru_cache(maxsize=4096)
+def pieces(reduction: Reduction, most: int) -> tuple[tuple[Reduction, int], ...]:
+    """The reduction in pieces of at most about `most` elements, each with how often it comes.
+
+    Whole kernel positions where there are several and one is small enough, otherwise runs of whole groups; the pieces
+    keep the order of the reduction, and the first is the largest.
+    """
+    segments, length, n, m = reduction.segments, reduction.length, reduction.n, reduction.m
+    if segments > 1 and length <= most:
+        return tuple((Reduction(run.size, length, n, m), run.count) for run in cut(segments, most // length))
+    a_segment = tuple((Reduction(1, run.size, n, m), run.count) for run in cut(length, max(1, most // m) * m))
+    if len(a_segment) == 1:
+        return ((a_segment[0][0], a_segment[0][1] * segments),)
+    return a_segment * segments
+
+
+class Place(NamedTuple, Generic[Part]):
+    """Where a part stands among those that add to the same sums: the first starts them, the last finishes them."""
+
+    part: Part
+    first: bool
+    last: bool
+
+
+def places(runs: Sequence[tuple[Part, int]]) -> list[tuple[Place[Part], int]]:
+    """Parts in order, each with how often it comes, the first and the last one set apart."""
+    out = []
+    for at, (part, count) in enumerate(runs):
+        begins, ends = at == 0, at == len(runs) - 1
+        if begins and ends and count == 1:
+            out.append((Place(part, True, True), 1))
+            continue
+        middle = count - begins - ends
+        kinds = [(Place(part, True, False), int(begins)), (Place(part, False, False), middle)]
+        kinds.append((Place(part, False, True), int(ends)))
+        out.extend((place, number) for place, number in kinds if number)
+    return out
+
+
+class Share(NamedTuple):
+    """A part of a reduction: its dense elements, those kept of them, and the groups they are in."""
+
+    elements: int
+    kept: int
+    groups: int
+
+
+@lru_cache(maxsize=4096)
+def share(reduction: Reduction) -> Share:
+    """All of a reduction."""
+    return Share(reduction.segments * reduction.length, reduction.kept, reduction.groups)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`count` times: `loads` fetch what `work` needs."""
+
+    loads: tuple[Node, ...]
+    work: tuple[Node, ...]
+    count: int
+
+
+def prefetched(stages: Sequence[Stage]) -> tuple[Node, ...]:
+    """Stages in order, each round's loads written ahead of the work of the round before it (two slots suffice)."""
+    out: list[Node] = list(stages[0].loads)
+    for stage, after in zip(stages, [*stages[1:], None], strict=True):
+        if stage.count > 1:
+            out.append(Loop(stage.count - 1, (*stage.loads, *stage.work)))
+        out.extend((*after.loads, *stage.work) if after else stage.work)
+    return tuple(out)
+
+
+def in_turn(stages: Sequence[Stage]) -> tuple[Node, ...]:
+    """Stages in order, each round's loads right before its work (one slot suffices)."""
+    return tuple(Loop(stage.count, (*stage.loads, *stage.work)) for stage in stages)
+
+
+def repeat(count: int, body: Sequence[Node]) -> tuple[Node, ...]:
+    """The body `count` times, without a loop where once is enough."""
+    if count < 1 or not body:
+        return ()
+    return tuple(body) if count == 1 else (Loop(count, tuple(body)),)
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,9 @@
 
 from itertools import repeat
 
-from dataflows.systolic.blocks import pieces
-from rtl.formats import Bits
+from dataflows.systolic.target import pieces
+from rtl.formats import Bits, Packed, groups_of
 from rtl.golden.products import sparse_product
-from rtl.packing import Packed, groups_of
 from rtl.parameters import Parameters
 from rtl.protocol import WEIGHTS
 from rtl.tiles import Tile, folds_of, output_stationary_tile, weight_stationary_tile

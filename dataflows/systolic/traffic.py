@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from dataflows.systolic.blocks import Run, share
 from dataflows.systolic.operands import Load, Operands
+from dataflows.systolic.target import Run, share
 from rtl.timing import Reduction
 
 

@@ -10,20 +10,31 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from dataflows import systolic
-from dataflows.systolic.blocks import Share, Stage, cut, in_turn, prefetched, repeat, share
-from dataflows.systolic.folds import FoldWork, Place, folds, largest, places
 from dataflows.systolic.lowering import Product
 from dataflows.systolic.mapping import Dataflow, Draft, Family, Mapping, Plan
 from dataflows.systolic.operands import Held, Operands
-from dataflows.systolic.spilled_sums import SpilledSums
-from dataflows.systolic.target import ARRAY, Target, drop, hold
+from dataflows.systolic.spilled_sums import InFolds, SpilledSums, largest
+from dataflows.systolic.target import (
+    ARRAY,
+    Place,
+    Share,
+    Stage,
+    Target,
+    cut,
+    drop,
+    hold,
+    in_turn,
+    places,
+    prefetched,
+    repeat,
+    share,
+)
 from rtl.timing import Reduction
 from simulator.program import Buffer, Command, Node, Program, Stall, delay_stores
 from simulator.schedule import ArrayPart
 
 if TYPE_CHECKING:
-    from rtl.formats import Bits
-    from rtl.packing import Packed
+    from rtl.formats import Bits, Packed
     from rtl.parameters import Parameters
     from simulator.hil.cut import Cut
 
@@ -62,11 +73,11 @@ def _families(packed: Operands, block: int, inline: bool) -> Iterator[Family]:
 
 def _spilled(packed: Operands, inline: bool) -> Iterator[Family]:
     plan = SpilledSums(Operands(packed.target, packed.product, inline))
-    yield Family(partial(_if_it_makes_sense, plan))
+    yield Family(partial(_if_it_fits, plan))
 
 
-def _if_it_makes_sense(plan: SpilledSums, limit: int | None = None) -> Iterator[Plan]:
-    if (limit is None or plan.least_cycles() < limit) and plan.makes_sense():
+def _if_it_fits(plan: SpilledSums, limit: int | None = None) -> Iterator[Plan]:
+    if (limit is None or plan.least_cycles() < limit) and plan.fits():
         yield plan
 
 
@@ -80,37 +91,24 @@ def _depths(target: Target, product: Product) -> list[int]:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _Plan(InFolds):
     """Sums of a block of positions stay on chip through all folds."""
 
-    operands: Operands
     order: str
     resident: str
     block: int
     outer_slots: int = 2
-
-    @property
-    def product(self) -> Product:
-        return self.operands.product
-
-    @cached_property
-    def cols(self) -> int:
-        return min(self.operands.target.array.cols, self.product.cols)
-
-    @cached_property
-    def folds(self) -> tuple[tuple[Share, int], ...]:
-        return folds(self.product.reduction, self.operands.target.array.rows)
 
     def floor_cycles(self) -> int:
         return self._floor_cycles
 
     @cached_property
     def _floor_cycles(self) -> int:
-        parts, total = FoldWork(self.operands), 0
+        total = 0
         for run in cut(self.product.rows, self.block):
-            total += run.count * parts.cycles(run.size)[0]
+            total += run.count * self.fold_cycles(run.size)[0]
         tiles = sum(run.count for run in cut(self.product.cols, self.cols))
-        return total * tiles * sum(count for _, count in self.folds) * self.product.count
+        return total * tiles * self.depth_in_folds * self.product.count
 
     def moved_ticks(self) -> int:
         """A floor of the time DRAM takes; the smaller the blocks, the more often weights come."""
@@ -134,7 +132,7 @@ class _Plan:
             order=self.order,
             resident=self.resident,
             block=self.block,
-            pieces=sum(count for _, count in self.folds),
+            pieces=self.depth_in_folds,
             inline=self.operands.inline,
         )
 
@@ -149,7 +147,6 @@ class _Plan:
         )
 
     def fits(self) -> bool:
-        """Whether the buffers fit the machine."""
         west, north, sums = self._held_bytes()
         return self.operands.room(west, north, 2 * sums)
 
@@ -167,13 +164,6 @@ class _Plan:
         west_slots = self.outer_slots if in_blocks and self.order == "rows" else 2
         sums = self.block * self.cols * ops.target.arch.format.accumulator_bytes
         return Held(west_slots, west), Held(north_slots, north), sums
-
-    def renamed(self, product: Product) -> "_Plan":
-        return replace(self, operands=self.operands.renamed(product))
-
-    def inlined(self) -> "_Plan | None":
-        plans = (replace(self, operands=operands) for operands in self.operands.inlined().stagings)
-        return next((plan for plan in plans if plan.fits()), None)
 
     def program(self) -> Program:
         ops, product = self.operands, self.product
@@ -226,8 +216,8 @@ class _Plan:
             out.extend(repeat(count, self._fold(positions, cols, place)))
         return (*out, target.store(product.output, final, sums, ("sums", "out")))
 
-    def _fold(self, positions: int, cols: int, place: Place) -> tuple[Node, ...]:
-        ops, parts, fold = self.operands, FoldWork(self.operands), place.fold
+    def _fold(self, positions: int, cols: int, place: Place[Share]) -> tuple[Node, ...]:
+        ops, fold = self.operands, place.part
         taken: tuple[str, ...] = ()
         loads: list[Command] = []
         if self.resident == "none":
@@ -236,7 +226,7 @@ class _Plan:
         if self.resident != "whole" and self.order == "rows":
             loads.extend(ops.load_right(cols, fold))
             taken = (*taken, "north")
-        ticks, stalls = parts.cycles(positions)
+        ticks, stalls = self.fold_cycles(positions)
         compute = Command(
             ARRAY,
             ticks,
@@ -245,7 +235,7 @@ class _Plan:
             frees=taken,
             fills=(*(("sums",) if place.first else ()), *(("out",) if place.last else ())),
             inner_stalls=stalls,
-            actions=parts.actions(positions, cols, fold, seeded=not place.first),
+            actions=self.fold_actions(positions, cols, fold, seeded=not place.first),
         )
         return *loads, compute
 

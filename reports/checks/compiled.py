@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rtl.compiled_array import CompiledArray
-from rtl.formats import Bits
+from rtl.formats import Bits, Packed, groups_of, pack
 from rtl.golden.products import sparse_product
-from rtl.packing import Packed, groups_of, pack
+from rtl.in_process import CompiledArray
 from rtl.parameters import make_parameters
 from rtl.tiles import Tile, folds_of, output_stationary_tile, weight_stationary_tile
 from rtl.timing import Reduction

@@ -8,8 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from rtl.formats import Bits, Format, IntFormat, accumulator_of, decode, encode
-from rtl.packing import Packed
+from rtl.formats import Bits, Format, IntFormat, Packed, accumulator_of, decode, encode
 
 
 def sparse_product(left: Bits, right: Packed, form: Format, seeds: Bits | None = None) -> Bits:
@@ -24,13 +23,6 @@ def sparse_product(left: Bits, right: Packed, form: Format, seeds: Bits | None =
     kernel = _integers if isinstance(form, IntFormat) else _floats
     kernel(np.ascontiguousarray(decode(left, form)), decode(right.values, form), right.positions, sums)
     return encode(sums, total)
-
-
-def dense_product(left: Bits, weights: Bits, form: Format, seeds: Bits | None = None) -> Bits:
-    """The same with a dense (inner, cols) right side, every element multiplied."""
-    inner, cols = weights.shape
-    positions = np.broadcast_to(np.arange(inner, dtype=np.int64)[:, None], (inner, cols))
-    return sparse_product(left, Packed(weights, positions), form, seeds)
 
 
 @numba.njit(cache=True)

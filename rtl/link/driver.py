@@ -13,15 +13,40 @@ from typing import final
 
 from rtl.hardware import LinkFigures
 from rtl.link.frames import CRC_BYTES, LONGEST, OUTBOX, Frame, Unpacker, status_of, wire_bytes
-from rtl.link.pace import Pace
 from rtl.link.wire import LinkLost, Wire
 
+FIRST, LEAST, MOST = 0.5, 0.02, 1.5  # seconds to wait for an answer
 GIVE_UP, STUCK = 3.0, 10.0
 OPENING = 3.0  # seconds in which a board has to answer at all
 POLL, SLOWEST_POLL = 0.001, 0.1  # between questions when there is nothing to send
 SAME = 2  # answers with the same offset that show a frame was lost
 FORGET = OUTBOX // 2  # replies after which the board is told that they are here
 WRAP = 2**32
+
+
+@dataclass
+class Pace:
+    """How long to wait for an answer before frames are thought lost, by how long answers have taken (RFC 6298).
+
+    Not frozen: it learns. seconds: to wait.
+    """
+
+    seconds: float = FIRST
+    _mean: float | None = None
+    _spread: float = 0.0
+
+    def answered(self, took: float) -> None:
+        """An answer came so many seconds after its frame, which was sent once."""
+        if self._mean is None:
+            self._mean, self._spread = took, took / 2
+        else:
+            self._spread += (abs(took - self._mean) - self._spread) / 4
+            self._mean += (took - self._mean) / 8
+        self.seconds = min(MOST, max(LEAST, self._mean + 4 * self._spread))
+
+    def lost(self) -> None:
+        """Nothing came in time."""
+        self.seconds = min(MOST, 2 * self.seconds)
 
 
 class TakenOver(LinkLost):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rtl.formats import Bits
 from rtl.hardware import COUNTERS, Answer, Hardware, LinkFigures, Unconfirmed
-from rtl.lanes import kept_count, kept_of, lane_bytes, sore_command, update_commands, updated_of
+from rtl.lanes import UpdateParameters, kept_count, kept_of, lane_bytes, sore_command, update_commands, updated_of
 from rtl.link.driver import Driver, TakenOver
 from rtl.link.wire import LinkLost, SerialWire, Wire
 from rtl.parameters import Parameters
@@ -26,7 +26,6 @@ from rtl.protocol import (
     tile_commands,
 )
 from rtl.tiles import Tile
-from rtl.update import UpdateParameters
 from workloads.errors import UserError
 
 BAUD = 1_000_000

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rtl.formats import Bits, IntFormat, encode
-from rtl.packing import pack
+from rtl.formats import Bits, IntFormat, encode, pack
 from rtl.parameters import Parameters
 from rtl.tiles import Tile
 from rtl.timing import Reduction

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from rtl.formats import Bits
-from rtl.packing import Packed
+from rtl.formats import Bits, Packed
 from rtl.parameters import Parameters
 from rtl.tiles import Tile
 from rtl.timing import Reduction

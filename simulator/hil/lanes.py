@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from rtl.formats import FP32, Bits, encode
 from rtl.hardware import Hardware, Unconfirmed
-from rtl.lanes import Lanes
-from rtl.update import UpdateParameters, constants
+from rtl.lanes import Lanes, UpdateParameters, constants
 from simulator.hil.operands import Donors
 from simulator.hil.outcome import CONFIRMED, DIFFERS, UNCONFIRMED
 from simulator.hil.strata import Stratum

@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
+from rtl.array import fingerprint
 from rtl.formats import FloatFormat
 from rtl.hardware import Hardware
 from rtl.lanes import Lanes
 from rtl.link.remote import Board
 from rtl.link.virtual import started
 from rtl.parameters import Parameters
-from rtl.verilog import fingerprint
 from simulator.hil.array import array_for, buildable, check_board
 from simulator.hil.journal import Journal
 from simulator.hil.lanes import LaneOutcome, lanes_checked, optimizer_lane

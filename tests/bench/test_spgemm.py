@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from dataflows.spgemm.compiler import multiply
-from dataflows.spgemm.kernel import RowHashes
 from dataflows.spgemm.options import FabricOptions
 from simulator.arch.machine import load_machine
+from tests.spgemm.hashes import RowHashes
 from workloads.registry import KERNELS, load_entry
 from workloads.sparse.matrix import SparseProduct
 from workloads.sparse.matrix_market import read_matrix

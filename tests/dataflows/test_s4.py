@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from dataflows.s4.banks import RATIOS, check_banks
+from dataflows.s4.jobs import passes
 from dataflows.s4.planner import S4 as COMPILER
-from dataflows.s4.portions import passes
+from dataflows.s4.stages import RATIOS, check_banks
 from simulator.arch.machine import load_machine
 from simulator.bounds import cycles_by_bound
 from simulator.machines.s4 import S4Arch

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataflows.systolic.window import Window
+from dataflows.systolic.lowering import Window
 
 small = st.integers(1, 7)
 

@@ -10,9 +10,9 @@ import numpy as np
 from rtl.formats import Bits
 from rtl.hardware import Answer, Hardware, LinkFigures, Unconfirmed
 from rtl.in_process import InProcess
+from rtl.lanes import UpdateParameters
 from rtl.parameters import Parameters
 from rtl.tiles import Tile
-from rtl.update import UpdateParameters
 from simulator.hil.array import array_for, buildable
 from simulator.hil.operands import Donors, read_donors
 from simulator.hil.strata import Stratum, strata_of

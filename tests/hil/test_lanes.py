@@ -8,13 +8,11 @@ import pytest
 
 from reports.hil import hil_sentences
 from rtl.formats import Bits
-from rtl.golden.sore import packed
-from rtl.golden.update import updated
+from rtl.golden.units import packed, updated
 from rtl.hardware import Answer, Hardware, LinkFigures, Unconfirmed
-from rtl.lanes import Lanes
+from rtl.lanes import Lanes, UpdateParameters
 from rtl.parameters import make_parameters
 from rtl.tiles import Tile
-from rtl.update import UpdateParameters
 from simulator.hil.lanes import LaneOutcome, lanes_checked, optimizer_lane
 from simulator.hil.outcome import CONFIRMED, DIFFERS, UNCONFIRMED
 from tests.hil.small import step

@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 
 from rtl.formats import FP32, Bits
-from rtl.golden.sore import packed
-from rtl.golden.update import updated
+from rtl.golden.units import packed, updated
 from rtl.hardware import Hardware, Unconfirmed
 from rtl.in_process import InProcess
-from rtl.lanes import Lanes
+from rtl.lanes import Lanes, UpdateParameters, constants
 from rtl.link.remote import Board
 from rtl.link.virtual import VirtualBoard, started
-from rtl.update import UpdateParameters, constants
 from tests.link.boards import all_tried, array, here, small
 from tests.link.faulty import FaultyWire
 from tests.rtl.lanes import mixed

@@ -1,6 +1,6 @@
 """How long answers are waited for."""
 
-from rtl.link.pace import FIRST, LEAST, MOST, Pace
+from rtl.link.driver import FIRST, LEAST, MOST, Pace
 
 
 def test_waiting_follows_answers() -> None:

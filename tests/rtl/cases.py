@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from rtl.compiled_array import CompiledArray
-from rtl.formats import Bits, FloatFormat, dtype_of, encode
+from rtl.formats import Bits, FloatFormat, Packed, dtype_of, encode, groups_of, pack
 from rtl.golden.products import sparse_product
-from rtl.packing import Packed, groups_of, pack
+from rtl.in_process import CompiledArray
 from rtl.parameters import Parameters
 from rtl.tiles import folds_of, output_stationary_tile, weight_stationary_tile
 from rtl.timing import Reduction

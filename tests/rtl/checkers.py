@@ -12,10 +12,10 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.control import Op, pe_control
 from rtl.formats import FloatFormat
+from rtl.lanes import SoreParameters
 from rtl.parameters import Parameters
 from rtl.pe import selected
 from rtl.sore import Largest, Sore
-from rtl.sore_parameters import SoreParameters
 
 LARGEST = (
     "keeps exactly n",

@@ -3,7 +3,7 @@
 import numpy as np
 
 from rtl.formats import Format
-from rtl.golden.sore import packed
+from rtl.golden.units import packed
 from tests.rtl.flow import Flow
 from tests.rtl.vectors import biased, corners
 

@@ -22,19 +22,17 @@ from amaranth.back import rtlil
 from amaranth.hdl import Fragment, UnusedElaboratable
 from amaranth.lib import wiring
 
-from rtl.adder import Adder
-from rtl.array import array_signature
-from rtl.compiled_array import CompiledArray
+from rtl.array import array_signature, array_verilog, block_verilog
 from rtl.formats import FP16, FP32
-from rtl.golden.arithmetic import add, multiply
-from rtl.multiplier import Multiplier
+from rtl.golden.units import add, multiply
+from rtl.in_process import CompiledArray
+from rtl.lanes import SoreParameters
+from rtl.multiply_add import Adder, Multiplier
 from rtl.parameters import make_parameters
 from rtl.pe import SparsePE
 from rtl.sore import Sore
-from rtl.sore_parameters import SoreParameters
 from rtl.synthesis import cache_folder
 from rtl.verilate import Compiled, Port, built, ports_of
-from rtl.verilog import array_verilog, block_verilog
 from tests.rtl.cases import Tally, run_random
 from tests.rtl.flow import Flow
 from tests.rtl.formal import run_yosys
@@ -160,7 +158,7 @@ def _test_pe(verilog: str) -> None:
     text, ports = _array_of(verilog)
     extra = (Path(__file__).parents[2] / "rtl" / "streams.cpp").read_text() + CHOOSE
     unit = built(text, lambda: text, "sparse_array", ports, extra=extra)
-    with patch("rtl.compiled_array._build", return_value=unit):
+    with patch("rtl.in_process._build", return_value=unit):
         array = CompiledArray(PE)
     rng, tally = np.random.default_rng(1), Tally()
     for number in range(150):

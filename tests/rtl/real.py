@@ -3,9 +3,8 @@
 import numpy as np
 from safetensors import safe_open
 
-from rtl.compiled_array import CompiledArray
-from rtl.formats import FP16, Bits, encode
-from rtl.packing import pack
+from rtl.formats import FP16, Bits, encode, pack
+from rtl.in_process import CompiledArray
 from rtl.timing import Reduction
 from tests.rtl.cases import Tally, run_output_stationary, run_weight_stationary
 from workloads.masks import largest

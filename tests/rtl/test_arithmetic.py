@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from rtl.adder import Adder
 from rtl.formats import BF16, FP16, FP32, INT8, INT32, Format
-from rtl.golden.arithmetic import add, multiply
-from rtl.multiplier import Multiplier
+from rtl.golden.units import add, multiply
+from rtl.multiply_add import Adder, Multiplier
 from rtl.verilate import compiled
 from tests.rtl.vectors import biased, corners, pairs
 

@@ -5,8 +5,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from rtl.compiled_array import CompiledArray
-from rtl.packing import pack
+from rtl.formats import pack
+from rtl.in_process import CompiledArray
 from rtl.parameters import make_parameters
 from rtl.timing import Reduction
 from tests.rtl.cases import (

@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from reports.area import area_table
-from rtl.area import Area
 from rtl.board import Built
 from rtl.boards import BOARDS, Board, DoesNotFit, for_board
 from rtl.commands.bitstream import bitstream
 from rtl.parameters import Parameters, make_parameters
-from rtl.synthesis import Cells
+from rtl.synthesis import Area, Cells
 from tests.command import Run, without
 from workloads.pattern import parse_pattern
 
@@ -116,8 +115,8 @@ def test_the_largest_array_that_fits_is_taken(monkeypatch: pytest.MonkeyPatch, t
         (tmp_path / "report.json").write_text("{}")
         return Built(made, tmp_path / "report.json", 50.0, 12.0, {"cells": (1, 2)})
 
-    monkeypatch.setattr("rtl.fitting.largest_size", lambda *_: 3)
-    monkeypatch.setattr("rtl.fitting.build", build)
+    monkeypatch.setattr("rtl.board.largest_size", lambda *_: 3)
+    monkeypatch.setattr("rtl.board.build", build)
     bitstream("icebreaker", "2:4", out=tmp_path / "out")
     assert tried == ["3x3", "3x2", "2x2", "2x1"]
     assert json.loads((tmp_path / "out/utilisation.json").read_text())["array"] == "2:4 int8 2x1"

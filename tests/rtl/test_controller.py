@@ -6,13 +6,13 @@ from amaranth.lib import wiring
 from amaranth.sim import Simulator, SimulatorContext
 
 from rtl.controller import Controller
+from rtl.formats import pack
 from rtl.golden.products import sparse_product
-from rtl.packing import pack
+from rtl.link.linked import UartReceiver, UartTransmitter
 from rtl.parameters import Parameters, make_parameters
 from rtl.protocol import COUNTERS_BYTES, IDENTITY_BYTES, Gateware, fits, gateware_of, read_sums, tile_commands
 from rtl.tiles import Tile, output_stationary_tile, weight_stationary_tile
 from rtl.timing import Reduction
-from rtl.uart import UartReceiver, UartTransmitter
 from tests.rtl.cases import operands, random_mask
 from workloads.pattern import parse_pattern
 

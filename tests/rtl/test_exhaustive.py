@@ -3,15 +3,12 @@
 import numpy as np
 import pytest
 
-from rtl.adder import Adder
 from rtl.divider import Divider, Root
 from rtl.formats import BF16, FP16, FP32, INT8
-from rtl.golden.arithmetic import add, divide, multiply, root
-from rtl.golden.update import updated
-from rtl.multiplier import Multiplier
+from rtl.golden.units import add, divide, multiply, root, updated
+from rtl.lanes import SoreParameters, UpdateParameters, constants
+from rtl.multiply_add import Adder, Multiplier
 from rtl.sore import Sore
-from rtl.sore_parameters import SoreParameters
-from rtl.update import UpdateParameters, constants
 from rtl.verilate import compiled
 from rtl.wuve import Wuve
 from tests.rtl.flow import Flow

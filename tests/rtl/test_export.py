@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from rtl.array import array_verilog
 from rtl.exported import export, header
 from rtl.files import write_files
 from rtl.parameters import make_parameters
 from rtl.synthesis import run_tool
 from rtl.verilate import verilator_command
-from rtl.verilog import array_verilog
 from tests.command import Run
 from workloads.pattern import parse_pattern
 

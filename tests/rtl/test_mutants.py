@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from rtl.formats import INT8
-from rtl.golden.arithmetic import multiply
-from rtl.multiplier import Multiplier
+from rtl.golden.units import multiply
+from rtl.multiply_add import Multiplier
 from tests.rtl import mutants
 from tests.rtl.vectors import pairs
 

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtl.formats import FP16, FP32, INT8, Format, decode, encode
-from rtl.golden.sore import packed
+from rtl.golden.units import packed
+from rtl.lanes import SoreParameters
 from rtl.sore import Sore
-from rtl.sore_parameters import SoreParameters
 from tests.rtl.flow import Flow
 from tests.rtl.lanes import check_groups, mixed
 from workloads.errors import UserError

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from rtl.area import areas
 from rtl.board import build
 from rtl.boards import BOARDS, for_board
 from rtl.parameters import make_parameters
-from rtl.synthesis import cached, synthesised
+from rtl.synthesis import areas, cached, synthesised
 from workloads.errors import UserError
 from workloads.pattern import parse_pattern
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from rtl.formats import BF16, FP16, FP32, Bits, Format, decode
-from rtl.golden.update import updated
-from rtl.update import UpdateParameters, constants
+from rtl.golden.units import updated
+from rtl.lanes import UpdateParameters, constants
 from rtl.wuve import Wuve
 from tests.rtl.flow import Flow
 from tests.rtl.vectors import biased, corners
@@ -75,8 +75,8 @@ def test_extreme_values_with_gaps_and_waits(optimizer: str) -> None:
 
 def test_what_is_handed_on_rounds_to_nearest_even() -> None:
     """FP32 to FP16 and BF16: subnormals, ties, overflow and NaN."""
-    from rtl.golden.arithmetic import narrow
-    from rtl.narrower import Narrower
+    from rtl.divider import Narrower
+    from rtl.golden.units import narrow
     from rtl.verilate import compiled
 
     edges = np.array(

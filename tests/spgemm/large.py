@@ -7,10 +7,10 @@ from itertools import pairwise
 import numpy as np
 
 from dataflows.spgemm.compiler import multiply
-from dataflows.spgemm.kernel import RowHashes, mix
 from dataflows.spgemm.options import FabricOptions
 from dataflows.spgemm.smash import V3
 from simulator.arch.machine import load_machine
+from tests.spgemm.hashes import RowHashes, mix
 from workloads.sparse.matrix import SparseProduct
 from workloads.sparse.matrix_market import read_matrix
 

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from dataflows.spgemm.compiler import multiply
-from dataflows.spgemm.kernel import Collector, Kernel, RowHashes
+from dataflows.spgemm.kernel import Collector, Kernel
 from dataflows.spgemm.options import FabricOptions
 from simulator.arch.machine import load_machine
 from simulator.fabric.outcome import Multiplied
 from simulator.machines.piuma import FabricArch
+from tests.spgemm.hashes import RowHashes
 from tests.spgemm.large import compare, scipy_hashes
 from tests.spgemm.products import products, scattered
 from workloads.registry import KERNELS, load_entry, names
