@@ -14,9 +14,9 @@ from workloads.registry import MODELS, load_part, names
 from workloads.samples import write_samples
 from workloads.shipped import FOLDER
 from workloads.stored import SCHEMA, Template, write_template
+from workloads.training.record import versions
 from workloads.training.sampling import put_zeros, sampled_run
 from workloads.training.shapes import Shapes, fitted_shapes
-from workloads.training.versions import versions
 from workloads.workload import Capture, Mode
 
 SHAPES = "fake-tensor captures at several batch sizes and sequence lengths, fitted, checked on one more"

@@ -11,10 +11,9 @@ from workloads.methods.base import GradientRule, Method
 from workloads.models.loss import IGNORED, CrossEntropy
 from workloads.op import Phase
 from workloads.pattern import PatternMap
-from workloads.training.layers import MethodLayer
+from workloads.training.arithmetic import State, Update
+from workloads.training.layers import InForce, MethodLayer, make_masks, method_layers, sparsify
 from workloads.training.record import Recorded, Watcher, record_pass
-from workloads.training.sparsify import InForce, make_masks, method_layers, sparsify
-from workloads.training.updates import State, Update
 
 Batch = tuple[Tensor, Tensor]
 

@@ -11,13 +11,12 @@ from workloads.errors import UserError
 from workloads.methods.base import END_OF_RUN
 from workloads.models.loss import CrossEntropy
 from workloads.op import MatrixOp, Phase, Role
-from workloads.training.record import Recorded, record_pass
-from workloads.training.recorder import is_fake
-from workloads.training.refused import refuse_hidden_parameters
-from workloads.training.sparsify import InForce, make_masks, sparsify
+from workloads.training.layers import InForce, Layers, make_masks, sparsify
+from workloads.training.operators import refuse_hidden_parameters
+from workloads.training.record import Recorded, record_pass, versions
+from workloads.training.tensor_names import is_fake
 from workloads.training.trace_request import Loss, Request
-from workloads.training.user_module import Layers, blamed_on, layers_of
-from workloads.training.versions import versions
+from workloads.training.user_module import blamed_on, layers_of
 from workloads.workload import Capture, Mode, Workload
 
 

@@ -2,8 +2,7 @@
 
 from workloads.models.spec import DataKind, ModelSpec
 from workloads.training.loop import Batch, Training
-from workloads.training.record import Watcher
-from workloads.training.versions import versions
+from workloads.training.record import Watcher, versions
 from workloads.workload import Capture, Mode, Workload
 
 
