@@ -24,10 +24,9 @@ from workloads.pattern import parse_pattern, parse_patterns
 from workloads.stored import instantiate, read_template, template_of, write_template
 from workloads.training.checkpoint import load_checkpoint, save_checkpoint
 from workloads.training.data import batches as digit_batches
-from workloads.training.loop import Recipe, Training
+from workloads.training.loop import Recipe, Training, trace_step
 from workloads.training.run import prepare
 from workloads.training.settings import Settings
-from workloads.training.trace import trace_step
 from workloads.workload import Workload
 
 

@@ -1,6 +1,10 @@
-"""Reading Matrix Market files (NIST, math.nist.gov/MatrixMarket/formats.html), with file and line in every error."""
+"""Matrices a user names, and the product of them: Matrix Market files, with file and line in every error.
+
+The format is that of NIST, math.nist.gov/MatrixMarket/formats.html.
+"""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +12,8 @@ from scipy.io import mminfo, mmread
 
 from workloads.errors import UserError
 from workloads.sparse.generate import generate, is_generated
-from workloads.sparse.matrix import Matrix, from_scipy
+from workloads.sparse.matrix import Matrix, SparseProduct, from_scipy
+from workloads.workload import Capture, Mode, Workload
 
 LARGEST = 2**31 - 1
 
@@ -76,3 +81,17 @@ def _first_bad(matrix: Matrix) -> str:
     place = int(np.argmax(~np.isfinite(matrix.values)))
     row = int(np.searchsorted(matrix.starts, place, side="right")) - 1
     return f"({row + 1}, {int(matrix.indices[place]) + 1})"
+
+
+def from_matrices(texts: Sequence[str]) -> Workload:
+    """The product of one matrix with itself, or of two. Raises UserError for more, and for sizes that do not fit."""
+    if len(texts) > 2:
+        raise UserError(f"--matrix: {len(texts)} are given; give one to be squared, or two")
+    matrices = [read_matrix(text) for text in texts]
+    return workload_of(SparseProduct(matrices[0], matrices[-1]))
+
+
+def workload_of(product: SparseProduct) -> Workload:
+    """A product that is part of no step."""
+    capture = Capture(source="--matrix", shapes="of the matrices")
+    return Workload(product.name, "none", "as stored", 1, 1, Mode.INFERENCE, (), 0, 0, (), capture, products=(product,))

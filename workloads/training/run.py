@@ -36,7 +36,7 @@ from workloads.training.checkpoint import (
 from workloads.training.data import Batch, Examples, batch_at, in_order, steps_an_epoch
 from workloads.training.datasets import DataSet, Request, default_data, load_data
 from workloads.training.layers import make_masks, method_layers
-from workloads.training.loop import Recipe, Training
+from workloads.training.loop import Recipe, Training, trace_step
 from workloads.training.record import versions
 from workloads.training.run_log import NAME as LOG
 from workloads.training.run_log import Log, Row, Show, flips, masks_of, start_log
@@ -52,7 +52,6 @@ from workloads.training.settings import (
     method_of,
     read_unfinished,
 )
-from workloads.training.trace import trace_step
 
 SCHEMA = 1
 
