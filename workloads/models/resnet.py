@@ -15,6 +15,7 @@ from workloads.models.spec import DataKind, ModelSpec, Objective, Sizes
 from workloads.op import Optimizer
 
 LOGIT_SCALE = 0.125  # as the DAWNBench entries have it: without batch norm in front, logits start too large
+IMAGENET = Sizes(classes=1000, image=224)
 
 
 def _conv(inside: int, outside: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -184,7 +185,6 @@ def _spec(
     )
 
 
-IMAGENET = Sizes(classes=1000, image=224)
 make_18 = partial(ResNet, block=BasicBlock, depths=(2, 2, 2, 2))
 make_50 = partial(ResNet, block=Bottleneck, depths=(3, 4, 6, 3))
 make_152 = partial(ResNet, block=Bottleneck, depths=(3, 8, 36, 3))

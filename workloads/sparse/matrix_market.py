@@ -11,7 +11,7 @@ import numpy as np
 from scipy.io import mminfo, mmread
 
 from workloads.errors import UserError
-from workloads.sparse.generate import generate, is_generated
+from workloads.sparse.generate import generate
 from workloads.sparse.matrix import Matrix, SparseProduct, from_scipy
 from workloads.workload import Capture, Mode, Workload
 
@@ -22,7 +22,7 @@ def read_matrix(text: str) -> Matrix:
     """The matrix `--matrix` names: a Matrix Market file (.mtx, .mtx.gz), or one to be made such as rmat:14:16."""
     path = Path(text)
     if path.suffix not in (".mtx", ".gz") and not path.exists():
-        if is_generated(text):
+        if ":" in text:  # one to be made
             return generate(text)
         raise UserError(
             f"--matrix {text}: there is no such file; name a Matrix Market file, or a matrix such as rmat:14:16"

@@ -192,7 +192,9 @@ class AdamW(Update):
         first.mul_(self.beta1).add_(gradient * (1 - self.beta1))
         second.mul_(self.beta2).add_((gradient * gradient).mul_(1 - self.beta2))
         weight.sub_(weight * (self.learning_rate * self.weight_decay))
-        spread = _root(second).div_((1 - self.beta2**step) ** 0.5).add_(self.epsilon)
+        # the root rounded to nearest: torch's own on FP32 (MKL's) is one unit off for a fifth of all values
+        root = second.double().sqrt().float()
+        spread = root.div_((1 - self.beta2**step) ** 0.5).add_(self.epsilon)
         weight.sub_((first / spread).mul_(self.learning_rate / (1 - self.beta1**step)))
 
 
@@ -204,11 +206,6 @@ def update_for(optimizer: Optimizer, learning_rate: float, weight_decay: float) 
         case Optimizer.ADAMW:
             return AdamW(learning_rate, weight_decay)
     raise UserError(f"optimizer '{optimizer}' cannot train; allowed are {Optimizer.MOMENTUM} and {Optimizer.ADAMW}")
-
-
-def _root(values: Tensor) -> Tensor:
-    """The square root, rounded to nearest: torch's own on FP32 (MKL's) is one unit off for a fifth of all values."""
-    return values.double().sqrt().float()
 
 
 def _state(state: State, name: str, weight: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ removed afterwards. With masks, gradients and the random state a run goes on as 
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import final
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from workloads.errors import UserError
 from workloads.pattern import parse_pattern
-from workloads.training.layers import Masks, MethodLayer, method_layers
+from workloads.training.layers import Masks, method_layers
 from workloads.training.loop import LossScale, Training
 
 NAME = "checkpoint.json"
@@ -99,7 +99,9 @@ def _tensors(training: Training) -> dict[str, Tensor]:
     found = {f"weight/{name}": tensor for name, tensor in weights_of(training.model).items()}
     for name, state in training.states.items():
         found |= {f"state/{name}/{key}": tensor for key, tensor in state.items()}
-    for name, layer in _masked(training.model):
+    for name, layer in method_layers(training.model):
+        if layer.masks is None:
+            continue
         for field in fields(Masks):
             tensor = getattr(layer.masks, field.name)
             if tensor is not None:
@@ -108,10 +110,6 @@ def _tensors(training: Training) -> dict[str, Tensor]:
             found[f"gradient/{name}"] = layer.weight.grad
     found["random"] = torch.get_rng_state()
     return {name: tensor.contiguous() for name, tensor in found.items()}
-
-
-def _masked(model: nn.Module) -> Iterator[tuple[str, MethodLayer]]:
-    return ((name, layer) for name, layer in method_layers(model) if layer.masks is not None)
 
 
 def _restore(training: Training, made: Checkpoint, tensors: Mapping[str, Tensor]) -> None:

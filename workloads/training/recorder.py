@@ -170,8 +170,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _made_from_parameter(self, call: Call) -> bool:
         if call.name not in DERIVING or not call.outputs:
             return False
-        made = call.outputs[0]
-        return self._source_parameter(call, made) is not None
+        return self._source_parameter(call, call.outputs[0]) is not None
 
     def _source_parameter(self, call: Call, made: Tensor) -> Tensor | None:
         """The parameter that an operator changed element by element: masked, cast, scaled or rounded, but not added to
