@@ -120,14 +120,3 @@ def _fullest(bits: NDArray[np.integer], magnitude: int, m: int) -> int:
             for k in range(inner):
                 most = max(most, found[k])
     return most
-
-
-def pack_mask(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """A mask as bits, eight a byte, in C order; the last byte is filled with zeros."""
-    return np.packbits(mask.reshape(-1))
-
-
-def unpack_mask(bits: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """The mask of the given shape that `pack_mask` packed."""
-    size = int(np.prod(shape))
-    return np.unpackbits(bits, count=size).astype(np.bool_).reshape(shape)

@@ -1,6 +1,5 @@
 """From names to a workload: a model, a file, products or matrices; and a method put on it."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -136,7 +135,7 @@ def with_method(workload: Workload, name: str, patterns: PatternMap | None) -> W
     check_method(name, patterns)
     if patterns is None:
         return workload
-    layers = set(weight_layers(workload))
+    layers = {op.layer for op in workload.ops if isinstance(op, MatrixOp) and op.right.role is Role.WEIGHT}
     for glob, _ in patterns.globs:
         if not any(fnmatchcase(layer, glob) for layer in layers):
             raise unknown_name("layer", glob, layers, "--pattern")
@@ -146,8 +145,3 @@ def with_method(workload: Workload, name: str, patterns: PatternMap | None) -> W
 def dense_of(workload: Workload) -> Workload:
     """The workload with every operand dense."""
     return apply_method(workload, DENSE_TRAINING, PatternMap())
-
-
-def weight_layers(workload: Workload) -> Iterator[str]:
-    """The layers that have a weight, once for every product with it."""
-    return (op.layer for op in workload.ops if isinstance(op, MatrixOp) and op.right.role is Role.WEIGHT)

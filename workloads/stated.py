@@ -13,7 +13,7 @@ from pathlib import Path
 from workloads.conv import ConvGeometry
 from workloads.errors import UserError
 from workloads.op import MatrixOp, Op, Operand, Optimizer, Phase, Role, VectorKind, VectorOp
-from workloads.pattern import DENSE, Pattern, parse_pattern
+from workloads.pattern import DENSE, parse_pattern
 from workloads.workload import Capture, Mode, Workload
 
 CONV_COLUMNS = ("IFMAP Height", "IFMAP Width", "Filter Height", "Filter Width", "Channels", "Num Filter", "Strides")
@@ -100,11 +100,8 @@ def _layer(place: str, cells: list[str], gemm: bool, batch: int) -> list[MatrixO
         layer = _product_layer(cells[0], batch * sizes[0], sizes[1], sizes[2])
     else:
         layer = _conv_layer(place, cells[0], sizes, batch)
-    return [replace(op, right=replace(op.right, pattern=_used(pattern, op))) for op in layer]
-
-
-def _used(pattern: Pattern, op: MatrixOp) -> Pattern:
-    return pattern if op.phase is Phase.FF else DENSE
+    forward, *backward = layer
+    return [replace(forward, right=replace(forward.right, pattern=pattern)), *backward]
 
 
 def _product_layer(name: str, rows: int, cols: int, inner: int) -> list[MatrixOp]:

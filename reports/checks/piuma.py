@@ -15,7 +15,7 @@ from simulator.runs import Runs
 from workloads.provenance import Provenance
 from workloads.registry import KERNELS, names
 from workloads.sparse.matrix import Matrix, SparseProduct, from_scipy
-from workloads.sparse.named import workload_of
+from workloads.sparse.matrix_market import workload_of
 
 MACHINE = "piuma"
 RATIO = "SMASH speedup as compared to competing approaches mapped to PIUMA"

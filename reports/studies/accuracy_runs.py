@@ -10,10 +10,9 @@ from reports import figures
 from reports.accuracy import DENSE, Run, accuracy_table, beyond_noise, print_accuracy, runs_frame, write_accuracy
 from reports.pictures import save_pictures
 from workloads.errors import UserError
-from workloads.training.preparing import prepare
-from workloads.training.run import Show
+from workloads.training.run import prepare
+from workloads.training.run_log import Show, training_shown
 from workloads.training.settings import Settings
-from workloads.training.shown import training_shown
 from workloads.training.study import Cell, Record, cells, open_study, outcomes, work_off
 
 

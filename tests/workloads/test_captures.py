@@ -16,7 +16,7 @@ from workloads.registry import MODELS, load_entry, names
 from workloads.samples import read_sample, sampled_layers, update_settings
 from workloads.shipped import FOLDER, load_shipped, shipped_models
 from workloads.stored import instantiate
-from workloads.training.shapes import shapes_at
+from workloads.training.capture import shapes_at
 from workloads.workload import Workload
 
 ALL = [

@@ -14,8 +14,8 @@ from workloads.models.bert import bert_base
 from workloads.models.gpt2 import gpt2_small
 from workloads.models.resnet import resnet9, resnet18
 from workloads.models.spec import ModelSpec
+from workloads.training.data import batch_at, in_order, steps_an_epoch, stream
 from workloads.training.datasets import FASHION, DataSet, Request, load_data
-from workloads.training.examples import batch_at, in_order, steps_an_epoch, stream
 
 IDX = "-images-idx3-ubyte", "-labels-idx1-ubyte"
 

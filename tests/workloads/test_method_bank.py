@@ -89,8 +89,8 @@ def test_recorded_steps_say_the_pattern_in_force_and_then_the_one_asked_for() ->
 def test_it_learns_at_sixteen_times() -> None:
     from workloads.models.resnet import resnet9
     from workloads.pattern import parse_patterns
+    from workloads.training.arithmetic import Momentum
     from workloads.training.loop import Recipe, Training
-    from workloads.training.updates import Momentum
 
     torch.manual_seed(1)
     method, patterns = changed(BANK, total_steps=40, period=2), parse_patterns(["bank 4:64"])

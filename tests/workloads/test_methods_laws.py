@@ -33,13 +33,11 @@ from workloads.op import MatrixOp, Op, Phase, Role, VectorKind, VectorOp
 from workloads.pattern import DENSE, parse_pattern, parse_patterns
 from workloads.registry import METHODS, names
 from workloads.training.data import batches as digit_batches
-from workloads.training.layers import MethodLayer, masked
+from workloads.training.layers import InForce, MethodLayer, masked
 from workloads.training.loop import Recipe, Training
-from workloads.training.masks import largest_group_count
-from workloads.training.permutations import reordered
+from workloads.training.masks import largest_group_count, reordered
 from workloads.training.products import Product
 from workloads.training.record import record_pass
-from workloads.training.sparsify import InForce
 
 TWO_OF_FOUR: dict[str, Method] = {
     "ste": STE,

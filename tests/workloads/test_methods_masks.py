@@ -16,12 +16,18 @@ from workloads.methods.torch24 import TORCH24, TORCH24_MAGNITUDE
 from workloads.methods.transposable import TRANSPOSABLE
 from workloads.op import Phase, Role
 from workloads.pattern import DENSE, Pattern, parse_pattern
-from workloads.training.checks import check_operand
-from workloads.training.masks import group_mask, largest_group_count
-from workloads.training.permutations import best_order, inverse, reordered
-from workloads.training.record import record_pass
-from workloads.training.sparsify import InForce
-from workloads.training.tiles import best_2_of_4, greedy, patterns_2_of_4
+from workloads.training.layers import InForce
+from workloads.training.masks import (
+    best_2_of_4,
+    best_order,
+    greedy,
+    group_mask,
+    inverse,
+    largest_group_count,
+    patterns_2_of_4,
+    reordered,
+)
+from workloads.training.record import check_operand, record_pass
 
 SHAPES = [(1, 16, 24, 1), (1, 8, 8, 9), (3, 7, 13, 1), (2, 5, 3, 4)]
 

@@ -24,10 +24,9 @@ from workloads.methods.torch24 import TORCH24
 from workloads.methods.transposable import TRANSPOSABLE
 from workloads.op import MatrixOp, Phase
 from workloads.pattern import DENSE, parse_pattern, parse_patterns
-from workloads.training.fan_in import random_mask, regrown
 from workloads.training.layers import masked
 from workloads.training.loop import Training
-from workloads.training.masks import group_mask
+from workloads.training.masks import group_mask, random_mask, regrown
 
 
 def recorded_patterns(run: Training, steps: int, layer: str = "middle") -> list[str]:

@@ -22,12 +22,11 @@ from workloads.models.resnet import resnet9
 from workloads.op import MatrixOp, Phase
 from workloads.pattern import parse_pattern, parse_patterns
 from workloads.stored import instantiate, read_template, template_of, write_template
-from workloads.training.checkpoint import Mark, load_checkpoint, save_checkpoint
+from workloads.training.checkpoint import load_checkpoint, save_checkpoint
 from workloads.training.data import batches as digit_batches
-from workloads.training.loop import Recipe, Training
-from workloads.training.preparing import prepare
+from workloads.training.loop import Recipe, Training, trace_step
+from workloads.training.run import prepare
 from workloads.training.settings import Settings
-from workloads.training.trace import trace_step
 from workloads.workload import Workload
 
 
@@ -94,8 +93,9 @@ def test_a_run_goes_on_from_its_checkpoint_to_the_bit(method: Method, pattern: s
         data = batches()
         for _ in range(count):
             run.run_step(next(data))
-    save_checkpoint(first, Mark("digits", 0.0), tmp_path)
-    assert load_checkpoint(second, tmp_path) == Mark("digits", 0.0)
+    save_checkpoint(first, "digits", 0.0, tmp_path)
+    found = load_checkpoint(second, tmp_path)
+    assert found is not None and (found.data, found.seconds) == ("digits", 0.0)
     data = batches()
     for number in range(7):
         batch = next(data)

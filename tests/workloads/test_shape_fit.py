@@ -3,7 +3,7 @@
 import pytest
 
 from workloads.shape_fit import MONOMIALS, evaluate, fit, resolve
-from workloads.training.shapes import IMAGE_POINTS, TEXT_POINTS
+from workloads.training.capture import IMAGE_POINTS, TEXT_POINTS
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,11 @@ from workloads.models.vit import vit_s
 from workloads.op import MatrixOp, Optimizer, Phase, VectorKind, VectorOp
 from workloads.pattern import parse_pattern, parse_patterns
 from workloads.registry import METHODS, MODELS, load_entry, names
+from workloads.training.arithmetic import AdamW, Momentum, update_for
 from workloads.training.data import batches
 from workloads.training.loop import LossScale, Recipe, Training
 from workloads.training.masks import largest_group_count
 from workloads.training.products import Product
-from workloads.training.updates import AdamW, Momentum, update_for
 
 
 def start(

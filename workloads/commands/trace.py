@@ -11,7 +11,7 @@ from workloads.options import FieldOption, PatternOption
 from workloads.pattern import parse_patterns
 
 if TYPE_CHECKING:
-    from workloads.training.module_step import Traced
+    from workloads.training.trace_module import Traced
 
 
 def trace(

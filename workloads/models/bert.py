@@ -3,7 +3,8 @@
 The head is there to train with: inference is the encoder alone.
 """
 
-from collections.abc import Callable
+from collections import OrderedDict
+from functools import partial
 from typing import final
 
 import torch
@@ -34,20 +35,14 @@ class Embeddings(nn.Module):
 
 
 @final
-class MaskedHead(nn.Module):
+class MaskedHead(nn.Sequential):
     """Logits for every position: linear, GELU, norm, and the product with the token embedding."""
 
     def __init__(self, sizes: Sizes, channels: int, embedding: nn.Embedding) -> None:
-        super().__init__()
-        self.transform = nn.Linear(channels, channels)
-        self.gelu = nn.GELU()
-        self.norm = nn.LayerNorm(channels, eps=EPSILON)
-        self.decoder = nn.Linear(channels, sizes.classes)
-        self.decoder.weight = embedding.weight
-
-    def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = self.decoder(self.norm(self.gelu(self.transform(x))))
-        return result
+        transform, decoder = nn.Linear(channels, channels), nn.Linear(channels, sizes.classes)
+        decoder.weight = embedding.weight
+        norm = nn.LayerNorm(channels, eps=EPSILON)
+        super().__init__(OrderedDict(transform=transform, gelu=nn.GELU(), norm=norm, decoder=decoder))
 
 
 @final
@@ -67,29 +62,21 @@ class Bert(nn.Module):
         return result
 
 
-def _base(sizes: Sizes) -> Bert:
-    return Bert(sizes, channels=768, depth=12)
-
-
-def _large(sizes: Sizes) -> Bert:
-    return Bert(sizes, channels=1024, depth=24)
-
-
-def _spec(name: str, make: Callable[[Sizes], nn.Module], batch: int) -> ModelSpec:
+def _spec(name: str, channels: int, depth: int) -> ModelSpec:
     return ModelSpec(
         name=name,
-        make=make,
+        make=partial(Bert, channels=channels, depth=depth),
         sizes=Sizes(classes=30522, sequence=512),
         data=DataKind.BYTES,
         objective=Objective.MASKED,
         optimizer=Optimizer.ADAMW,
         kept_dense=("head.transform", "head.decoder"),
         training_only=("head.*",),
-        batch=batch,
+        batch=32,
         sequence=128,
         learning_rate=1e-4,
     )
 
 
-bert_base = _spec("bert-base", _base, batch=32)
-bert_large = _spec("bert-large", _large, batch=32)
+bert_base = _spec("bert-base", channels=768, depth=12)
+bert_large = _spec("bert-large", channels=1024, depth=24)

@@ -4,7 +4,9 @@ ResNet-50 and -152 put the stride of a bottleneck on its 3x3 convolution, as tor
 network of the DAWNBench entries, with a final pooling to 1x1.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import final
 
 from torch import Tensor, nn
@@ -13,6 +15,7 @@ from workloads.models.spec import DataKind, ModelSpec, Objective, Sizes
 from workloads.op import Optimizer
 
 LOGIT_SCALE = 0.125  # as the DAWNBench entries have it: without batch norm in front, logits start too large
+IMAGENET = Sizes(classes=1000, image=224)
 
 
 def _conv(inside: int, outside: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -113,19 +116,12 @@ class ResNet(nn.Module):
 
 
 @final
-class ConvBlock(nn.Module):
+class ConvBlock(nn.Sequential):
     """3x3 convolution, batch norm, ReLU and, if wanted, 2x2 pooling."""
 
     def __init__(self, inside: int, outside: int, pool: bool = False) -> None:
-        super().__init__()
-        self.conv = _conv(inside, outside, 3)
-        self.bn = nn.BatchNorm2d(outside)
-        self.relu = nn.ReLU()
-        self.pool = nn.MaxPool2d(2) if pool else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = self.pool(self.relu(self.bn(self.conv(x))))
-        return result
+        conv, bn = _conv(inside, outside, 3), nn.BatchNorm2d(outside)
+        super().__init__(OrderedDict(conv=conv, bn=bn, relu=nn.ReLU(), pool=nn.MaxPool2d(2) if pool else nn.Identity()))
 
 
 @final
@@ -189,19 +185,10 @@ def _spec(
     )
 
 
-def _resnet18(sizes: Sizes) -> ResNet:
-    return ResNet(sizes, BasicBlock, (2, 2, 2, 2))
-
-
-def _resnet50(sizes: Sizes) -> ResNet:
-    return ResNet(sizes, Bottleneck, (3, 4, 6, 3))
-
-
-def _resnet152(sizes: Sizes) -> ResNet:
-    return ResNet(sizes, Bottleneck, (3, 8, 36, 3))
-
-
+make_18 = partial(ResNet, block=BasicBlock, depths=(2, 2, 2, 2))
+make_50 = partial(ResNet, block=Bottleneck, depths=(3, 4, 6, 3))
+make_152 = partial(ResNet, block=Bottleneck, depths=(3, 8, 36, 3))
 resnet9 = _spec("resnet9", ResNet9, Sizes(classes=10, image=32), "prep.conv", batch=512, learning_rate=0.05)
-resnet18 = _spec("resnet18", _resnet18, Sizes(classes=1000, image=224), "conv1", batch=128)
-resnet50 = _spec("resnet50", _resnet50, Sizes(classes=1000, image=224), "conv1", batch=128, learning_rate=0.003)
-resnet152 = _spec("resnet152", _resnet152, Sizes(classes=1000, image=224), "conv1", batch=128, learning_rate=0.003)
+resnet18 = _spec("resnet18", make_18, IMAGENET, "conv1", batch=128)
+resnet50 = _spec("resnet50", make_50, IMAGENET, "conv1", batch=128, learning_rate=0.003)
+resnet152 = _spec("resnet152", make_152, IMAGENET, "conv1", batch=128, learning_rate=0.003)

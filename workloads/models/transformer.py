@@ -1,5 +1,6 @@
 """The parts the transformers here share: attention written as products, the feed-forward part, and the two orders."""
 
+from collections import OrderedDict
 from typing import final
 
 import torch
@@ -42,18 +43,13 @@ class Attention(nn.Module):
 
 
 @final
-class FeedForward(nn.Module):
+class FeedForward(nn.Sequential):
     """Two linear layers with GELU between, four times as wide inside."""
 
     def __init__(self, channels: int, tanh: bool = False) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(channels, 4 * channels)
-        self.gelu = nn.GELU(approximate="tanh" if tanh else "none")
-        self.fc2 = nn.Linear(4 * channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = self.fc2(self.gelu(self.fc1(x)))
-        return result
+        gelu = nn.GELU(approximate="tanh" if tanh else "none")
+        wide, narrow = nn.Linear(channels, 4 * channels), nn.Linear(4 * channels, channels)
+        super().__init__(OrderedDict(fc1=wide, gelu=gelu, fc2=narrow))
 
 
 @final

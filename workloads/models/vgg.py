@@ -1,5 +1,6 @@
 """VGG-19 with batch norm (arXiv 1409.1556, column E), in the form used for 32x32 images: one linear layer after it."""
 
+from collections import OrderedDict
 from typing import final
 
 from torch import Tensor, nn
@@ -11,19 +12,13 @@ STAGES = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))  # channels and convo
 
 
 @final
-class VggBlock(nn.Module):
+class VggBlock(nn.Sequential):
     """3x3 convolution with bias, batch norm, ReLU."""
 
     def __init__(self, inside: int, outside: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(inside, outside, 3, padding=1)
-        self.bn = nn.BatchNorm2d(outside)
-        self.relu = nn.ReLU()
-        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
-
-    def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = self.relu(self.bn(self.conv(x)))
-        return result
+        conv = nn.Conv2d(inside, outside, 3, padding=1)
+        nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+        super().__init__(OrderedDict(conv=conv, bn=nn.BatchNorm2d(outside), relu=nn.ReLU()))
 
 
 @final

@@ -1,5 +1,6 @@
 """Vision transformers with 16x16 patches (arXiv 2010.11929, table 1; the small one is arXiv 2012.12877's)."""
 
+from functools import partial
 from typing import final
 
 import torch
@@ -36,17 +37,9 @@ class VisionTransformer(nn.Module):
         return result
 
 
-def _small(sizes: Sizes) -> VisionTransformer:
-    return VisionTransformer(sizes, 384)
-
-
-def _base(sizes: Sizes) -> VisionTransformer:
-    return VisionTransformer(sizes, 768)
-
-
 vit_s = ModelSpec(
     name="vit-s",
-    make=_small,
+    make=partial(VisionTransformer, channels=384),
     sizes=Sizes(classes=1000, image=224),
     data=DataKind.IMAGES,
     objective=Objective.CLASSIFY,
@@ -57,7 +50,7 @@ vit_s = ModelSpec(
 )
 vit_b = ModelSpec(
     name="vit-b",
-    make=_base,
+    make=partial(VisionTransformer, channels=768),
     sizes=Sizes(classes=1000, image=224),
     data=DataKind.IMAGES,
     objective=Objective.CLASSIFY,

@@ -1,1 +1,1 @@
-from workloads.sparse.named import from_matrices as from_matrices
+from workloads.sparse.matrix_market import from_matrices as from_matrices

@@ -29,11 +29,6 @@ EXAMPLES = {
 }
 
 
-def is_generated(text: str) -> bool:
-    """Whether a text names a matrix to be made rather than a file."""
-    return ":" in text
-
-
 def generate(text: str) -> Matrix:
     """The matrix a text describes. Raises UserError that says how to write it."""
     body, *extra = text.split(",")

@@ -1,14 +1,19 @@
-"""Reading Matrix Market files (NIST, math.nist.gov/MatrixMarket/formats.html), with file and line in every error."""
+"""Matrices a user names, and the product of them: Matrix Market files, with file and line in every error.
+
+The format is that of NIST, math.nist.gov/MatrixMarket/formats.html.
+"""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from scipy.io import mminfo, mmread
 
 from workloads.errors import UserError
-from workloads.sparse.generate import generate, is_generated
-from workloads.sparse.matrix import Matrix, from_scipy
+from workloads.sparse.generate import generate
+from workloads.sparse.matrix import Matrix, SparseProduct, from_scipy
+from workloads.workload import Capture, Mode, Workload
 
 LARGEST = 2**31 - 1
 
@@ -17,7 +22,7 @@ def read_matrix(text: str) -> Matrix:
     """The matrix `--matrix` names: a Matrix Market file (.mtx, .mtx.gz), or one to be made such as rmat:14:16."""
     path = Path(text)
     if path.suffix not in (".mtx", ".gz") and not path.exists():
-        if is_generated(text):
+        if ":" in text:  # one to be made
             return generate(text)
         raise UserError(
             f"--matrix {text}: there is no such file; name a Matrix Market file, or a matrix such as rmat:14:16"
@@ -76,3 +81,17 @@ def _first_bad(matrix: Matrix) -> str:
     place = int(np.argmax(~np.isfinite(matrix.values)))
     row = int(np.searchsorted(matrix.starts, place, side="right")) - 1
     return f"({row + 1}, {int(matrix.indices[place]) + 1})"
+
+
+def from_matrices(texts: Sequence[str]) -> Workload:
+    """The product of one matrix with itself, or of two. Raises UserError for more, and for sizes that do not fit."""
+    if len(texts) > 2:
+        raise UserError(f"--matrix: {len(texts)} are given; give one to be squared, or two")
+    matrices = [read_matrix(text) for text in texts]
+    return workload_of(SparseProduct(matrices[0], matrices[-1]))
+
+
+def workload_of(product: SparseProduct) -> Workload:
+    """A product that is part of no step."""
+    capture = Capture(source="--matrix", shapes="of the matrices")
+    return Workload(product.name, "none", "as stored", 1, 1, Mode.INFERENCE, (), 0, 0, (), capture, products=(product,))

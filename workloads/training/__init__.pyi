@@ -1,9 +1,9 @@
-from workloads.training.fan_in import random_mask as random_mask
-from workloads.training.fan_in import regrown as regrown
+from workloads.training.masks import best_2_of_4 as best_2_of_4
+from workloads.training.masks import best_order as best_order
+from workloads.training.masks import greedy as greedy
 from workloads.training.masks import group_mask as group_mask
+from workloads.training.masks import inverse as inverse
+from workloads.training.masks import random_mask as random_mask
 from workloads.training.masks import ranked as ranked
-from workloads.training.permutations import best_order as best_order
-from workloads.training.permutations import inverse as inverse
-from workloads.training.permutations import reordered as reordered
-from workloads.training.tiles import best_2_of_4 as best_2_of_4
-from workloads.training.tiles import greedy as greedy
+from workloads.training.masks import regrown as regrown
+from workloads.training.masks import reordered as reordered

@@ -6,7 +6,7 @@ removed afterwards. With masks, gradients and the random state a run goes on as 
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import final
@@ -18,9 +18,8 @@ from torch import Tensor, nn
 
 from workloads.errors import UserError
 from workloads.pattern import parse_pattern
-from workloads.training.layers import Masks, MethodLayer
+from workloads.training.layers import Masks, method_layers
 from workloads.training.loop import LossScale, Training
-from workloads.training.sparsify import method_layers
 
 NAME = "checkpoint.json"
 TENSORS = "checkpoint-{step:06d}.safetensors"
@@ -29,17 +28,8 @@ SCHEMA = 1
 
 @final
 @dataclass(frozen=True)
-class Mark:
-    """What a run knows beside the state of its training."""
-
-    data: str
-    seconds: float
-
-
-@final
-@dataclass(frozen=True)
 class Checkpoint:
-    """The JSON: which tensors belong to it, and what is no tensor."""
+    """The JSON: which tensors belong to it, and what is no tensor. `data` and `seconds` are the run's."""
 
     schema: int
     step: int
@@ -55,19 +45,22 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach() for name, tensor in (*model.named_parameters(), *model.named_buffers())}
 
 
-def save_checkpoint(training: Training, mark: Mark, folder: Path) -> None:
+def save_checkpoint(training: Training, data: str, seconds: float, folder: Path) -> None:
     """Write a checkpoint and remove the one before. Raises UserError where it cannot be written."""
     path = folder / TENSORS.format(step=training.step)
     patterns = {name: str(layer.pattern) for name, layer in method_layers(training.model)}
-    made = Checkpoint(SCHEMA, training.step, path.name, asdict(training.scale), patterns, mark.data, mark.seconds)
+    made = Checkpoint(SCHEMA, training.step, path.name, asdict(training.scale), patterns, data, seconds)
     write_tensors(_tensors(training), path)
     write_text(json.dumps(asdict(made), indent=1) + "\n", folder / NAME)
-    _remove_others(folder, path.name)
+    for other in folder.glob(TENSORS.replace("{step:06d}", "*")):
+        if other.name != path.name:
+            other.unlink()
 
 
-def load_checkpoint(training: Training, folder: Path) -> Mark | None:
+def load_checkpoint(training: Training, folder: Path) -> Checkpoint | None:
     """Bring a training to where its checkpoint was made; None where none was. Raises UserError for a broken one."""
-    _remove_partial(folder)
+    for partial in folder.glob("*.partial"):
+        partial.unlink()
     path = folder / NAME
     if not path.exists():
         return None
@@ -75,7 +68,7 @@ def load_checkpoint(training: Training, folder: Path) -> Mark | None:
         made = Checkpoint(**json.loads(path.read_text(encoding="utf-8")))
         tensors = {name: tensor.clone() for name, tensor in load_file(folder / made.tensors).items()}
         _restore(training, made, tensors)
-        return Mark(made.data, made.seconds)
+        return made
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{path}: is not a whole checkpoint of this run: {type(error).__name__}: {error}") from None
 
@@ -106,7 +99,9 @@ def _tensors(training: Training) -> dict[str, Tensor]:
     found = {f"weight/{name}": tensor for name, tensor in weights_of(training.model).items()}
     for name, state in training.states.items():
         found |= {f"state/{name}/{key}": tensor for key, tensor in state.items()}
-    for name, layer in _masked(training.model):
+    for name, layer in method_layers(training.model):
+        if layer.masks is None:
+            continue
         for field in fields(Masks):
             tensor = getattr(layer.masks, field.name)
             if tensor is not None:
@@ -115,10 +110,6 @@ def _tensors(training: Training) -> dict[str, Tensor]:
             found[f"gradient/{name}"] = layer.weight.grad
     found["random"] = torch.get_rng_state()
     return {name: tensor.contiguous() for name, tensor in found.items()}
-
-
-def _masked(model: nn.Module) -> Iterator[tuple[str, MethodLayer]]:
-    return ((name, layer) for name, layer in method_layers(model) if layer.masks is not None)
 
 
 def _restore(training: Training, made: Checkpoint, tensors: Mapping[str, Tensor]) -> None:
@@ -152,14 +143,3 @@ def _rename(partial: Path, path: Path) -> None:
     with partial.open("rb") as file:
         os.fsync(file.fileno())
     partial.replace(path)
-
-
-def _remove_others(folder: Path, kept: str) -> None:
-    for path in folder.glob(TENSORS.replace("{step:06d}", "*")):
-        if path.name != kept:
-            path.unlink()
-
-
-def _remove_partial(folder: Path) -> None:
-    for path in folder.glob("*.partial"):
-        path.unlink()

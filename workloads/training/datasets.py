@@ -1,7 +1,7 @@
 """Data sets by name, split into what is trained on and what is tested on."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import final
@@ -10,10 +10,18 @@ import torch
 
 from workloads.errors import UserError
 from workloads.models.spec import DataKind, ModelSpec
-from workloads.training.data import corpus, describe, read_digits
-from workloads.training.examples import Examples, Pictures, Texts, scaling_of, stream
-from workloads.training.image_files import CIFAR_TEST, CIFAR_TRAIN, CLASSES, Pixels, read_cifar, read_idx_pair
-from workloads.training.image_folder import ImageFolder, find_classes, find_images
+from workloads.training.data import Examples, Pictures, Texts, corpus, describe, read_digits, scaling_of, stream
+from workloads.training.image_files import (
+    CIFAR_TEST,
+    CIFAR_TRAIN,
+    CLASSES,
+    ImageFolder,
+    Pixels,
+    find_classes,
+    find_images,
+    read_cifar,
+    read_idx_pair,
+)
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package puts it
 FASHION_HINT = (
@@ -58,7 +66,8 @@ def load_data(request: Request, spec: ModelSpec) -> DataSet:
         raise UserError(f"--dataset {request.name}: {spec.name} reads {spec.data}; use {default_data(spec)}")
     _check(request, spec)
     found = LOADERS[request.name](request, spec)
-    _check_limit(request, found)
+    if request.limit is not None and request.limit > len(found.train):
+        raise UserError(f"--limit {request.limit}: {request.name} has only {len(found.train)} images to train on")
     return found
 
 
@@ -75,11 +84,6 @@ def _check(request: Request, spec: ModelSpec) -> None:
         raise UserError(f"--image: {spec.name} reads text")
     if request.sequence is not None and spec.data is DataKind.IMAGES:
         raise UserError(f"--sequence: {spec.name} reads images, which have no sequence length")
-
-
-def _check_limit(request: Request, found: DataSet) -> None:
-    if request.limit is not None and request.limit > len(found.train):
-        raise UserError(f"--limit {request.limit}: {request.name} has only {len(found.train)} images to train on")
 
 
 def _side(request: Request, spec: ModelSpec, native: int) -> int:
@@ -149,7 +153,7 @@ def _text(request: Request, spec: ModelSpec) -> DataSet:
     if sequence > spec.sizes.sequence:
         raise UserError(f"--sequence {sequence}: {spec.name} takes at most {spec.sizes.sequence}")
     train, test = (Texts(part, sequence, spec.objective) for part in (text[:cut], text[cut:]))
-    return replace(DataSet("", None, 0, train, test), description=describe(spec))
+    return DataSet(describe(spec), None, 0, train, test)
 
 
 LOADERS: Mapping[str, Callable[[Request, ModelSpec], DataSet]] = MappingProxyType(

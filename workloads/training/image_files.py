@@ -1,13 +1,22 @@
-"""Readers of image data sets in their published binary formats. A file that is missing or broken is a UserError."""
+"""Readers of image data sets in their published formats. A file that is missing or broken is a UserError.
+
+MNIST's and CIFAR-10's binary files are read whole. ImageNet in its usual layout is `train/CLASS/*.JPEG` and
+`val/CLASS/*.JPEG`, and its images are opened when they are needed.
+"""
 
 import gzip
+import math
 import zlib
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from typing import final
 
 import torch
 from torch import Tensor
 
 from workloads.errors import UserError
+from workloads.training.data import Batch, Examples, Scaling
 
 IDX_BYTES = 0x08  # the type code of unsigned bytes
 CIFAR_ROW = 1 + 3 * 32 * 32
@@ -15,6 +24,9 @@ CIFAR_TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 CIFAR_TEST = ("test_batch.bin",)
 CLASSES = 10
 Pixels = tuple[Tensor, Tensor]  # (N, C, H, W) and (N,)
+ENDINGS = (".jpeg", ".jpg", ".png")
+MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of the training images, as everybody uses them
+MARGIN = 256 / 224  # the shorter side of an image before its middle is cut out
 
 
 def read_idx_pair(folder: Path, part: str, missing: str) -> Pixels:
@@ -44,9 +56,7 @@ def _read_idx(path: Path, axes: int) -> Tensor:
         raise UserError(f"{path}: is not an IDX file of bytes with {axes} {'axis' if axes == 1 else 'axes'}")
     shape = [int.from_bytes(content[at : at + 4], "big") for at in range(4, head, 4)]
     values = torch.frombuffer(bytearray(content), dtype=torch.uint8)[head:]
-    size = 1
-    for extent in shape:
-        size *= extent
+    size = math.prod(shape)
     if size == 0 or len(values) != size:
         raise UserError(f"{path}: is not whole: {len(values)} values where its head promises {size}")
     return values.reshape(shape)
@@ -88,3 +98,69 @@ def _checked_labels(labels: Tensor, path: Path) -> Tensor:
     if largest >= CLASSES:
         raise UserError(f"{path}: holds label {largest}; there are only the classes 0 to {CLASSES - 1}")
     return labels.long()
+
+
+@final
+@dataclass(frozen=True)
+class ImageFolder(Examples):
+    """Files with their labels. An image is made as large as the middle of it needs, without random crops or flips."""
+
+    files: tuple[tuple[Path, int], ...]
+    side: int
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def fetch(self, chosen: Tensor, generator: torch.Generator) -> Batch:  # noqa: ARG002  nothing is left to chance
+        picked = [self.files[number] for number in chosen.tolist()]
+        pixels = torch.stack([_middle(path, self.side) for path, _ in picked])
+        return Scaling(MEAN, DEVIATION, self.side).applied(pixels), torch.tensor([label for _, label in picked])
+
+
+def find_classes(folder: Path) -> list[str]:
+    """The names of the classes, sorted. Raises UserError for another layout and where Pillow is missing."""
+    if find_spec("PIL") is None:
+        raise UserError("imagenet: its JPEG files need the package 'pillow': pip install pillow")
+    train = folder / "train"
+    found = sorted(path.name for path in train.iterdir() if path.is_dir()) if train.is_dir() else []
+    if not found:
+        raise UserError(
+            f"{train}: holds no class folders; ImageNet's layout is train/CLASS/*.JPEG and val/CLASS/*.JPEG"
+        )
+    return found
+
+
+def find_images(folder: Path, part: str, classes: list[str]) -> tuple[tuple[Path, int], ...]:
+    """The images of "train" or "val" with their labels, class by class."""
+    place = folder / part
+    if not place.is_dir():
+        raise UserError(
+            f"{folder}: holds no folder '{part}'; ImageNet's layout is train/CLASS/*.JPEG and val/CLASS/*.JPEG"
+        )
+    known = {name: number for number, name in enumerate(classes)}
+    files: list[tuple[Path, int]] = []
+    for inner in sorted(path for path in place.iterdir() if path.is_dir()):
+        if inner.name not in known:
+            raise UserError(f"{inner}: is no class of {folder / 'train'}")
+        images = sorted(path for path in inner.iterdir() if path.suffix.lower() in ENDINGS)
+        files.extend((path, known[inner.name]) for path in images)
+    if not files:
+        raise UserError(f"{place}: holds no images in class folders; allowed are {', '.join(ENDINGS)}")
+    return tuple(files)
+
+
+def _middle(path: Path, side: int) -> Tensor:
+    """The middle of an image as bytes: (3, side, side)."""
+    from PIL import Image, UnidentifiedImageError  # an extra, which other data sets do without
+
+    try:
+        with Image.open(path) as image:
+            colours = image.convert("RGB")
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
+        raise UserError(f"{path}: is not a whole image") from None
+    wanted = round(side * MARGIN)
+    scale = wanted / min(colours.size)
+    width, height = (max(wanted, round(size * scale)) for size in colours.size)
+    left, top = (width - side) // 2, (height - side) // 2
+    cut = colours.resize((width, height), Image.Resampling.BILINEAR).crop((left, top, left + side, top + side))
+    return torch.frombuffer(bytearray(cut.tobytes()), dtype=torch.uint8).reshape(side, side, 3).permute(2, 0, 1)

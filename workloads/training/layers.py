@@ -1,4 +1,4 @@
-"""Layers as a method trains them: FF, BP and WU of one layer may each use other operands.
+"""Layers as a method trains them, and how it is put on a model: FF, BP and WU of one layer may each use other operands.
 
     FF  Y  = X (W * forward mask)        BP  dX = (pruned dY) (W * backward mask)        WU  dW = X' dY, dense
 
@@ -7,17 +7,22 @@ this is what hardware with FP16 inputs and FP32 accumulators computes, up to the
 rounded weights.
 """
 
-from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
+from workloads.errors import UserError
 from workloads.methods.base import Known, MaskUse, Method
+from workloads.models.transformer import MatMul
 from workloads.op import Phase, Role
-from workloads.pattern import DENSE, Pattern
-from workloads.training.functions import Geometry, convolution, linear, matmul, rounded
+from workloads.pattern import DENSE, Pattern, PatternMap
+from workloads.training.arithmetic import Convolution, Geometry, HalfMatMul, Linear, rounded
+
+Layers = (nn.Conv1d, nn.Conv2d, nn.Linear)
 
 
 def masked(weight: Tensor, mask: Tensor) -> Tensor:
@@ -45,24 +50,20 @@ class Treatment:
     mixed: bool
 
 
-class MethodLayer(nn.Module, ABC):
+class MethodLayer(nn.Module):
     """A layer with a weight that a method may mask. It shares the parameters of the layer it stands for."""
 
     weight: nn.Parameter
     bias: nn.Parameter | None
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, treatment: Treatment) -> None:
+    def __init__(self, dense: nn.Conv1d | nn.Conv2d | nn.Linear, treatment: Treatment, groups: int = 1) -> None:
         super().__init__()
-        self.register_parameter("weight", _parameter(weight))
-        self.register_parameter("bias", None if bias is None else _parameter(bias))
+        for name in ("weight", "bias"):
+            self.register_parameter(name, dense._parameters[name])
         self.treatment = treatment
+        self.groups = groups  # of a convolution
         self.pattern = DENSE  # the one in force
         self.masks: Masks | None = None
-
-    @property
-    @abstractmethod
-    def groups(self) -> int:
-        """Convolution groups; 1 for a linear layer."""
 
     def canonical(self, weight: Tensor) -> Tensor:
         """A tensor of the weight's shape as (G, O, C, T)."""
@@ -123,44 +124,32 @@ class MethodLayer(nn.Module, ABC):
         return prune(grouped, self.pattern).reshape(last.shape).movedim(-1, channels)
 
 
-def _parameter(tensor: Tensor) -> nn.Parameter:
-    assert isinstance(tensor, nn.Parameter)
-    return tensor
-
-
 @final
 class MethodConvolution(MethodLayer):
     """A convolution of one or two dimensions, without stand-ins for zero padding."""
 
     def __init__(self, dense: nn.Conv1d | nn.Conv2d, treatment: Treatment) -> None:
-        super().__init__(dense.weight, dense.bias, treatment)
+        super().__init__(dense, treatment, dense.groups)
         nothing = [0] * len(dense.stride)
         assert not isinstance(dense.padding, str)
         self.geometry = Geometry(dense.stride, dense.padding, dense.dilation, False, nothing, dense.groups)
 
-    @property
-    def groups(self) -> int:
-        return self.geometry.groups
-
     def forward(self, x: Tensor) -> Tensor:
-        ahead, back = self.weights()
-        return convolution(x, self.weight, self.bias, ahead, back, self.geometry, self.treatment.mixed, self.pruned)
+        result: Tensor = Convolution.apply(  # type: ignore[no-untyped-call]
+            x, self.weight, self.bias, *self.weights(), self.geometry, self.treatment.mixed, self.pruned
+        )
+        return result
 
 
 @final
 class MethodLinear(MethodLayer):
     """x W' + bias over the last axis."""
 
-    def __init__(self, dense: nn.Linear, treatment: Treatment) -> None:
-        super().__init__(dense.weight, dense.bias, treatment)
-
-    @property
-    def groups(self) -> int:
-        return 1
-
     def forward(self, x: Tensor) -> Tensor:
-        ahead, back = self.weights()
-        return linear(x, self.weight, self.bias, ahead, back, self.treatment.mixed, self.pruned)
+        result: Tensor = Linear.apply(  # type: ignore[no-untyped-call]
+            x, self.weight, self.bias, *self.weights(), self.treatment.mixed, self.pruned
+        )
+        return result
 
 
 @final
@@ -168,4 +157,73 @@ class MixedMatMul(nn.Module):
     """A product of two activations, (..., r, k) by (..., k, c), with operands rounded to FP16."""
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
-        return matmul(left, right)
+        result: Tensor = HalfMatMul.apply(left, right)  # type: ignore[no-untyped-call]
+        return result
+
+
+def sparsify(
+    model: nn.Module, method: Method, patterns: PatternMap, kept_dense: Sequence[str] = (), mixed: bool = False
+) -> list[str]:
+    """Swap the layers in place and make the masks of step 0. Returns the names of the layers that became sparse.
+
+    `kept_dense` layers stay dense unless a glob of `patterns` names them; in mixed precision they are swapped too.
+    Raises UserError for a glob that names no layer, and for a layer that cannot be made sparse.
+    """
+    found = {name: module for name, module in model.named_modules() if isinstance(module, (*Layers, MatMul))}
+    layers = [name for name, module in found.items() if isinstance(module, Layers)]
+    for glob, _ in patterns.globs:
+        if not any(fnmatchcase(layer, glob) for layer in layers):
+            raise UserError(f"pattern '{glob}': no layer has such a name (there are {', '.join(layers)})")
+    for name, module in found.items():
+        pattern = patterns.of(name, name in kept_dense) if name in layers else DENSE
+        model.set_submodule(name, _swapped(name, module, Treatment(method, pattern, mixed)))
+    make_masks(model, step=0)
+    return [name for name, layer in method_layers(model) if layer.masks or not layer.pattern.is_dense]
+
+
+def method_layers(model: nn.Module) -> Iterator[tuple[str, MethodLayer]]:
+    """The layers that `sparsify` swapped in, with their names."""
+    return ((name, module) for name, module in model.named_modules() if isinstance(module, MethodLayer))
+
+
+def make_masks(model: nn.Module, step: int) -> None:
+    """Make the masks for a step in every layer whose method makes new ones then.
+
+    Raises UserError, with the layer's name, for a layer or pattern that the method cannot mask.
+    """
+    for name, layer in method_layers(model):
+        try:
+            layer.make_masks(step)
+        except UserError as error:
+            raise UserError(f"layer '{name}': {error}") from None
+
+
+@final
+class InForce:
+    """What is in force in a model's layers while a step is recorded."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._layers = dict(method_layers(model))
+
+    def pattern(self, layer: str, phase: Phase, role: Role) -> Pattern:
+        """The pattern of one operand of a layer; dense where there is no such layer."""
+        found = self._layers.get(layer)
+        return found.pattern_of(phase, role) if found else DENSE
+
+    def order(self, layer: str, phase: Phase, role: Role) -> Tensor | None:
+        """The order of output channels, (G, O), in which an operand of a layer is grouped; None: as they are."""
+        found = self._layers.get(layer)
+        return found.permutation_of(phase, role) if found else None
+
+
+def _swapped(name: str, module: nn.Module, treatment: Treatment) -> nn.Module:
+    if isinstance(module, MatMul):
+        return MixedMatMul() if treatment.mixed else module
+    if isinstance(module, nn.Linear):
+        return MethodLinear(module, treatment)
+    assert isinstance(module, (nn.Conv1d, nn.Conv2d))
+    if isinstance(module.padding, str) or module.padding_mode != "zeros":
+        if treatment.pattern.is_dense and not treatment.mixed:
+            return module
+        raise UserError(f"layer '{name}': only convolutions padded with zeros, by a number, can be trained by a method")
+    return MethodConvolution(module, treatment)

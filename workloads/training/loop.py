@@ -1,4 +1,7 @@
-"""Training steps: masks, forward, backward, gradient rule, update. In mixed precision, with a loss scale."""
+"""Training steps: masks, forward, backward, gradient rule, update; and one step as a Workload.
+
+In mixed precision there is a loss scale.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -9,12 +12,13 @@ from torch import Tensor, nn
 
 from workloads.methods.base import GradientRule, Method
 from workloads.models.loss import IGNORED, CrossEntropy
+from workloads.models.spec import DataKind, ModelSpec
 from workloads.op import Phase
 from workloads.pattern import PatternMap
-from workloads.training.layers import MethodLayer
-from workloads.training.record import Recorded, Watcher, record_pass
-from workloads.training.sparsify import InForce, make_masks, method_layers, sparsify
-from workloads.training.updates import State, Update
+from workloads.training.arithmetic import State, Update
+from workloads.training.layers import InForce, MethodLayer, make_masks, method_layers, sparsify
+from workloads.training.record import Recorded, Watcher, record_pass, versions
+from workloads.workload import Capture, Mode, Workload
 
 Batch = tuple[Tensor, Tensor]
 
@@ -153,3 +157,45 @@ def adjusted(gradient: Tensor, layer: MethodLayer) -> Tensor:
         dropped = layer.weight.detach() * (1 - mask.to(gradient.dtype))
         gradient = gradient + dropped * method.decay
     return gradient
+
+
+def trace_step(
+    spec: ModelSpec,
+    training: Training,
+    batch: Batch,
+    dataset: str = "",
+    seed: int = 0,
+    watch: Watcher | None = None,
+) -> Workload:
+    """Run one step of a training and return what it did. `watch` sees every product with its tensors.
+
+    Its masks are `measured`: they are those of the run's own method and patterns. Raises UserError for a mask its
+    pattern forbids.
+    """
+    scale = training.scale.scale
+    recorded, loss = training.record_step(batch, watch)
+    inputs, _ = batch
+    return Workload(
+        model=spec.name,
+        method=training.recipe.method.name,
+        pattern=str(training.recipe.patterns),
+        batch=inputs.shape[0],
+        sequence=inputs.shape[1] if spec.data is DataKind.BYTES else 1,
+        mode=Mode.TRAINING,
+        ops=recorded.ops,
+        parameters=recorded.parameters,
+        saved_elements=recorded.saved_elements,
+        kept_dense=tuple(training.recipe.kept_dense),
+        orders=recorded.orders,
+        capture=Capture(
+            source="recorded step",
+            shapes="recorded step",
+            dataset=dataset,
+            step=training.step,
+            loss=loss,
+            loss_scale=scale,
+            seed=seed,
+            versions=versions(),
+            masks="measured",
+        ),
+    )

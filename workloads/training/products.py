@@ -14,9 +14,8 @@ from torch import Tensor
 from workloads.conv import ConvGeometry
 from workloads.errors import UserError
 from workloads.op import MatrixOp, Operand, Phase, Role
-from workloads.training.refused import PRODUCTS
+from workloads.training.operators import PRODUCTS, Call
 from workloads.training.tensor_names import Key, TensorNames
-from workloads.training.vector_work import Call
 
 
 @final

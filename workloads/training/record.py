@@ -1,23 +1,26 @@
-"""From one recorded step to a Workload: the products' patterns and measured zeros, and the updates."""
+"""From one recorded step to a Workload: the products' patterns, checked, their measured zeros, and the updates."""
 
+import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
 from typing import final
 
 from torch import Tensor, nn
 
+from workloads.errors import UserError
 from workloads.op import MatrixOp, Op, Operand, Optimizer, Orders, Phase, Role, VectorKind, VectorOp, order_name
-from workloads.pattern import DENSE, Pattern
-from workloads.training.checks import check_operand
-from workloads.training.masks import nonzeros
+from workloads.pattern import DENSE, Pattern, PatternKind
+from workloads.training.masks import largest_group_count, nonzeros, reordered
 from workloads.training.products import Product
-from workloads.training.recorder import Recorder, is_fake
-from workloads.training.tensor_names import Key, storage_of
-from workloads.training.vector_work import merged
+from workloads.training.recorder import Recorder
+from workloads.training.tensor_names import Key, is_fake, storage_of
 
 PatternOf = Callable[[str, Phase, Role], Pattern]
 OrderOf = Callable[[str, Phase, Role], Tensor | None]
 Watcher = Callable[[Product], None]
+AXES = {Phase.FF: "input channels", Phase.BP: "output channels"}
+PACKAGES = ("torch", "numpy", "scikit-learn")
 
 
 @final
@@ -144,18 +147,77 @@ def _checked(
 
 
 def _sorted(ops: list[Op]) -> list[Op]:
-    """FF before the rest, each in the order it ran, with neighbouring vector work of one layer and kind merged."""
-    forward = [op for op in ops if op.phase is Phase.FF]
-    backward = [op for op in ops if op.phase is not Phase.FF]
-    return _merged(forward) + _merged(backward)
-
-
-def _merged(ops: list[Op]) -> list[Op]:
+    """FF before the rest, each in the order it ran, with neighbouring vector work of one kind made one."""
     result: list[Op] = []
-    for op in ops:
+    for op in sorted(ops, key=lambda op: op.phase is not Phase.FF):
         last = result[-1] if result else None
-        if isinstance(op, VectorOp) and isinstance(last, VectorOp):
-            result[-1:] = merged([last, op])
+        if isinstance(op, VectorOp) and isinstance(last, VectorOp) and _whose(last) == _whose(op):
+            sums = (last.elements + op.elements, last.reads + op.reads, last.writes + op.writes)
+            result[-1] = VectorOp(op.layer, op.phase, op.kind, *sums)
         else:
             result.append(op)
     return result
+
+
+def _whose(op: VectorOp) -> tuple[str, Phase, VectorKind]:
+    return op.layer, op.phase, op.kind
+
+
+def check_operand(op: MatrixOp, role: Role, operand: Tensor, pattern: Pattern, order: Tensor | None = None) -> None:
+    """Raises UserError when an operand holds more non-zeros than its pattern allows.
+
+    operand: as the product sees it. Groups lie along the reduction and cross neither kernel positions nor convolution
+    groups; with an `order`, (G, O), in that order of output channels. `fan-in` counts over the whole reduction.
+    """
+    if pattern.is_grouped:
+        _check_groups(op, role, operand, pattern, order)
+    elif pattern.kind is PatternKind.FAN_IN:
+        _check_fan_in(op, role, operand, pattern)
+
+
+def _check_groups(op: MatrixOp, role: Role, operand: Tensor, pattern: Pattern, order: Tensor | None) -> None:
+    values, axis = _along_reduction(op, role, operand)
+    if order is not None:
+        values = reordered(values if op.geometry else values[None], order)
+        axis = 1
+    most = largest_group_count(values, pattern.m, axis)
+    if most > pattern.n:
+        along = AXES[op.phase] + (", in their stored order" if order is not None else "")
+        raise UserError(
+            f"layer '{op.layer}': the {role} of {op.phase} has {most} non-zeros in a group of {pattern.m} along "
+            f"{along}; the pattern {pattern} allows {pattern.n}"
+        )
+
+
+def _check_fan_in(op: MatrixOp, role: Role, operand: Tensor, pattern: Pattern) -> None:
+    values = operand.flatten(1) if op.geometry else operand.mT
+    most = int((values != 0).sum(1).max())
+    if most > pattern.fan_in:
+        raise UserError(
+            f"layer '{op.layer}': an output's {role} of {op.phase} has {most} non-zeros; the pattern {pattern} allows "
+            f"{pattern.fan_in}"
+        )
+
+
+def _along_reduction(op: MatrixOp, role: Role, operand: Tensor) -> tuple[Tensor, int]:
+    if op.geometry is None:
+        return operand, operand.dim() - (1 if role is Role.GRADIENT else 2)
+    if op.phase is Phase.FF:
+        return operand, 1
+    groups = op.geometry.groups
+    if role is Role.GRADIENT:
+        return operand.unflatten(1, (groups, -1)), 2  # type: ignore[no-untyped-call]
+    return operand.reshape(groups, -1, *operand.shape[1:]), 1
+
+
+def versions() -> dict[str, str]:
+    """Version by package, Python's included; a package that is not installed is left out."""
+    found = {name: _version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), **{name: text for name, text in found.items() if text}}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

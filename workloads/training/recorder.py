@@ -14,16 +14,12 @@ from typing import Self, final
 import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
-from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd.graph import Node
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.hooks import RemovableHandle
 
 from workloads.op import Op, Phase, VectorKind
-from workloads.training.products import Multiplied, Product, backward_products, forward_product, is_product
-from workloads.training.refused import refuse_hidden, refuse_hidden_parameters, refuse_opaque
-from workloads.training.tensor_names import Key, TensorNames
-from workloads.training.vector_work import (
+from workloads.training.operators import (
     NO_WORK,
     Call,
     bias_gradient_op,
@@ -31,9 +27,14 @@ from workloads.training.vector_work import (
     is_copy,
     is_work,
     kind_of,
+    refuse_hidden,
+    refuse_hidden_parameters,
+    refuse_opaque,
     tensors_in,
     vector_op,
 )
+from workloads.training.products import Multiplied, Product, backward_products, forward_product, is_product
+from workloads.training.tensor_names import Key, TensorNames
 
 UNSEEN = ("prim", "profiler")  # namespaces whose operators are no work
 DERIVING = ("mul", "where", "masked_fill", "_to_copy", "clone", "bitwise_and")  # masks a weight or changes its format
@@ -169,8 +170,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _made_from_parameter(self, call: Call) -> bool:
         if call.name not in DERIVING or not call.outputs:
             return False
-        made = call.outputs[0]
-        return self._source_parameter(call, made) is not None
+        return self._source_parameter(call, call.outputs[0]) is not None
 
     def _source_parameter(self, call: Call, made: Tensor) -> Tensor | None:
         """The parameter that an operator changed element by element: masked, cast, scaled or rounded, but not added to
@@ -202,8 +202,3 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def _ignore(_: object) -> None:
     """A forward hook that returns None leaves the output alone."""
-
-
-def is_fake(tensor: Tensor) -> bool:
-    """True for a tensor that has a shape and no values."""
-    return tensor.is_meta or isinstance(tensor, FakeTensor)

@@ -8,40 +8,109 @@ on from its checkpoint.
 import json
 import math
 import time
-from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from workloads.errors import UserError
+from workloads.methods.fields import fitted, load_method
 from workloads.models.loss import IGNORED
+from workloads.models.spec import ModelSpec
+from workloads.op import Optimizer
+from workloads.pattern import parse_patterns
+from workloads.registry import MODELS, load_part
 from workloads.samples import write_samples
 from workloads.stored import template_of, write_template
+from workloads.training.arithmetic import update_for
 from workloads.training.checkpoint import (
-    Mark,
     load_checkpoint,
     save_checkpoint,
     weights_of,
     write_tensors,
     write_text,
 )
-from workloads.training.examples import Batch, Examples, batch_at, in_order, steps_an_epoch
-from workloads.training.loop import Training
-from workloads.training.preparing import Prepared, prepare
-from workloads.training.run_folder import RESULT, held, make_folder, read_unfinished
+from workloads.training.data import Batch, Examples, batch_at, in_order, steps_an_epoch
+from workloads.training.datasets import DataSet, Request, default_data, load_data
+from workloads.training.layers import make_masks, method_layers
+from workloads.training.loop import Recipe, Training, trace_step
+from workloads.training.record import versions
 from workloads.training.run_log import NAME as LOG
-from workloads.training.run_log import Log, MaskState, Row, flips, masks_of, start_log
+from workloads.training.run_log import Log, Row, Show, flips, masks_of, start_log
 from workloads.training.sampling import Sampler
-from workloads.training.settings import Schedule, Settings
-from workloads.training.sparsify import make_masks
-from workloads.training.trace import trace_step
-from workloads.training.versions import versions
+from workloads.training.settings import (
+    RESULT,
+    Schedule,
+    Settings,
+    checked_settings,
+    filled,
+    held,
+    make_folder,
+    method_of,
+    read_unfinished,
+)
 
-Show = Callable[[Row, int], None]  # a step that was made, and how many there are
 SCHEMA = 1
+
+
+@final
+@dataclass(frozen=True)
+class Prepared:
+    """Everything a run needs, before its first step."""
+
+    settings: Settings
+    spec: ModelSpec
+    data: DataSet
+    training: Training
+    steps: int
+
+
+def prepare(wanted: Settings) -> Prepared:
+    """Read the data and build the model. Raises UserError for whatever the user got wrong."""
+    spec = load_part(MODELS, "model", checked_settings(wanted).model, ModelSpec)
+    settings = filled(wanted, spec, default_data(spec))
+    torch.set_num_threads(settings.threads)
+    recipe = _recipe(settings, spec)  # before the data, which may take long to read
+    assert settings.batch is not None and settings.dataset is not None
+    folder = Path(settings.data_folder) if settings.data_folder else None
+    data = load_data(Request(settings.dataset, folder, settings.limit, settings.image, settings.sequence), spec)
+    steps = settings.steps or (settings.epochs or 1) * steps_an_epoch(data.train, settings.batch)
+    for step in settings.capture_at:
+        if not 1 <= step <= steps:
+            raise UserError(f"--capture-at {step}: the run has the steps 1 to {steps}")
+    torch.manual_seed(settings.seed)
+    recipe = replace(recipe, method=fitted(recipe.method, steps))
+    training = Training(_built(settings, spec, data), recipe)
+    decay = recipe.method.decay
+    asked = decay != load_method(settings.method).decay
+    if asked and all(layer.masks is None for _, layer in method_layers(training.model)):
+        raise UserError(f"--decay {decay:g}: no weight is masked, so there is none that could decay")
+    return Prepared(settings, spec, data, training, steps)
+
+
+def _recipe(settings: Settings, spec: ModelSpec) -> Recipe:
+    assert settings.optimizer is not None and settings.learning_rate is not None and settings.batch is not None
+    update = update_for(Optimizer(settings.optimizer), settings.learning_rate, settings.weight_decay)
+    parts = settings.accumulate or 1
+    if settings.batch % parts:
+        raise UserError(f"--accumulate {parts}: a batch of {settings.batch} cannot be cut into so many equal parts")
+    patterns = parse_patterns(list(settings.patterns))
+    return Recipe(method_of(settings), patterns, spec.kept_dense, update, settings.mixed_precision, parts=parts)
+
+
+def _built(settings: Settings, spec: ModelSpec, data: DataSet) -> nn.Module:
+    model = spec.build(settings.width, data.classes, data.image or None)
+    if data.image:
+        try:
+            with torch.no_grad():
+                model.eval()(torch.zeros(1, 3, data.image, data.image))
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"--image {data.image}: {spec.name} cannot take images of this side: {reason}") from None
+    return model.train()
 
 
 @final
@@ -71,24 +140,23 @@ def resume_run(folder: Path, show: Show) -> Outcome:
     """Go on from a folder's checkpoint. Raises UserError for a finished run and where the data has changed."""
     prepared = prepare(read_unfinished(folder))
     with held(folder):
-        mark = load_checkpoint(prepared.training, folder)
+        found = load_checkpoint(prepared.training, folder)
         data = prepared.data.description
-        if mark and mark.data != data:
-            raise UserError(f"--resume {folder}: trained on '{mark.data}', and now there is '{data}'")
-        return _train(prepared, folder, show, mark.seconds if mark else 0.0)
+        if found and found.data != data:
+            raise UserError(f"--resume {folder}: trained on '{found.data}', and now there is '{data}'")
+        return _train(prepared, folder, show, found.seconds if found else 0.0)
 
 
 def _train(prepared: Prepared, folder: Path, show: Show, seconds: float) -> Outcome:
     training, settings, began = prepared.training, prepared.settings, time.perf_counter() - seconds
     start_log(folder, training.step)
-    with Log(folder) as log:
+    with closing(Log(folder)) as log:
         while training.step < prepared.steps:
             row = _step(prepared, folder)
             log.add(row)
             if row.step % settings.checkpoint_every == 0 or row.step == prepared.steps:
                 log.sync()
-                mark = Mark(prepared.data.description, time.perf_counter() - began)
-                save_checkpoint(training, mark, folder)
+                save_checkpoint(training, prepared.data.description, time.perf_counter() - began, folder)
             show(row, prepared.steps)
     return _finish(prepared, folder, time.perf_counter() - began)
 
@@ -112,13 +180,8 @@ def _step(prepared: Prepared, folder: Path) -> Row:
         )
     right, counted = hits(torch.cat(seen), batch[1])
     epoch = 1 + (number - 1) // steps_an_epoch(prepared.data.train, settings.batch)
-    changed = _flips(before, training, number)
+    changed = (0, 0) if number == 1 else flips(before, masks_of(training.model))  # the first masks replace none
     return Row(number, epoch, loss, right / max(1, counted), rate, scale, *changed)
-
-
-def _flips(before: MaskState, training: Training, number: int) -> tuple[int, int]:
-    """None at the first step: its masks are the first there are."""
-    return (0, 0) if number == 1 else flips(before, masks_of(training.model))
 
 
 def _set_rate(prepared: Prepared) -> float:

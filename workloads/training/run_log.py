@@ -1,23 +1,23 @@
-"""The log of a run: a line a step, in CSV, with the loss and how many mask bits flipped."""
+"""The log of a run, and what is shown of it: a line a step, with the loss and how many mask bits flipped."""
 
 import csv
-import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from types import TracebackType
-from typing import Self, final
+from typing import final
 
 from torch import Tensor, nn
 
 from workloads.errors import UserError
+from workloads.progress import counted
 from workloads.training.checkpoint import write_text
-from workloads.training.layers import Masks
-from workloads.training.sparsify import method_layers
+from workloads.training.layers import Masks, method_layers
 
 NAME = "log.csv"
 MaskState = Mapping[str, Masks | None]
+RECENT = 0.9  # the weight of what was before in the accuracy shown
 
 
 @final
@@ -37,6 +37,7 @@ class Row:
     flips_backward: int
 
 
+Show = Callable[[Row, int], None]  # a step that was made, and how many there are
 HEADER = ",".join(field.name for field in fields(Row))
 
 
@@ -46,20 +47,15 @@ class Log:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / NAME
-
-    def __enter__(self) -> Self:
         self._file = self._path.open("a", encoding="utf-8", newline="")
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         self._file.close()
 
     def add(self, row: Row) -> None:
         """Raises UserError where the disk takes no more."""
         try:
-            self._file.write(_line(asdict(row).values()))
+            csv.writer(self._file, lineterminator="\n").writerow(asdict(row).values())
             self._file.flush()
         except OSError as error:
             raise UserError(f"{self._path}: cannot be written: {error.strerror}") from None
@@ -76,12 +72,6 @@ def start_log(folder: Path, steps: int) -> None:
     if len(lines) < steps:
         raise UserError(f"{path}: has {len(lines)} lines where the checkpoint says {steps} steps")
     write_text("".join(f"{line}\n" for line in [HEADER, *lines[:steps]]), path)
-
-
-def _line(values: object) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(values)  # type: ignore[arg-type]
-    return text.getvalue()
 
 
 def masks_of(model: nn.Module) -> MaskState:
@@ -113,3 +103,23 @@ def rows_of(folder: Path) -> Iterator[Row]:
     with (folder / NAME).open(encoding="utf-8", newline="") as file:
         for entry in csv.DictReader(file):
             yield Row(**{field.name: field.type(entry[field.name]) for field in fields(Row)})  # type: ignore[operator]
+
+
+class Smooth:
+    """The accuracy over the last steps or so. Not frozen: it follows a run."""
+
+    def __init__(self) -> None:
+        self._accuracy: float | None = None
+
+    def text(self, row: Row) -> str:
+        before = row.accuracy if self._accuracy is None else self._accuracy
+        self._accuracy = RECENT * before + (1 - RECENT) * row.accuracy
+        return f"loss {row.loss:.4f}, accuracy {100 * self._accuracy:.1f} %"
+
+
+@contextmanager
+def training_shown() -> Iterator[Show]:
+    """A function to call after every training step."""
+    smooth = Smooth()
+    with counted("step", stderr=False) as show:
+        yield lambda row, steps: show(row.step, steps, smooth.text(row))

@@ -19,11 +19,11 @@ from workloads.models.spec import DataKind, ModelSpec
 from workloads.op import MatrixOp, Op, Phase, Role
 from workloads.pattern import PatternMap
 from workloads.samples import Array, LayerSample
+from workloads.training.arithmetic import update_for
 from workloads.training.data import batches, describe
+from workloads.training.layers import method_layers
 from workloads.training.loop import Recipe, Training
 from workloads.training.products import Product
-from workloads.training.sparsify import method_layers
-from workloads.training.updates import update_for
 
 SEED = 2309
 STEPS = 24

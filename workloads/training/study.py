@@ -16,10 +16,10 @@ from typing import TypedDict, cast, final
 
 from workloads.errors import UserError
 from workloads.training.checkpoint import write_text
-from workloads.training.run import Show, resume_run, start_run
-from workloads.training.run_folder import RESULT
+from workloads.training.run import resume_run, start_run
+from workloads.training.run_log import Show
 from workloads.training.settings import NAME as RUN
-from workloads.training.settings import Settings
+from workloads.training.settings import RESULT, Settings
 
 NAME, RUNS = "study.json", "runs"
 SCHEMA = 1

@@ -11,10 +11,16 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
 Layout = tuple[tuple[int, int], ...]
 Key = tuple[int, int, int, Layout]
+
+
+def is_fake(tensor: Tensor) -> bool:
+    """True for a tensor that has a shape and no values."""
+    return tensor.is_meta or isinstance(tensor, FakeTensor)
 
 
 def storage_of(tensor: Tensor) -> int:
@@ -98,7 +104,8 @@ class TensorNames:
     def _storage(self, tensor: Tensor) -> int:
         storage = storage_of(tensor)
         if storage not in self._seen:
-            self._seen[storage] = _weakly(tensor) if tensor.layout is torch.strided else tensor
+            strided = tensor.layout is torch.strided
+            self._seen[storage] = StorageWeakRef(tensor.untyped_storage()) if strided else tensor  # type: ignore[no-untyped-call]
         return storage
 
     def _raw_key(self, tensor: Tensor) -> Key:
@@ -113,7 +120,3 @@ class TensorNames:
             name = f"{wanted}.{number}"
         self._taken.add(name)
         return name
-
-
-def _weakly(tensor: Tensor) -> StorageWeakRef:
-    return StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]

@@ -10,9 +10,9 @@ from types import ModuleType
 from torch import nn
 
 from workloads.errors import UserError, unknown_name
+from workloads.training.layers import Layers
 from workloads.training.trace_request import split_target
 
-Layers = (nn.Conv1d, nn.Conv2d, nn.Linear)
 Builder = Callable[[], object] | nn.Module
 
 

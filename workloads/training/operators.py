@@ -1,20 +1,29 @@
-"""Vector work of a step, read off the operators that torch runs.
+"""Operators that torch runs: which are vector work, and which cannot be recorded, in a sentence each.
 
 Reads and writes are in elements, as an implementation would move them that fuses nothing and keeps nothing on chip.
 Statistics need a pass of their own: normalisation and softmax read their input twice, and backward their input and the
 gradient twice each. A gather reads what it writes. Views, copies, concatenations, changes of number format and fills
 are no work.
+
+Refused are operators that hide products inside, and tensors that hide their values. Layers that other tools made sparse
+are recorded as they are where plain tensors with zeros in them are used: under torch.ao.pruning, torch.nn.utils.prune,
+torchao's Wanda, supermasks and fake sparsity, and whatever else multiplies a weight by a mask. Weights in a packed,
+compressed or quantised form are refused.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._ops import OpOverload
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.nn.parameter import is_lazy
 
+from workloads.errors import UserError
 from workloads.op import Phase, VectorKind, VectorOp
 
 SMALLEST = 2  # a scalar is no vector work: losses, scales, counters
@@ -49,6 +58,11 @@ KINDS: tuple[tuple[str, VectorKind], ...] = (
     ("scatter", VectorKind.MASK),
 )
 TWO_PASSES = ("norm", "softmax")
+PRODUCTS = ("mm", "bmm", "addmm", "baddbmm", "convolution", "convolution_backward")
+OWN = ("aten", "sparsehil")  # namespaces whose operators are known
+OPAQUE = ("scaled_dot_product", "rnn_layer", "_trilinear", "_embedding_bag", "_thnn", "_lstm", "sparse_semi_structured")
+WORDS = ("mm", "bmm", "addbmm", "sspaddmm", "mv", "addmv", "dot", "vdot", "linear", "matmul", "gemm")
+PLAIN = (Tensor, nn.Parameter, FakeTensor)
 
 
 @final
@@ -139,19 +153,6 @@ def bias_gradient_op(gradient: Tensor, channels: int, layer: str) -> VectorOp:
     return VectorOp(layer, Phase.BP, VectorKind.ELEMENTWISE, size, size, channels)
 
 
-def merged(ops: Sequence[VectorOp]) -> list[VectorOp]:
-    """The same work with neighbours of one layer, phase and kind made one op."""
-    result: list[VectorOp] = []
-    for op in ops:
-        last = result[-1] if result else None
-        if last and (last.layer, last.phase, last.kind) == (op.layer, op.phase, op.kind):
-            sums = (last.elements + op.elements, last.reads + op.reads, last.writes + op.writes)
-            result[-1] = VectorOp(op.layer, op.phase, op.kind, *sums)
-        else:
-            result.append(op)
-    return result
-
-
 def _data(inputs: Sequence[Tensor]) -> list[Tensor]:
     """The floating-point inputs as large as the largest: the data, without statistics and parameters."""
     floats = [tensor for tensor in inputs if tensor.dtype.is_floating_point]
@@ -167,7 +168,74 @@ def _stored(tensors: Sequence[Tensor]) -> int:
 def _distinct(tensor: Tensor) -> int:
     if tensor.layout is not torch.strided:
         return int(tensor._nnz())
-    size = 1
-    for extent, stride in zip(tensor.shape, tensor.stride(), strict=True):
-        size *= extent if stride or extent == 0 else 1
-    return size
+    axes = zip(tensor.shape, tensor.stride(), strict=True)
+    return math.prod(extent for extent, stride in axes if stride or extent == 0)
+
+
+@cache
+def is_opaque(name: str) -> bool:
+    """Whether an operator that is not one of PRODUCTS multiplies inside, by its name."""
+    words = name.split("_")
+    known = any(word in WORDS or word.startswith("conv") for word in words)
+    return name not in PRODUCTS and (known or any(part in name for part in OPAQUE))
+
+
+def refuse_opaque(call: Call, layer: str) -> None:
+    """Raises UserError for an operator that hides products inside, or that may."""
+    if is_opaque(call.name):
+        raise UserError(
+            f"layer '{layer}': torch runs it as '{call.name}', whose products cannot be recorded one by one; "
+            "write it with linear, conv and matmul, or under sdpa_kernel(SDPBackend.MATH)"
+        )
+    if call.func.namespace not in OWN and sum(each.dim() >= 2 for each in call.inputs) > 1:
+        raise UserError(
+            f"layer '{layer}': runs '{call.func.namespace}::{call.name}', an operator of another library that takes "
+            "several matrices; whether it multiplies them cannot be seen, so write it with torch's own operators"
+        )
+
+
+def refuse_hidden(tensor: Tensor, layer: str) -> None:
+    """Raises UserError for a factor of a product that is no plain tensor."""
+    if type(tensor) in PLAIN and tensor.layout is torch.strided and not tensor.is_quantized:
+        return
+    if what := _hidden(tensor):
+        raise UserError(
+            f"layer '{layer}': multiplies by {what}, which hides its zeros; only products of plain tensors are recorded"
+        )
+
+
+def refuse_hidden_parameters(model: nn.Module) -> None:
+    """Raises UserError for a parameter that another library keeps in a form of its own."""
+    for name, parameter in model.named_parameters():
+        what = _hidden(parameter) or (_kind(parameter) if _stands_in(parameter) else None)
+        if what:
+            layer, _, own = name.rpartition(".")
+            raise UserError(
+                f"layer '{layer or 'model'}': its {own} is {what}, which hides its values; give it a plain tensor with "
+                "the zeros in it, for example by torch.nn.utils.prune, to record it"
+            )
+
+
+def _hidden(tensor: Tensor) -> str | None:
+    """What the tensor is, where its numbers are not simply stored."""
+    if tensor.layout is not torch.strided:
+        return f"a tensor of layout {str(tensor.layout).removeprefix('torch.')}"
+    if tensor.is_quantized:
+        return f"a quantised tensor ({str(tensor.dtype).removeprefix('torch.')})"
+    unlike = type(tensor).__torch_dispatch__ is not Tensor.__torch_dispatch__
+    return _kind(tensor) if unlike and not isinstance(tensor, FakeTensor) else None
+
+
+def _stands_in(parameter: Tensor) -> bool:
+    """Whether torch's functions are answered by the parameter's own class: what it stores may be anything."""
+    answers, torchs = (
+        {getattr(kind.__torch_function__, "__func__", kind.__torch_function__) for kind in kinds}
+        for kinds in ((type(parameter),), (Tensor, nn.Parameter))
+    )
+    return not answers <= torchs and not isinstance(parameter, FakeTensor) and not is_lazy(parameter)
+
+
+def _kind(tensor: Tensor) -> str:
+    kind = type(tensor)
+    article = "an" if kind.__name__[0] in "AEIOU" else "a"
+    return f"{article} {kind.__name__} of {kind.__module__.partition('.')[0]}"
