@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from reports.losses import stall_words
-from reports.tables import text_table
+from reports.output import text_table
 from simulator.card import Card, Json
 from simulator.frames import phase_table
 from simulator.result import Result
@@ -46,11 +46,18 @@ def fabric_product(console: Console, result: Result) -> None:
 def fabric_step(console: Console, result: Result) -> None:
     """A training step in blocks: the table per phase, and what pipelines waited for."""
     names = ("phase", "cycles", "ms", "multiplies a pipeline cycle", "dense weights", "speed-up")
-    table = text_table(names, names[:1])
-    for phase, row in phase_table(result).iterrows():
-        shown = (f"{row['cycles']:,.0f}", f"{row['seconds'] * 1e3:,.2f}", f"{row['utilisation']:.3f}")
-        table.add_row(str(phase), *shown, f"{row['dense_cycles']:,.0f}", f"{row['speedup']:.2f}x")
-    console.print(table)
+    rows = [
+        [
+            str(phase),
+            f"{row['cycles']:,.0f}",
+            f"{row['seconds'] * 1e3:,.2f}",
+            f"{row['utilisation']:.3f}",
+            f"{row['dense_cycles']:,.0f}",
+            f"{row['speedup']:.2f}x",
+        ]
+        for phase, row in phase_table(result).iterrows()
+    ]
+    console.print(text_table(names, names[:1], rows))
     total = max(1, result.cycles)
     waits = {words: sum(result.op_columns[column]) / total for column, words in stall_words(result).items()}
     issuing = sum(result.op_columns["busy_cycles"]) / total
@@ -65,11 +72,8 @@ def bytes_moved(result: Result) -> dict[str, int]:
 
 
 def _shares(title: str, shares: Mapping[str, float]) -> Table:
-    table = text_table([title, "share"], [title])
-    for name, share in sorted(shares.items(), key=lambda each: -each[1]):
-        if share >= 0.0005:
-            table.add_row(name, f"{share:.1%}")
-    return table
+    ordered = sorted(shares.items(), key=lambda each: -each[1])
+    return text_table([title, "share"], [title], ([name, f"{share:.1%}"] for name, share in ordered if share >= 0.0005))
 
 
 def _probes(fabric: Json) -> str:

@@ -11,8 +11,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from reports.console import wide_console
-from reports.tables import written_to
+from reports.output import wide_console, written_to
 from simulator.fabric.outcome import Spent
 
 PUBLISHED_RATIO = 9.4  # arXiv 2105.14156, abstract; reports/published/piuma.csv

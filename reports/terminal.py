@@ -7,12 +7,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from reports.console import wide_console
 from reports.energy import energy_by, energy_card, energy_total, has_energy
 from reports.fabric import fabric_product, fabric_step, product_title
 from reports.hil import hil_sentences, hil_table
 from reports.losses import loss_table
-from reports.tables import text_table
+from reports.output import text_table, wide_console
 from simulator.card import Card
 from simulator.frames import arithmetic_ceiling, phase_table
 from simulator.result import Result
@@ -110,21 +109,27 @@ def _energy(result: Result) -> str:
 def _tiles(result: Result) -> Table:
     names = ("tiles", "confirmed", "bits", "wrong_bits", "model_cycles", "cycle_difference", "waiting_cycles")
     what = "hardware in the loop"
-    table = text_table([what, *(name.replace("_", " ") for name in names), "not zero"], [what])
-    for row in hil_table(result).reset_index().to_dict("records"):
-        numbers = (f"{row[name]:,}" for name in names)
-        table.add_row(f"{row['phase']} {row['dataflow']} {row['pattern']}", *numbers, f"{row['nonzero']:.0%}")
-    return table
+    rows = [
+        [
+            f"{row['phase']} {row['dataflow']} {row['pattern']}",
+            *(f"{row[name]:,}" for name in names),
+            f"{row['nonzero']:.0%}",
+        ]
+        for row in hil_table(result).reset_index().to_dict("records")
+    ]
+    return text_table([what, *(name.replace("_", " ") for name in names), "not zero"], [what], rows)
 
 
 def _losses(result: Result) -> Table:
-    table = text_table(["cycles spent on", "best dense", "sparse", "share", "speed-up so far"], ["cycles spent on"])
-    for term, row in loss_table(result).iterrows():
-        table.add_row(
+    names = ["cycles spent on", "best dense", "sparse", "share", "speed-up so far"]
+    rows = [
+        [
             str(term),
             f"{int(row['dense_cycles']):,}",
             f"{int(row['cycles']):,}",
             f"{row['share']:.1%}",
             f"{row['speedup']:.2f}x",
-        )
-    return table
+        ]
+        for term, row in loss_table(result).iterrows()
+    ]
+    return text_table(names, names[:1], rows)

@@ -10,8 +10,7 @@ from reports.checks.base import Check, CheckSuite, Request
 from reports.checks.explained import Tried, print_explained, set_table, verdict, write_explained
 from reports.checks.published import by_item
 from reports.checks.s4_cases import BERT, EFFICIENCIES, NOMINAL_EFFICIENCY, POINTS, RESNET, SPLITS, Case, Surroundings
-from reports.pictures import save_pictures
-from reports.tables import tracked
+from reports.output import save_pictures, tracked
 from workloads.errors import UserError
 from workloads.lengths import SQUAD_LIKE
 from workloads.provenance import Provenance

@@ -13,10 +13,8 @@ from reports.again import OPTIMISATIONS, ladder_of, with_settings
 from reports.ceilings import ceiling_row, ceiling_table
 from reports.checks.base import Check, CheckSuite, Request
 from reports.checks.published import published_rows
-from reports.console import wide_console
-from reports.pictures import save_pictures
+from reports.output import frame_table, save_pictures, tracked, wide_console, write_tables
 from reports.sensitivity import sensitivity_table, variations
-from reports.tables import frame_table, tracked, write_tables
 from simulator.frames import arithmetic_ceiling
 from simulator.job import Job, Source
 from simulator.result import Result

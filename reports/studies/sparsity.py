@@ -9,10 +9,8 @@ import pandas as pd
 import typer
 
 from reports import figures
-from reports.console import wide_console
-from reports.pictures import save_pictures
+from reports.output import save_pictures, text_table, tracked, wide_console, write_tables
 from reports.rates import Rate, bank_patterns, inference_step, rate
-from reports.tables import text_table, tracked, write_tables
 from simulator.arch.machine import Machine, load_machine
 from simulator.machines.s4 import S4Arch
 from simulator.runs import Runs
@@ -161,9 +159,8 @@ def print_sparsity(machine: str, table: pd.DataFrame, beside: pd.DataFrame, pair
     console = wide_console()
     console.print(f"[bold]Inference on {machine}[/]: throughput against the ratio, and what bounds it")
     names = ("model", "batch", "ratio", "samples/s", "speed-up", "ideal", "of peak", "time bound by", "mapping")
-    shown = text_table(names, LEFT)
-    for each in table.to_dict("records"):
-        shown.add_row(
+    rows = [
+        [
             str(each["model"]),
             str(each["batch"]),
             f"{each['ratio']}x",
@@ -173,22 +170,32 @@ def print_sparsity(machine: str, table: pd.DataFrame, beside: pd.DataFrame, pair
             f"{each['peak_share']:.0%}",
             ", ".join(f"{name} {each[name]:.0%}" for name in BOUNDS if each[name] >= SMALL),
             str(each["mapping"]),
-        )
-    console.print(shown)
+        ]
+        for each in table.to_dict("records")
+    ]
+    console.print(text_table(names, LEFT, rows))
     console.print("\n[bold]GPUs beside it[/] (rooflines with overheads, derived)")
-    gpus = text_table(("model", "machine", "pattern", "batch", "samples/s", "bound by"), LEFT)
-    for each in beside.to_dict("records"):
-        named = (str(each[name]) for name in ("model", "machine", "pattern", "batch"))
-        gpus.add_row(*named, _rate(each["samples_per_second"]), str(each["bound"]))
-    console.print(gpus)
+    told = ("model", "machine", "pattern", "batch")
+    rows = [
+        [*(str(each[name]) for name in told), _rate(each["samples_per_second"]), str(each["bound"])]
+        for each in beside.to_dict("records")
+    ]
+    console.print(text_table((*told, "samples/s", "bound by"), LEFT, rows))
     if len(pairs):
         console.print("\n[bold]Larger and sparser against smaller and dense[/]")
-        both = text_table(("larger", "ratio", "samples/s", "smaller, dense", "its samples/s", "times as fast"), LEFT)
-        for each in pairs.to_dict("records"):
-            mine, theirs = (_rate(each[name]) for name in ("samples_per_second", "dense_samples_per_second"))
-            times = f"{each['times_as_fast']:.2f}x"
-            both.add_row(str(each["larger"]), f"{each['ratio']}x", mine, str(each["smaller"]), theirs, times)
-        console.print(both)
+        rows = [
+            [
+                str(each["larger"]),
+                f"{each['ratio']}x",
+                _rate(each["samples_per_second"]),
+                str(each["smaller"]),
+                _rate(each["dense_samples_per_second"]),
+                f"{each['times_as_fast']:.2f}x",
+            ]
+            for each in pairs.to_dict("records")
+        ]
+        heads = ("larger", "ratio", "samples/s", "smaller, dense", "its samples/s", "times as fast")
+        console.print(text_table(heads, LEFT, rows))
 
 
 def _rate(value: float) -> str:
