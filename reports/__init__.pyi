@@ -11,7 +11,7 @@ from reports.output import save_pictures as save_pictures
 from reports.output import write_tables as write_tables
 from reports.page.build import comparison_page as comparison_page
 from reports.page.build import result_page as result_page
-from reports.page.files import write_comparison as write_comparison
-from reports.page.files import write_figures as write_figures
+from reports.page.gallery import write_comparison as write_comparison
+from reports.page.gallery import write_figures as write_figures
 from reports.reporting import write_report as write_report
 from reports.studies.accuracy_runs import run_accuracy as run_accuracy

@@ -1,20 +1,17 @@
 """SAT: the published average and the arithmetic ceilings, and what the model's own speed-ups hang on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from reports import figures
-from reports.again import OPTIMISATIONS, ladder_of, with_settings
-from reports.ceilings import ceiling_row, ceiling_table
-from reports.checks.base import Check, CheckSuite, Request
-from reports.checks.published import published_rows
+from reports.again import OPTIMISATIONS, ladder_of, sensitivity_of, with_settings
+from reports.checks.base import Check, CheckSuite, Request, published_rows
+from reports.losses import ceiling_row, ceiling_table
 from reports.output import frame_table, save_pictures, tracked, wide_console, write_tables
-from reports.sensitivity import sensitivity_table, variations
 from simulator.frames import arithmetic_ceiling
 from simulator.job import Job, Source
 from simulator.result import Result
@@ -23,9 +20,6 @@ from workloads.errors import unknown_name
 from workloads.provenance import Provenance
 from workloads.shipped import shipped_models
 from workloads.work import Work
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 USUAL = "2:8"  # the pattern that the paper's average is of
 WIDEST = (("array.rows=16", "array.cols=16"), ("array.rows=64", "array.cols=64"))
@@ -52,7 +46,7 @@ def detail(request: Request) -> None:
     steps = {name: run_job(replace(job, work=Work(model=name))) for name in models}
     ceilings = ceiling_table(ceiling_row(step) for step in steps.values())
     step = steps[request.model]
-    found = _Found(request.model, step.speedup, ceilings, _moved(step), _switches(job))
+    found = _Found(request.model, step.speedup, ceilings, sensitivity_of(step, stderr=False), _switches(job))
     _print(request.pattern, found)
     if request.out is not None:
         _write(request.out, job, found)
@@ -109,13 +103,6 @@ def _ceiling(model: str, step: Result) -> Check:
     )
 
 
-def _moved(step: Result) -> pd.DataFrame:
-    """How the speed-up moves as each assumption goes, alone, through its range."""
-    job, varied = step.card.job, tracked(variations(step.card.numbers), "assumptions", stderr=False)
-    ends = [(each, with_settings(job, *each.low).speedup, with_settings(job, *each.high).speedup) for each in varied]
-    return sensitivity_table(step.speedup, ends)
-
-
 def _switches(job: Job) -> pd.DataFrame:
     """Cycles of the step, dense and sparse, with each optimisation off in turn."""
     rows = []
@@ -155,12 +142,11 @@ def _print(pattern: str, found: _Found) -> None:
 def _write(out: Path, job: Job, found: _Found) -> None:
     tables = {"ceilings": found.ceilings, "sensitivity": found.moved, "optimisations": found.switched}
     write_tables(out, tables, 4, index=True)
-
-    def drawn() -> "Mapping[str, Figure]":
-        return {
+    save_pictures(
+        out,
+        lambda: {
             "ceilings": figures.ceilings_figure(found.ceilings),
             "sensitivity": figures.sensitivity_figure(found.moved, found.model, found.speedup),
             "waterfall": figures.waterfall_figure(ladder_of(job), found.model),
-        }
-
-    save_pictures(out, drawn)
+        },
+    )

@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from reports.figures.style import MARK, PHASES, TEXT, new_figure, plain, title
-from reports.roofline import Roofs, roofline_points
+from reports.layers import Roofs, roofline_points
 from simulator.result import Result
 
 GIGA = 1e9

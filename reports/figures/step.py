@@ -3,9 +3,9 @@
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from reports.causes import cause_table
 from reports.figures.style import FULL, LOSS, MARK, PHASES, SERIES, TEXT, legend, new_figure, plain, runs_of, title
 from reports.layers import layer_table, op_table
+from reports.losses import cause_table
 from simulator.frames import phase_table
 from simulator.result import Result
 

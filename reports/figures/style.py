@@ -8,8 +8,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reports.output import written_to
 from simulator.result import Result
-from workloads.errors import UserError
 
 TEXT, GRID = "#222222", "#dddddd"
 FULL, LOSS, MARK = "#2f6f9f", "#c9d8e3", "#b5482f"
@@ -57,12 +57,9 @@ def legend(figure: Figure, axes: Axes, columns: int = 4) -> None:
 
 def save_figure(figure: Figure, stem: Path) -> None:
     """Write PNG and SVG, the same bytes for the same figure. Raises UserError where they cannot be written."""
-    try:
-        stem.parent.mkdir(parents=True, exist_ok=True)
+    with written_to(stem.parent, option=""):
         stem.with_suffix(".svg").write_text(svg(figure), encoding="utf-8")
         figure.savefig(stem.with_suffix(".png"), dpi=150)
-    except OSError as error:
-        raise UserError(f"{stem.parent}: cannot be written: {error.strerror or error}") from None
 
 
 def svg(figure: Figure) -> str:
