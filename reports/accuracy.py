@@ -73,9 +73,19 @@ def accuracy_table(runs: pd.DataFrame) -> pd.DataFrame:
         group = runs[(runs["method"] == method) & (runs["pattern"] == pattern)]
         accuracy, gap = spread(list(group["accuracy"])), _difference(runs, (method, pattern), (DENSE, DENSE))
         published = _published(method, pattern)
-        row = {"method": method, "pattern": pattern, "runs": len(group), "accuracy": accuracy.mean}
-        row |= {"accuracy_ci95": accuracy.half, "gap": gap.mean, "gap_ci95": gap.half}
-        rows.append(row | {"published_gap": published[0], "published_on": published[1]})
+        rows.append(
+            {
+                "method": method,
+                "pattern": pattern,
+                "runs": len(group),
+                "accuracy": accuracy.mean,
+                "accuracy_ci95": accuracy.half,
+                "gap": gap.mean,
+                "gap_ci95": gap.half,
+                "published_gap": published[0],
+                "published_on": published[1],
+            }
+        )
     return pd.DataFrame(rows)
 
 

@@ -93,9 +93,8 @@ def ceiling_row(result: Result) -> Mapping[str, object]:
     between it and `speed-up` are stalls.
     """
     table = loss_table(result)
-    row: dict[str, object] = {"model": result.card.model, "batch": result.card.batch}
     ceiling, speedup = arithmetic_ceiling(result), result.baseline.cycles / result.cycles
-    row["ceiling"] = ceiling
+    row: dict[str, object] = {"model": result.card.model, "batch": result.card.batch, "ceiling": ceiling}
     latest = float("nan")
     for term, name in STEPS.items():
         latest = float(table["speedup"].get(term, latest))

@@ -24,9 +24,10 @@ def every_check() -> list[Check]:
 
 def check_table(checks: Sequence[Check]) -> pd.DataFrame:
     """The rows with status and gap, in the order given."""
-    rows = [{**asdict(each), "gap": each.gap, "status": each.status.value} for each in checks]
-    for row in rows:
-        row["provenance"] = row["provenance"].value
+    rows = [
+        {**asdict(each), "gap": each.gap, "status": each.status.value, "provenance": each.provenance.value}
+        for each in checks
+    ]
     first = ["machine", "what", "unit", "theirs", "theirs_low", "theirs_high", "ours", "ours_low", "ours_high"]
     return pd.DataFrame(rows, columns=[*first, "gap", "status", "provenance", "source", "hangs_on"])
 

@@ -6,7 +6,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.energy import energy_total, has_energy
-from reports.figures.style import FULL, LOSS, MARK, PHASES, TEXT, legend, new_figure, plain, title
+from reports.figures.style import (
+    FULL,
+    LOSS,
+    MARK,
+    PHASES,
+    TEXT,
+    legend,
+    name_rows,
+    new_figure,
+    one_panel,
+    plain,
+    stacked_bars,
+    title,
+)
 from simulator.frames import ORDER, arithmetic_ceiling
 from simulator.result import Result
 
@@ -16,16 +29,16 @@ def compared_figure(results: Sequence[Result], labels: Sequence[str]) -> Figure:
     energy = all(has_energy(result) for result in results)
     figure = new_figure(9 if energy else 5.5, 0.55 * len(results) + 1.5)
     panels = list(figure.subplots(1, 2 if energy else 1, sharey=True, squeeze=False)[0])
-    times = [[each.seconds * 1e3 for each in _pair(result)] for result in results]
+    pairs = [(result.baseline, result) for result in results]
+    times = [[each.seconds * 1e3 for each in pair] for pair in pairs]
     _pairs(panels[0], times, "time (ms)", "time")
     if energy:
-        joules = [[energy_total(each).joules for each in _pair(result)] for result in results]
+        joules = [[energy_total(each).joules for each in pair] for pair in pairs]
         _pairs(panels[1], joules, "energy (J); line: range of the energy tables", "energy")
         for place, result in enumerate(results):
             total = energy_total(result)
             panels[1].plot([total.low, total.high], [place + 0.2] * 2, color=TEXT, lw=1, marker="|", ms=6)
-    panels[0].set_yticks(range(len(results)), labels)
-    panels[0].invert_yaxis()
+    name_rows(panels[0], labels)
     legend(figure, panels[0])
     return plain(figure, "x")
 
@@ -44,30 +57,33 @@ def _pairs(axes: Axes, values: Sequence[Sequence[float]], unit: str, what: str) 
 
 def phases_compared_figure(results: Sequence[Result], labels: Sequence[str]) -> Figure:
     """Time by phase, stacked, one bar a result."""
-    figure = new_figure(7.2, 0.45 * len(results) + 1.5)
-    axes = figure.subplots()
-    left = [0.0] * len(results)
-    for phase in [each for each in ORDER if any((result.ops["phase"] == each).any() for result in results)]:
-        clocks = [result.card.clock_mhz * 1e3 for result in results]
-        cycles = [int(result.ops.loc[result.ops["phase"] == phase, "cycles"].sum()) for result in results]
-        widths = [each / clock for each, clock in zip(cycles, clocks, strict=True)]
-        axes.barh(range(len(results)), widths, left=left, height=0.6, color=PHASES[phase], label=phase)
-        left = [start + width for start, width in zip(left, widths, strict=True)]
-    axes.set_yticks(range(len(results)), labels)
-    axes.invert_yaxis()
+    figure, axes = one_panel(7.2, 0.45 * len(results) + 1.5)
+    stacked_phases(axes, results)
+    name_rows(axes, labels)
     axes.set_xlabel("time (ms)")
     title(axes, "time by phase")
     legend(figure, axes)
     return plain(figure, "x")
 
 
+def stacked_phases(axes: Axes, results: Sequence[Result]) -> list[float]:
+    """A bar a result, of its phases one behind the other, in milliseconds; how long each takes in all."""
+    shown = [phase for phase in ORDER if any((result.ops["phase"] == phase).any() for result in results)]
+    widths = ([_milliseconds(result, phase) for result in results] for phase in shown)
+    return stacked_bars(axes, zip(shown, [PHASES[phase] for phase in shown], widths, strict=True), 0.6)
+
+
+def _milliseconds(result: Result, phase: str) -> float:
+    cycles = int(result.ops.loc[result.ops["phase"] == phase, "cycles"].sum())
+    return cycles / (result.card.clock_mhz * 1e3)
+
+
 def models_figure(results: Sequence[Result], labels: Sequence[str]) -> Figure:
     """Speed-up of every result over its dense schedule, under the ceiling of its multiply-accumulates."""
-    figure = new_figure(max(5.0, 0.9 * len(results) + 1.5), 3.6)
-    axes = figure.subplots()
+    figure, axes = one_panel(max(5.0, 0.9 * len(results) + 1.5), 3.6)
     places = range(len(results))
     ceilings = [arithmetic_ceiling(result) for result in results]
-    speedups = [dense.seconds / mine.seconds for dense, mine in map(_pair, results)]
+    speedups = [result.baseline.seconds / result.seconds for result in results]
     axes.bar(places, ceilings, 0.7, color=LOSS, label="ceiling: multiply-accumulates alone")
     axes.bar(places, speedups, 0.7, color=FULL, label="speed-up of the step")
     for place, value in zip(places, speedups, strict=True):
@@ -78,11 +94,6 @@ def models_figure(results: Sequence[Result], labels: Sequence[str]) -> Figure:
     title(axes, "speed-up by model")
     legend(figure, axes)
     return plain(figure)
-
-
-def _pair(result: Result) -> tuple[Result, Result]:
-    """Its dense schedule, and the result."""
-    return result.baseline, result
 
 
 def _short(value: float) -> str:

@@ -2,11 +2,14 @@
 
 import io
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from reports.output import written_to
 from simulator.result import Result
@@ -27,6 +30,35 @@ def runs_of(result: Result) -> dict[str, Result]:
 def new_figure(width: float, height: float) -> Figure:
     """A figure in inches."""
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def one_panel(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure in inches, and the only axes on it."""
+    figure = new_figure(width, height)
+    return figure, figure.subplots()
+
+
+def name_rows(axes: Axes, labels: Sequence[str]) -> None:
+    """A label a row of bars, from the top down."""
+    axes.set_yticks(range(len(labels)), labels)
+    axes.invert_yaxis()
+
+
+def stacked_bars(axes: Axes, parts: Iterable[tuple[str, str, Sequence[float]]], height: float) -> list[float]:
+    """A bar a row, made of parts (label, colour, and a width a row) one behind the other; where the bars end."""
+    ends: list[float] = []
+    for label, colour, widths in parts:
+        ends = ends or [0.0] * len(widths)
+        axes.barh(range(len(widths)), widths, left=ends, height=height, color=colour, label=label)
+        ends = [end + width for end, width in zip(ends, widths, strict=True)]
+    return ends
+
+
+def log_numbers(axis: Axis, form: str, subs: Sequence[float] = (1, 2, 5), most: int | None = None) -> None:
+    """1, 2, 5, 10 on a logarithmic axis, written in a form such as "{x:g}", instead of powers of ten."""
+    axis.set_major_locator(LogLocator(subs=subs, numticks=most))
+    axis.set_major_formatter(form)
+    axis.set_minor_formatter(NullFormatter())
 
 
 def plain(figure: Figure, grid: str = "y") -> Figure:

@@ -11,11 +11,15 @@ from matplotlib.figure import Figure
 from reports.energy import energy_by, entry_table, has_energy
 from reports.figures.compare import compared_figure, models_figure, phases_compared_figure
 from reports.figures.energy import energy_figure, entries_figure, tensors_figure
-from reports.figures.fabric import load_figure
-from reports.figures.hil import hardware_figure
-from reports.figures.roof import roofline_figure
-from reports.figures.smash import time_figure
-from reports.figures.step import causes_figure, layers_figure, phases_figure, utilisation_figure
+from reports.figures.fabric import load_figure, time_figure
+from reports.figures.step import (
+    causes_figure,
+    hardware_figure,
+    layers_figure,
+    phases_figure,
+    roofline_figure,
+    utilisation_figure,
+)
 from reports.figures.style import save_figure
 from reports.figures.validation import sensitivity_figure, waterfall_figure
 from reports.layers import layer_table, roofline_points, roofs

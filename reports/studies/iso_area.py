@@ -111,10 +111,16 @@ def _table(results: Sequence[Result], labels: Sequence[str]) -> pd.DataFrame:
     """A row an array: its size and clock, and what the step takes on it."""
     rows = []
     for label, result in zip(labels, results, strict=True):
-        size = f"{_whole(result, 'array.rows')} x {_whole(result, 'array.cols')}"
-        row: dict[str, object] = {"array": label, "size": size, "MHz": result.card.clock_mhz}
-        row |= {"cycles": result.cycles, "ms": result.seconds * 1e3}
-        row |= {"J": energy_total(result).joules} if has_energy(result) else {}
-        rows.append(row)
+        energy = {"J": energy_total(result).joules} if has_energy(result) else {}
+        rows.append(
+            {
+                "array": label,
+                "size": f"{_whole(result, 'array.rows')} x {_whole(result, 'array.cols')}",
+                "MHz": result.card.clock_mhz,
+                "cycles": result.cycles,
+                "ms": result.seconds * 1e3,
+                **energy,
+            }
+        )
     table = pd.DataFrame(rows).set_index("array")
     return table.assign(**{"times as fast": table["ms"].iloc[0] / table["ms"]})

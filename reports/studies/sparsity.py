@@ -1,6 +1,6 @@
 """Throughput of inference at 1x to 32x, what bounds it, the ideal, and GPUs beside it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -49,7 +49,7 @@ def study_sparsity(
     for option, size in (("--batch", batch), ("--sequence", sequence)):
         if size is not None and size < 1:
             raise UserError(f"{option} {size}: must be at least 1")
-    chosen = [_Model.of(name, sequence) for name in dict.fromkeys(models)]
+    chosen = {name: _tokens(name, sequence) for name in models}
     table = sparsity_table(_runs(machine, machine.spec.bank, chosen, batch))
     beside = _gpu_table(chosen)
     pairs = pair_table(table, [pair for pair in PAIRS if set(pair) <= set(models)])
@@ -59,18 +59,10 @@ def study_sparsity(
         save_pictures(out, lambda: {"sparsity": figures.sparsity_figure(table, beside)})
 
 
-@dataclass(frozen=True)
-class _Model:
-    """A captured model, and the tokens of a text; None for one of images."""
-
-    name: str
-    sequence: int | None
-
-    @classmethod
-    def of(cls, name: str, sequence: int | None) -> "_Model":
-        """Raises UserError for an unknown name."""
-        reads = load_part(MODELS, "model", name, ModelSpec).data
-        return cls(name, (sequence or SEQUENCE) if reads is DataKind.BYTES else None)
+def _tokens(model: str, sequence: int | None) -> int | None:
+    """Tokens of a text; None for a model of images. Raises UserError for an unknown name."""
+    reads = load_part(MODELS, "model", model, ModelSpec).data
+    return (sequence or SEQUENCE) if reads is DataKind.BYTES else None
 
 
 @dataclass(frozen=True)
@@ -84,26 +76,26 @@ class RatioRun:
     rate: Rate
 
 
-def _runs(machine: Machine, bank: int, models: Sequence[_Model], batch: int | None) -> list[RatioRun]:
+def _runs(machine: Machine, bank: int, models: Mapping[str, int | None], batch: int | None) -> list[RatioRun]:
     found, runs = [], Runs()
-    for model in tracked(models, "models"):
-        size = batch or (IMAGES if model.sequence is None else TEXTS)
-        step = inference_step(model.name, size, model.sequence)
+    for model, tokens in tracked(list(models.items()), "models"):
+        size = batch or (IMAGES if tokens is None else TEXTS)
+        step = inference_step(model, size, tokens)
         for ratio, pattern in bank_patterns(bank).items():
             reached = rate(machine, step, PatternMap(parse_pattern(pattern)), runs)
-            found.append(RatioRun(model.name, size, ratio, pattern, reached))
+            found.append(RatioRun(model, size, ratio, pattern, reached))
     return found
 
 
-def _gpu_table(models: Sequence[_Model]) -> pd.DataFrame:
+def _gpu_table(models: Mapping[str, int | None]) -> pd.DataFrame:
     rows, runs = [], Runs()
     machines = {name: load_machine(name) for name, _ in GPUS}
-    for model in models:
-        size = GPU_IMAGES if model.sequence is None else GPU_TEXTS
-        step = inference_step(model.name, size, model.sequence)
+    for model, tokens in models.items():
+        size = GPU_IMAGES if tokens is None else GPU_TEXTS
+        step = inference_step(model, size, tokens)
         for name, pattern in GPUS:
             found = rate(machines[name], step, PatternMap(parse_pattern(pattern)), runs)
-            row = {"model": model.name, "machine": name, "pattern": pattern, "batch": size}
+            row = {"model": model, "machine": name, "pattern": pattern, "batch": size}
             rows.append({**row, "samples_per_second": found.samples_per_second, "bound": found.bound})
     return pd.DataFrame(rows)
 

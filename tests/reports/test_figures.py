@@ -12,8 +12,7 @@ import pytest
 from reports.again import ladder_of
 from reports.energy import energy_by, energy_card, energy_total, entry_table
 from reports.figures.energy import energy_figure
-from reports.figures.roof import roofline_figure
-from reports.figures.step import causes_figure
+from reports.figures.step import causes_figure, roofline_figure
 from reports.figures.style import inline_svg
 from reports.layers import layer_table, roofline_points, roofs
 from reports.losses import cause_table, loss_table
