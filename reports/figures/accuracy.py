@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.accuracy import DENSE
-from reports.figures.style import GRID, MARK, SERIES, TEXT, legend, new_figure, one_panel, plain, title
+from reports.figures.style import GRID, MARK, SERIES, TEXT, new_figure, one_panel, title, with_legend
 
 LINE_MARKERS = ("o", "s", "^", "D", "v", "P")
 MARKERS = (*LINE_MARKERS, "X", "*")
@@ -43,8 +43,7 @@ def accuracy_figure(table: pd.DataFrame, words: str) -> Figure:
     axes.set_xticks(range(len(patterns)), patterns)
     axes.set(xlabel="pattern (n kept of every m)", ylabel="test accuracy (%), mean and 95 % interval")
     title(axes, fill(words, LETTERS))
-    legend(figure, axes, len(methods) + 1)
-    return plain(figure)
+    return with_legend(figure, axes, columns=len(methods) + 1)
 
 
 def pareto_figure(table: pd.DataFrame, words: str) -> Figure:
@@ -58,8 +57,7 @@ def pareto_figure(table: pd.DataFrame, words: str) -> Figure:
     if energy:
         _points(panels[1], table, "joules")
         panels[1].set_xlabel("energy of a step (J); less is better")
-    legend(figure, panels[0], 6)
-    return plain(figure, "both")
+    return with_legend(figure, panels[0], "both", columns=6)
 
 
 def _points(axes: Axes, table: pd.DataFrame, column: str) -> None:

@@ -8,7 +8,17 @@ from matplotlib.figure import Figure
 
 from reports.energy import energy_total, has_energy
 from reports.figures.compare import stacked_phases
-from reports.figures.style import FULL, LOSS, MARK, SERIES, TEXT, legend, name_rows, new_figure, plain, title
+from reports.figures.style import (
+    FULL,
+    LOSS,
+    MARK,
+    SERIES,
+    TEXT,
+    name_rows,
+    new_figure,
+    title,
+    with_legend,
+)
 from simulator.result import Result
 
 
@@ -31,8 +41,7 @@ def area_figure(table: pd.DataFrame) -> Figure:
     title(left, f"speed-up on sparse work, {sizes[-1]} x {sizes[-1]}")
     for axes in (cells, clock, left):
         axes.set_xticks(range(len(patterns)), patterns)
-    legend(figure, cells)
-    return plain(figure)
+    return with_legend(figure, cells)
 
 
 def _left(axes: Axes, patterns: Sequence[str], last: pd.DataFrame) -> None:
@@ -67,5 +76,4 @@ def iso_area_figure(results: Sequence[Result], labels: Sequence[str]) -> Figure:
         title(panels[1], "energy")
     name_rows(panels[0], labels)
     panels[0].margins(x=0.2)
-    legend(figure, panels[0])
-    return plain(figure, "x")
+    return with_legend(figure, panels[0], "x")

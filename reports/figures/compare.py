@@ -12,13 +12,13 @@ from reports.figures.style import (
     MARK,
     PHASES,
     TEXT,
-    legend,
     name_rows,
     new_figure,
     one_panel,
-    plain,
+    short,
     stacked_bars,
     title,
+    with_legend,
 )
 from simulator.frames import ORDER, arithmetic_ceiling
 from simulator.result import Result
@@ -39,8 +39,7 @@ def compared_figure(results: Sequence[Result], labels: Sequence[str]) -> Figure:
             total = energy_total(result)
             panels[1].plot([total.low, total.high], [place + 0.2] * 2, color=TEXT, lw=1, marker="|", ms=6)
     name_rows(panels[0], labels)
-    legend(figure, panels[0])
-    return plain(figure, "x")
+    return with_legend(figure, panels[0], "x")
 
 
 def _pairs(axes: Axes, values: Sequence[Sequence[float]], unit: str, what: str) -> None:
@@ -48,7 +47,7 @@ def _pairs(axes: Axes, values: Sequence[Sequence[float]], unit: str, what: str) 
         places = [place + (number - 0.5) * 0.4 for place in range(len(values))]
         axes.barh(places, [pair[number] for pair in values], height=0.38, color=colour, label=name)
     for place, (dense, mine) in enumerate(values):
-        said = f"  {_short(mine)}" + (f" ({dense / mine:.2f}x)" if mine else "")
+        said = f"  {short(mine)}" + (f" ({dense / mine:.2f}x)" if mine else "")
         axes.text(max(dense, mine), place, said, va="center", fontsize=7, color=TEXT)
     axes.margins(x=0.3)
     axes.set_xlabel(unit)
@@ -62,8 +61,7 @@ def phases_compared_figure(results: Sequence[Result], labels: Sequence[str]) -> 
     name_rows(axes, labels)
     axes.set_xlabel("time (ms)")
     title(axes, "time by phase")
-    legend(figure, axes)
-    return plain(figure, "x")
+    return with_legend(figure, axes, "x")
 
 
 def stacked_phases(axes: Axes, results: Sequence[Result]) -> list[float]:
@@ -92,9 +90,4 @@ def models_figure(results: Sequence[Result], labels: Sequence[str]) -> Figure:
     axes.set_xticks(list(places), [label.replace(" ", "\n") for label in labels])
     axes.set_ylabel("speed-up over dense (x)")
     title(axes, "speed-up by model")
-    legend(figure, axes)
-    return plain(figure)
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+    return with_legend(figure, axes)

@@ -10,20 +10,20 @@ from reports.figures.style import (
     MARK,
     SERIES,
     TEXT,
-    legend,
     name_rows,
     one_panel,
     plain,
     runs_of,
+    short,
     stacked_bars,
     title,
+    with_legend,
 )
 from simulator.frames import phases_in
 from simulator.result import Result
 
 SMALL = 0.005  # components below this share are drawn together
 MOST_ENTRIES = 10
-LARGE = 1000  # joules from here on are written whole
 
 
 def energy_figure(result: Result) -> Figure:
@@ -44,8 +44,7 @@ def energy_figure(result: Result) -> Figure:
     name_rows(axes, [f"{phase}, {name}" for phase, name in rows])
     axes.set(xlim=(0, None), xlabel="energy (J); line: all entries at the low and at the high end of their ranges")
     title(axes, f"energy by phase and component, table '{energy_card(result).table}'")
-    legend(figure, axes, 3)
-    return plain(figure, "x")
+    return with_legend(figure, axes, "x", columns=3)
 
 
 def _components(result: Result) -> pd.DataFrame:
@@ -68,20 +67,12 @@ def tensors_figure(result: Result) -> Figure:
         values = table.reindex(tensors).fillna(0.0)
         axes.barh(places, values, height=0.36, color=colour, label=name)
         for place, value in zip(places, values, strict=True):
-            axes.text(
-                value,
-                place,
-                f" {value:,.0f}" if value >= LARGE else f" {value:.3g}",
-                va="center",
-                fontsize=7,
-                color=TEXT,
-            )
+            axes.text(value, place, f" {short(value)}", va="center", fontsize=7, color=TEXT)
     name_rows(axes, tensors)
     axes.margins(x=0.1)
     axes.set_xlabel("energy (J)")
     title(axes, "energy by tensor")
-    legend(figure, axes)
-    return plain(figure, "x")
+    return with_legend(figure, axes, "x")
 
 
 def entries_figure(result: Result) -> Figure:

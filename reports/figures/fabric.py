@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.figures.style import FULL, MARK, legend, new_figure, one_panel, plain, title
+from reports.figures.style import FULL, MARK, new_figure, one_panel, plain, title, with_legend
 from simulator.fabric.outcome import EventRecord, Spent
 from simulator.fabric.rates import TICKS
 from simulator.result import Result
@@ -59,8 +59,7 @@ def sweep_figure(runs: pd.DataFrame, sweep: str) -> Figure:
         axes.set_xticks(sorted(set(mine["point"])))
         axes.set_xlabel(AXES[sweep], fontsize=8)
         axes.set_title(label, fontsize=9, loc="left")
-    legend(figure, figure.axes[0], len(mine["kernel"].unique()))
-    return plain(figure, "both")
+    return with_legend(figure, figure.axes[0], "both", columns=len(mine["kernel"].unique()))
 
 
 def time_figure(shares: Mapping[str, Mapping[str, float]], title: str) -> Figure:
@@ -75,8 +74,7 @@ def time_figure(shares: Mapping[str, Mapping[str, float]], title: str) -> Figure
     axes.set_yticks(range(len(shares)), list(shares)[::-1], fontsize=8)
     axes.set(xlim=(0, 1), xlabel="share of all threads' time")
     axes.set_title(title, fontsize=9, loc="left")
-    figure.legend(loc="outside lower center", ncols=5, frameon=False, fontsize=8)
-    return plain(figure, "both")
+    return with_legend(figure, axes, "both", columns=5)
 
 
 def timeline_figure(traces: Mapping[str, Sequence[EventRecord]], threads: int, title: str) -> Figure:

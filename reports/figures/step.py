@@ -14,7 +14,6 @@ from reports.figures.style import (
     PHASES,
     SERIES,
     TEXT,
-    legend,
     log_numbers,
     name_rows,
     new_figure,
@@ -23,6 +22,7 @@ from reports.figures.style import (
     runs_of,
     stacked_bars,
     title,
+    with_legend,
 )
 from reports.layers import Roofs, layer_table, op_table, roofline_points
 from reports.losses import cause_table
@@ -58,8 +58,7 @@ def phases_figure(result: Result) -> Figure:
     axes.set(ylabel="time (ms)", ylim=(0, top * 1.12))
     more = ", and speed-up over the best dense schedule of the same machine" if beside else ""
     title(axes, f"time by phase{more}")
-    legend(figure, axes)
-    return plain(figure)
+    return with_legend(figure, axes)
 
 
 def layers_figure(result: Result) -> Figure:
@@ -81,8 +80,7 @@ def layers_figure(result: Result) -> Figure:
     axes.set(ylim=(len(layers) - 0.4, -0.6), xlabel="speed-up over the best dense schedule (x)")
     more = f"; {len(layers)} of {len(spent)} layers, those that take longest" if len(spent) > len(layers) else ""
     title(axes, f"speed-up by layer and phase{more}")
-    legend(figure, axes)
-    return plain(figure, "x")
+    return with_legend(figure, axes, "x")
 
 
 def causes_figure(result: Result) -> Figure:
@@ -100,8 +98,7 @@ def causes_figure(result: Result) -> Figure:
     name_rows(axes, [f"{phase}, {name}" for phase, name in rows])
     axes.set_xlabel("time (ms)")
     title(axes, "what the time of each phase is spent on")
-    legend(figure, axes, 3)
-    return plain(figure, "x")
+    return with_legend(figure, axes, "x", columns=3)
 
 
 def utilisation_figure(result: Result) -> Figure:
@@ -204,5 +201,4 @@ def hardware_figure(hil: Json) -> Figure:
     axes.margins(x=0.08)
     axes.set(xlim=(0, None), xlabel="array cycles of the machine (million)")
     title(axes, "array time by class, and what tiles on hardware said of it (number: confirmed)")
-    legend(figure, axes)
-    return plain(figure, "x")
+    return with_legend(figure, axes, "x")

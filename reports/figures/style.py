@@ -81,10 +81,16 @@ def title(axes: Axes, text: str) -> None:
     axes.set_title(text, fontsize=9, loc="left", color=TEXT)
 
 
-def legend(figure: Figure, axes: Axes, columns: int = 4) -> None:
-    """A legend below the axes, where it covers nothing."""
+def with_legend(figure: Figure, axes: Axes, grid: str = "y", columns: int = 4) -> Figure:
+    """A plain figure with a legend of these axes below all, where it covers nothing."""
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
+    return plain(figure, grid)
+
+
+def short(value: float) -> str:
+    """A number beside its bar: large ones whole, others in three digits."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def save_figure(figure: Figure, stem: Path) -> None:

@@ -11,12 +11,12 @@ from reports.figures.style import (
     MARK,
     SERIES,
     TEXT,
-    legend,
     log_numbers,
     new_figure,
     one_panel,
     plain,
     title,
+    with_legend,
 )
 from reports.sweep_data import Objective
 
@@ -34,8 +34,7 @@ def front_figure(rows: pd.DataFrame, front: pd.Series, x: Objective, y: Objectiv
         title(axes, f"{model}, batch {batch}: {len(group):,} points")
     for axes in panels[len(groups) :]:
         axes.remove()
-    legend(figure, figure.axes[0])
-    return plain(figure, "both")
+    return with_legend(figure, figure.axes[0], "both")
 
 
 def _front(axes: Axes, group: pd.DataFrame, front: pd.Series, x: Objective, y: Objective) -> None:
@@ -93,8 +92,7 @@ def ranking_figure(ranked: pd.DataFrame) -> Figure:
     axes.invert_yaxis()
     axes.set(xlim=(0, 100), xlabel="share of the variance explained alone, %")
     axes.axvline(0, color=TEXT, lw=0.6)
-    legend(figure, axes)
-    return plain(figure, "x")
+    return with_legend(figure, axes, "x")
 
 
 def _label(column: str) -> str:

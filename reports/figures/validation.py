@@ -1,6 +1,6 @@
 """Pictures of `simulate validate`: ours over theirs, SAT's ceilings and assumptions, and the points of S4."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,12 +13,12 @@ from reports.figures.style import (
     MARK,
     SERIES,
     TEXT,
-    legend,
     log_numbers,
     new_figure,
     one_panel,
     plain,
     title,
+    with_legend,
 )
 
 STATUS = {"pass": "#009e73", "inside band": "#0072b2", "outside band": "#d55e00"}
@@ -55,29 +55,16 @@ def _ours_over_theirs(axes: Axes, rows: pd.DataFrame) -> None:
     for place, row in enumerate(rows.to_dict("records")):
         theirs, colour = row["theirs"], STATUS[row["status"]]
         zero, unit = (theirs, 1.0) if less else (0.0, theirs)
-        _reach(axes, row, "theirs", zero, unit, place, "#c8c8c8", 9)
-        _reach(axes, row, "ours", zero, unit, place, colour, 2)
+        for side, shade, width in (("theirs", "#c8c8c8", 9), ("ours", colour, 2)):
+            low, high = row[f"{side}_low"], row[f"{side}_high"]
+            if not (pd.isna(low) or pd.isna(high)):
+                ends = [(low - zero) / unit, (high - zero) / unit]
+                axes.plot(ends, [place, place], color=shade, lw=width, zorder=1, solid_capstyle="butt")
         axes.plot((row["ours"] - zero) / unit, place, marker="o", ms=5, color=colour)
     axes.axvline(0 if less else 1, color=MARK, lw=1, zorder=0)
     axes.set_yticks(range(len(rows)), [f"{row.machine}: {row.what}" for row in rows.itertuples()])
     axes.set_ylim(-0.7, len(rows) - 0.3)
     axes.set_xlabel("ours less theirs, in points (0 is the same)" if less else "ours over theirs (1 is the same)")
-
-
-def _reach(
-    axes: Axes,
-    row: Mapping[Hashable, float],
-    name: str,
-    zero: float,
-    unit: float,
-    place: int,
-    colour: str,
-    width: float,
-) -> None:
-    low, high = row[f"{name}_low"], row[f"{name}_high"]
-    if not (pd.isna(low) or pd.isna(high)):
-        ends = [(low - zero) / unit, (high - zero) / unit]
-        axes.plot(ends, [place, place], color=colour, lw=width, zorder=1, solid_capstyle="butt")
 
 
 def ceilings_figure(table: pd.DataFrame) -> Figure:
@@ -147,8 +134,7 @@ def waterfall_figure(table: pd.DataFrame, model: str) -> Figure:
     axes.set_xticks(range(len(table)), list(table.index))
     axes.set(ylabel="cycles of the step (million)", ylim=(0, 1.15 * float(table["dense_cycles"].max()) / 1e6))
     title(axes, f"{model}: optimisations added one after the other")
-    legend(figure, axes)
-    return plain(figure)
+    return with_legend(figure, axes)
 
 
 def explained_figure(targets: Mapping[str, float], bands: pd.DataFrame) -> Figure:
