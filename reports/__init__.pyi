@@ -7,11 +7,11 @@ from reports.area import write_area as write_area
 from reports.checks.table import check_table as check_table
 from reports.checks.table import every_check as every_check
 from reports.checks.table import print_checks as print_checks
+from reports.output import save_pictures as save_pictures
+from reports.output import write_tables as write_tables
 from reports.page.build import comparison_page as comparison_page
 from reports.page.build import result_page as result_page
-from reports.page.files import write_comparison as write_comparison
-from reports.page.files import write_figures as write_figures
-from reports.pictures import save_pictures as save_pictures
+from reports.page.gallery import write_comparison as write_comparison
+from reports.page.gallery import write_figures as write_figures
 from reports.reporting import write_report as write_report
 from reports.studies.accuracy_runs import run_accuracy as run_accuracy
-from reports.tables import write_tables as write_tables

@@ -13,9 +13,8 @@ from typing import NamedTuple
 import pandas as pd
 from scipy.special import stdtrit
 
-from reports.console import wide_console
+from reports.output import text_table, wide_console, written_to
 from reports.published import PUBLISHED
-from reports.tables import text_table, written_to
 
 CONFIDENCE = 0.95
 DENSE = "dense"
@@ -74,9 +73,19 @@ def accuracy_table(runs: pd.DataFrame) -> pd.DataFrame:
         group = runs[(runs["method"] == method) & (runs["pattern"] == pattern)]
         accuracy, gap = spread(list(group["accuracy"])), _difference(runs, (method, pattern), (DENSE, DENSE))
         published = _published(method, pattern)
-        row = {"method": method, "pattern": pattern, "runs": len(group), "accuracy": accuracy.mean}
-        row |= {"accuracy_ci95": accuracy.half, "gap": gap.mean, "gap_ci95": gap.half}
-        rows.append(row | {"published_gap": published[0], "published_on": published[1]})
+        rows.append(
+            {
+                "method": method,
+                "pattern": pattern,
+                "runs": len(group),
+                "accuracy": accuracy.mean,
+                "accuracy_ci95": accuracy.half,
+                "gap": gap.mean,
+                "gap_ci95": gap.half,
+                "published_gap": published[0],
+                "published_on": published[1],
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -126,12 +135,19 @@ def print_accuracy(table: pd.DataFrame, noise: Sequence[str], title: str) -> Non
     """The table, and what can be said between methods."""
     console = wide_console()
     console.print(f"[bold]{title}[/]; intervals: 95 %, Student's t over seeds")
-    shown = text_table(HEADS, ("method", "pattern", "published on"))
-    for row in table.to_dict("records"):
-        accuracy, gap = _text(row["accuracy"], row["accuracy_ci95"]), _text(row["gap"], row["gap_ci95"], "+")
-        texts = (row["runs"], accuracy, gap, row["published_gap"], row["published_on"])
-        shown.add_row(row["method"], row["pattern"], *map(str, texts))
-    console.print(shown)
+    rows = [
+        [
+            row["method"],
+            row["pattern"],
+            str(row["runs"]),
+            _text(row["accuracy"], row["accuracy_ci95"]),
+            _text(row["gap"], row["gap_ci95"], "+"),
+            str(row["published_gap"]),
+            str(row["published_on"]),
+        ]
+        for row in table.to_dict("records")
+    ]
+    console.print(text_table(HEADS, ("method", "pattern", "published on"), rows))
     console.print("published gaps: " + SOURCES)
     console.print(verdict(noise))
 

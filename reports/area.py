@@ -6,8 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from reports import figures
-from reports.pictures import save_pictures
-from reports.tables import written_to
+from reports.output import save_pictures, written_to
 from rtl.parameters import Parameters
 from rtl.synthesis import Area, areas, versions
 from workloads.progress import steps_shown

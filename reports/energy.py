@@ -64,15 +64,9 @@ def op_joules(result: Result) -> dict[int, float]:
     return dict(enumerate(sums.reindex(result.ops.index, fill_value=0.0).astype(float).tolist()))
 
 
-def with_phases(result: Result) -> pd.DataFrame:
-    """The actions with the layer and phase of their op."""
-    ops = result.ops[["layer", "phase"]]
-    return result.actions.join(ops, on="op")
-
-
 def energy_by(result: Result, by: Sequence[str]) -> pd.DataFrame:
     """Millijoules by any of component, phase, tensor, kind, entry, layer: columns mj, low_mj, high_mj, share."""
-    actions = with_phases(result)
+    actions = result.actions.join(result.ops[["layer", "phase"]], on="op")
     tensor = actions["tensor"].where(actions["kind"].str.partition(".")[0] != STATIC, "no tensor (static)")
     tensor = tensor.where(tensor != "", "no tensor named")
     sums = actions.assign(tensor=tensor).groupby(list(by), sort=False)[PRICES].sum() * MJ

@@ -49,12 +49,14 @@ def _lanes(blocks: Sequence[Json]) -> list[str]:
         if not mine:
             continue
         agree, ties = sum(each["status"] == "confirmed" for each in mine), sum(each["ties"] for each in mine)
-        text = f"{lane}: {agree} of {len(mine)} {said} are training's own, {sum(each['bits'] for each in mine):,} bits"
-        text += f", {sum(each['wrong_bits'] for each in mine):,} wrong"
-        text += f"; {ties:,} groups with a tie at the cut" if lane == "SORE" else ""
+        bits, wrong_bits = sum(each["bits"] for each in mine), sum(each["wrong_bits"] for each in mine)
+        cut = f"; {ties:,} groups with a tie at the cut" if lane == "SORE" else ""
         wrong = next((each for each in mine if each["difference"]), None)
-        text += f"; the first that is not: {wrong['layer']} {wrong['what']}: {wrong['difference']}" if wrong else ""
-        out.append(f"{text}.")
+        first = f"; the first that is not: {wrong['layer']} {wrong['what']}: {wrong['difference']}" if wrong else ""
+        out.append(
+            f"{lane}: {agree} of {len(mine)} {said} are training's own, {bits:,} bits, {wrong_bits:,} wrong"
+            f"{cut}{first}."
+        )
     return out
 
 

@@ -1,13 +1,29 @@
-"""Where the rest of the ideal went: the step's cycles by what they were spent on, sparse beside dense.
+"""What the step's cycles were spent on: where the rest of the ideal went, a phase's time by cause, and ceilings.
 
 Every cycle of the step is in exactly one term, so each column sums to the step. Products count with their useful
 multiply-accumulates over all PEs; cycles in which some PEs idle at the edges of tiles are a term apart. `speedup` is
 that of all terms down to the row: it begins at what the pattern alone gives and ends at the step's own.
 """
 
+from collections.abc import Iterable, Mapping
+
 import pandas as pd
 
+from simulator.frames import arithmetic_ceiling, phases_in
 from simulator.result import Result
+
+COMPUTE, EDGES, VECTOR, UPDATE = "multiplying", "idle PEs at edges", "vector work", "weight update (WUVE)"
+OTHER = "other instructions"  # of pipelines, which do more than multiply
+# The columns of ceilings: the speed-up of all terms down to this one.
+STEPS = {
+    "products made sparse": "pattern",
+    "weight gradients (WU), dense": "with WU",
+    "other products, dense": "with dense layers",
+    "weight update": "with update",
+    "vector work": "with vector work",
+    "idle PEs at edges": "with edges",
+    "fill and drain": "with fill",
+}
 
 
 def stall_words(result: Result) -> dict[str, str]:
@@ -50,3 +66,42 @@ def _spent(result: Result, groups: "pd.Series[str]") -> "pd.Series[int]":
     for column, words in stall_words(result).items():
         terms[words] = terms.get(words, 0) + int(ops.loc[products, column].sum())
     return pd.Series(terms)
+
+
+def cause_table(result: Result) -> pd.DataFrame:
+    """Rows phases that occur, columns causes that occur, in cycles; a phase's causes sum to its cycles."""
+    ops = result.ops
+    products = ops["kind"] == "product"
+    pes = max(1, int(ops["pes"].max()))
+    useful = (ops["macs_useful"] / pes).where(products, 0.0)
+    causes = pd.DataFrame({"phase": ops["phase"]})
+    causes[COMPUTE] = useful
+    causes[OTHER if "kernel" in result.card.more else EDGES] = (ops["busy_cycles"] - useful).where(products, 0.0)
+    causes[VECTOR] = ops["busy_cycles"].where(~products & (ops["kind"] != "update"), 0)
+    causes[UPDATE] = ops["busy_cycles"].where(ops["kind"] == "update", 0)
+    for column, words in stall_words(result).items():
+        causes[words] = ops[column]
+    table = causes.groupby("phase").sum()
+    table = table.reindex(phases_in(result))
+    return table.loc[:, (table.abs() > 0).any()]
+
+
+def ceiling_row(result: Result) -> Mapping[str, object]:
+    """One model: its ceiling, and the speed-up as each kind of cost is added; the last column is the step's own.
+
+    `ceiling` counts multiply-accumulates alone; `with fill` adds fill and drain as a term of its own; what is left
+    between it and `speed-up` are stalls.
+    """
+    table = loss_table(result)
+    ceiling, speedup = arithmetic_ceiling(result), result.baseline.cycles / result.cycles
+    row: dict[str, object] = {"model": result.card.model, "batch": result.card.batch, "ceiling": ceiling}
+    latest = float("nan")
+    for term, name in STEPS.items():
+        latest = float(table["speedup"].get(term, latest))
+        row[name] = latest
+    return {**row, "speed-up": speedup, "of ceiling": speedup / ceiling}
+
+
+def ceiling_table(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
+    """The rows as a table, one a model."""
+    return pd.DataFrame(list(rows)).set_index("model")

@@ -5,14 +5,13 @@ read, so it stands beside the ratio of every pair and confirms none.
 """
 
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
 
-from reports.console import wide_console
-from reports.tables import written_to
+from reports.output import wide_console, written_to
 from simulator.fabric.outcome import Spent
 
 PUBLISHED_RATIO = 9.4  # arXiv 2105.14156, abstract; reports/published/piuma.csv
@@ -91,23 +90,22 @@ def _crossed(
     sweep: str, by_kernel: Mapping[str, pd.DataFrame], before: float, after: float
 ) -> Iterable[dict[str, object]]:
     both = [name for name, table in by_kernel.items() if before in table.index and after in table.index]
-    for number, one in enumerate(both):
-        for other in both[number + 1 :]:
-            first, second = by_kernel[one], by_kernel[other]
-            times = (first["cycles"], second["cycles"], first["bound"], second["bound"])
-            ours, theirs, our_bound, their_bound = (each.to_dict() for each in times)
-            ratios = [theirs[place] / ours[place] for place in (before, after)]
-            if (ratios[0] - 1) * (ratios[1] - 1) < 0:
-                yield {
-                    "sweep": sweep,
-                    "between": f"{before:g} and {after:g}",
-                    "first": one,
-                    "second": other,
-                    "ratio_before": ratios[0],
-                    "ratio_after": ratios[1],
-                    "bounds_before": f"{our_bound[before]} | {their_bound[before]}",
-                    "bounds_after": f"{our_bound[after]} | {their_bound[after]}",
-                }
+    for one, other in combinations(both, 2):
+        first, second = by_kernel[one], by_kernel[other]
+        times = (first["cycles"], second["cycles"], first["bound"], second["bound"])
+        ours, theirs, our_bound, their_bound = (each.to_dict() for each in times)
+        ratios = [theirs[place] / ours[place] for place in (before, after)]
+        if (ratios[0] - 1) * (ratios[1] - 1) < 0:
+            yield {
+                "sweep": sweep,
+                "between": f"{before:g} and {after:g}",
+                "first": one,
+                "second": other,
+                "ratio_before": ratios[0],
+                "ratio_after": ratios[1],
+                "bounds_before": f"{our_bound[before]} | {their_bound[before]}",
+                "bounds_after": f"{our_bound[after]} | {their_bound[after]}",
+            }
 
 
 def print_study(tables: Mapping[str, pd.DataFrame]) -> None:

@@ -1,23 +1,23 @@
 """A result as text for a terminal: a step, a product on a fabric, or a step on one."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from reports.console import wide_console
 from reports.energy import energy_by, energy_card, energy_total, has_energy
-from reports.fabric import fabric_product, fabric_step, product_title
 from reports.hil import hil_sentences, hil_table
-from reports.losses import loss_table
-from reports.tables import text_table
-from simulator.card import Card
+from reports.losses import loss_table, stall_words
+from reports.output import text_table, wide_console
+from simulator.card import Card, Json
 from simulator.frames import arithmetic_ceiling, phase_table
 from simulator.result import Result
 
 LARGEST_PARTS = 4  # components of the energy that are worth naming in a line
+BARS = " ▁▂▃▄▅▆▇█"
 
 
 def show(result: Result, folder: Path) -> str:
@@ -27,9 +27,9 @@ def show(result: Result, folder: Path) -> str:
     with console.capture() as text:
         console.print(f"[bold]{escape(headline(card))}[/]")
         if "fabric" in card.more:
-            fabric_product(console, result)
+            _product(console, result)
         elif "kernel" in card.more:
-            fabric_step(console, result)
+            _fabric_step(console, result)
         else:
             _step(console, result)
         console.print(f"[dim]Assumed ({len(card.assumed)}, reasons in the result): {escape(assumed)}[/]")
@@ -40,7 +40,7 @@ def show(result: Result, folder: Path) -> str:
 def headline(card: Card) -> str:
     """What ran, where, and with which parts of other distributions, in a line."""
     outside = ", ".join(f"{part} ({owner})" for part, owner in card.outside.items())
-    return (product_title(card) if "fabric" in card.more else _step_title(card)) + (
+    return (_product_title(card) if "fabric" in card.more else _step_title(card)) + (
         f" with {outside}" if outside else ""
     )
 
@@ -110,21 +110,105 @@ def _energy(result: Result) -> str:
 def _tiles(result: Result) -> Table:
     names = ("tiles", "confirmed", "bits", "wrong_bits", "model_cycles", "cycle_difference", "waiting_cycles")
     what = "hardware in the loop"
-    table = text_table([what, *(name.replace("_", " ") for name in names), "not zero"], [what])
-    for row in hil_table(result).reset_index().to_dict("records"):
-        numbers = (f"{row[name]:,}" for name in names)
-        table.add_row(f"{row['phase']} {row['dataflow']} {row['pattern']}", *numbers, f"{row['nonzero']:.0%}")
-    return table
+    rows = [
+        [
+            f"{row['phase']} {row['dataflow']} {row['pattern']}",
+            *(f"{row[name]:,}" for name in names),
+            f"{row['nonzero']:.0%}",
+        ]
+        for row in hil_table(result).reset_index().to_dict("records")
+    ]
+    return text_table([what, *(name.replace("_", " ") for name in names), "not zero"], [what], rows)
 
 
 def _losses(result: Result) -> Table:
-    table = text_table(["cycles spent on", "best dense", "sparse", "share", "speed-up so far"], ["cycles spent on"])
-    for term, row in loss_table(result).iterrows():
-        table.add_row(
+    names = ["cycles spent on", "best dense", "sparse", "share", "speed-up so far"]
+    rows = [
+        [
             str(term),
             f"{int(row['dense_cycles']):,}",
             f"{int(row['cycles']):,}",
             f"{row['share']:.1%}",
             f"{row['speedup']:.2f}x",
-        )
-    return table
+        ]
+        for term, row in loss_table(result).iterrows()
+    ]
+    return text_table(names, names[:1], rows)
+
+
+def _product_title(card: Card) -> str:
+    """The matrices, the kernel and the machine in a line."""
+    sizes = "; ".join(
+        f"{each['name']} {each['rows']:,} x {each['cols']:,}, {each['nonzeros']:,} stored"
+        for each in {each["name"]: each for each in card.more["matrices"].values()}.values()
+    )
+    return f"{card.model} ({sizes}) by {card.more['kernel']} on {card.arch} at {card.clock_mhz:g} MHz (assumed)"
+
+
+def _product(console: Console, result: Result) -> None:
+    """One product of matrices."""
+    fabric, seconds = result.card.more["fabric"], result.seconds
+    moved, pipelines = _bytes_moved(result), int(result.op_columns["pes"][0])
+    console.print(
+        f"{result.cycles:,} cycles, {seconds * 1e3:,.3f} ms; {fabric['multiplies']:,} products into "
+        f"{fabric['stored']:,} elements, {2 * fabric['multiplies'] / seconds / 1e9:.2f} GFLOP/s"
+    )
+    console.print(
+        f"memory {moved['dram.read'] / 1e6:,.1f} MB read, {moved['dram.write'] / 1e6:,.1f} MB written, "
+        f"{sum(moved.values()) / seconds / 1e9:.1f} GB/s; {fabric['instructions_per_cycle']:.2f} instructions a cycle, "
+        f"{fabric['instructions_per_cycle'] / pipelines:.3f} a pipeline"
+    )
+    console.print(_shares("of the threads' time", fabric["thread_time"]))
+    console.print(_shares("in use", fabric["used"]))
+    if fabric["probe_lengths"]:
+        console.print(_probes(fabric))
+    _timeline(console, fabric["timeline"])
+
+
+def _fabric_step(console: Console, result: Result) -> None:
+    """A training step in blocks: the table per phase, and what pipelines waited for."""
+    names = ("phase", "cycles", "ms", "multiplies a pipeline cycle", "dense weights", "speed-up")
+    rows = [
+        [
+            str(phase),
+            f"{row['cycles']:,.0f}",
+            f"{row['seconds'] * 1e3:,.2f}",
+            f"{row['utilisation']:.3f}",
+            f"{row['dense_cycles']:,.0f}",
+            f"{row['speedup']:.2f}x",
+        ]
+        for phase, row in phase_table(result).iterrows()
+    ]
+    console.print(text_table(names, names[:1], rows))
+    total = max(1, result.cycles)
+    waits = {words: sum(result.op_columns[column]) / total for column, words in stall_words(result).items()}
+    issuing = sum(result.op_columns["busy_cycles"]) / total
+    console.print(_shares("of the pipelines' time", {"issuing": issuing, **waits}))
+    console.print("[dim]Every op is a block of its product that stands for the whole (column `detail`).[/]")
+
+
+def _bytes_moved(result: Result) -> dict[str, int]:
+    """Bytes of memory read and written."""
+    kinds = result.actions.groupby("kind")["amount"].sum()
+    return {kind: int(kinds.get(kind, 0)) for kind in ("dram.read", "dram.write")}
+
+
+def _shares(title: str, shares: Mapping[str, float]) -> Table:
+    ordered = sorted(shares.items(), key=lambda each: -each[1])
+    return text_table([title, "share"], [title], ([name, f"{share:.1%}"] for name, share in ordered if share >= 0.0005))
+
+
+def _probes(fabric: Json) -> str:
+    lengths, occupancy = fabric["probe_lengths"], fabric["occupancy"]
+    products = max(1, sum(lengths))
+    return (
+        f"{fabric['windows']:,} windows, {fabric['split_rows']:,} rows split; tables {occupancy['least']:.1%} to "
+        f"{occupancy['most']:.1%} full, {occupancy['mean']:.1%} on average; {fabric['steps'] / products:.2f} probes a "
+        f"product, {lengths[0] / products:.1%} need one, the longest {len(lengths)}{'+' if len(lengths) == 64 else ''}"
+    )
+
+
+def _timeline(console: Console, timeline: Json) -> None:
+    console.print(f"threads at work, core by core, a column {timeline['bin_cycles']:,.0f} cycles:")
+    for core, shares in enumerate(timeline["working"]):
+        console.print(f"  {core:3d} |{''.join(BARS[min(8, round(share * 8))] for share in shares)}|")

@@ -1,11 +1,13 @@
-"""What somebody else published or measured beside what our models say: one claim, and a suite of them."""
+"""What somebody else published or measured beside what our models say: one claim, a suite of them, and the files."""
 
+import csv
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from reports.published import PUBLISHED
 from workloads.errors import UserError
 from workloads.provenance import Provenance
 from workloads.registry import CHECKS, load_part, load_parts
@@ -92,3 +94,14 @@ def check_report(name: str, request: Request) -> None:
         known = [each for each, suite in load_parts(CHECKS, "check", CheckSuite).items() if suite.detail]
         raise UserError(f"{name}: its rows stand in `simulate validate`; a report alone has {', '.join(known)}")
     suite.detail(request)
+
+
+def published_rows(name: str) -> list[dict[str, str]]:
+    """The rows of a file of published figures."""
+    with (PUBLISHED / f"{name}.csv").open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def by_item(name: str) -> dict[str, dict[str, str]]:
+    """The rows of a file of published figures, by item."""
+    return {row["item"]: row for row in published_rows(name)}

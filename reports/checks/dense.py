@@ -5,8 +5,7 @@ from functools import cache
 
 import pandas as pd
 
-from reports.checks.base import Check, CheckSuite
-from reports.checks.published import published_rows
+from reports.checks.base import Check, CheckSuite, published_rows
 from simulator.job import Job, Source
 from simulator.runner import run_job
 from workloads.provenance import Provenance

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
-from reports.console import wide_console
-from reports.tables import text_table, write_tables, written_to
+from reports.output import text_table, wide_console, write_tables, written_to
 
 TOLERANCE = 0.1  # ours counts as theirs within this share: what a model of this kind can claim, assumed
 SHARED = ("precision", "split", "rest")
@@ -138,10 +137,8 @@ def _way(row: Mapping[Hashable, object]) -> list[str]:
 
 def _table(frame: pd.DataFrame) -> Table:
     names = [str(column) for column in frame.columns]
-    table = text_table(names, [str(column) for column in frame.columns if frame[column].dtype == object])
-    for row in frame.to_dict("records"):
-        table.add_row(*(_cell(value) for value in row.values()))
-    return table
+    left = [str(column) for column in frame.columns if frame[column].dtype == object]
+    return text_table(names, left, (map(_cell, row.values()) for row in frame.to_dict("records")))
 
 
 def _cell(value: object) -> str:

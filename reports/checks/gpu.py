@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-from reports.checks.base import Check, CheckSuite
-from reports.checks.published import by_item
+from reports.checks.base import Check, CheckSuite, by_item
 from reports.rates import inference_step, rate, rate_over_lengths, with_values
 from simulator.arch.machine import load_machine
 from simulator.runs import Runs

@@ -1,22 +1,16 @@
 """SAT: the published average and the arithmetic ceilings, and what the model's own speed-ups hang on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from statistics import mean
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from reports import figures
-from reports.again import OPTIMISATIONS, ladder_of, with_settings
-from reports.ceilings import ceiling_row, ceiling_table
-from reports.checks.base import Check, CheckSuite, Request
-from reports.checks.published import published_rows
-from reports.console import wide_console
-from reports.pictures import save_pictures
-from reports.sensitivity import sensitivity_table, variations
-from reports.tables import frame_table, tracked, write_tables
+from reports.again import OPTIMISATIONS, ladder_of, sensitivity_of, with_settings
+from reports.checks.base import Check, CheckSuite, Request, published_rows
+from reports.losses import ceiling_row, ceiling_table
+from reports.output import frame_table, save_pictures, tracked, wide_console, write_tables
 from simulator.frames import arithmetic_ceiling
 from simulator.job import Job, Source
 from simulator.result import Result
@@ -25,9 +19,6 @@ from workloads.errors import unknown_name
 from workloads.provenance import Provenance
 from workloads.shipped import shipped_models
 from workloads.work import Work
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 USUAL = "2:8"  # the pattern that the paper's average is of
 WIDEST = (("array.rows=16", "array.cols=16"), ("array.rows=64", "array.cols=64"))
@@ -54,24 +45,22 @@ def detail(request: Request) -> None:
     steps = {name: run_job(replace(job, work=Work(model=name))) for name in models}
     ceilings = ceiling_table(ceiling_row(step) for step in steps.values())
     step = steps[request.model]
-    found = _Found(request.model, step.speedup, ceilings, _moved(step), _switches(job))
-    _print(request.pattern, found)
+    moved = sensitivity_of(step, stderr=False)
+    tables = {"ceilings": ceilings, "sensitivity": moved, "optimisations": _switches(job)}
+    _print(request, step.speedup, tables)
     if request.out is not None:
-        _write(request.out, job, found)
+        write_tables(request.out, tables, 4, index=True)
+        save_pictures(
+            request.out,
+            lambda: {
+                "ceilings": figures.ceilings_figure(ceilings),
+                "sensitivity": figures.sensitivity_figure(moved, request.model, step.speedup),
+                "waterfall": figures.waterfall_figure(ladder_of(job), request.model),
+            },
+        )
 
 
 SAT = CheckSuite(checks, detail, order=3)
-
-
-@dataclass(frozen=True)
-class _Found:
-    """Tables of all models, and of the one whose sensitivity is shown: assumptions, and optimisations in turn."""
-
-    model: str
-    speedup: float
-    ceilings: pd.DataFrame
-    moved: pd.DataFrame
-    switched: pd.DataFrame
 
 
 def _job(model: str, pattern: str = USUAL) -> Job:
@@ -111,13 +100,6 @@ def _ceiling(model: str, step: Result) -> Check:
     )
 
 
-def _moved(step: Result) -> pd.DataFrame:
-    """How the speed-up moves as each assumption goes, alone, through its range."""
-    job, varied = step.card.job, tracked(variations(step.card.numbers), "assumptions", stderr=False)
-    ends = [(each, with_settings(job, *each.low).speedup, with_settings(job, *each.high).speedup) for each in varied]
-    return sensitivity_table(step.speedup, ends)
-
-
 def _switches(job: Job) -> pd.DataFrame:
     """Cycles of the step, dense and sparse, with each optimisation off in turn."""
     rows = []
@@ -134,12 +116,12 @@ def _switches(job: Job) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("schedule")
 
 
-def _print(pattern: str, found: _Found) -> None:
+def _print(request: Request, speedup: float, tables: Mapping[str, pd.DataFrame]) -> None:
     """Speed-ups beside ceilings and the published average; then sensitivity and switches of one model."""
-    console, row, model = wide_console(), published_rows("sat")[0], found.model
+    console, row, pattern, model = wide_console(), published_rows("sat")[0], request.pattern, request.model
     console.print(f"[bold]Speed-up over the best dense schedule, BDWP {pattern}[/], as each kind of cost is added")
-    console.print(frame_table(found.ceilings))
-    ours = found.ceilings.loc[list(PAPER_MODELS), "speed-up"].mean()
+    console.print(frame_table(tables["ceilings"]))
+    ours = tables["ceilings"].loc[list(PAPER_MODELS), "speed-up"].mean()
     console.print(f"average of {', '.join(PAPER_MODELS)}: {ours:.2f}x (derived, this model)")
     if pattern == USUAL:
         console.print(
@@ -148,21 +130,7 @@ def _print(pattern: str, found: _Found) -> None:
             f"are unknown: nearness proves little, and nothing here is tuned to it"
         )
     said = "how far each assumption moves it, alone, through its range"
-    console.print(f"\n[bold]{model} at {found.speedup:.2f}x:[/] {said}")
-    console.print(frame_table(found.moved))
+    console.print(f"\n[bold]{model} at {speedup:.2f}x:[/] {said}")
+    console.print(frame_table(tables["sensitivity"]))
     console.print(f"\n[bold]{model}:[/] what each optimisation is worth (cycles of the step)")
-    console.print(frame_table(found.switched))
-
-
-def _write(out: Path, job: Job, found: _Found) -> None:
-    tables = {"ceilings": found.ceilings, "sensitivity": found.moved, "optimisations": found.switched}
-    write_tables(out, tables, 4, index=True)
-
-    def drawn() -> "Mapping[str, Figure]":
-        return {
-            "ceilings": figures.ceilings_figure(found.ceilings),
-            "sensitivity": figures.sensitivity_figure(found.moved, found.model, found.speedup),
-            "waterfall": figures.waterfall_figure(ladder_of(job), found.model),
-        }
-
-    save_pictures(out, drawn)
+    console.print(frame_table(tables["optimisations"]))

@@ -8,8 +8,7 @@ import pandas as pd
 from rich.markup import escape
 
 from reports.checks.base import Check, CheckSuite, Status
-from reports.console import wide_console
-from reports.tables import text_table, tracked
+from reports.output import text_table, tracked, wide_console
 from workloads.registry import CHECKS, load_parts
 
 COLOURS = {Status.PASS: "green", Status.INSIDE: "green", Status.OUTSIDE: "red", Status.UNKNOWN: "yellow"}
@@ -25,9 +24,10 @@ def every_check() -> list[Check]:
 
 def check_table(checks: Sequence[Check]) -> pd.DataFrame:
     """The rows with status and gap, in the order given."""
-    rows = [{**asdict(each), "gap": each.gap, "status": each.status.value} for each in checks]
-    for row in rows:
-        row["provenance"] = row["provenance"].value
+    rows = [
+        {**asdict(each), "gap": each.gap, "status": each.status.value, "provenance": each.provenance.value}
+        for each in checks
+    ]
     first = ["machine", "what", "unit", "theirs", "theirs_low", "theirs_high", "ours", "ours_low", "ours_high"]
     return pd.DataFrame(rows, columns=[*first, "gap", "status", "provenance", "source", "hangs_on"])
 
@@ -35,22 +35,22 @@ def check_table(checks: Sequence[Check]) -> pd.DataFrame:
 def print_checks(table: pd.DataFrame) -> None:
     """Every row with its gap, status and what it hangs on, and how many there are of each status."""
     console = wide_console()
-    shown = text_table(HEADS, [head for head in HEADS if head not in ("theirs", "ours", "gap")])
-    for row in table.to_dict("records"):
-        status = Status(row["status"])
-        shown.add_row(
+    rows = [
+        [
             str(row["machine"]),
             escape(str(row["what"])),
             _range(row, "theirs"),
             _range(row, "ours"),
             str(row["unit"]),
             "" if math.isnan(row["gap"]) else f"{row['gap']:+.1%}",
-            f"[{COLOURS[status]}]{status}[/]",
+            f"[{COLOURS[Status(row['status'])]}]{row['status']}[/]",
             escape(str(row["hangs_on"])),
             escape(f"{row['provenance']}: {row['source']}"),
-        )
+        ]
+        for row in table.to_dict("records")
+    ]
     console.print("[bold]Published or measured elsewhere, beside what the models here say[/]")
-    console.print(shown)
+    console.print(text_table(HEADS, [head for head in HEADS if head not in ("theirs", "ours", "gap")], rows))
     counts = table["status"].value_counts()
     console.print(", ".join(f"{counts[status]} {status}" for status in COLOURS if status in counts))
 

@@ -2,8 +2,7 @@
 
 import pandas as pd
 
-from reports.checks.base import Check, CheckSuite
-from reports.checks.published import published_rows
+from reports.checks.base import Check, CheckSuite, published_rows
 from reports.published import PUBLISHED
 from workloads.provenance import Provenance
 

@@ -6,7 +6,20 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.figures.style import FULL, LOSS, MARK, SERIES, legend, new_figure, plain, title
+from reports.energy import energy_total, has_energy
+from reports.figures.compare import stacked_phases
+from reports.figures.style import (
+    FULL,
+    LOSS,
+    MARK,
+    SERIES,
+    TEXT,
+    name_rows,
+    new_figure,
+    title,
+    with_legend,
+)
+from simulator.result import Result
 
 
 def area_figure(table: pd.DataFrame) -> Figure:
@@ -28,8 +41,7 @@ def area_figure(table: pd.DataFrame) -> Figure:
     title(left, f"speed-up on sparse work, {sizes[-1]} x {sizes[-1]}")
     for axes in (cells, clock, left):
         axes.set_xticks(range(len(patterns)), patterns)
-    legend(figure, cells)
-    return plain(figure)
+    return with_legend(figure, cells)
 
 
 def _left(axes: Axes, patterns: Sequence[str], last: pd.DataFrame) -> None:
@@ -43,3 +55,25 @@ def _left(axes: Axes, patterns: Sequence[str], last: pd.DataFrame) -> None:
     axes.axhline(1, color="#222222", lw=0.8)
     axes.set_ylim(0)
     axes.legend(frameon=False, fontsize=8, loc="upper left")
+
+
+def iso_area_figure(results: Sequence[Result], labels: Sequence[str]) -> Figure:
+    """Time by phase and energy of every result; the first is what the others are compared with."""
+    energy = all(has_energy(result) for result in results)
+    figure = new_figure(9 if energy else 5.5, 0.5 * len(results) + 1.6)
+    panels = list(figure.subplots(1, 2 if energy else 1, sharey=True, squeeze=False)[0])
+    times = stacked_phases(panels[0], results)
+    for place, value in enumerate(times):
+        panels[0].text(value, place, f" {times[0] / value:.2f}x", va="center", fontsize=8, color=TEXT)
+    panels[0].set_xlabel("time (ms); how many times faster than the first")
+    title(panels[0], "time by phase")
+    if energy:
+        totals = [energy_total(result) for result in results]
+        panels[1].barh(range(len(results)), [each.joules for each in totals], height=0.6, color="#93b5cc")
+        for place, each in enumerate(totals):
+            panels[1].plot([each.low, each.high], [place, place], color=MARK, lw=1, marker="|", ms=6)
+        panels[1].set_xlabel("energy (J); line: range of the energy table")
+        title(panels[1], "energy")
+    name_rows(panels[0], labels)
+    panels[0].margins(x=0.2)
+    return with_legend(figure, panels[0], "x")

@@ -6,7 +6,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.energy import energy_total, has_energy
-from reports.figures.style import FULL, LOSS, MARK, PHASES, TEXT, legend, new_figure, plain, title
+from reports.figures.style import (
+    FULL,
+    LOSS,
+    MARK,
+    PHASES,
+    TEXT,
+    name_rows,
+    new_figure,
+    one_panel,
+    short,
+    stacked_bars,
+    title,
+    with_legend,
+)
 from simulator.frames import ORDER, arithmetic_ceiling
 from simulator.result import Result
 
@@ -16,18 +29,17 @@ def compared_figure(results: Sequence[Result], labels: Sequence[str]) -> Figure:
     energy = all(has_energy(result) for result in results)
     figure = new_figure(9 if energy else 5.5, 0.55 * len(results) + 1.5)
     panels = list(figure.subplots(1, 2 if energy else 1, sharey=True, squeeze=False)[0])
-    times = [[each.seconds * 1e3 for each in _pair(result)] for result in results]
+    pairs = [(result.baseline, result) for result in results]
+    times = [[each.seconds * 1e3 for each in pair] for pair in pairs]
     _pairs(panels[0], times, "time (ms)", "time")
     if energy:
-        joules = [[energy_total(each).joules for each in _pair(result)] for result in results]
+        joules = [[energy_total(each).joules for each in pair] for pair in pairs]
         _pairs(panels[1], joules, "energy (J); line: range of the energy tables", "energy")
         for place, result in enumerate(results):
             total = energy_total(result)
             panels[1].plot([total.low, total.high], [place + 0.2] * 2, color=TEXT, lw=1, marker="|", ms=6)
-    panels[0].set_yticks(range(len(results)), labels)
-    panels[0].invert_yaxis()
-    legend(figure, panels[0])
-    return plain(figure, "x")
+    name_rows(panels[0], labels)
+    return with_legend(figure, panels[0], "x")
 
 
 def _pairs(axes: Axes, values: Sequence[Sequence[float]], unit: str, what: str) -> None:
@@ -35,7 +47,7 @@ def _pairs(axes: Axes, values: Sequence[Sequence[float]], unit: str, what: str) 
         places = [place + (number - 0.5) * 0.4 for place in range(len(values))]
         axes.barh(places, [pair[number] for pair in values], height=0.38, color=colour, label=name)
     for place, (dense, mine) in enumerate(values):
-        said = f"  {_short(mine)}" + (f" ({dense / mine:.2f}x)" if mine else "")
+        said = f"  {short(mine)}" + (f" ({dense / mine:.2f}x)" if mine else "")
         axes.text(max(dense, mine), place, said, va="center", fontsize=7, color=TEXT)
     axes.margins(x=0.3)
     axes.set_xlabel(unit)
@@ -44,30 +56,32 @@ def _pairs(axes: Axes, values: Sequence[Sequence[float]], unit: str, what: str) 
 
 def phases_compared_figure(results: Sequence[Result], labels: Sequence[str]) -> Figure:
     """Time by phase, stacked, one bar a result."""
-    figure = new_figure(7.2, 0.45 * len(results) + 1.5)
-    axes = figure.subplots()
-    left = [0.0] * len(results)
-    for phase in [each for each in ORDER if any((result.ops["phase"] == each).any() for result in results)]:
-        clocks = [result.card.clock_mhz * 1e3 for result in results]
-        cycles = [int(result.ops.loc[result.ops["phase"] == phase, "cycles"].sum()) for result in results]
-        widths = [each / clock for each, clock in zip(cycles, clocks, strict=True)]
-        axes.barh(range(len(results)), widths, left=left, height=0.6, color=PHASES[phase], label=phase)
-        left = [start + width for start, width in zip(left, widths, strict=True)]
-    axes.set_yticks(range(len(results)), labels)
-    axes.invert_yaxis()
+    figure, axes = one_panel(7.2, 0.45 * len(results) + 1.5)
+    stacked_phases(axes, results)
+    name_rows(axes, labels)
     axes.set_xlabel("time (ms)")
     title(axes, "time by phase")
-    legend(figure, axes)
-    return plain(figure, "x")
+    return with_legend(figure, axes, "x")
+
+
+def stacked_phases(axes: Axes, results: Sequence[Result]) -> list[float]:
+    """A bar a result, of its phases one behind the other, in milliseconds; how long each takes in all."""
+    shown = [phase for phase in ORDER if any((result.ops["phase"] == phase).any() for result in results)]
+    widths = ([_milliseconds(result, phase) for result in results] for phase in shown)
+    return stacked_bars(axes, zip(shown, [PHASES[phase] for phase in shown], widths, strict=True), 0.6)
+
+
+def _milliseconds(result: Result, phase: str) -> float:
+    cycles = int(result.ops.loc[result.ops["phase"] == phase, "cycles"].sum())
+    return cycles / (result.card.clock_mhz * 1e3)
 
 
 def models_figure(results: Sequence[Result], labels: Sequence[str]) -> Figure:
     """Speed-up of every result over its dense schedule, under the ceiling of its multiply-accumulates."""
-    figure = new_figure(max(5.0, 0.9 * len(results) + 1.5), 3.6)
-    axes = figure.subplots()
+    figure, axes = one_panel(max(5.0, 0.9 * len(results) + 1.5), 3.6)
     places = range(len(results))
     ceilings = [arithmetic_ceiling(result) for result in results]
-    speedups = [dense.seconds / mine.seconds for dense, mine in map(_pair, results)]
+    speedups = [result.baseline.seconds / result.seconds for result in results]
     axes.bar(places, ceilings, 0.7, color=LOSS, label="ceiling: multiply-accumulates alone")
     axes.bar(places, speedups, 0.7, color=FULL, label="speed-up of the step")
     for place, value in zip(places, speedups, strict=True):
@@ -76,14 +90,4 @@ def models_figure(results: Sequence[Result], labels: Sequence[str]) -> Figure:
     axes.set_xticks(list(places), [label.replace(" ", "\n") for label in labels])
     axes.set_ylabel("speed-up over dense (x)")
     title(axes, "speed-up by model")
-    legend(figure, axes)
-    return plain(figure)
-
-
-def _pair(result: Result) -> tuple[Result, Result]:
-    """Its dense schedule, and the result."""
-    return result.baseline, result
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+    return with_legend(figure, axes)

@@ -4,13 +4,26 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from reports.energy import energy_by, energy_card, energy_total, entry_table
-from reports.figures.style import FULL, LOSS, MARK, SERIES, TEXT, legend, new_figure, plain, runs_of, title
+from reports.figures.style import (
+    FULL,
+    LOSS,
+    MARK,
+    SERIES,
+    TEXT,
+    name_rows,
+    one_panel,
+    plain,
+    runs_of,
+    short,
+    stacked_bars,
+    title,
+    with_legend,
+)
 from simulator.frames import phases_in
 from simulator.result import Result
 
 SMALL = 0.005  # components below this share are drawn together
 MOST_ENTRIES = 10
-LARGE = 1000  # joules from here on are written whole
 
 
 def energy_figure(result: Result) -> Figure:
@@ -21,24 +34,17 @@ def energy_figure(result: Result) -> Figure:
     parts = [part for part in parts if part != "the rest"] + (["the rest"] if "the rest" in parts else [])
     rows = [(phase, name) for phase in phases_in(result) for name in tables if phase in tables[name].index]
     ends = {name: energy_by(each, ["phase"]) for name, each in runs.items()}
-    figure = new_figure(7.2, 0.36 * len(rows) + 1.7)
-    axes = figure.subplots()
-    left = [0.0] * len(rows)
+    figure, axes = one_panel(7.2, 0.36 * len(rows) + 1.7)
     nothing = pd.Series(0.0, index=phases_in(result))
-    for part, colour in zip(parts, SERIES * 2, strict=False):
-        widths = [tables[name].get(part, nothing).to_dict()[phase] / 1e3 for phase, name in rows]
-        axes.barh(range(len(rows)), widths, left=left, height=0.72, color=colour, label=part)
-        left = [start + width for start, width in zip(left, widths, strict=True)]
+    widths = ([tables[name].get(part, nothing).to_dict()[phase] / 1e3 for phase, name in rows] for part in parts)
+    stacked_bars(axes, zip(parts, SERIES * 2, widths, strict=False), 0.72)
     for place, (phase, name) in enumerate(rows):
         low, high = (ends[name][end].to_dict()[phase] / 1e3 for end in ("low_mj", "high_mj"))
         axes.plot([low, high], [place, place], color=TEXT, lw=1, marker="|", ms=6)
-    axes.set_yticks(range(len(rows)), [f"{phase}, {name}" for phase, name in rows])
-    axes.invert_yaxis()
-    axes.set_xlim(0, None)
-    axes.set_xlabel("energy (J); line: all entries at the low and at the high end of their ranges")
+    name_rows(axes, [f"{phase}, {name}" for phase, name in rows])
+    axes.set(xlim=(0, None), xlabel="energy (J); line: all entries at the low and at the high end of their ranges")
     title(axes, f"energy by phase and component, table '{energy_card(result).table}'")
-    legend(figure, axes, 3)
-    return plain(figure, "x")
+    return with_legend(figure, axes, "x", columns=3)
 
 
 def _components(result: Result) -> pd.DataFrame:
@@ -55,28 +61,18 @@ def tensors_figure(result: Result) -> Figure:
     tables = [energy_by(each, ["tensor"])["mj"] / 1e3 for each in runs_of(result).values()]
     tensors = list(dict.fromkeys(tensor for table in tables for tensor in table.index))
     names = (("best dense", LOSS), ("this run", FULL))[-len(tables) :]
-    figure = new_figure(7.2, 0.4 * len(tensors) + 1.5)
-    axes = figure.subplots()
+    figure, axes = one_panel(7.2, 0.4 * len(tensors) + 1.5)
     for number, (table, (name, colour)) in enumerate(zip(tables, names, strict=True)):
         places = [place + (number - (len(tables) - 1) / 2) * 0.38 for place in range(len(tensors))]
         values = table.reindex(tensors).fillna(0.0)
         axes.barh(places, values, height=0.36, color=colour, label=name)
         for place, value in zip(places, values, strict=True):
-            axes.text(
-                value,
-                place,
-                f" {value:,.0f}" if value >= LARGE else f" {value:.3g}",
-                va="center",
-                fontsize=7,
-                color=TEXT,
-            )
-    axes.set_yticks(range(len(tensors)), tensors)
-    axes.invert_yaxis()
+            axes.text(value, place, f" {short(value)}", va="center", fontsize=7, color=TEXT)
+    name_rows(axes, tensors)
     axes.margins(x=0.1)
     axes.set_xlabel("energy (J)")
     title(axes, "energy by tensor")
-    legend(figure, axes)
-    return plain(figure, "x")
+    return with_legend(figure, axes, "x")
 
 
 def entries_figure(result: Result) -> Figure:
@@ -85,8 +81,7 @@ def entries_figure(result: Result) -> Figure:
     total = energy_total(result).joules
     low = total - (table["mj"] - table["mj"] * _ratio(table, "low")) / 1e3
     high = total + (table["mj"] * _ratio(table, "high") - table["mj"]) / 1e3
-    figure = new_figure(7.2, 0.36 * len(table) + 1.3)
-    axes = figure.subplots()
+    figure, axes = one_panel(7.2, 0.36 * len(table) + 1.3)
     axes.barh(range(len(table)), high - low, left=low, height=0.6, color=LOSS)
     axes.axvline(total, color=MARK, lw=1)
     labels = [f"{name} ({row['value']:g} {row['unit']}, {row['provenance']})" for name, row in table.iterrows()]
@@ -96,8 +91,10 @@ def entries_figure(result: Result) -> Figure:
             gap = " " if side == "left" else ""
             axes.text(value, place, f"{gap}{text:g}{'' if gap else ' '}", va="center", ha=side, fontsize=7, color=TEXT)
     room = 0.12 * float(high.max() - low.min())
-    axes.set_xlim(float(low.min()) - room, float(high.max()) + room)
-    axes.set_xlabel(f"energy of the step (J); line: {total:.3g} J with all entries as they are")
+    axes.set(
+        xlim=(float(low.min()) - room, float(high.max()) + room),
+        xlabel=f"energy of the step (J); line: {total:.3g} J with all entries as they are",
+    )
     title(axes, "the entries its energy hangs on, one at a time through its range")
     return plain(figure, "x")
 

@@ -5,9 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from reports.figures.style import FULL, LOSS, MARK, SERIES, new_figure, plain, title
+from reports.figures.style import FULL, LOSS, MARK, SERIES, log_numbers, new_figure, plain, title
 from reports.studies.sparsity import BOUNDS
 
 COLOURS = dict(zip(BOUNDS, (FULL, LOSS, "#e69f00", "#009e73", "#cc79a7", "#8c8c8c"), strict=True))
@@ -49,9 +48,7 @@ def _rates(axes: Axes, mine: pd.DataFrame, beside: pd.DataFrame) -> None:
         ratio = 2 if row["pattern"] == "2:4" else 1
         axes.plot(ratio, row["samples_per_second"], marker="*", ms=10, color=colour, ls="", zorder=3)
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    log_numbers(axes.yaxis, "{x:,.0f}")
     title(axes, f"{mine['model'].iloc[0]}, batch {mine['batch'].iloc[0]}")
     _ratios(axes, mine)
 

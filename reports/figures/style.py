@@ -2,14 +2,17 @@
 
 import io
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
+from reports.output import written_to
 from simulator.result import Result
-from workloads.errors import UserError
 
 TEXT, GRID = "#222222", "#dddddd"
 FULL, LOSS, MARK = "#2f6f9f", "#c9d8e3", "#b5482f"
@@ -27,6 +30,35 @@ def runs_of(result: Result) -> dict[str, Result]:
 def new_figure(width: float, height: float) -> Figure:
     """A figure in inches."""
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def one_panel(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure in inches, and the only axes on it."""
+    figure = new_figure(width, height)
+    return figure, figure.subplots()
+
+
+def name_rows(axes: Axes, labels: Sequence[str]) -> None:
+    """A label a row of bars, from the top down."""
+    axes.set_yticks(range(len(labels)), labels)
+    axes.invert_yaxis()
+
+
+def stacked_bars(axes: Axes, parts: Iterable[tuple[str, str, Sequence[float]]], height: float) -> list[float]:
+    """A bar a row, made of parts (label, colour, and a width a row) one behind the other; where the bars end."""
+    ends: list[float] = []
+    for label, colour, widths in parts:
+        ends = ends or [0.0] * len(widths)
+        axes.barh(range(len(widths)), widths, left=ends, height=height, color=colour, label=label)
+        ends = [end + width for end, width in zip(ends, widths, strict=True)]
+    return ends
+
+
+def log_numbers(axis: Axis, form: str, subs: Sequence[float] = (1, 2, 5), most: int | None = None) -> None:
+    """1, 2, 5, 10 on a logarithmic axis, written in a form such as "{x:g}", instead of powers of ten."""
+    axis.set_major_locator(LogLocator(subs=subs, numticks=most))
+    axis.set_major_formatter(form)
+    axis.set_minor_formatter(NullFormatter())
 
 
 def plain(figure: Figure, grid: str = "y") -> Figure:
@@ -49,20 +81,23 @@ def title(axes: Axes, text: str) -> None:
     axes.set_title(text, fontsize=9, loc="left", color=TEXT)
 
 
-def legend(figure: Figure, axes: Axes, columns: int = 4) -> None:
-    """A legend below the axes, where it covers nothing."""
+def with_legend(figure: Figure, axes: Axes, grid: str = "y", columns: int = 4) -> Figure:
+    """A plain figure with a legend of these axes below all, where it covers nothing."""
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
+    return plain(figure, grid)
+
+
+def short(value: float) -> str:
+    """A number beside its bar: large ones whole, others in three digits."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def save_figure(figure: Figure, stem: Path) -> None:
     """Write PNG and SVG, the same bytes for the same figure. Raises UserError where they cannot be written."""
-    try:
-        stem.parent.mkdir(parents=True, exist_ok=True)
+    with written_to(stem.parent, option=""):
         stem.with_suffix(".svg").write_text(svg(figure), encoding="utf-8")
         figure.savefig(stem.with_suffix(".png"), dpi=150)
-    except OSError as error:
-        raise UserError(f"{stem.parent}: cannot be written: {error.strerror or error}") from None
 
 
 def svg(figure: Figure) -> str:

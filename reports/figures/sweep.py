@@ -4,11 +4,20 @@ from collections.abc import Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
-from reports.figures.style import FULL, GRID, MARK, SERIES, TEXT, legend, new_figure, plain, title
+from reports.figures.style import (
+    FULL,
+    MARK,
+    SERIES,
+    TEXT,
+    log_numbers,
+    new_figure,
+    one_panel,
+    plain,
+    title,
+    with_legend,
+)
 from reports.sweep_data import Objective
 
 MOST_PANELS = 9
@@ -25,8 +34,7 @@ def front_figure(rows: pd.DataFrame, front: pd.Series, x: Objective, y: Objectiv
         title(axes, f"{model}, batch {batch}: {len(group):,} points")
     for axes in panels[len(groups) :]:
         axes.remove()
-    legend(figure, figure.axes[0])
-    return plain(figure, "both")
+    return with_legend(figure, figure.axes[0], "both")
 
 
 def _front(axes: Axes, group: pd.DataFrame, front: pd.Series, x: Objective, y: Objective) -> None:
@@ -39,12 +47,10 @@ def _front(axes: Axes, group: pd.DataFrame, front: pd.Series, x: Objective, y: O
     axes.scatter(
         best[x.column], best[y.column], s=30, facecolor="none", edgecolor=MARK, lw=1.1, label="nothing is better in all"
     )
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    _plain_numbers(axes.xaxis)
-    _plain_numbers(axes.yaxis)
-    axes.set_xlabel(_label(x.column))
-    axes.set_ylabel(_label(y.column))
+    axes.set(xscale="log", yscale="log")
+    log_numbers(axes.xaxis, "{x:g}")
+    log_numbers(axes.yaxis, "{x:g}")
+    axes.set(xlabel=_label(x.column), ylabel=_label(y.column))
 
 
 def axes_figure(rows: pd.DataFrame, axes_names: Sequence[str], objective: Objective) -> Figure:
@@ -70,34 +76,23 @@ def _axis(axes: Axes, rows: pd.DataFrame, name: str, objective: Objective) -> No
     axes.set_xticks(range(len(values)), [f"{value:g}" if isinstance(value, float) else str(value) for value in values])
     axes.tick_params(axis="x", rotation=45 if len(values) > 6 else 0)
     axes.set_yscale("log")
-    _plain_numbers(axes.yaxis)
+    log_numbers(axes.yaxis, "{x:g}")
     axes.set_ylabel(_label(objective.column))
     title(axes, name)
 
 
 def ranking_figure(ranked: pd.DataFrame) -> Figure:
     """Bars an axis and objective: the share of the variance that the axis explains alone."""
-    figure = new_figure(6.8, 0.8 + 0.28 * len(ranked) * max(1, len(ranked.columns)) ** 0.5)
-    axes = figure.subplots()
+    figure, axes = one_panel(6.8, 0.8 + 0.28 * len(ranked) * max(1, len(ranked.columns)) ** 0.5)
     height = 0.8 / len(ranked.columns)
     for number, column in enumerate(ranked.columns):
         places = [row + number * height for row in range(len(ranked))]
         axes.barh(places, 100 * ranked[column], height=height * 0.92, color=SERIES[number], label=_label(str(column)))
     axes.set_yticks([row + 0.4 - height / 2 for row in range(len(ranked))], [str(name) for name in ranked.index])
     axes.invert_yaxis()
-    axes.set_xlim(0, 100)
-    axes.set_xlabel("share of the variance explained alone, %")
+    axes.set(xlim=(0, 100), xlabel="share of the variance explained alone, %")
     axes.axvline(0, color=TEXT, lw=0.6)
-    axes.grid(axis="x", color=GRID, lw=0.6)
-    legend(figure, axes)
-    return plain(figure, "x")
-
-
-def _plain_numbers(axis: Axis) -> None:
-    """1, 2, 5, 10 on a logarithmic axis."""
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_formatter(NullFormatter())
+    return with_legend(figure, axes, "x")
 
 
 def _label(column: str) -> str:

@@ -1,17 +1,75 @@
-"""SAT: ceilings of the models, what their speed-ups hang on, and what each optimisation is worth."""
+"""Pictures of `simulate validate`: ours over theirs, SAT's ceilings and assumptions, and the points of S4."""
+
+from collections.abc import Mapping
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from reports.figures.style import FULL, LOSS, MARK, TEXT, legend, new_figure, plain, title
+from reports.figures.style import (
+    FULL,
+    LOSS,
+    MARK,
+    SERIES,
+    TEXT,
+    log_numbers,
+    new_figure,
+    one_panel,
+    plain,
+    title,
+    with_legend,
+)
 
+STATUS = {"pass": "#009e73", "inside band": "#0072b2", "outside band": "#d55e00"}
+DIFFERENCES = "points"  # rows in this unit are themselves differences: a ratio of them says nothing
 VISIBLE = 0.005  # spreads below this cannot be seen
+PRECISIONS = {"int8": FULL, "bf16": SERIES[1]}
+FAINT = {"int8": LOSS, "bf16": "#f6dfae"}
+SHIFT = {"int8": -0.16, "bf16": 0.16}
+
+
+def checks_figure(table: pd.DataFrame) -> Figure:
+    """Ours as a share of theirs, with how far either may reach, and below, ours less theirs for rows in points.
+
+    Rows without a number on both sides are left out.
+    """
+    shown = table[table["status"] != "unknown"].iloc[::-1]
+    parts = [part for part in (shown[shown["unit"] != DIFFERENCES], shown[shown["unit"] == DIFFERENCES]) if len(part)]
+    figure = new_figure(10, 0.3 * len(shown) + 1.4 + 0.6 * (len(parts) - 1))
+    panels = figure.subplots(len(parts), 1, squeeze=False, height_ratios=[len(part) + 1 for part in parts])[:, 0]
+    for axes, part in zip(panels, parts, strict=True):
+        _ours_over_theirs(axes, part)
+    unknown = int((table["status"] == "unknown").sum())
+    said = f"published or measured elsewhere, beside what our models say ({unknown} unknown rows are not drawn)"
+    figure.suptitle(said, fontsize=10, x=0.01, ha="left", color=TEXT)
+    handles = [Line2D([], [], ls="", marker="o", color=colour, label=name) for name, colour in STATUS.items()]
+    handles.append(Line2D([], [], color="#c8c8c8", lw=9, label="how far theirs reaches"))
+    handles.append(Line2D([], [], color=TEXT, lw=2, label="how far our assumptions, or seeds, move ours"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
+    return plain(figure, "x")
+
+
+def _ours_over_theirs(axes: Axes, rows: pd.DataFrame) -> None:
+    less = (rows["unit"] == DIFFERENCES).all()
+    for place, row in enumerate(rows.to_dict("records")):
+        theirs, colour = row["theirs"], STATUS[row["status"]]
+        zero, unit = (theirs, 1.0) if less else (0.0, theirs)
+        for side, shade, width in (("theirs", "#c8c8c8", 9), ("ours", colour, 2)):
+            low, high = row[f"{side}_low"], row[f"{side}_high"]
+            if not (pd.isna(low) or pd.isna(high)):
+                ends = [(low - zero) / unit, (high - zero) / unit]
+                axes.plot(ends, [place, place], color=shade, lw=width, zorder=1, solid_capstyle="butt")
+        axes.plot((row["ours"] - zero) / unit, place, marker="o", ms=5, color=colour)
+    axes.axvline(0 if less else 1, color=MARK, lw=1, zorder=0)
+    axes.set_yticks(range(len(rows)), [f"{row.machine}: {row.what}" for row in rows.itertuples()])
+    axes.set_ylim(-0.7, len(rows) - 0.3)
+    axes.set_xlabel("ours less theirs, in points (0 is the same)" if less else "ours over theirs (1 is the same)")
 
 
 def ceilings_figure(table: pd.DataFrame) -> Figure:
     """Speed-up of each model (bar), its arithmetic ceiling (line), and what separates the two."""
-    figure = new_figure(8, 4.2)
-    axes = figure.subplots()
+    figure, axes = one_panel(8, 4.2)
     places = range(len(table))
     axes.bar(places, table["ceiling"], color=LOSS, width=0.7, label="ceiling: multiply-accumulates alone (derived)")
     axes.bar(places, table["with vector work"], color="#93b5cc", width=0.7, label="with update and vector work")
@@ -20,8 +78,7 @@ def ceilings_figure(table: pd.DataFrame) -> Figure:
     for place, value in zip(places, table["speed-up"], strict=True):
         axes.text(place, value / 2, f"{value:.2f}x", ha="center", va="center", color="white")
     axes.set_xticks(list(places), [f"{model}\nbatch {batch:.0f}" for model, batch in table["batch"].items()])
-    axes.set_ylabel("speed-up over the best dense schedule")
-    axes.set_ylim(0, float(table["ceiling"].max()) * 1.25)
+    axes.set(ylabel="speed-up over the best dense schedule", ylim=(0, float(table["ceiling"].max()) * 1.25))
     axes.legend(loc="upper left", frameon=False, fontsize=8)
     return plain(figure)
 
@@ -29,8 +86,7 @@ def ceilings_figure(table: pd.DataFrame) -> Figure:
 def sensitivity_figure(table: pd.DataFrame, model: str, speedup: float, most: int = 12) -> Figure:
     """How far each assumption moves a model's speed-up through its range, the widest on top."""
     shown = table[table["spread"] >= VISIBLE].head(most).iloc[::-1]
-    figure = new_figure(8, 0.42 * len(shown) + 1.2)
-    axes = figure.subplots()
+    figure, axes = one_panel(8, 0.42 * len(shown) + 1.2)
     for place, (_, row) in enumerate(shown.iterrows()):
         low, high = float(row["speedup_low"]), float(row["speedup_high"])
         axes.plot([min(low, high, speedup), max(low, high, speedup)], [place, place], color=LOSS, lw=9, zorder=1)
@@ -49,8 +105,10 @@ def sensitivity_figure(table: pd.DataFrame, model: str, speedup: float, most: in
     axes.axvline(speedup, color=MARK, lw=1, zorder=0)
     axes.set_yticks(range(len(shown)), [str(name).replace(" and ", "\n") for name in shown.index], fontsize=7)
     span = max(0.1, float(table["spread"].max()))
-    axes.set_xlim(speedup - 1.1 * span, speedup + 1.1 * span)
-    axes.set_xlabel(f"speed-up of {model} over its best dense schedule", fontsize=9)
+    axes.set(
+        xlim=(speedup - 1.1 * span, speedup + 1.1 * span),
+        xlabel=f"speed-up of {model} over its best dense schedule",
+    )
     axes.set_title("one assumption at a time, low (<) to high (>); line: all as described", fontsize=9, loc="left")
     return plain(figure, "x")
 
@@ -60,8 +118,7 @@ def waterfall_figure(table: pd.DataFrame, model: str) -> Figure:
 
     Rows of `table` are schedules, from none on; columns dense_cycles and sparse_cycles.
     """
-    figure = new_figure(8, 4.2)
-    axes = figure.subplots()
+    figure, axes = one_panel(8, 4.2)
     for number, (column, colour, name) in enumerate(
         (("dense_cycles", LOSS, "best dense"), ("sparse_cycles", FULL, "sparse"))
     ):
@@ -75,8 +132,36 @@ def waterfall_figure(table: pd.DataFrame, model: str) -> Figure:
             axes.text(place, max(value, was), f"{value:,.0f}{saved}", ha="center", va="bottom", fontsize=7, color=TEXT)
     axes.bar([0], [0], color="none", edgecolor=MARK, hatch="////", lw=0.6, label="saved by this step")
     axes.set_xticks(range(len(table)), list(table.index))
-    axes.set_ylabel("cycles of the step (million)")
-    axes.set_ylim(0, 1.15 * float(table["dense_cycles"].max()) / 1e6)
+    axes.set(ylabel="cycles of the step (million)", ylim=(0, 1.15 * float(table["dense_cycles"].max()) / 1e6))
     title(axes, f"{model}: optimisations added one after the other")
-    legend(figure, axes)
-    return plain(figure)
+    return with_legend(figure, axes)
+
+
+def explained_figure(targets: Mapping[str, float], bands: pd.DataFrame) -> Figure:
+    """A panel a point and distribution of inputs; bars from the worst to the best ends, a dot for the file as it is."""
+    panels = list(bands[["model", "inputs"]].drop_duplicates().itertuples(index=False))
+    figure = new_figure(3.5 * len(panels), 3.9)
+    for axes, (model, inputs) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        mine = bands[(bands["model"] == model) & (bands["inputs"] == inputs)]
+        _reached(axes, mine, targets[model])
+        title(axes, f"{model}{', ' if inputs else ''}{inputs}")
+    figure.axes[0].set_ylabel("samples a second")
+    handles = [Line2D([], [], color=MARK, label="published (ratio not stated)")]
+    for precision, colour in PRECISIONS.items():
+        handles.append(Line2D([], [], color=FAINT[precision], lw=8, label=f"{precision.upper()}, all ranges"))
+        handles.append(Line2D([], [], color=colour, marker="o", ls="", label=f"{precision.upper()}, as it stands"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
+    return plain(figure, "y")
+
+
+def _reached(axes: Axes, mine: pd.DataFrame, published: float) -> None:
+    ratios = sorted(mine["ratio"].unique())
+    for row in mine.to_dict("records"):
+        place, precision = ratios.index(row["ratio"]) + SHIFT[row["precision"]], row["precision"]
+        axes.plot([place, place], [row["lowest"], row["highest"]], color=FAINT[precision], lw=9, solid_capstyle="butt")
+        axes.plot(place, row["standing"], marker="o", ms=4, color=PRECISIONS[precision])
+    axes.axhline(published, color=MARK, lw=1.2)
+    axes.set_yscale("log")
+    log_numbers(axes.yaxis, "{x:,.0f}")
+    axes.set_xticks(range(len(ratios)), [f"{ratio}x" for ratio in ratios])
+    axes.set_xlabel("ratio of bank sparsity")

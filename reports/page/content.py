@@ -27,21 +27,23 @@ def summary(result: Result) -> str:
     """The result in a sentence or two."""
     card = result.card
     what = "step" if card.mode == "training" else "pass"
-    text = f"One {card.mode} {what} takes {result.seconds * 1e3:,.3f} ms"
-    text += f" ({result.cycles:,} cycles at {card.clock_mhz:g} MHz)"
+    text = (
+        f"One {card.mode} {what} takes {result.seconds * 1e3:,.3f} ms "
+        f"({result.cycles:,} cycles at {card.clock_mhz:g} MHz)"
+    )
     if not card.is_dense:
         speedup, ceiling = result.baseline.cycles / result.cycles, arithmetic_ceiling(result)
-        text += f", {speedup:.2f} times as fast as the best dense schedule of the same machine"
-        text += f" and {speedup / ceiling:.0%} of the {ceiling:.2f}x that its multiply-accumulates alone allow"
+        text += (
+            f", {speedup:.2f} times as fast as the best dense schedule of the same machine "
+            f"and {speedup / ceiling:.0%} of the {ceiling:.2f}x that its multiply-accumulates alone allow"
+        )
     if has_energy(result):
         mine, other = energy_total(result), energy_total(result.baseline)
         text += (
             f". It takes {mine.joules:.3g} J ({mine.low:.3g} to {mine.high:.3g} as the entries of the energy table go "
-        )
-        text += (
             f"through their ranges), {other.joules / mine.joules:.2f} times less than dense; {mine.assumed_share:.0%} "
+            "of it rests on assumed entries"
         )
-        text += "of it rests on assumed entries"
     return text + "."
 
 
@@ -97,9 +99,17 @@ def energy_tables(result: Result) -> list[PageTable]:
     totals = []
     for name, each in (("this run", result), ("best dense", result.baseline)):
         total = energy_total(each)
-        row = {"run": name, "J": total.joules, "low J": total.low, "high J": total.high, "W": total.watts}
-        row |= {"energy-delay product (J s)": total.energy_delay, "on assumed entries": total.assumed_share}
-        totals.append(row)
+        totals.append(
+            {
+                "run": name,
+                "J": total.joules,
+                "low J": total.low,
+                "high J": total.high,
+                "W": total.watts,
+                "energy-delay product (J s)": total.energy_delay,
+                "on assumed entries": total.assumed_share,
+            }
+        )
     units = {"mj": "mJ", "low_mj": "low mJ", "high_mj": "high mJ", "spread_mj": "spread mJ"}
     formats = {**dict.fromkeys(units.values(), "{:,.3f}"), "share": SHARE}
     tables = [page_table("energy", "Energy of the step.", pd.DataFrame(totals).set_index("run"),
@@ -158,17 +168,22 @@ def compared_table(results: Sequence[Result], labels: Sequence[str]) -> PageTabl
         row: dict[str, object] = {
             "result": label,
             **{key: getattr(card, key) for key in ("arch", "model", "method", "pattern", "batch", "mode")},
-        }
-        row |= {"cycles": result.cycles, "ms": seconds * 1e3, "samples/s": card.batch / seconds}
-        row |= {
+            "cycles": result.cycles,
+            "ms": seconds * 1e3,
+            "samples/s": card.batch / seconds,
             "speed-up over its dense": result.baseline.cycles / result.cycles,
             "ceiling": arithmetic_ceiling(result),
         }
         if has_energy(result):
             total = energy_total(result)
-            row |= {"J": total.joules, "low J": total.low, "high J": total.high}
-            row |= {"J/sample": total.joules / card.batch, "J s": total.energy_delay}
-            row["energy table"] = energy_card(result).table
+            row |= {
+                "J": total.joules,
+                "low J": total.low,
+                "high J": total.high,
+                "J/sample": total.joules / card.batch,
+                "J s": total.energy_delay,
+                "energy table": energy_card(result).table,
+            }
         rows.append(row)
     formats = {"ms": "{:,.3f}", "speed-up over its dense": TIMES, "ceiling": TIMES, "samples/s": "{:,.1f}"}
     return page_table(

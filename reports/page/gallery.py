@@ -1,22 +1,30 @@
-"""The figures of a page, each with its caption."""
+"""The figures of a page, each with its caption; and figures and tables as files."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.energy import has_energy
+from reports.energy import energy_by, entry_table, has_energy
 from reports.figures.compare import compared_figure, models_figure, phases_compared_figure
 from reports.figures.energy import energy_figure, entries_figure, tensors_figure
-from reports.figures.fabric import load_figure
-from reports.figures.hil import hardware_figure
-from reports.figures.roof import roofline_figure
-from reports.figures.smash import time_figure
-from reports.figures.step import causes_figure, layers_figure, phases_figure, utilisation_figure
+from reports.figures.fabric import load_figure, time_figure
+from reports.figures.step import (
+    causes_figure,
+    hardware_figure,
+    layers_figure,
+    phases_figure,
+    roofline_figure,
+    utilisation_figure,
+)
+from reports.figures.style import save_figure
 from reports.figures.validation import sensitivity_figure, waterfall_figure
-from reports.roofline import roofline_points, roofs
+from reports.layers import layer_table, roofline_points, roofs
+from reports.output import written_to
+from simulator.frames import phase_table
 from simulator.result import Result
 from workloads.errors import unknown_name
 
@@ -106,3 +114,27 @@ def comparison_pictures(results: Sequence[Result], labels: Sequence[str]) -> lis
     if len({result.card.model for result in results}) > 1:
         pictures.append(Picture("models", "Speed-up over dense by model.", models_figure(results, labels)))
     return pictures
+
+
+def write_figures(
+    result: Result, folder: Path, sensitivity: pd.DataFrame | None = None, ladder: pd.DataFrame | None = None
+) -> None:
+    """SVG and PNG of every figure, the same bytes for the same result, and its tables as CSV.
+
+    Those are phases.csv, layers.csv and the splits of energy. Raises UserError where they cannot be written.
+    """
+    for each in step_pictures(result, sensitivity, ladder):
+        save_figure(each.figure, folder / each.name)
+    tables = {"phases": phase_table(result), "layers": layer_table(result)}
+    if has_energy(result):
+        tables |= {f"energy-{by}": energy_by(result, [by]) for by in ("component", "phase", "tensor")}
+        tables["energy-entries"] = entry_table(result)
+    with written_to(folder, "--figures "):
+        for name, table in tables.items():
+            table.to_csv(folder / f"{name}.csv")
+
+
+def write_comparison(results: Sequence[Result], labels: Sequence[str], folder: Path) -> None:
+    """SVG and PNG of the figures of several results. Raises UserError where they cannot be written."""
+    for each in comparison_pictures(results, labels):
+        save_figure(each.figure, folder / each.name)

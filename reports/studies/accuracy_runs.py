@@ -8,7 +8,7 @@ import typer
 
 from reports import figures
 from reports.accuracy import DENSE, Run, accuracy_table, beyond_noise, print_accuracy, runs_frame, write_accuracy
-from reports.pictures import save_pictures
+from reports.output import save_pictures
 from workloads.errors import UserError
 from workloads.training.run import prepare
 from workloads.training.run_log import Show, training_shown

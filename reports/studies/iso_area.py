@@ -10,10 +10,8 @@ import pandas as pd
 import typer
 
 from reports import figures
-from reports.console import wide_console
 from reports.energy import energy_total, has_energy
-from reports.pictures import save_pictures
-from reports.tables import frame_table
+from reports.output import frame_table, save_pictures, wide_console
 from simulator.job import Job, Source
 from simulator.result import Result
 from simulator.runner import run_job
@@ -113,10 +111,16 @@ def _table(results: Sequence[Result], labels: Sequence[str]) -> pd.DataFrame:
     """A row an array: its size and clock, and what the step takes on it."""
     rows = []
     for label, result in zip(labels, results, strict=True):
-        size = f"{_whole(result, 'array.rows')} x {_whole(result, 'array.cols')}"
-        row: dict[str, object] = {"array": label, "size": size, "MHz": result.card.clock_mhz}
-        row |= {"cycles": result.cycles, "ms": result.seconds * 1e3}
-        row |= {"J": energy_total(result).joules} if has_energy(result) else {}
-        rows.append(row)
+        energy = {"J": energy_total(result).joules} if has_energy(result) else {}
+        rows.append(
+            {
+                "array": label,
+                "size": f"{_whole(result, 'array.rows')} x {_whole(result, 'array.cols')}",
+                "MHz": result.card.clock_mhz,
+                "cycles": result.cycles,
+                "ms": result.seconds * 1e3,
+                **energy,
+            }
+        )
     table = pd.DataFrame(rows).set_index("array")
     return table.assign(**{"times as fast": table["ms"].iloc[0] / table["ms"]})

@@ -10,10 +10,8 @@ import pandas as pd
 import typer
 
 from reports import figures
-from reports.console import wide_console
 from reports.energy import energy_total, has_energy
-from reports.pictures import save_pictures
-from reports.tables import frame_table, tracked, write_tables
+from reports.output import frame_table, save_pictures, tracked, wide_console, write_tables
 from simulator.job import Job, Source
 from simulator.result import Result
 from simulator.runner import run_job

@@ -9,9 +9,8 @@ import pandas as pd
 import typer
 
 from reports import figures
-from reports.pictures import save_pictures
+from reports.output import save_pictures, tracked
 from reports.smash import bound, crossings, pair_table, print_study, rank_table, write_study
-from reports.tables import tracked
 from simulator.arch.machine import load_machine
 from simulator.compiler import load_compiler
 from simulator.fabric.outcome import EventRecord, Multiplied

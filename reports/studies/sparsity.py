@@ -1,6 +1,6 @@
 """Throughput of inference at 1x to 32x, what bounds it, the ideal, and GPUs beside it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,10 +9,8 @@ import pandas as pd
 import typer
 
 from reports import figures
-from reports.console import wide_console
-from reports.pictures import save_pictures
+from reports.output import save_pictures, text_table, tracked, wide_console, write_tables
 from reports.rates import Rate, bank_patterns, inference_step, rate
-from reports.tables import text_table, tracked, write_tables
 from simulator.arch.machine import Machine, load_machine
 from simulator.machines.s4 import S4Arch
 from simulator.runs import Runs
@@ -51,7 +49,7 @@ def study_sparsity(
     for option, size in (("--batch", batch), ("--sequence", sequence)):
         if size is not None and size < 1:
             raise UserError(f"{option} {size}: must be at least 1")
-    chosen = [_Model.of(name, sequence) for name in dict.fromkeys(models)]
+    chosen = {name: _tokens(name, sequence) for name in models}
     table = sparsity_table(_runs(machine, machine.spec.bank, chosen, batch))
     beside = _gpu_table(chosen)
     pairs = pair_table(table, [pair for pair in PAIRS if set(pair) <= set(models)])
@@ -61,18 +59,10 @@ def study_sparsity(
         save_pictures(out, lambda: {"sparsity": figures.sparsity_figure(table, beside)})
 
 
-@dataclass(frozen=True)
-class _Model:
-    """A captured model, and the tokens of a text; None for one of images."""
-
-    name: str
-    sequence: int | None
-
-    @classmethod
-    def of(cls, name: str, sequence: int | None) -> "_Model":
-        """Raises UserError for an unknown name."""
-        reads = load_part(MODELS, "model", name, ModelSpec).data
-        return cls(name, (sequence or SEQUENCE) if reads is DataKind.BYTES else None)
+def _tokens(model: str, sequence: int | None) -> int | None:
+    """Tokens of a text; None for a model of images. Raises UserError for an unknown name."""
+    reads = load_part(MODELS, "model", model, ModelSpec).data
+    return (sequence or SEQUENCE) if reads is DataKind.BYTES else None
 
 
 @dataclass(frozen=True)
@@ -86,26 +76,26 @@ class RatioRun:
     rate: Rate
 
 
-def _runs(machine: Machine, bank: int, models: Sequence[_Model], batch: int | None) -> list[RatioRun]:
+def _runs(machine: Machine, bank: int, models: Mapping[str, int | None], batch: int | None) -> list[RatioRun]:
     found, runs = [], Runs()
-    for model in tracked(models, "models"):
-        size = batch or (IMAGES if model.sequence is None else TEXTS)
-        step = inference_step(model.name, size, model.sequence)
+    for model, tokens in tracked(list(models.items()), "models"):
+        size = batch or (IMAGES if tokens is None else TEXTS)
+        step = inference_step(model, size, tokens)
         for ratio, pattern in bank_patterns(bank).items():
             reached = rate(machine, step, PatternMap(parse_pattern(pattern)), runs)
-            found.append(RatioRun(model.name, size, ratio, pattern, reached))
+            found.append(RatioRun(model, size, ratio, pattern, reached))
     return found
 
 
-def _gpu_table(models: Sequence[_Model]) -> pd.DataFrame:
+def _gpu_table(models: Mapping[str, int | None]) -> pd.DataFrame:
     rows, runs = [], Runs()
     machines = {name: load_machine(name) for name, _ in GPUS}
-    for model in models:
-        size = GPU_IMAGES if model.sequence is None else GPU_TEXTS
-        step = inference_step(model.name, size, model.sequence)
+    for model, tokens in models.items():
+        size = GPU_IMAGES if tokens is None else GPU_TEXTS
+        step = inference_step(model, size, tokens)
         for name, pattern in GPUS:
             found = rate(machines[name], step, PatternMap(parse_pattern(pattern)), runs)
-            row = {"model": model.name, "machine": name, "pattern": pattern, "batch": size}
+            row = {"model": model, "machine": name, "pattern": pattern, "batch": size}
             rows.append({**row, "samples_per_second": found.samples_per_second, "bound": found.bound})
     return pd.DataFrame(rows)
 
@@ -161,9 +151,8 @@ def print_sparsity(machine: str, table: pd.DataFrame, beside: pd.DataFrame, pair
     console = wide_console()
     console.print(f"[bold]Inference on {machine}[/]: throughput against the ratio, and what bounds it")
     names = ("model", "batch", "ratio", "samples/s", "speed-up", "ideal", "of peak", "time bound by", "mapping")
-    shown = text_table(names, LEFT)
-    for each in table.to_dict("records"):
-        shown.add_row(
+    rows = [
+        [
             str(each["model"]),
             str(each["batch"]),
             f"{each['ratio']}x",
@@ -173,22 +162,32 @@ def print_sparsity(machine: str, table: pd.DataFrame, beside: pd.DataFrame, pair
             f"{each['peak_share']:.0%}",
             ", ".join(f"{name} {each[name]:.0%}" for name in BOUNDS if each[name] >= SMALL),
             str(each["mapping"]),
-        )
-    console.print(shown)
+        ]
+        for each in table.to_dict("records")
+    ]
+    console.print(text_table(names, LEFT, rows))
     console.print("\n[bold]GPUs beside it[/] (rooflines with overheads, derived)")
-    gpus = text_table(("model", "machine", "pattern", "batch", "samples/s", "bound by"), LEFT)
-    for each in beside.to_dict("records"):
-        named = (str(each[name]) for name in ("model", "machine", "pattern", "batch"))
-        gpus.add_row(*named, _rate(each["samples_per_second"]), str(each["bound"]))
-    console.print(gpus)
+    told = ("model", "machine", "pattern", "batch")
+    rows = [
+        [*(str(each[name]) for name in told), _rate(each["samples_per_second"]), str(each["bound"])]
+        for each in beside.to_dict("records")
+    ]
+    console.print(text_table((*told, "samples/s", "bound by"), LEFT, rows))
     if len(pairs):
         console.print("\n[bold]Larger and sparser against smaller and dense[/]")
-        both = text_table(("larger", "ratio", "samples/s", "smaller, dense", "its samples/s", "times as fast"), LEFT)
-        for each in pairs.to_dict("records"):
-            mine, theirs = (_rate(each[name]) for name in ("samples_per_second", "dense_samples_per_second"))
-            times = f"{each['times_as_fast']:.2f}x"
-            both.add_row(str(each["larger"]), f"{each['ratio']}x", mine, str(each["smaller"]), theirs, times)
-        console.print(both)
+        rows = [
+            [
+                str(each["larger"]),
+                f"{each['ratio']}x",
+                _rate(each["samples_per_second"]),
+                str(each["smaller"]),
+                _rate(each["dense_samples_per_second"]),
+                f"{each['times_as_fast']:.2f}x",
+            ]
+            for each in pairs.to_dict("records")
+        ]
+        heads = ("larger", "ratio", "samples/s", "smaller, dense", "its samples/s", "times as fast")
+        console.print(text_table(heads, LEFT, rows))
 
 
 def _rate(value: float) -> str:

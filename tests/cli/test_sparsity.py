@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from reports.checks.explained import Tried, conclusions, explaining, needed_efficiency, set_table, verdict
-from reports.checks.s4_cases import BERT, POINTS, RESNET, Surroundings
+from reports.checks.s4 import BERT, POINTS, RESNET, Surroundings
 from tests.command import Run
 from workloads.lengths import PADDED, SQUAD_LIKE
 

@@ -12,7 +12,7 @@ import pytest
 import reports.checks
 from reports.checks import Check, CheckSuite, Status
 from reports.checks.table import check_table, every_check
-from reports.tables import write_tables
+from reports.output import write_tables
 from tests.command import Run
 from workloads import registry
 from workloads.provenance import Provenance
