@@ -28,14 +28,18 @@ class Objective:
 
 
 def sweep_rows(folder: Path) -> pd.DataFrame:
-    """All rows of a sweep, sorted by key. Raises UserError where there are none."""
+    """All rows of a sweep, sorted by what the points are. Raises UserError where there are none.
+
+    A key is another one whenever the models change, so that an order of keys would move every row of a page.
+    """
     files = f"{folder}/points/*.parquet"
     query = "select * from read_parquet($files, union_by_name=true) order by key"
     try:
         rows: pd.DataFrame = duckdb.execute(query, {"files": files}).df()
     except duckdb.Error as error:
         raise UserError(f"{folder}: holds no finished point: {str(error).splitlines()[0]}") from None
-    return rows
+    names = [name for name in rows.columns[: rows.columns.get_loc(RESULTS)] if name != "key"]
+    return rows.sort_values([*names, "key"], ignore_index=True)
 
 
 def parse_objectives(texts: Sequence[str], rows: pd.DataFrame) -> list[Objective]:
