@@ -84,12 +84,12 @@ def with_settings(job: Job, *settings: str) -> Result:
     return run_job(replace(job, settings=(*job.settings, *settings), exact=False, dense=True))
 
 
-def sensitivity_of(result: Result, stderr: bool = True) -> pd.DataFrame:
+def sensitivity_of(result: Result) -> pd.DataFrame:
     """How the speed-up over dense moves as each assumption goes, alone, through its range.
 
-    stderr: where the bar is shown. Raises UserError where the step cannot be run again.
+    Raises UserError where the step cannot be run again.
     """
-    job, varied = result.card.job, tracked(variations(result.card.numbers), "assumptions", stderr)
+    job, varied = result.card.job, tracked(variations(result.card.numbers), "assumptions")
     ends = [(each, with_settings(job, *each.low).speedup, with_settings(job, *each.high).speedup) for each in varied]
     return sensitivity_table(result.baseline.cycles / result.cycles, ends)
 

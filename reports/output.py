@@ -83,6 +83,7 @@ def save_pictures(out: Path, drawn: "Callable[[], Mapping[str, Figure]]") -> boo
     return True
 
 
-def tracked(items: Sequence[Item], what: str, stderr: bool = True) -> Iterable[Item]:
-    """The items one after the other, with a bar on a terminal."""
-    return track(items, description=what, transient=True, console=Console(stderr=stderr))
+def tracked(items: Sequence[Item], what: str) -> Iterable[Item]:
+    """The items one after the other, with a bar on standard error where that is a terminal."""
+    console = Console(stderr=True)
+    return track(items, description=what, transient=True, console=console, disable=not console.is_terminal)

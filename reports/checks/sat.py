@@ -41,11 +41,11 @@ def detail(request: Request) -> None:
     if request.model not in shipped_models():
         raise unknown_name("model", request.model, shipped_models(), "--model")
     job = replace(_job(request.model, request.pattern), settings=request.settings)
-    models = tracked(shipped_models(), "models", stderr=False)
+    models = tracked(shipped_models(), "models")
     steps = {name: run_job(replace(job, work=Work(model=name))) for name in models}
     ceilings = ceiling_table(ceiling_row(step) for step in steps.values())
     step = steps[request.model]
-    moved = sensitivity_of(step, stderr=False)
+    moved = sensitivity_of(step)
     tables = {"ceilings": ceilings, "sensitivity": moved, "optimisations": _switches(job)}
     _print(request, step.speedup, tables)
     if request.out is not None:
