@@ -113,8 +113,8 @@ class Job:
         try:
             return _reader().validate_python({**node, "options": pairs})
         except ValidationError as error:
-            place = ".".join(map(str, error.errors()[0]["loc"]))
-            raise UserError(f"job.{place}: is not what a run is asked for") from None
+            first = error.errors()[0]
+            raise UserError(f"job.{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from None
 
     def key(self, version: str) -> str:
         """The hash of the job and of the models' version."""

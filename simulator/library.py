@@ -60,6 +60,8 @@ def simulate(
     >>> round(result.speedup, 2), result.card.numbers["array.rows"].provenance.value
     (1.47, 'set')
     """
+    if not isinstance(options, Mapping | None):
+        raise UserError(f"options: type '{type(options).__name__}' is not accepted; give a mapping of names to values")
     source, more = _machine(machine)
     job = Job(
         machine=source,
@@ -71,7 +73,7 @@ def simulate(
         exact=exact,
         dense=dense,
     )
-    return run_job(job, runs, progress)
+    return run_job(Job.from_json(job.to_json()), runs, progress)  # which looks at the type of every value
 
 
 def _machine(given: Machine | str | Path) -> tuple[Source, tuple[str, ...]]:
@@ -129,13 +131,22 @@ def _named(text: str, how: Work) -> Work:
 def _patterns(given: str | Mapping[str, str] | Sequence[str] | None) -> tuple[str, ...] | None:
     if given is None or isinstance(given, str):
         return None if given is None else (given,)
-    return tuple(f"{glob}={pattern}" for glob, pattern in given.items()) if isinstance(given, Mapping) else tuple(given)
+    return _texts("pattern", given)
 
 
 def _settings(given: Mapping[str, Setting] | Sequence[str]) -> tuple[str, ...]:
-    if not isinstance(given, Mapping):
-        return tuple(given)
     words = {True: "true", False: "false", None: "null"}
-    return tuple(
-        f"{path}={words[value] if value is None or isinstance(value, bool) else value}" for path, value in given.items()
-    )
+    if isinstance(given, Mapping):
+        given = {path: words[each] if each is None or isinstance(each, bool) else each for path, each in given.items()}
+    return _texts("settings", (given,) if isinstance(given, str) else given)
+
+
+def _texts(what: str, given: object) -> tuple[str, ...]:
+    """Texts as on the command line, of a mapping NAME=VALUE. Raises UserError for anything but texts or a mapping."""
+    if isinstance(given, Mapping):
+        return tuple(f"{name}={value}" for name, value in given.items())
+    if not isinstance(given, Sequence):
+        raise UserError(
+            f"{what}: type '{type(given).__name__}' is not accepted; give a mapping, a text or several texts"
+        )
+    return tuple(given)

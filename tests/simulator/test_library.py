@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -105,6 +106,11 @@ def test_runs_are_shared_by_machine_not_mixed() -> None:
         (("sat", "2:8", "resnet9"), {"settings": {"array.rwos": 3}}, "did you mean 'array.rows'"),
         (("sat", "2:8", "resnet9"), {"options": {"dataflw": "x"}}, "did you mean 'dataflow'"),
         (("sat", "2:8", Work(model="resnet9")), {"batch": 3}, "a Work says these itself"),
+        (("sat", 28, "resnet9"), {}, "pattern: type 'int' is not accepted"),
+        (("sat", ("2:8", 3), "resnet9"), {}, "job.patterns.1: input should be a valid string"),
+        (("sat", "2:8", "resnet9"), {"batch": 8.5}, "job.work.batch: input should be a valid integer"),
+        (("sat", "2:8", "resnet9"), {"options": 3}, "options: type 'int' is not accepted"),
+        (("sat", "2:8", "resnet9"), {"settings": 5}, "settings: type 'int' is not accepted"),
         (("t4", "2:8", "resnet9"), {"options": {"dataflow": "x"}}, "kind roofline has no such choice"),
     ],
 )
@@ -112,6 +118,12 @@ def test_mistakes_are_one_sentence(arguments: tuple[object, ...], more: dict[str
     with pytest.raises(UserError) as error:
         simulate(*arguments, **more)  # type: ignore[arg-type]
     assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_numbers_of_numpy_and_single_texts_are_taken() -> None:
+    found = simulate("sat", "2:8", "resnet9", batch=np.int64(2), settings="array.rows=16")  # type: ignore[arg-type]
+    other = simulate("sat", ["2:8"], "resnet9", batch=2, settings={"array.rows": np.int64(16)})  # type: ignore[dict-item]
+    assert found.card.job == other.card.job and found.cycles == other.cycles
 
 
 def test_an_unknown_figure_is_named() -> None:
