@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 import workloads
 from simulator.arch.loading import read_sheet
 from simulator.arch.machine import Machine, MachineSheet, machine_reader
@@ -69,7 +71,7 @@ def simulate(
         patterns=_patterns(pattern),
         method=method,
         settings=(*more, *_settings(settings)),
-        options=option_pairs(options or {}),
+        options=option_pairs({name: _plain(value) for name, value in (options or {}).items()}),
         exact=exact,
         dense=dense,
     )
@@ -139,6 +141,12 @@ def _settings(given: Mapping[str, Setting] | Sequence[str]) -> tuple[str, ...]:
     if isinstance(given, Mapping):
         given = {path: words[each] if each is None or isinstance(each, bool) else each for path, each in given.items()}
     return _texts("settings", (given,) if isinstance(given, str) else given)
+
+
+def _plain(value: Value) -> Value:
+    """A scalar of numpy as Python's own: a loop over np.arange hands such ones in, and JSON does not know them."""
+    found: Value = value.item() if isinstance(value, np.generic) else value
+    return found
 
 
 def _texts(what: str, given: object) -> tuple[str, ...]:

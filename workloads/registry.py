@@ -59,12 +59,15 @@ def load_entry(group: str, what: str, name: str) -> Any:
     except ModuleNotFoundError as error:
         raise PartError(f"{what} '{name}' {needs(error)}") from None
     except Exception as error:  # a module runs when it is imported: somebody else's may end in anything
-        if entry.dist is not None and entry.dist.name == OURS:
-            raise
-        said = " ".join(str(error).split())
-        raise PartError(
-            f"{what} '{name}' of {_owner(entry)} cannot be loaded: {type(error).__name__}: {said}"
-        ) from None
+        raise _refused(entry, f"{what} '{name}'", "loaded", error) from None
+
+
+def _refused(entry: EntryPoint, part: str, how: str, error: Exception) -> Exception:
+    """What a part's fault becomes: a sentence where it is somebody else's; one of ours stays the fault it is."""
+    if entry.dist is not None and entry.dist.name == OURS:
+        return error
+    said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return PartError(f"{part} of {_owner(entry)} cannot be {how}: {said}")
 
 
 def load_part(group: str, what: str, name: str, kind: type[Part]) -> Part:
@@ -76,8 +79,8 @@ def load_part(group: str, what: str, name: str, kind: type[Part]) -> Part:
     found = load_entry(group, what, name)
     try:
         made = found() if isinstance(found, type) else found
-    except TypeError as error:
-        raise PartError(f"{what} '{name}' of {_owner(entry)} cannot be made: {error}") from None
+    except Exception as error:
+        raise _refused(entry, f"{what} '{name}'", "made", error) from None
     if not isinstance(made, kind):
         wanted = f"{kind.__module__}.{kind.__name__}"
         raise PartError(f"{what} '{name}' of {_owner(entry)} is no {wanted}, so it cannot take part")

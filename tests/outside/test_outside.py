@@ -106,3 +106,7 @@ def test_parts_that_cannot_be_loaded_are_named_and_the_rest_goes_on(broken: Path
     assert (chaos.returncode, chaos.stderr) == (
         2, "simulate: model 'chaos' of broken-parts 0.3 cannot be loaded: KeyError: 'chaos'\n"
     )  # fmt: skip
+    trap = simulate(broken, tmp_path, "--model", "trap", "--pattern", "2:8")
+    assert (trap.returncode, trap.stderr) == (
+        2, "simulate: model 'trap' of broken-parts 0.3 cannot be made: ValueError: not today\n"
+    )  # fmt: skip

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from rtl.divider import Narrower
 from rtl.formats import BF16, FP16, FP32, Bits, Format, decode
-from rtl.golden.units import updated
+from rtl.golden.units import narrow, updated
 from rtl.lanes import UpdateParameters, constants
+from rtl.verilate import compiled
 from rtl.wuve import Wuve
 from tests.rtl.flow import Flow
 from tests.rtl.vectors import biased, corners
@@ -75,10 +77,6 @@ def test_extreme_values_with_gaps_and_waits(optimizer: str) -> None:
 
 def test_what_is_handed_on_rounds_to_nearest_even() -> None:
     """FP32 to FP16 and BF16: subnormals, ties, overflow and NaN."""
-    from rtl.divider import Narrower
-    from rtl.golden.units import narrow
-    from rtl.verilate import compiled
-
     edges = np.array(
         [65519, 65520, 2**-24, 2**-25, 2**-25 * 1.0001, 3 * 2**-25, 1 + 2**-11, 1 + 3 * 2**-11], np.float32
     )

@@ -124,6 +124,9 @@ def test_numbers_of_numpy_and_single_texts_are_taken() -> None:
     found = simulate("sat", "2:8", "resnet9", batch=np.int64(2), settings="array.rows=16")  # type: ignore[arg-type]
     other = simulate("sat", ["2:8"], "resnet9", batch=2, settings={"array.rows": np.int64(16)})  # type: ignore[dict-item]
     assert found.card.job == other.card.job and found.cycles == other.cycles
+    for value in (np.int64(512), 512):
+        product = simulate("piuma", None, "rmat:5:4", options={"slots": value})  # type: ignore[dict-item]
+        assert product.card.job.options == (("slots", 512),) and type(product.card.job.options[0][1]) is int
 
 
 def test_an_unknown_figure_is_named() -> None:

@@ -7,7 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simulator import load_result
+from dataflows.spgemm.compiler import multiply
+from dataflows.spgemm.kernel import Collector
+from dataflows.spgemm.options import FabricOptions
+from dataflows.spgemm.smash import V3
+from simulator import load_machine, load_result
 from tests.command import Run
 from workloads.apply_method import apply_method
 from workloads.masks import group_mask
@@ -125,12 +129,6 @@ def test_a_sampled_convolution_is_the_convolution() -> None:
 @pytest.mark.slow
 def test_larger_blocks_say_the_same() -> None:
     """A block four times as large changes the step's estimate of an op by less than a fifth (measured 16, 4, 2 %)."""
-    from dataflows.spgemm.compiler import multiply
-    from dataflows.spgemm.kernel import Collector
-    from dataflows.spgemm.options import FabricOptions
-    from dataflows.spgemm.smash import V3
-    from simulator.arch.machine import load_machine
-
     work = apply_method(load_shipped("resnet18"), BDWP, parse_patterns(["2:8"]))
     arch = load_machine("piuma").spec
     for phase in (Phase.FF, Phase.BP, Phase.WU):

@@ -14,6 +14,7 @@ from dataflows.spgemm.kernel import Collector, Kernel, Tally, Task
 from dataflows.spgemm.options import FabricOptions
 from dataflows.spgemm.results import pipeline_cycles
 from dataflows.spgemm.smash import V1, V3
+from simulator.arch.machine import load_machine
 from simulator.fabric.outcome import FabricTiming, Spent
 from simulator.fabric.program import Instruction, Move, Phase, Stage
 from simulator.fabric.rates import TICKS, Rates
@@ -147,8 +148,6 @@ SETTINGS = [
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_every_number_of_the_machine_matters(setting: str) -> None:
-    from simulator.arch.machine import load_machine
-
     matrix = read_matrix("rmat:7:8")
     product = SparseProduct(matrix, matrix)
     plain, changed = (
