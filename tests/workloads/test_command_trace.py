@@ -9,8 +9,6 @@ import pytest
 from tests.command import Run
 from tests.workloads.users_package import module as module  # a fixture
 
-IN = ("--input", "4x16")
-
 
 def trace(simulate: Run, tmp_path: Path, *arguments: str) -> dict[str, Any]:
     code, out, err = simulate("trace", *arguments, "--out", "w.json", "--force")
