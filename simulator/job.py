@@ -11,6 +11,7 @@ from typing import ClassVar
 from pydantic import TypeAdapter, ValidationError
 
 from workloads.errors import UserError
+from workloads.files.limits import LIMITS
 from workloads.work import Work, safe_name
 
 BUCKET_DIGITS = 3  # hexadecimal: at most 4096 files a sweep
@@ -97,13 +98,18 @@ class Job:
             "--optimizer": _given(work.optimizer),
             "--set": self.settings,
             "--option": tuple(f"{name}={value}" for name, value in self.options),
+            "--limit": tuple(f"{name}={value}" for name, value in work.limits.raised().items()),
         }
         words = [word for option, values in named.items() for value in values for word in (option, value)]
         return ("simulate", *words, *(flag for flag, given in flags if given))
 
     def to_json(self) -> dict[str, object]:
         """The job as JSON values; `from_json` makes it again."""
-        return {**asdict(self), "options": dict(self.options)}
+        work = {name: value for name, value in asdict(self.work).items() if name != "limits"}
+        raised = self.work.limits.raised()
+        if raised:
+            work["limits"] = raised
+        return {**asdict(self), "work": work, "options": dict(self.options)}
 
     @classmethod
     def from_json(cls, node: Mapping[str, object]) -> "Job":
@@ -117,8 +123,9 @@ class Job:
             raise UserError(f"job.{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from None
 
     def key(self, version: str) -> str:
-        """The hash of the job and of the models' version."""
-        return _hash({"version": version, **self.to_json()})
+        """The hash of the job and of the models' version; limits change no result, so they are not in it."""
+        job = replace(self, work=replace(self.work, limits=LIMITS))
+        return _hash({"version": version, **job.to_json()})
 
     def bucket(self, version: str) -> str:
         """The jobs of one bucket are run together and kept in one file: those that differ in their pattern alone."""

@@ -76,6 +76,10 @@ FieldOption = Annotated[
     typer.Option("--set", help="Change a field of the method (`simulate list methods`): period=50. Repeatable."),
 ]
 BatchOption = Annotated[int | None, typer.Option("--batch", help="Images or sequences a step.", show_default=False)]
+LimitOption = Annotated[
+    list[str],
+    typer.Option("--limit", help="Take larger work than usual, as points=200000 or elements=20000000. Repeatable."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output and nothing else there.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="A row an op as CSV on standard output and nothing else there.")]
 OutOption = Annotated[Path | None, typer.Option("--out", help="Result folder. [default: a dated one in results/]")]

@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from workloads.errors import UserError
+from workloads.files.limits import LIMITS, Limits
 
 TRAINING = "training"
 
@@ -19,6 +20,7 @@ class Work:
     "training" or "inference". optimizer: None for the recorded one. input_gradient: BP for the first layer too.
     content: the text of a workload that lies in no file, `workload` is then what it is called, and `tensors` the file
     with its sampled tensors. digest: of the files, so that a changed one is noticed when the work is done again.
+    limits: how large any of it may be; they change nothing of what comes out.
     """
 
     model: str | None = None
@@ -34,6 +36,7 @@ class Work:
     content: str = ""
     tensors: str = ""
     digest: str = ""
+    limits: Limits = LIMITS
 
     @property
     def name(self) -> str:

@@ -13,6 +13,7 @@ from simulator.folder import check_free
 from simulator.job import Job, Source, split_options
 from simulator.runner import carry_out, prepare
 from workloads.errors import UserError
+from workloads.files.limits import parse_limits
 from workloads.options import (
     ArchOption,
     BatchOption,
@@ -22,6 +23,7 @@ from workloads.options import (
     ForceOption,
     JsonOption,
     KernelNameOption,
+    LimitOption,
     MatrixOption,
     MethodOption,
     ModelOption,
@@ -69,6 +71,7 @@ def step(
     no_capacity: Annotated[
         bool, typer.Option("--no-capacity", help="Go on where the step does not fit the machine's DRAM.")
     ] = False,
+    limit: LimitOption = [],  # noqa: B006
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
     timeline: Annotated[
@@ -114,6 +117,7 @@ def step(
             mode=mode,
             optimizer=optimizer,
             input_gradient=input_gradient,
+            limits=parse_limits(limit),
         ),
         patterns=tuple(pattern) or None,
         method=method,

@@ -1,0 +1,81 @@
+"""Every bound on what a user brings along, each with its reason.
+
+A refused input costs at most 3 seconds and 300 MB, an accepted one of the default limits at most 10 seconds and 500 MB:
+`make fuzz` holds the bounds to that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+
+from workloads.errors import UserError, unknown_name
+
+# ruamel's parser reads about 250 kB a second; the longest machine file that is shipped has 16 kB.
+YAML_BYTES = 256 * 1024
+# Nodes of a YAML file with every alias written out: doubling aliases make a file of 900 bytes 2^30 nodes long.
+YAML_NODES = 20_000
+# No file of ours is nested deeper than 8; Python's own recursion ends at 1,000.
+DEPTH = 64
+# A card names every number of its machine with its source, about 30 kB; a sweep's description is shorter.
+CARD_BYTES = 8 * 1024 * 1024
+# Digits of a number: every count here fits 64 bits, and a longer one cannot be meant.
+DIGITS = 40
+# Letters of a name, of a layer or an operand: what a column of a table can show, several times over.
+NAME_LETTERS = 500
+# Letters of a sentence on standard error; what was given is cut in its middle, its ends say which it was.
+SENTENCE_LETTERS = 1_000
+# Rows of a table of a result or a sweep's bucket: 64 times the ops of the largest step that is taken.
+TABLE_ROWS = 2_000_000
+# Bytes of a table on disk, and of it in memory as the file itself states them.
+TABLE_BYTES = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The bounds that a user with more memory, or more time, may raise: `--limit points=200000`.
+
+    file_mib: of a workload, a topology or a matrix on disk; JSON takes ten times its size in memory. ops: of a step;
+    each takes about a millisecond to be laid out. elements: stored in one matrix; making one takes 50 bytes for each.
+    side: rows or columns of a matrix; each row takes 8 bytes in several arrays, stored elements or not. multiplies:
+    elementary products of two matrices, all of which are walked through. points: of a sweep, before constraints; each
+    is made before the first is run.
+    """
+
+    file_mib: int = 16
+    ops: int = 6_000
+    elements: int = 1 << 22
+    side: int = 1 << 22
+    multiplies: int = 50_000_000
+    points: int = 50_000
+
+    def check(self, name: str, size: float, what: str) -> None:
+        """Raises UserError where `what` ("a sweep of 3 axes") has a size above the limit of that name."""
+        most = getattr(self, name)
+        if size > most:
+            noun = name.replace("_mib", " MiB").replace("_", " ")
+            raise UserError(f"{what} has {_number(size)} {noun}, and {most:,} are taken; --limit {name}=N raises that")
+
+    def raised(self) -> dict[str, int]:
+        """The limits that are not the default ones."""
+        return {name: value for name, value in asdict(self).items() if value != getattr(Limits, name)}
+
+
+LIMITS = Limits()
+LARGEST_LIMIT = 2**60  # beyond this, sizes do not fit 64 bits anyway
+
+
+def parse_limits(texts: Sequence[str]) -> Limits:
+    """The limits with those of texts such as "points=200000". Raises UserError for anything else."""
+    found, known = LIMITS, [field.name for field in fields(Limits)]
+    for text in texts:
+        name, _, value = text.partition("=")
+        if name not in known:
+            raise unknown_name("limit", name, known, f"--limit {text}")
+        if not (value.isascii() and value.isdigit() and len(value) <= DIGITS and 1 <= int(value) <= LARGEST_LIMIT):
+            raise UserError(f"--limit {text}: write {name}=N with a whole number from 1 to {LARGEST_LIMIT}")
+        found = replace(found, **{name: int(value)})
+    return found
+
+
+def _number(size: float) -> str:
+    """A size as it is read best: 1,000,000 or 1.0e+15."""
+    return f"{size:,}" if isinstance(size, int) and size < 10**12 else f"{float(size):.1e}"

@@ -1,0 +1,82 @@
+"""Tables on disk, in Parquet: bounded by what the file says of itself, every page with a checksum, columns typed."""
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from io import BytesIO
+from pathlib import Path
+
+import pyarrow
+from pyarrow import parquet
+
+from workloads.errors import UserError
+from workloads.files.limits import TABLE_BYTES, TABLE_ROWS
+from workloads.files.reading import read_bytes
+from workloads.files.writing import write_bytes
+
+Columns = Mapping[str, Sequence[object]]
+STRINGS, CONTAINERS = 16 * 1024 * 1024, 1_000_000  # of a file's own description: no table of ours has 1,000 columns
+
+
+class Column(Enum):
+    """What a column holds."""
+
+    WHOLE = (int,)
+    NUMBER = (int, float)
+    TEXT = (str,)
+
+    def takes(self, value: object) -> bool:
+        """Whether a value may stand in such a column."""
+        return isinstance(value, self.value) and not isinstance(value, bool)
+
+
+def read_table(path: Path, wanted: Mapping[str, Column] | None = None, damaged: str = "") -> dict[str, list[object]]:
+    """The columns of a table by name, each (rows,).
+
+    wanted: columns that must be there and what they hold. damaged: what can be done about a file that is not whole.
+    Raises UserError for a file that is none of these, is damaged, or holds more than `TABLE_ROWS` rows.
+    """
+    hint = f"; {damaged}" if damaged else ""
+    content = read_bytes(path, TABLE_BYTES)
+    try:
+        file = parquet.ParquetFile(
+            BytesIO(content),
+            page_checksum_verification=True,
+            thrift_string_size_limit=STRINGS,
+            thrift_container_size_limit=CONTAINERS,
+        )
+        _check_size(file.metadata, path)
+        columns: dict[str, list[object]] = file.read(use_threads=False).to_pydict()
+    except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{path}: is not a whole table: {said}{hint}") from None
+    for name, kind in (wanted or {}).items():
+        if name not in columns:
+            raise UserError(f"{path}: has no column '{name}'{hint}")
+        for row, value in enumerate(columns[name]):
+            if not kind.takes(value):
+                raise UserError(f"{path}: {name}: row {row} holds {value!r}, which is no {kind.name.lower()}{hint}")
+    return columns
+
+
+def write_table(columns: Columns, path: Path, said: str = "") -> None:
+    """Write a table, which appears whole or not at all. Raises UserError where it cannot be written."""
+    write_bytes(path, table_bytes(columns), said)
+
+
+def table_bytes(columns: Columns, compression: str = "snappy") -> bytes:
+    """The table as the content of a Parquet file."""
+    sink = BytesIO()
+    table = pyarrow.table({name: list(values) for name, values in columns.items()})
+    parquet.write_table(table, sink, compression=compression, write_page_checksum=True)
+    return sink.getvalue()
+
+
+def _check_size(metadata: parquet.FileMetaData, path: Path) -> None:
+    """Raises UserError where a file says of itself that it is too large to be built in memory."""
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    size = sum(group.total_byte_size for group in groups)
+    if metadata.num_rows > TABLE_ROWS or size > TABLE_BYTES:
+        raise UserError(
+            f"{path}: holds {metadata.num_rows:,} rows and {size:,} bytes; {TABLE_ROWS:,} rows and {TABLE_BYTES:,} "
+            f"bytes are read"
+        )
