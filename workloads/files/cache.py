@@ -30,7 +30,7 @@ def kept_folder(name: str) -> Path | None:
     base = _base()
     folder = None if base is None else base / "sparsehil" / name
     if folder is None or not _made(folder):
-        _tell(f"{folder or 'the user has no home folder'}: nothing can be kept there")
+        _tell("the user has no home folder" if folder is None else f"{folder} cannot be used")
         return None
     return folder
 
@@ -80,4 +80,4 @@ def _made(folder: Path) -> bool:
 @cache
 def _tell(reason: str) -> None:
     with suppress(OSError):
-        print(f"simulate: note: compiled code lives for this run alone: {reason}", file=sys.stderr)
+        print(f"simulate: note: compiled code lives for this run alone, as {reason}", file=sys.stderr)
