@@ -11,6 +11,7 @@ from simulator.card import Cost, card_of
 from simulator.compiler import Compiler, load_compiler, options_of
 from simulator.energy import energy_card, priced
 from simulator.job import Job
+from simulator.program import Program
 from simulator.result import Columns, Result
 from simulator.rows import Row, Show, actions_of, causes_of, op_rows, silent
 from simulator.runs import Runs, without_gc
@@ -128,6 +129,9 @@ def _carried_out(asked: Prepared, runs: Runs, show: Show, command: tuple[str, ..
         dense = compiled(asked, asked.dense, runs) if asked.dense else None
         alike = asked.dense is not None and asked.dense.ops == asked.workload.ops
         sparse = dense if dense is not None and alike else compiled(asked, asked.workload, runs)
+    if asked.job.exact:
+        schedules = {id(each): each for each in (dense, sparse) if each is not None}.values()
+        asked.job.work.limits.check("commands", sum(map(_commands, schedules)), "--exact: the step")
     final = Runs(exact=True) if asked.job.exact else runs
     beside = _result(asked, asked.dense, dense, final, show, command) if asked.dense and dense is not None else None
     found = _result(asked, asked.workload, sparse, final, show, command)
@@ -144,6 +148,12 @@ def _carried_out(asked: Prepared, runs: Runs, show: Show, command: tuple[str, ..
 def compiled(asked: Prepared, workload: Workload, runs: Runs) -> Schedule:
     """The schedule of a workload on the job's machine. Raises UserError where none fits."""
     return asked.compiler.compile(workload, asked.machine.spec, asked.options, runs)
+
+
+def _commands(schedule: Schedule) -> int:
+    """Commands that are carried out one by one when a schedule is read exactly."""
+    programs = (each for op in schedule for each in op.programs if isinstance(each, Program))
+    return sum(count for program in programs for _, count in program.commands())
 
 
 def _result(
