@@ -5,9 +5,12 @@ gateware nothing. What a client sends is read only as the board takes it, and wh
 forgotten: the next finds a board that has just been switched on.
 """
 
+import fcntl
 import os
 import select
 import socket
+import sys
+import termios
 import time
 import tty
 from collections.abc import Callable, Mapping
@@ -30,6 +33,9 @@ INPUT = 4096
 GREETING = 512
 # Bytes of answers that a client has not taken: many times what a host can ask for before it must have read an answer.
 OUTPUT = 1 << 16
+# Bytes that a client has sent and that are not read yet, from which on it does not heed what the board has room for: a
+# host sends a full inbox, 5 KiB with its frames, and the same again for every answer that is late, three times at most.
+FLOOD = 1 << 15
 # Clients that have said nothing yet; the oldest has to go when one more comes.
 LOBBY = 16
 # Seconds after the last answer for which a client keeps the board from others. A host at work asks ten times a second.
@@ -109,10 +115,13 @@ class _Client:
             self.gone = True
 
     def gives_way(self) -> bool:
-        """Whether another may have the board: this one has hung up, does not read its answers, or has had none."""
+        """Whether another may have the board: this one is gone, floods it, does not read answers, or has had none."""
         waiting = select.poll()
         waiting.register(self.number, GONE)
-        return bool(waiting.poll(0)) or bool(self.answers) or time.monotonic() - self._answered > HELD
+        if waiting.poll(0) or self.answers or time.monotonic() - self._answered > HELD:
+            return True
+        unread = fcntl.ioctl(self.number, termios.FIONREAD, bytes(4))
+        return int.from_bytes(unread, sys.byteorder) > FLOOD
 
     def begin(self) -> bytes:
         """It has the board from now on. Returns what it has said already."""

@@ -33,6 +33,7 @@ from workloads.files.reading import checked, parse_json
 
 GROUPS, WEIGHTS, SUMS = 256, 1024, 1024  # what waits, more than on a real board: groups a row, weights, sums a column
 ENDING = 2.0  # seconds in which a served board has to end once nobody needs it
+PROGRAM = ("-m", "rtl.link.virtual")
 DIVISOR = 4  # cycles a bit at the pins: the fewest that the receiver takes
 Edit = Callable[[str], str]  # changes the Verilog before it is compiled
 
@@ -135,7 +136,7 @@ def started(
     words.
     """
     shape = json.dumps(asdict(Asked(parameters, pins, lanes)))
-    command = [sys.executable, "-P", "-m", "rtl.link.virtual", at, shape]
+    command = [sys.executable, "-P", *PROGRAM, at, shape]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
