@@ -9,7 +9,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from workloads.errors import UserError
 from workloads.files.cache import OTHERS, folder_of_this_run
 from workloads.files.reading import checked, parse_json
-from workloads.files.writing import new_file, not_written
+from workloads.files.writing import not_written, write_bytes
 
 # Bytes of one file of an entry: the largest compiled array has 20 MB, the largest report of a placer 60 MB.
 CACHED_BYTES = 256 * 1024 * 1024
@@ -108,17 +108,21 @@ def _keep(entry: Path, content: Mapping[str, bytes]) -> Kept:
 
 
 def _write(entry: Path, files: Mapping[str, bytes]) -> None:
-    if entry.is_symlink() or (entry.exists() and not entry.is_dir()):
-        entry.unlink()
+    _clear(entry, stat.S_ISDIR)
     entry.mkdir(mode=0o700, exist_ok=True)
     entry.chmod(0o700)  # of another user's that fails
     for name, content in files.items():
         path = entry / name
-        if path.is_symlink():
-            path.unlink()
-        with new_file(path) as partial:
-            partial.write_bytes(content)
+        _clear(path, stat.S_ISREG)
+        write_bytes(path, content)
         path.chmod(0o600)  # whatever the mask lets others write
+
+
+def _clear(path: Path, wanted: Callable[[int], bool]) -> None:
+    """Take away what has a name and is not of the wanted kind. Raises OSError for a folder, which is left alone."""
+    with suppress(FileNotFoundError):
+        if not wanted(path.lstat().st_mode):
+            path.unlink()
 
 
 @contextmanager
