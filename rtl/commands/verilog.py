@@ -51,9 +51,9 @@ def verilog(
         adder_latency,
     )
     folder = out or Path(f"verilog-{p.title.replace(' ', '-').replace(':', 'x')}")
-    rtl.check_folder(folder, force)
+    rtl.check_folder(folder, rtl.export_owns, force)
     with Console(stderr=True).status(f"writing {p.title}"):
         files = rtl.export(p, " ".join(["simulate", *sys.argv[1:]]))
-    rtl.write_files(folder, files)
+    rtl.write_files(folder, files, rtl.export_owns, force)
     typer.echo(f"{folder}: {p.title}, {p.rows * p.cols} PEs; run there:")
     typer.echo("  iverilog -g2005 -o tb sparse_array.v sparse_array_tb.v && vvp tb")
