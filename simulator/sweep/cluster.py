@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dask import config
 from dask.distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 
-from simulator.sweep.engines import AHEAD, Done, Evaluate, Task, carried_out
+from simulator.sweep.engines import AHEAD, Done, Evaluate, Task, carried_out, without_interrupts
 from workloads.errors import UserError
 
 RETRIES = 3  # times a task is given to another worker when its own has died
@@ -53,7 +53,8 @@ def cluster(
     """
     config.set({"distributed.scheduler.allowed-failures": RETRIES})
     try:
-        own = LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None) if address == "local" else None
+        with without_interrupts():
+            own = _started(jobs) if address == "local" else None
         client = Client(own or address, timeout=patience_seconds)
     except (OSError, ValueError) as error:
         raise UserError(f"--cluster {address}: no scheduler answers: {error}") from None
@@ -64,6 +65,10 @@ def cluster(
         client.close()
         if own:
             own.close()
+
+
+def _started(jobs: int) -> LocalCluster:
+    return LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
 
 
 def _check_versions(client: Client, address: str, version: Callable[[], str]) -> None:

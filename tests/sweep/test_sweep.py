@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 
 from simulator.job import Job, Source
+from simulator.sweep.asked import from_grid, read_spec
 from simulator.sweep.checks import checked
 from simulator.sweep.cluster import cluster
 from simulator.sweep.engines import LocalEngine
 from simulator.sweep.points import evaluate
 from simulator.sweep.runner import Counts, Sweep
-from simulator.sweep.spec import expand, from_grid, read_spec
+from simulator.sweep.spec import expand
 from simulator.sweep.store import Store
 from simulator.sweep.version import model_version
 from tests.command import Run
