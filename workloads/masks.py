@@ -5,9 +5,9 @@ infinity. Ties go to the lower index, as in the SORE hardware.
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from workloads.kernels import compiled
 from workloads.pattern import Pattern
 
 LANES_PAY_FROM, LANES_PAY_TO = (
@@ -55,7 +55,7 @@ def _lined(values: NDArray[np.generic], axis: int) -> tuple[NDArray[np.integer],
     return lined, int(np.iinfo(bits.dtype).max)
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _picked(bits: NDArray[np.integer], magnitude: int, n: int, m: int) -> NDArray[np.bool_]:
     """Pick the largest that is left, n times a group."""
     outer, length, inner = bits.shape
@@ -77,7 +77,7 @@ def _picked(bits: NDArray[np.integer], magnitude: int, n: int, m: int) -> NDArra
     return kept
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _ranked(bits: NDArray[np.integer], magnitude: int, n: int, m: int) -> NDArray[np.bool_]:
     """Count for each how many of its group are larger, or equal and before it: the innermost axis fills SIMD lanes."""
     outer, length, inner = bits.shape
@@ -99,7 +99,7 @@ def _ranked(bits: NDArray[np.integer], magnitude: int, n: int, m: int) -> NDArra
     return kept
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _count(bits: NDArray[np.integer], magnitude: int) -> int:
     found = 0
     for i in range(bits.size):
@@ -107,7 +107,7 @@ def _count(bits: NDArray[np.integer], magnitude: int) -> int:
     return found
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _fullest(bits: NDArray[np.integer], magnitude: int, m: int) -> int:
     outer, length, inner = bits.shape
     found, most = np.empty(inner, np.int32), 0

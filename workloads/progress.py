@@ -4,8 +4,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from workloads.console import console
+from workloads.terminal import plain
 
 SECONDS = 10  # between two lines
 Show = Callable[[int, int, str], None]  # how many are done, of how many, and more in words
@@ -17,14 +20,16 @@ def counted(noun: str, stderr: bool = True, lines: bool = True) -> Iterator[Show
 
     Without `lines` nothing is shown but on a terminal: for what is usually over in a moment.
     """
-    console = Console(stderr=stderr)
-    if not console.is_terminal:
-        yield _lines(noun, lambda line: console.print(line, highlight=False, soft_wrap=True) if lines else None)
+    shown = console(error=stderr)
+    if not shown.is_terminal:
+        yield _lines(noun, lambda line: shown.print(line, markup=False) if lines else None)
         return
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=not lines) as progress:
+    with Progress(*columns, console=shown, transient=not lines) as progress:
         task = progress.add_task("", total=None)
-        yield lambda done, total, words: progress.update(task, total=total, completed=done, description=words)
+        yield lambda done, total, words: progress.update(
+            task, total=total, completed=done, description=escape(plain(words))
+        )
 
 
 def _lines(noun: str, say: Callable[[str], None]) -> Show:
@@ -44,9 +49,9 @@ def _lines(noun: str, say: Callable[[str], None]) -> Show:
 @contextmanager
 def steps_shown() -> Iterator[Callable[[str], None]]:
     """A function to tell each step to: a line that changes on a terminal, a line each anywhere else."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda step: console.print(step, highlight=False)
+    shown = console(error=True)
+    if not shown.is_terminal:
+        yield lambda step: shown.print(step, markup=False)
         return
-    with console.status("") as status:
-        yield status.update
+    with shown.status("") as status:
+        yield lambda step: status.update(escape(plain(step)))

@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from dataflows.spgemm.hashing import Window
@@ -14,6 +13,7 @@ from dataflows.spgemm.kernel import Feature, Piece, Recipe, Step, Task, counts, 
 from dataflows.spgemm.options import FabricOptions
 from simulator.fabric.program import Counts, Phase, Stage
 from simulator.fabric.rates import Rates
+from workloads.kernels import compiled
 from workloads.sparse.matrix import SparseProduct
 
 
@@ -34,7 +34,7 @@ def deal(work: Counts, threads: int, size: int) -> Cut:
     return Cut(*_deal(work, threads, size))
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _deal(work: Any, threads: Any, size: Any) -> Any:
     first, offset = np.zeros(len(work), np.int64), np.zeros(len(work), np.int64)
     owners = np.zeros(work.sum() // size + threads + 1, np.int32)
@@ -50,7 +50,7 @@ def _deal(work: Any, threads: Any, size: Any) -> Any:
     return first, offset, owners[:event]
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def spread(column: Any, first: Any, offset: Any, amounts: Any, size: Any) -> None:
     """Add what each row has of something to the events its work lies in. column: (events,)."""
     for row in range(len(amounts)):
@@ -168,7 +168,7 @@ def distribute(product: SparseProduct, capacity: int, cores: int, options: Fabri
     return Distribution(windows, np.array(work, dtype=np.int64), capacity if split else target, split)
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _limits(bounds: Any, capacity: Any, most: Any) -> Any:
     """First rows of the windows, and the end of the last."""
     limits = np.zeros(len(bounds) + 1, np.int64)

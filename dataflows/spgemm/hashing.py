@@ -5,10 +5,10 @@ what it took.
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from dataflows.spgemm.kernel import CLAIM, ELEMENT, PRODUCT, ROW, SEARCH, STEP
 from simulator.fabric.program import Counts
+from workloads.kernels import compiled
 from workloads.sparse.matrix import Values
 
 MULTIPLICATIVE, LOW_BITS, HIGH_BITS = range(3)
@@ -41,7 +41,7 @@ class Table(NamedTuple):
         return cls(table, np.zeros(slots), np.zeros(slots, dtype=np.int64))
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def hash_window(
     left: Any, right: Any, window: Any, table: Any, kind: Any, cut: Any, shared: Any, features: Any, lengths: Any
 ) -> Any:
@@ -88,7 +88,7 @@ def hash_window(
     return used
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _enter(right: Any, begin: Any, end: Any, column: Any) -> Any:
     """Where a row's columns from `column` on begin, and the halvings it took to find that."""
     halvings = 0
@@ -102,7 +102,7 @@ def _enter(right: Any, begin: Any, end: Any, column: Any) -> Any:
     return begin, halvings
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _slot(key: Any, window: Any, slots: Any, kind: Any) -> Any:
     """The slot a key is looked for first."""
     if kind == LOW_BITS:
@@ -113,7 +113,7 @@ def _slot(key: Any, window: Any, slots: Any, kind: Any) -> Any:
     return np.int64((np.uint64(key) * GOLDEN) >> np.uint64(32)) * slots >> 32
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _find(slots: Any, key: Any, slot: Any) -> Any:
     """The slot of a key, or the empty one it may take, and the probes that took; 0 where the table is full."""
     probes = 1
@@ -127,7 +127,7 @@ def _find(slots: Any, key: Any, slot: Any) -> Any:
     return slot, probes
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def gather(window: Any, table: Any, used: Any, accesses: Any) -> Any:
     """The window's rows out of the table, which is empty again afterwards; zeros that came out are dropped.
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from dataflows.spgemm.dealt import dealt_stage, thread_share_bytes
 from dataflows.spgemm.kernel import (
@@ -27,6 +26,7 @@ from dataflows.spgemm.kernel import (
 from dataflows.spgemm.options import FabricOptions
 from simulator.fabric.program import Counts, Stage
 from simulator.machines.piuma import FabricArch
+from workloads.kernels import compiled
 
 ENTRY_BYTES = 24  # of a heap: a column, where its row goes on, a factor
 
@@ -78,7 +78,7 @@ class HeapMerge(Kernel):
 HEAP_MERGE = HeapMerge()
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _merge_rows(left: Any, right: Any, first: Any, last: Any, cut: Any, features: Any, heap: Any, most: Any) -> Any:
     """Rows [first, last): sizes, columns in ascending order, sums; zeros that came out are dropped.
 
@@ -128,7 +128,7 @@ def _merge_rows(left: Any, right: Any, first: Any, last: Any, cut: Any, features
     return sizes, columns[:used], values[:used]
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _sink(heap: Any, parent: Any, count: Any) -> Any:
     """Move an entry down to its place. Returns the levels it was compared on."""
     steps = 0
@@ -147,7 +147,7 @@ def _sink(heap: Any, parent: Any, count: Any) -> Any:
         parent = child
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _before(heap: Any, one: Any, other: Any) -> Any:
     if heap[one, 0] != heap[other, 0]:
         return heap[one, 0] < heap[other, 0]

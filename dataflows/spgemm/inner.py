@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from dataflows.spgemm.kernel import (
     BROUGHT,
@@ -29,6 +28,7 @@ from dataflows.spgemm.options import FabricOptions
 from simulator.fabric.program import Phase, Stage
 from simulator.fabric.rates import Rates
 from simulator.machines.piuma import FabricArch
+from workloads.kernels import compiled
 from workloads.sparse.matrix import Matrix
 
 COLUMNS = 256  # of one event
@@ -94,7 +94,7 @@ class InnerUnit:
 INNER = Inner()
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _intersect(left: Any, columns: Any, first: Any, last: Any, parts: Any, features: Any) -> Any:
     """Rows [first, last): sizes, columns in ascending order, sums; zeros that came out are dropped."""
     sizes = np.zeros(last - first, np.int64)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from dataflows.spgemm.hashing import EMPTY, HASHES, Window
 from dataflows.spgemm.kernel import Collector, Feature, Piece, Recipe, Step, Tally, Task, rows_of
@@ -19,6 +18,7 @@ from simulator.fabric.program import Counts, Instruction
 from simulator.fabric.rates import ATOMIC_ACCESSES, TICKS, Rates
 from simulator.fabric.run import FabricRun
 from simulator.machines.piuma import FabricArch
+from workloads.kernels import compiled
 from workloads.sparse.matrix import SparseProduct, Values
 
 INTEGER, FLOAT, LOAD, STORE, SCRATCHPAD, ATOMIC, REMOTE = range(len(Instruction))
@@ -161,7 +161,7 @@ def _hash_steps(unit: HashUnit) -> Steps:
     return Steps(kinds, keys, values, starts, owners)
 
 
-@njit(cache=True)
+@compiled()
 def _line_up(left: Any, right: Any, window: Any, first: Any, offsets: Any, size: Any, shared: Any) -> Any:
     """The steps of a window by event: kinds, keys, values, events; sorted by event."""
     lined = [(np.int64(0), np.int64(0), 0.0, np.int64(0))]
@@ -236,7 +236,7 @@ def _run(machine: Machine, steps: Steps, costs: Counts, shape: Any, tags: Counts
     return _interleave(machine, steps, costs, shape, tags, sums, counted), counted
 
 
-@njit(cache=True)
+@compiled()
 def _interleave(machine: Any, steps: Any, costs: Any, shape: Any, tags: Any, sums: Any, counted: Any) -> Any:
     """Whoever is due first issues its next instruction, or is served with the one it has issued."""
     threads, slots = machine.threads, len(tags)
@@ -300,7 +300,7 @@ def _interleave(machine: Any, steps: Any, costs: Any, shape: Any, tags: Any, sum
     return end
 
 
-@njit(cache=True)
+@compiled()
 def _next_event(owners: Any, before: Any, thread: Any, upcoming: Any) -> Any:
     """The event a thread does next: its own next one, or the next that nobody has; -1 where there is none."""
     if len(owners) == 0:
@@ -313,7 +313,7 @@ def _next_event(owners: Any, before: Any, thread: Any, upcoming: Any) -> Any:
     return -1
 
 
-@njit(cache=True)
+@compiled()
 def _serve(machine: Any, busy: Any, now: Any, kind: Any, place: Any) -> Any:
     """When the thread's next instruction may issue."""
     done = now + machine.latencies[ATOMIC if kind == SWAP else kind]
@@ -336,7 +336,7 @@ def _serve(machine: Any, busy: Any, now: Any, kind: Any, place: Any) -> Any:
     return done
 
 
-@njit(cache=True)
+@compiled()
 def _decide(
     kind: Any, key: Any, costs: Any, shape: Any, slots: Any, thread: Any, classes: Any, places: Any, tail: Any
 ) -> None:
@@ -354,7 +354,7 @@ def _decide(
         _push(SWAP, 1, 2 * slot, thread, classes, places, tail)
 
 
-@njit(cache=True)
+@compiled()
 def _swapped(
     key: Any, value: Any, slot: Any, costs: Any, shape: Any, tags: Any, sums: Any, thread: Any, classes: Any,
     places: Any, head: Any, tail: Any,
@@ -374,7 +374,7 @@ def _swapped(
     _push(ATOMIC, costs[PRODUCT, ATOMIC], 2 * slot + 1, thread, classes, places, tail)
 
 
-@njit(cache=True)
+@compiled()
 def _push(kind: Any, count: Any, place: Any, thread: Any, classes: Any, places: Any, tail: Any) -> None:
     for number in range(count):
         classes[thread, tail[thread]] = kind
@@ -382,7 +382,7 @@ def _push(kind: Any, count: Any, place: Any, thread: Any, classes: Any, places: 
         tail[thread] += 1
 
 
-@njit(cache=True)
+@compiled()
 def _first_slot(key: Any, shape: Any, slots: Any) -> Any:
     """As `hashing._slot` has it."""
     if shape[1] == 1:

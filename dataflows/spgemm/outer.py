@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from dataflows.spgemm.dealt import dealt_stage, thread_share_bytes
 from dataflows.spgemm.kernel import (
@@ -32,6 +31,7 @@ from dataflows.spgemm.options import FabricOptions
 from simulator.fabric.program import Counts, Stage
 from simulator.machines.piuma import FabricArch
 from workloads.errors import UserError
+from workloads.kernels import compiled
 
 PARTIAL_BYTES = 16  # a column and a value, a word each
 LARGEST = 2**29  # partial products kept by the program that simulates
@@ -105,7 +105,7 @@ def _check(task: Task, count: int) -> None:
 OUTER = Outer()
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _multiply(
     columns: Any, right: Any, lists: Any, order: Any, first: Any, last: Any, cut: Any, features: Any, partial: Any
 ) -> None:
@@ -130,7 +130,7 @@ def _multiply(
                 features[event, PRODUCT] += 1
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _merge(
     left: Any, lists: Any, first: Any, last: Any, cut: Any, features: Any, partial: Any, spare: Any, share: Any
 ) -> Any:
@@ -166,7 +166,7 @@ def _merge(
     return sizes, columns[:used].copy(), values[:used].copy()
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _share_out(features: Any, event: Any, room: Any, size: Any, feature: Any, count: Any, times: Any) -> None:
     """`count` things, `times` each, into the events they lie in."""
     while count > 0:
@@ -175,7 +175,7 @@ def _share_out(features: Any, event: Any, room: Any, size: Any, feature: Any, co
         event, room, count = event + 1, size, count - step
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _merge_lists(columns: Any, values: Any, spare_columns: Any, spare_values: Any, bounds: Any) -> Any:
     """Merge sorted lists two by two until one is left, equal columns in the order of lists. Returns the passes."""
     edges = bounds.copy()

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from dataflows.spgemm.dealt import dealt_stage, thread_share_bytes
 from dataflows.spgemm.kernel import (
@@ -26,6 +25,7 @@ from dataflows.spgemm.kernel import (
 from dataflows.spgemm.options import FabricOptions
 from simulator.fabric.program import Counts, Stage
 from simulator.machines.piuma import FabricArch
+from workloads.kernels import compiled
 
 COLUMN_BYTES = 24  # of an accumulator: a sum, the row it belongs to, a place in the list of columns
 
@@ -73,7 +73,7 @@ class RowWise(Kernel):
 ROW_WISE = RowWise()
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _accumulate(
     left: Any, right: Any, first: Any, last: Any, cut: Any, features: Any, sums: Any, marks: Any, most: Any
 ) -> Any:

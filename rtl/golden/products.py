@@ -4,11 +4,11 @@ Both dataflows add in that order: output stationary along the reduction, weight 
 on in the next fold, which starts from the sums of the last one.
 """
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from rtl.formats import Bits, Format, IntFormat, Packed, accumulator_of, decode, encode
+from workloads.kernels import compiled
 
 
 def sparse_product(left: Bits, right: Packed, form: Format, seeds: Bits | None = None) -> Bits:
@@ -25,7 +25,7 @@ def sparse_product(left: Bits, right: Packed, form: Format, seeds: Bits | None =
     return encode(sums, total)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _floats(
     left: NDArray[np.float32], values: NDArray[np.float32], positions: NDArray[np.int64], sums: NDArray[np.float32]
 ) -> None:
@@ -36,7 +36,7 @@ def _floats(
                 sums[row, col] = np.float32(sums[row, col] + product)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _integers(
     left: NDArray[np.int8], values: NDArray[np.int8], positions: NDArray[np.int64], sums: NDArray[np.int32]
 ) -> None:

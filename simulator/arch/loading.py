@@ -2,19 +2,20 @@
 
 import difflib
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
-from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from workloads.errors import UserError, unknown_name
+from workloads.files.limits import YAML_BYTES
+from workloads.files.reading import read_text
+from workloads.files.yaml import parse_yaml
 from workloads.provenance import Origin, Provenance
 from workloads.registry import MACHINES, load_entry, names
 
@@ -63,14 +64,7 @@ def read_sheet(path: Path, above: tuple[Path, ...] = ()) -> Sheet:
 
     Raises UserError for what is wrong, with file and line.
     """
-    if path.exists() and not path.is_file():
-        raise UserError(f"{path}: is not a file")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: is not a text file; a machine is described in YAML") from None
+    text = read_text(path, "a machine is described in YAML", YAML_BYTES)
     return parse_sheet(path, text, above)
 
 
@@ -142,28 +136,21 @@ class _Reader:
         self.origins: dict[str, Origin] = {}
         self.lines: dict[str, str] = {}
         self.bare: list[str] = []
-        try:
-            tree = YAML(typ="rt").load(StringIO(text))
-        except (RecursionError, ValueError):
-            raise UserError(f"{path}: is nested too deeply, or holds a number too long to read") from None
-        except MarkedYAMLError as error:
-            line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-            raise UserError(f"{path}{line}: not YAML: {error.problem}") from None
-        if not isinstance(tree, dict):
+        found = parse_yaml(text, str(path))
+        if not isinstance(found.values, dict):
             raise UserError(f"{path}: a machine file is a mapping of fields, this is not")
-        self.values = {str(key): self._walk(tree, str(key), key, value) for key, value in tree.items()}
+        self._numbers = found.lines
+        self.values = {key: self._walk((key,), value) for key, value in found.values.items()}
 
-    def _walk(self, parent: Any, path: str, key: object, node: object) -> object:
-        try:
-            self.lines[path] = f"{self.path.name}:{parent.lc.key(key)[0] + 1}"
-        except (AttributeError, KeyError, TypeError):  # a merged key has no line of its own
-            raise UserError(f"{self.path}: {path}: merge keys (<<) are not supported; use 'extends'") from None
-        if "." in str(key):
-            raise UserError(f"{self.lines[path]}: '{key}': nest the fields of a group, without dots in names")
+    def _walk(self, keys: tuple[str, ...], node: object) -> object:
+        path = ".".join(keys)
+        self.lines[path] = f"{self.path.name}:{self._numbers[keys]}" if keys in self._numbers else self.path.name
+        if "." in keys[-1]:
+            raise UserError(f"{self.lines[path]}: '{keys[-1]}': nest the fields of a group, without dots in names")
         if isinstance(node, dict):
             if "value" in node:
                 return self._leaf(path, node)
-            return {str(name): self._walk(node, f"{path}.{name}", name, inner) for name, inner in node.items()}
+            return {name: self._walk((*keys, name), inner) for name, inner in node.items()}
         if isinstance(node, int | float):
             what, said = ("switch", str(node).lower()) if isinstance(node, bool) else ("number", str(node))
             self.bare.append(
@@ -183,10 +170,26 @@ class _Reader:
             raise UserError(f"{place}: provenance '{given}' is none of {', '.join(words)}{_near(str(given), words)}")
         if not str(node.get("source") or "").strip():
             raise UserError(f"{place}: a number needs its source, or the reason it was assumed")
-        self.origins[path] = Origin(
-            Provenance(node["provenance"]), str(node["source"]), node.get("low"), node.get("high")
-        )
-        return node["value"]
+        low, high = (_end(node, name, place) for name in ("low", "high"))
+        if low is not None and high is not None and low > high:
+            raise UserError(f"{place}: low {low} is above high {high}")
+        self.origins[path] = Origin(Provenance(node["provenance"]), str(node["source"]), low, high)
+        return _finite(node["value"], place)
+
+
+def _end(node: Tree, name: str, place: str) -> int | float | None:
+    """An end of a number's range; None where it has none."""
+    end = _finite(node.get(name), place)
+    if end is None or (isinstance(end, int | float) and not isinstance(end, bool)):
+        return end
+    raise UserError(f"{place}: {name}: {end!r} is no number")
+
+
+def _finite(value: object, place: str) -> object:
+    """A value as it is. Raises UserError for infinity and for what is no number, which no field can mean."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{place}: {value} is no finite number")
+    return value
 
 
 def _beside(path: Path, name: str) -> Path:
@@ -246,9 +249,8 @@ def _elsewhere(sheet: Sheet, path: str) -> str:
 @lru_cache(maxsize=4096)
 def _loaded(text: str) -> object:
     try:
-        found: object = YAML(typ="safe", pure=True).load(text)
-        return found
-    except (YAMLError, ValueError):
+        return parse_yaml(text, "--set").values
+    except UserError:
         return text
 
 
@@ -256,7 +258,7 @@ def _scalar(text: str, place: str) -> object:
     value = _loaded(text)
     if isinstance(value, dict | list):
         raise UserError(f"{place}: '{text}' is not a single value")
-    return value
+    return _finite(value, place)
 
 
 def _field_error(sheet: Sheet, spec: type, error: ValidationError) -> UserError:

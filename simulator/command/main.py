@@ -1,9 +1,10 @@
 """The entry point: builds the command, and turns a user's mistake into one sentence and exit code 2."""
 
+import os
+import signal
 import sys
 import warnings
-from io import TextIOWrapper
-from typing import TextIO
+from typing import Any, TextIO
 
 import typer
 from typer.exceptions import TyperException
@@ -12,7 +13,10 @@ from simulator.command.step import step
 from simulator.lazy_commands import HELP_NAMES, group_of
 from workloads.errors import UserError
 from workloads.registry import COMMANDS, MACHINES, METHODS, MODELS, LeftOut, names, needs
+from workloads.terminal import cut, note, open_streams, plain
 
+NAME, COMPLETION = "simulate", "_SIMULATE_COMPLETE"  # the variable is there when a shell asks for completions
+INTERRUPTED, NOBODY_READS = 130, 141  # 128 and the number of the signal, SIGINT and SIGPIPE, as shells have it
 ROOMS = ("simulator", "workloads", "dataflows", "rtl", "reports")
 OPTIONS = {MODELS: "--model", MACHINES: "--arch", METHODS: "--method"}
 
@@ -20,7 +24,7 @@ OPTIONS = {MODELS: "--model", MACHINES: "--arch", METHODS: "--method"}
 def build_app() -> typer.Typer:
     """The command; its sub-commands are loaded when they are named."""
     app = typer.Typer(
-        name="simulate",
+        name=NAME,
         cls=group_of(COMMANDS, "command", _option_for),
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
@@ -31,19 +35,23 @@ def build_app() -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command. Exit code 2 for a user's mistake, 1 for a fault of the program, 130 when interrupted."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    """Run the command.
+
+    Exit code 2 for a user's mistake, 1 for a check that failed and for a fault of the program, 130 when interrupted,
+    141 when nobody reads standard output any more.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as the package has left it; nohup's SIG_IGN stays
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    open_streams()
     with warnings.catch_warnings():
         warnings.showwarning = _noted
         code = _code()
-    sys.exit(code)
+    sys.exit(_flushed(code))
 
 
 def _code() -> int:  # noqa: PLR0911 - each kind of ending has its own exit code
     try:
-        code = typer.main.get_command(build_app())(prog_name="simulate", standalone_mode=False)
+        code = _called(typer.main.get_command(build_app()))
     except UserError as error:
         return _said(str(error))
     except TyperException as error:
@@ -56,14 +64,44 @@ def _code() -> int:  # noqa: PLR0911 - each kind of ending has its own exit code
             raise
         return _said(f"this {needs(error)}")
     except (typer.Abort, KeyboardInterrupt):
-        print("interrupted", file=sys.stderr)
-        return 130
+        note("interrupted")
+        return INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()
-        return 141
+        return NOBODY_READS
+    except MemoryError:
+        return _said("there is not enough memory for this; take smaller work, or let the program have more")
+    except RecursionError:
+        return _said("something that was given is nested too deeply to be worked on")
+    except OverflowError as error:
+        return _said(f"a number that was given is too large: {error}")
     except OSError as error:
         return _said(f"cannot go on: {error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
     return code if isinstance(code, int) else 0
+
+
+def _called(command: Any) -> object:
+    """What a command returns. Typer's own way of calling it ends the process for Ctrl-C and for a closed pipe."""
+    if COMPLETION in os.environ:
+        return command(prog_name=NAME, standalone_mode=False)
+    with command.make_context(NAME, sys.argv[1:]) as context:
+        return command.invoke(context)
+
+
+def _flushed(code: int) -> int:
+    """The exit code, once standard output has taken everything: Python would say in its own way that it has not."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = NOBODY_READS
+    except OSError as error:
+        code = _said(f"standard output cannot be written: {error.strerror or error}")
+    except ValueError:  # closed by whoever called
+        return code
+    else:
+        return code
+    nowhere = os.open(os.devnull, os.O_WRONLY)  # takes what is left in the stream's buffer when the process ends
+    os.dup2(nowhere, 1)
+    return code
 
 
 def _option_for(name: str) -> str:
@@ -73,7 +111,7 @@ def _option_for(name: str) -> str:
 
 
 def _said(sentence: str) -> int:
-    print(f"simulate: {' '.join(sentence.split())}", file=sys.stderr)
+    note(f"simulate: {cut(' '.join(sentence.split()))}")
     return 2
 
 
@@ -82,5 +120,5 @@ def _noted(
     line: str | None = None,
 ) -> None:  # fmt: skip
     """A warning as a line on standard error; those of other libraries as they are."""
-    plain = f"simulate: note: {message}" if issubclass(category, LeftOut) else None
-    print(plain or warnings.formatwarning(message, category, filename, lineno, line), file=file or sys.stderr)
+    said = f"simulate: note: {plain(str(message))}" if issubclass(category, LeftOut) else None
+    print(said or warnings.formatwarning(message, category, filename, lineno, line), file=file or sys.stderr)

@@ -9,9 +9,9 @@ picked by Brent's rule (the round of the last power of two), so that a period of
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from simulator.kernel.tables import COMMAND, DIGIT, END, HEAD, LINE, LOOP, RUN, Table, Tables
+from workloads.kernels import compiled
 
 FILLED, FREE = 0, 1
 NOT_LATE = -1
@@ -59,7 +59,7 @@ def evaluate(tables: Tables, jump: bool = True) -> tuple[int, Table, int]:
     return cycles, waits[: len(tables.causes)], steps
 
 
-@njit(cache=True)
+@compiled()
 def _evaluate(words: Any, jump: Any, waits: Any) -> Any:
     """The command at which the program can not go on (or -1), commands evaluated, cycles. Adds to `waits`."""
     engines, buffers, lines, commands, nest = words[:HEAD]
@@ -94,7 +94,7 @@ def _evaluate(words: Any, jump: Any, waits: Any) -> Any:
     return -1, steps, state.engine_free[last]
 
 
-@njit(cache=True)
+@compiled()
 def _fresh(engines: Any, slots: Any) -> Any:
     buffers, widest = slots.size, max(1, slots.max()) if slots.size else 1
     counts = np.zeros((2, buffers), dtype=np.int64)
@@ -111,7 +111,7 @@ def _fresh(engines: Any, slots: Any) -> Any:
     )
 
 
-@njit(cache=True)
+@compiled()
 def _marks(engines: Any, slots: Any, nest: Any, causes: Any) -> Any:
     width = 2 * engines + 2 * slots.size + 4 * slots.sum()
     return Marks(
@@ -125,7 +125,7 @@ def _marks(engines: Any, slots: Any, nest: Any, causes: Any) -> Any:
     )
 
 
-@njit(cache=True)
+@compiled()
 def _carry_out(command: Any, state: Any, waits: Any) -> Any:
     """One command; False where it waits for a slot that nobody can give, or gives back one that nobody took.
 
@@ -166,14 +166,14 @@ def _carry_out(command: Any, state: Any, waits: Any) -> Any:
     return True
 
 
-@njit(cache=True)
+@compiled()
 def _give(side: Any, buffer: Any, time: Any, cause: Any, state: Any) -> None:
     tail = (state.heads[side, buffer] + state.counts[side, buffer]) % state.times.shape[2]
     state.times[side, buffer, tail], state.causes[side, buffer, tail] = time, cause
     state.counts[side, buffer] += 1
 
 
-@njit(cache=True)
+@compiled()
 def _jump(depth: Any, state: Any, marks: Any, engines: Any, buffers: Any, waits: Any) -> None:
     """Skip whole periods when the state is an earlier one again; otherwise remember it every power of two rounds."""
     now = _snapshot(state, marks.key, engines, buffers)
@@ -193,7 +193,7 @@ def _jump(depth: Any, state: Any, marks: Any, engines: Any, buffers: Any, waits:
         marks.saved_round[depth] = done
 
 
-@njit(cache=True)
+@compiled()
 def _snapshot(state: Any, key: Any, engines: Any, buffers: Any) -> Any:
     """Write the state a loop can see into `key`, relative to its latest engine; return that engine's time.
 
@@ -219,7 +219,7 @@ def _snapshot(state: Any, key: Any, engines: Any, buffers: Any) -> Any:
     return latest
 
 
-@njit(cache=True)
+@compiled()
 def _slots_of(side: Any, buffer: Any, state: Any, key: Any, place: Any, latest: Any, earliest: Any) -> Any:
     for index in range(state.counts[side, buffer]):
         slot = (state.heads[side, buffer] + index) % state.times.shape[2]
@@ -230,7 +230,7 @@ def _slots_of(side: Any, buffer: Any, state: Any, key: Any, place: Any, latest: 
     return place
 
 
-@njit(cache=True)
+@compiled()
 def _shift(by: Any, state: Any, engines: Any, buffers: Any) -> None:
     for engine in range(state.engine_free.size):
         if engines >> engine & 1:

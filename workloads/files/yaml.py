@@ -155,7 +155,7 @@ def _name_field(builder: _Builder, outer: _Open, value: object, event: Event) ->
         raise UserError(f"{_at(builder, event)}: the name of a field is a word, this is not")
     name = event.value if isinstance(event, ScalarEvent) else str(value)
     if name == "<<":
-        raise UserError(f"{_at(builder, event)}: merge keys (<<) are not supported; use 'extends'")
+        raise UserError(f"{_at(builder, event)}: merge keys (<<) are not read")
     if name in outer.value:
         raise UserError(f"{_at(builder, event)}: the field '{name}' is there twice")
     outer.key = name

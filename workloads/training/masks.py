@@ -10,13 +10,13 @@ from itertools import combinations, product
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
 from workloads import masks
 from workloads.errors import UserError
+from workloads.kernels import compiled
 from workloads.pattern import Pattern
 from workloads.training.tensor_names import is_fake
 
@@ -193,7 +193,7 @@ def best_order(mask: Tensor, pattern: Pattern, candidates: int, seed: int) -> Te
     return orders[best, torch.arange(groups)]
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _kept(
     mask: NDArray[np.bool_], orders: NDArray[np.int64], n: int, m: int, counts: NDArray[np.generic]
 ) -> NDArray[np.int64]:
