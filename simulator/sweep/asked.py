@@ -55,7 +55,10 @@ def _word(value: object) -> str:
 
 def _words(value: object) -> tuple[str, ...]:
     if isinstance(value, str) and RANGE.fullmatch(value):
-        return _values(value)
+        try:
+            return _values(value)
+        except UserError as error:
+            raise PydanticCustomError("sweep", "{said}", {"said": str(error)}) from None
     listed = value if isinstance(value, list) else [value]
     if not listed or any(isinstance(each, dict | list) for each in listed):
         raise PydanticCustomError("sweep", "give a value or a list of values")
@@ -83,7 +86,7 @@ class _File:
     set: Mapping[str, Words] = field(default_factory=dict)
     tie: Mapping[str, Word] = field(default_factory=dict)
     where: Words = ()
-    points: tuple[Mapping[str, Word], ...] = ()
+    points: list[Mapping[str, Word]] = field(default_factory=list)
 
 
 def _split(text: str, option: str, example: str) -> tuple[str, str]:

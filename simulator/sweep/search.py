@@ -76,6 +76,7 @@ def check_search(spec: SweepSpec, machines: Machines, wanted: int) -> None:
     if wanted < 1:
         raise UserError(f"--search {wanted}: must be at least 1")
     spec.limits.check("points", wanted, "--search")
+    spec.check_expressions()
     if spec.points:
         raise UserError("--search: a space is made of axes; leave 'points' out")
     draw = Random(0)

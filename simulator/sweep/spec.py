@@ -9,7 +9,7 @@ from typing import Protocol
 from simulator.job import Job, Source, option_pairs
 from simulator.sweep.expression import Value, typed, value_of
 from workloads.errors import UserError
-from workloads.files.limits import DIGITS, LIMITS, Limits
+from workloads.files.limits import DIGITS, EXPRESSION_LETTERS, LIMITS, Limits
 from workloads.registry import DATAFLOWS, KERNELS, METHODS, MODELS
 from workloads.work import TRAINING, Work
 
@@ -53,8 +53,15 @@ class SweepSpec:
         )
 
     def check_size(self) -> None:
-        """Raises UserError for more points than the limit, before any is made."""
+        """Raises UserError for more points than the limit, before any is made, and for too much to work out of each."""
         self.limits.check("points", self.size, "this sweep")
+        self.check_expressions()
+
+    def check_expressions(self) -> None:
+        """Raises UserError where ties and constraints are too long, all together: each point works them all out."""
+        letters = sum(map(len, (*self.ties.values(), *self.where)))
+        if letters > EXPRESSION_LETTERS:
+            raise UserError(f"ties and constraints of {letters:,} letters; {EXPRESSION_LETTERS:,} are taken in all")
 
 
 def joined(file: SweepSpec, line: SweepSpec) -> SweepSpec:

@@ -31,7 +31,7 @@ TABLE_VALUES = 8_000_000
 TABLE_BYTES = 256 * 1024 * 1024
 # Bytes of a file that grows by a line for every tile of a run or every proposal of a search, of 1 to 10 kB each.
 LINES_BYTES = 64 * 1024 * 1024
-# Letters of a constraint or a tie of a sweep: the longest of ours has 60.
+# Letters of a sweep's constraints and ties, all together: each is worked out for every point. Ours have 60.
 EXPRESSION_LETTERS = 1_000
 # Values of a machine's fields that a sweep names: each is held against its machine first, in half a millisecond.
 SWEEP_VALUES = 2_000
