@@ -120,7 +120,7 @@ def _at(values: Tree, path: str) -> object:
 def build(sheet: Sheet, spec: type[Spec]) -> Spec:
     """The validated description. Raises UserError for an unknown, missing or impossible field."""
     try:
-        built: Spec = _adapter(spec).validate_python(sheet.values)
+        built: Spec = _adapter(spec).validate_python(sheet.values)  # type: ignore[arg-type]  # mypy: a type is hashable
     except ValidationError as error:
         raise _field_error(sheet, spec, error) from None
     if sheet.bare:

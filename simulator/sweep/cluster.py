@@ -1,5 +1,6 @@
 """The workers of a dask cluster, which carry out the tasks of a sweep. It needs the extra `cluster`."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,6 +62,9 @@ def cluster(
     try:
         _check_versions(client, address, version)
         yield ClusterEngine(client)
+    except KeyboardInterrupt:
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # of points that are given up nobody need hear
+        raise
     finally:
         client.close()
         if own:
@@ -68,6 +72,9 @@ def cluster(
 
 
 def _started(jobs: int) -> LocalCluster:
+    """A scheduler and workers here. These write no warnings: what is wrong with a point is in its row."""
+    environ = {**config.get("distributed.nanny.pre-spawn-environ", {}), "DASK_LOGGING__DISTRIBUTED": "error"}
+    config.set({"distributed.nanny.pre-spawn-environ": environ})
     return LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
 
 

@@ -1,6 +1,7 @@
 """Where the points of a sweep are run: processes of this machine (joblib). `cluster` has those of a dask cluster."""
 
 import signal
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,7 +64,9 @@ class LocalEngine:
                 "same command goes on from there"
             ) from None
         finally:
-            results.close()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of tasks that are given up: they are run again next time
+                results.close()
 
 
 def carried_out(evaluate: Evaluate, task: Task) -> Done:

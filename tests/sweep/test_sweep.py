@@ -184,7 +184,7 @@ def test_a_full_disk_is_said_in_a_sentence(undisturbed: dict[str, dict[str, Any]
     assert done.returncode == 2, done.stderr
     assert "cannot be written: File too large; what was finished before is kept, and the same command" in done.stderr
     assert "Traceback" not in done.stderr
-    assert not list((tmp_path / "s").glob(".partial-*"))
+    assert not list((tmp_path / "s").rglob(".*"))
     assert all(row == undisturbed[key] for key, row in rows_of(tmp_path / "s").items())
 
 

@@ -39,10 +39,13 @@ def read_table(path: Path, wanted: Mapping[str, Column] | None = None, damaged: 
     hint = f"; {damaged}" if damaged else ""
     content = read_bytes(path, TABLE_BYTES)
     try:
-        described = _opened(content)
-        _check_size(described.metadata, path)
-        texts = [each.name for each in described.schema_arrow if any(kind(each.type) for kind in TEXTS)]
-        table = _opened(content, texts).read(use_threads=False)
+        file = _opened(content)
+        if any(file.schema.column(number).max_repetition_level for number in range(file.metadata.num_columns)):
+            raise TypeError("a column of lists is not read")  # a row of it may be of any length
+        if _checked_size(file.metadata, path) * file.metadata.num_rows > TABLE_BYTES:
+            texts = [each.name for each in file.schema_arrow if any(kind(each.type) for kind in TEXTS)]
+            file = _opened(content, texts)
+        table = file.read(use_threads=False)
         columns = {name: _values(table.column(number)) for number, name in enumerate(table.column_names)}
     except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError, IndexError) as error:
         said = " ".join(str(error).split()) or type(error).__name__
@@ -70,7 +73,7 @@ def table_bytes(columns: Columns, compression: str = "snappy") -> bytes:
 
 
 def _opened(content: bytes, texts: Sequence[str] = ()) -> parquet.ParquetFile:
-    """A file whose columns of text are read as the file has them, each text once: it may repeat one at no cost."""
+    """A file. texts: columns that are read as it has them, each text once, since it may repeat one at no cost."""
     return parquet.ParquetFile(
         BytesIO(content),
         read_dictionary=list(texts),
@@ -81,9 +84,7 @@ def _opened(content: bytes, texts: Sequence[str] = ()) -> parquet.ParquetFile:
 
 
 def _values(column: pyarrow.ChunkedArray) -> list[object]:
-    """The values of a column, which shares equal texts. Raises TypeError for a column of tables or lists."""
-    if pyarrow.types.is_nested(column.type):
-        raise TypeError(f"a column of {column.type} is not read")
+    """The values of a column; equal texts of one that was read so are one object."""
     found: list[object] = []
     for chunk in column.chunks:
         if isinstance(chunk, pyarrow.DictionaryArray):
@@ -94,8 +95,8 @@ def _values(column: pyarrow.ChunkedArray) -> list[object]:
     return found
 
 
-def _check_size(metadata: parquet.FileMetaData, path: Path) -> None:
-    """Raises UserError where a file says of itself that it is too large to be built in memory."""
+def _checked_size(metadata: parquet.FileMetaData, path: Path) -> int:
+    """The bytes of a table. Raises UserError where it says of itself that it is too large to be built in memory."""
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     size = sum(group.total_byte_size for group in groups)
     values = metadata.num_rows * metadata.num_columns
@@ -104,3 +105,4 @@ def _check_size(metadata: parquet.FileMetaData, path: Path) -> None:
             f"{path}: holds {metadata.num_rows:,} rows, {values:,} values and {size:,} bytes; {TABLE_ROWS:,} rows, "
             f"{TABLE_VALUES:,} values and {TABLE_BYTES:,} bytes are read"
         )
+    return size
