@@ -1,16 +1,19 @@
-"""A sweep's rows, asked by SQL: fronts, the best points, and what the objectives hang on."""
+"""A sweep's rows as one table: fronts, the best points, and what the objectives hang on."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pandas as pd
 
+from simulator.sweep.store import DAMAGED, POINTS, RESULTS, alike, names_of, point_columns
 from workloads.errors import UserError, unknown_name
+from workloads.files.limits import TABLE_VALUES
 
-RESULTS = "cycles"  # columns from here on are results, those before it say what the point is
+SAID = {"model", "batch"}  # what the fronts are taken for, of every row
 NAMED = {"key", "sequence", "pes", "onchip_kib"}
 DEFAULT = ("min:seconds", "min:energy_j", "min:pes")
 
@@ -32,14 +35,34 @@ def sweep_rows(folder: Path) -> pd.DataFrame:
 
     A key is another one whenever the models change, so that an order of keys would move every row of a page.
     """
-    files = f"{folder}/points/*.parquet"
-    query = "select * from read_parquet($files, union_by_name=true) order by key"
-    try:
-        rows: pd.DataFrame = duckdb.execute(query, {"files": files}).df()
-    except duckdb.Error as error:
-        raise UserError(f"{folder}: holds no finished point: {str(error).splitlines()[0]}") from None
+    paths = sorted((folder / POINTS).glob("*.parquet"))
+    if not paths:
+        raise UserError(f"{folder}: holds no finished point")
+    tables = [_point_table(path) for path in paths]
+    names = names_of(tables)
+    if len(names) * sum(map(_length, tables)) > TABLE_VALUES:
+        raise UserError(f"{folder}: holds more than {TABLE_VALUES:,} values, which is the most that a page is made of")
+    columns = {
+        name: list(chain.from_iterable(each.get(name, [None] * _length(each)) for each in tables)) for name in names
+    }
+    rows = pd.DataFrame({name: alike(values) for name, values in columns.items()})
     names = [name for name in rows.columns[: rows.columns.get_loc(RESULTS)] if name != "key"]
     return rows.sort_values([*names, "key"], ignore_index=True)
+
+
+def _point_table(path: Path) -> Mapping[str, Sequence[object]]:
+    """The columns of a file. Raises UserError where it is no part of a sweep, or holds what no model gives."""
+    columns = point_columns(path)
+    for name in sorted(SAID - set(columns)):
+        raise UserError(f"{path}: has no column '{name}'; {DAMAGED}")
+    for name, values in columns.items():
+        if any(isinstance(value, float) and not math.isfinite(value) for value in values):
+            raise UserError(f"{path}: {name}: holds a number that is not finite; {DAMAGED}")
+    return columns
+
+
+def _length(table: Mapping[str, Sequence[object]]) -> int:
+    return len(table["key"])
 
 
 def parse_objectives(texts: Sequence[str], rows: pd.DataFrame) -> list[Objective]:
@@ -57,6 +80,8 @@ def parse_objectives(texts: Sequence[str], rows: pd.DataFrame) -> list[Objective
         if column not in numeric:
             raise unknown_name("objective", column, numeric, "--objective")
         found.append(Objective(column, direction == "min"))
+    if not found:
+        raise UserError("--objective: the rows have no seconds, no energy_j and no pes; name a column of theirs")
     return found
 
 

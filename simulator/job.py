@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -105,11 +105,11 @@ class Job:
 
     def to_json(self) -> dict[str, object]:
         """The job as JSON values; `from_json` makes it again."""
-        work = {name: value for name, value in asdict(self.work).items() if name != "limits"}
+        work = {name: value for name, value in vars(self.work).items() if name != "limits"}
         raised = self.work.limits.raised()
         if raised:
             work["limits"] = raised
-        return {**asdict(self), "work": work, "options": dict(self.options)}
+        return {**vars(self), "machine": {**vars(self.machine)}, "work": work, "options": dict(self.options)}
 
     @classmethod
     def from_json(cls, node: Mapping[str, object]) -> "Job":

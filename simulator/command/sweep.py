@@ -12,6 +12,8 @@ import typer
 import simulator
 from simulator import sweep as sweeps
 from workloads.errors import UserError
+from workloads.files.limits import JOBS, parse_limits
+from workloads.options import LimitOption
 from workloads.registry import VIEWS, load_entry
 
 if TYPE_CHECKING:
@@ -63,23 +65,27 @@ def sweep(
             "--objective", help="min:COLUMN or max:COLUMN of the rows, for --search and --report. Repeatable."
         ),
     ] = [],  # noqa: B006
+    limit: LimitOption = [],  # noqa: B006
     report: Annotated[
         bool, typer.Option("--report", help="Write the sweep's page from what the folder holds.")
     ] = False,
 ) -> None:
-    """Run many design points, each once; stop it as you like, the same command goes on. --report shows the results."""
+    """Run many design points, each once; stop it as you like, the same command goes on. --report shows the results.
+
+    Points that cannot be run leave their reason in the folder and the others go on. Exit code 2 where none could be.
+    """
     lists = {"arch": arch, "model": model, "pattern": pattern, "method": method, "batch": batch}
     axes = [*grid, *(f"{axis}={values}" for axis, values in lists.items() if values is not None)]
     folder = out or Path("results/sweep")
     if spec or axes:
-        line = sweeps.from_grid(axes, tie, where)
+        line = sweeps.from_grid(axes, tie, where, parse_limits(limit))
         asked = replace(sweeps.joined(sweeps.read_spec(spec), line) if spec else line, check_capacity=not no_capacity)
         counts = _run(asked, folder, _How(jobs, cluster, retry, search, tuple(objective)))
         _tell(counts, sweeps.Store(folder))
     elif not report:
         raise UserError("give a sweep: a YAML file, or --model, --pattern and --grid; or --report for one that has run")
     if report:
-        sweeps.Store(folder).description()
+        sweeps.Store(folder).check_described()
         typer.echo(f"page: {load_entry(VIEWS, 'view', 'sweep')(folder, tuple(objective))}")
 
 
@@ -95,6 +101,8 @@ class _How:
 
 
 def _run(asked: "SweepSpec", folder: Path, how: _How) -> "Counts":
+    if not how.search:
+        asked.check_size()
     machines = sweeps.checked(asked)
     version = sweeps.model_version()
     points = [] if how.search else sweeps.expand(asked, machines)
@@ -107,6 +115,7 @@ def _run(asked: "SweepSpec", folder: Path, how: _How) -> "Counts":
 
         if how.search:
             search = sweeps.search_points  # and with it optuna, before the folder is made
+            sweeps.check_search(asked, machines, how.search)
         store.open()
         store.describe(told)
         if how.search:
@@ -118,6 +127,8 @@ def _run(asked: "SweepSpec", folder: Path, how: _How) -> "Counts":
 def _engine(how: _How) -> "Iterator[Engine]":
     if how.jobs < 0:
         raise UserError(f"--jobs {how.jobs}: must be at least 1")
+    if how.jobs > JOBS:
+        raise UserError(f"--jobs {how.jobs}: at most {JOBS:,} processes are started")
     workers = how.jobs or len(os.sched_getaffinity(0))
     if how.cluster is None:
         yield sweeps.LocalEngine(workers)
@@ -127,9 +138,11 @@ def _engine(how: _How) -> "Iterator[Engine]":
 
 
 def _tell(counts: "Counts", store: "Store") -> None:
+    """Say what came of a sweep. Raises UserError where no point has results."""
     typer.echo(f"{counts.all} points: {counts.words}; rows in {store.folder}/points/*.parquet")
-    errors = store.errors()
-    if errors:
-        typer.echo(
-            f"{len(errors)} failed (--retry runs them again), the first: {errors[0]['point']}: {errors[0]['error']}"
-        )
+    failed, first = store.errors()
+    why = f"the first: {first.point}: {first.error}" if first else ""
+    if not counts.good:
+        raise UserError(f"none of {counts.all} points could be run (--retry runs them again), {why}")
+    if failed:
+        typer.echo(f"{failed} failed (--retry runs them again), {why}")

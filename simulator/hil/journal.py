@@ -1,37 +1,38 @@
 """Finished tiles on disk, a line each, so that a run that was killed goes on where it was."""
 
-import json
 from pathlib import Path
 from types import TracebackType
 from typing import Self, final
 
-from filelock import FileLock, Timeout
-
-from simulator.hil.outcome import UNCONFIRMED, Outcome
+from simulator.hil.outcome import STATUSES, UNCONFIRMED, Outcome
 from workloads.errors import UserError
+from workloads.files.lines import LineFile
+from workloads.files.reading import checked
+
+DAMAGED = "take the file away to have all tiles run again"
 
 
 @final
 class Journal:
     """Outcomes of a run, kept in a file. Raises UserError while another process is at the same run.
 
-    A line that was cut by a kill is as if it had not been written; so is a tile that was not confirmed.
+    A line that was cut by a kill is as if it had not been written; so is a tile that was not confirmed. Raises
+    UserError for a file that is damaged in another way.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(path.with_suffix(".lock"))
+        busy = f"--hil: another process is at this very run ({path}); wait for it, or stop it"
+        self._lines = LineFile(path, busy, DAMAGED)
         try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise UserError(f"--hil: another process is at this very run ({path}); wait for it, or stop it") from None
-        self.found = {each.tile: each for each in _read(path)}
+            read = [_outcome(node, f"{path}:{number}") for number, node in enumerate(self._lines.found, 1)]
+        except BaseException:
+            self._lines.close()
+            raise
+        self.found = {each.tile: each for each in read if each.status != UNCONFIRMED}
 
     def add(self, outcome: Outcome) -> None:
-        """Keep an outcome."""
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(outcome.row()) + "\n")
+        """Keep an outcome. Raises UserError where it cannot be written; those before it are kept."""
+        self._lines.append(outcome.row())
 
     def __enter__(self) -> Self:
         return self
@@ -39,26 +40,14 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lock.release()
-        self._path.with_suffix(".lock").unlink(missing_ok=True)
+        self._lines.close()
 
 
-def _read(path: Path) -> list[Outcome]:
-    """The whole lines of a journal; a cut one is taken away, so that the next line stands alone."""
-    if not path.exists():
-        return []
-    found, whole = [], 0
-    text = path.read_bytes()
-    for line in text.splitlines(keepends=True):
-        try:
-            outcome = Outcome(**json.loads(line))
-        except (ValueError, TypeError):
-            break
-        if not line.endswith(b"\n"):
-            break
-        whole += len(line)
-        found.append(outcome)
-    if whole < len(text):
-        with path.open("r+b") as file:
-            file.truncate(whole)
-    return [each for each in found if each.status != UNCONFIRMED]
+def _outcome(node: object, place: str) -> Outcome:
+    try:
+        found = checked(Outcome, node, place)
+    except UserError as error:
+        raise UserError(f"{error}; {DAMAGED}") from None
+    if found.status not in STATUSES:
+        raise UserError(f"{place}: status: '{found.status}' is none of {', '.join(STATUSES)}; {DAMAGED}")
+    return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from rtl.hardware import Answer
 from simulator.hil.chains import Chain
 
 CONFIRMED, DIFFERS, UNCONFIRMED = "confirmed", "differs", "not confirmed"
+STATUSES = (CONFIRMED, DIFFERS, UNCONFIRMED)
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Outcome:
     fill_cycles: int = 0
     drain_cycles: int = 0
     waiting_cycles: int = 0
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # read again from a journal
 
     def row(self) -> dict[str, object]:
         return asdict(self)

@@ -1,12 +1,13 @@
+from simulator.sweep.asked import from_grid as from_grid
+from simulator.sweep.asked import read_spec as read_spec
 from simulator.sweep.checks import checked as checked
 from simulator.sweep.cluster import cluster as cluster
 from simulator.sweep.engines import LocalEngine as LocalEngine
 from simulator.sweep.points import evaluate as evaluate
 from simulator.sweep.runner import Sweep as Sweep
+from simulator.sweep.search import check_search as check_search
 from simulator.sweep.search import search_points as search_points
 from simulator.sweep.spec import expand as expand
-from simulator.sweep.spec import from_grid as from_grid
 from simulator.sweep.spec import joined as joined
-from simulator.sweep.spec import read_spec as read_spec
 from simulator.sweep.store import Store as Store
 from simulator.sweep.version import model_version as model_version

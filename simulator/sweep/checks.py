@@ -9,6 +9,7 @@ from simulator.job import Source, is_file_name
 from simulator.sweep.expression import Value
 from simulator.sweep.spec import AXES, REGISTERED, SweepSpec
 from workloads.errors import UserError, unknown_name
+from workloads.files.limits import SWEEP_VALUES
 from workloads.pattern import parse_patterns
 from workloads.registry import names
 from workloads.workload import Mode
@@ -19,12 +20,14 @@ class Machines:
 
     def __init__(self) -> None:
         self.reader: Callable[[str], Callable[[Sequence[str]], Machine]] = cache(machine_reader)
+        self.fields = cache(self._fields)
+        self.source = cache(self._source)
 
-    def fields(self, name: str) -> Mapping[str, Value]:
+    def _fields(self, name: str) -> Mapping[str, Value]:
         """The values of a machine by dotted path. Raises UserError for an unknown machine or a wrong file."""
         return dict(_flat(self.reader(name)(()).values, ""))
 
-    def source(self, name: str) -> Source:
+    def _source(self, name: str) -> Source:
         """A machine as a job keeps it: with a file's digest, so that another content makes other points."""
         return Source(name, self.reader(name)(()).sheet.digest if is_file_name(name) else "")
 
@@ -42,7 +45,9 @@ def checked(spec: SweepSpec) -> Machines:
     _check_names(axes)
     settings = {name: values for name, values in axes.items() if name not in AXES}
     machines = Machines()
-    for arch in axes.get("arch", ["sat"]):
+    archs = list(dict.fromkeys(axes.get("arch", ["sat"])))
+    _check_count(settings, archs)
+    for arch in archs:
         read = machines.reader(arch)
         for name in spec.ties:
             if name not in machines.fields(arch):
@@ -56,9 +61,23 @@ def checked(spec: SweepSpec) -> Machines:
     return machines
 
 
+def _check_count(settings: Mapping[str, Sequence[str]], archs: Sequence[str]) -> None:
+    """Raises UserError for more values than can be held against their machines in a moment."""
+    count = len(archs) * sum(len(set(values)) for values in settings.values())
+    if count > SWEEP_VALUES:
+        raise UserError(
+            f"a sweep over {count:,} values of fields of machines; {SWEEP_VALUES:,} are taken, since each is looked at "
+            f"before anything runs; run it in parts, which may share a folder"
+        )
+
+
 def _check_names(axes: Mapping[str, list[str]]) -> None:
     allowed = {axis: names(group) for axis, group in REGISTERED.items()}
     allowed["mode"] = [each.value for each in Mode]
+    for axis, values in axes.items():
+        for text in (axis, *values):
+            if not text.isprintable():
+                raise UserError(f"{axis!a}: the value {text!a} has letters that cannot be shown; take others")
     for axis, known in allowed.items():
         for value in axes.get(axis, ()):
             if value not in known:

@@ -1,5 +1,6 @@
 """The workers of a dask cluster, which carry out the tasks of a sweep. It needs the extra `cluster`."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from dask import config
 from dask.distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 
-from simulator.sweep.engines import AHEAD, Done, Evaluate, Task, carried_out
+from simulator.sweep.engines import AHEAD, Done, Evaluate, Task, carried_out, without_interrupts
 from workloads.errors import UserError
 
 RETRIES = 3  # times a task is given to another worker when its own has died
@@ -53,17 +54,28 @@ def cluster(
     """
     config.set({"distributed.scheduler.allowed-failures": RETRIES})
     try:
-        own = LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None) if address == "local" else None
+        with without_interrupts():
+            own = _started(jobs) if address == "local" else None
         client = Client(own or address, timeout=patience_seconds)
     except (OSError, ValueError) as error:
         raise UserError(f"--cluster {address}: no scheduler answers: {error}") from None
     try:
         _check_versions(client, address, version)
         yield ClusterEngine(client)
+    except KeyboardInterrupt:
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # of points that are given up nobody need hear
+        raise
     finally:
         client.close()
         if own:
             own.close()
+
+
+def _started(jobs: int) -> LocalCluster:
+    """A scheduler and workers here. These write no warnings: what is wrong with a point is in its row."""
+    environ = {**config.get("distributed.nanny.pre-spawn-environ", {}), "DASK_LOGGING__DISTRIBUTED": "error"}
+    config.set({"distributed.nanny.pre-spawn-environ": environ})
+    return LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
 
 
 def _check_versions(client: Client, address: str, version: Callable[[], str]) -> None:

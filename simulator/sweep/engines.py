@@ -1,10 +1,15 @@
 """Where the points of a sweep are run: processes of this machine (joblib). `cluster` has those of a dask cluster."""
 
+import signal
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Protocol
 
 from joblib import Parallel, delayed
+from joblib.externals.loky.backend import resource_tracker as loky_tracker
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from simulator.job import Job
@@ -49,7 +54,8 @@ class LocalEngine:
             yield from (carried_out(evaluate, task) for task in tasks)
             return
         pool = Parallel(self.jobs, return_as="generator_unordered", batch_size=1, pre_dispatch=AHEAD * self.jobs)
-        results = pool(delayed(carried_out)(evaluate, task) for task in tasks)
+        with without_interrupts():
+            results = pool(delayed(carried_out)(evaluate, task) for task in tasks)
         try:
             yield from results
         except TerminatedWorkerError:
@@ -58,8 +64,25 @@ class LocalEngine:
                 "same command goes on from there"
             ) from None
         finally:
-            results.close()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of tasks that are given up: they are run again next time
+                results.close()
 
 
 def carried_out(evaluate: Evaluate, task: Task) -> Done:
     return Done(task, evaluate(task.points))
+
+
+@contextmanager
+def without_interrupts() -> Iterator[None]:
+    """Processes that are started inside never see Ctrl-C, which a terminal sends to all: this one alone ends them.
+
+    What is blocked is handed down to them, and to those that are started in their place.
+    """
+    resource_tracker.ensure_running()  # it would unblock the signal when it is started later
+    loky_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

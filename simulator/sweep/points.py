@@ -18,6 +18,7 @@ from simulator.runs import Runs, without_gc
 from simulator.sweep.expression import typed
 from simulator.sweep.runner import ERROR
 from workloads.errors import UserError
+from workloads.files.limits import SENTENCE_LETTERS
 from workloads.named import dense_of, load_workload, with_method
 from workloads.pattern import parse_patterns
 from workloads.work import Work
@@ -43,13 +44,21 @@ def _on_one_machine(points: Sequence[Job], rows: dict[Job, Row]) -> None:
         try:
             asked = _prepared(point)
             dense = dense or _totals(asked, asked.dense or asked.workload, runs)
-            rows[point] = {**_names(asked), **_results(asked, dense, runs)}
+            rows[point] = _fitting({**_names(asked), **_results(asked, dense, runs)})
         except UserError as refused:
-            rows[point] = {ERROR: str(refused)}
+            rows[point] = _failed(str(refused))
         except OverflowError:
-            rows[point] = {ERROR: TOO_LARGE}
+            rows[point] = _failed(TOO_LARGE)
+        except MemoryError:
+            rows[point] = _failed("this machine has not the memory that the point takes; take a smaller step")
         except Exception as fault:  # a sweep goes on; the point keeps what happened
-            rows[point] = {ERROR: f"fault of the program: {type(fault).__name__}: {fault}"}
+            rows[point] = _failed(f"fault of the program: {type(fault).__name__}: {fault}")
+
+
+def _failed(why: str) -> Row:
+    """What stands for a point that cannot be run; a long sentence is cut in its middle."""
+    half = SENTENCE_LETTERS // 2
+    return {ERROR: why if len(why) <= SENTENCE_LETTERS else f"{why[:half]} ... {why[-half:]}"}
 
 
 def _prepared(point: Job) -> Prepared:
@@ -98,6 +107,13 @@ def _names(asked: Prepared) -> Row:
         **({"pes": pes} if pes else {}),
         **({"onchip_kib": float(sum(sizes))} if sizes and None not in sizes else {}),
     }
+
+
+def _fitting(row: Row) -> Row:
+    """A row as it is. Raises OverflowError where a number does not fit a column, of 64 bits."""
+    if any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in row.values()):
+        raise OverflowError
+    return row
 
 
 def _set(text: str) -> tuple[str, str | int | float]:

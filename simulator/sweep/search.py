@@ -3,8 +3,12 @@
 It needs the extra `search`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
+from pathlib import Path
+from random import Random
+from typing import final
 
 import optuna
 from optuna.storages import JournalStorage
@@ -18,10 +22,14 @@ from simulator.sweep.runner import Counts, Show, Sweep
 from simulator.sweep.spec import SweepSpec, make_point
 from simulator.sweep.store import Store
 from workloads.errors import UserError, unknown_name
+from workloads.files.lines import LineFile, held
+from workloads.files.writing import not_written
 
 DEFAULT = ("min:seconds", "min:energy_j", "min:pes")
 AT_ONCE = 8  # proposals before results are looked at again
 MISSES = 1000  # proposals in a row outside the constraints before it gives up
+FAILURES = 100  # proposals in a row that cannot be run before it gives up
+DAMAGED = "take it away to begin the search anew; points that were run stay"
 DIRECTIONS = {"min": "minimize", "max": "maximize"}
 
 
@@ -37,25 +45,82 @@ def search_points(
 ) -> Counts:
     """Run `wanted` points in all, those of earlier searches of the same space included.
 
-    Raises UserError for an objective that no row has, and where the constraints leave too little to find.
+    Raises UserError for an objective that no row has, where the constraints leave too little to find, and where no
+    proposal can be run.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if spec.points:
-        raise UserError("--search: a space is made of axes; leave 'points' out")
+    check_search(spec, machines, wanted)
     goals = [_goal(text) for text in objectives or DEFAULT]
     sources = [machines.source(name) for name in spec.grid.get("arch", ())]
-    study = _study(spec, store, goals, f"{version} {sources}")
-    finished = optuna.trial.TrialState.COMPLETE
-    counts = Counts(wanted)
-    while (there := len(study.get_trials(deepcopy=False, states=(finished,)))) < wanted:
-        asked = _asked(study, spec, machines, min(AT_ONCE, wanted - there))
-        points = list(dict.fromkeys(asked.values()))
-        batch = Sweep(points, store, version, lambda _: None).run(engine, evaluate)
-        counts.run, counts.found = counts.run + batch.run, there + len(asked) - counts.run - batch.run
-        counts.failed += batch.failed
-        _tell(study, asked, store, goals, version)
-        show(counts)
+    with _logged(store.folder / "search.log"):
+        study = _study(spec, store, goals, f"{version} {sources}")
+        there, counts, failures = _finished(study), Counts(wanted), 0
+        while there < wanted:
+            asked = _asked(study, spec, machines, min(AT_ONCE, wanted - there))
+            points = list(dict.fromkeys(asked.values()))
+            batch = Sweep(points, store, version, lambda _: None).run(engine, evaluate)
+            counts.run, counts.found = counts.run + batch.run, there + len(asked) - counts.run - batch.run
+            counts.failed += batch.failed
+            _tell(study, asked, store, goals, version)
+            before, there = there, _finished(study)
+            counts.good, failures = there, 0 if there > before else failures + len(asked)
+            if failures >= FAILURES:
+                raise UserError(_hopeless(failures, store))
+            show(counts)
+        counts.good = there
     return counts
+
+
+def check_search(spec: SweepSpec, machines: Machines, wanted: int) -> None:
+    """Raises UserError for a search that cannot be: of too many points, or where constraints leave none."""
+    if wanted < 1:
+        raise UserError(f"--search {wanted}: must be at least 1")
+    spec.limits.check("points", wanted, "--search")
+    spec.check_expressions()
+    if spec.points:
+        raise UserError("--search: a space is made of axes; leave 'points' out")
+    draw = Random(0)
+    for _ in range(MISSES):
+        if make_point(spec, {axis: draw.choice(values) for axis, values in spec.grid.items()}, machines):
+            return
+    raise UserError(f"none of {MISSES} proposals meets {' and '.join(spec.where)}")
+
+
+def _finished(study: optuna.Study) -> int:
+    return len(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)))
+
+
+def _hopeless(failures: int, store: Store) -> str:
+    _, first = store.errors()
+    why = f": {first.point}: {first.error}" if first else ""
+    return f"none of the last {failures} proposals could be run; the first point that failed{why}"
+
+
+@final
+class _Lock:
+    """The lock of a search's log, as optuna asks for it: the operating system's, so that it goes with its process."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._held = ExitStack()
+
+    def acquire(self) -> bool:
+        self._held.enter_context(held(self._path))
+        return True
+
+    def release(self) -> None:
+        self._held.close()
+
+
+@contextmanager
+def _logged(log: Path) -> Iterator[None]:
+    """What optuna makes of a log that is damaged, or cannot be written, is a sentence."""
+    with LineFile(log, "", DAMAGED):
+        pass  # every line is whole, and optuna begins after the last
+    try:
+        yield
+    except OSError as error:
+        raise not_written(str(log), error) from None
 
 
 def _goal(text: str) -> tuple[str, str]:
@@ -69,14 +134,18 @@ def _study(spec: SweepSpec, store: Store, goals: Sequence[tuple[str, str]], vers
     """The study of this space, taken up again where there is one; trials a killed search left open are closed."""
     space = repr((sorted(spec.grid.items()), sorted(spec.ties.items()), spec.where, goals, version))
     seed = int(sha256(space.encode()).hexdigest()[:8], 16)
-    storage = JournalStorage(JournalFileBackend(str(store.folder / "search.log")))
-    study = optuna.create_study(
-        storage=storage,
-        study_name=f"{seed:08x}",
-        directions=[direction for _, direction in goals],
-        load_if_exists=True,
-    )
-    begun = len(study.get_trials(deepcopy=False))  # a search taken up again does not draw what it drew before
+    log = store.folder / "search.log"
+    try:
+        study = optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(log), _Lock(log))),
+            study_name=f"{seed:08x}",
+            directions=[direction for _, direction in goals],
+            load_if_exists=True,
+        )
+        begun = len(study.get_trials(deepcopy=False))  # a search taken up again does not draw what it drew before
+    except (LookupError, ValueError, TypeError, AttributeError, AssertionError) as error:  # lines of another meaning
+        said = " ".join(str(error).split())
+        raise UserError(f"{log}: is no log of a search: {type(error).__name__}: {said}; {DAMAGED}") from None
     study.sampler = optuna.samplers.TPESampler(seed=(seed + begun) % 2**32, multivariate=False)
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)

@@ -5,118 +5,171 @@ it goes with the process that held it, however that ended.
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
-import pyarrow
-from filelock import FileLock
-from pyarrow import parquet
+from filelock import FileLock, Timeout
 
 from simulator.rows import Row
 from workloads.errors import UserError
+from workloads.files.reading import checked, read_json
+from workloads.files.tables import Column, read_table, table_bytes
+from workloads.files.writing import check_file, clean_folder, not_written, write_bytes
+
+RESULTS = "cycles"  # columns from here on are results, those before it say what the point is
+POINTS, ERRORS, LOCKS = "points", "errors", "locks"
+KEPT = "what was finished before is kept, and the same command goes on from there"
+DAMAGED = "take it away to have its points run again"
+
+
+@dataclass(frozen=True)
+class PointError:
+    """What a failed point leaves: its key, what it was in words, and why it cannot be run."""
+
+    key: str
+    point: str
+    error: str
+
+
+@dataclass(frozen=True)
+class _Described:
+    """What `sweep.json` holds at least."""
+
+    version: str
+    grid: dict[str, list[str]]
+    ties: dict[str, str]
+    where: list[str]
 
 
 @dataclass(frozen=True)
 class Store:
-    """Everything a sweep keeps."""
+    """Everything a sweep keeps. Every function raises UserError for a file that cannot be read or written."""
 
     folder: Path
 
     def open(self) -> None:
-        """Make the folder. Raises UserError where that cannot be."""
-        try:
-            for name in ("points", "errors", "locks"):
-                (self.folder / name).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _not_written(self.folder, error) from None
+        """Make the folder, and take away what killed processes left in it."""
+        for name in (POINTS, ERRORS, LOCKS):
+            path = self.folder / name
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+            except (FileExistsError, NotADirectoryError):
+                raise UserError(f"{path}: cannot be made: a file has its name, or that of a folder above it") from None
+            except (OSError, ValueError) as error:
+                raise not_written(str(self.folder), error) from None
+            clean_folder(path)
 
-    def lock(self, bucket: str) -> FileLock:
-        """The bucket's lock, not yet taken; whoever takes it may be another thread than whoever gives it back."""
-        return FileLock(self.folder / "locks" / bucket, thread_local=False)
+    def claim(self, bucket: str) -> FileLock | None:
+        """The bucket's lock, taken, or None where another process has it. Another thread may give it back."""
+        path = self.folder / LOCKS / bucket
+        try:
+            lock = FileLock(path, thread_local=False)
+            lock.acquire(timeout=0)
+        except Timeout:
+            return None
+        except (OSError, NotImplementedError) as error:  # the latter on a file system without locks
+            raise UserError(f"{path}: cannot be locked: {getattr(error, 'strerror', None) or error}") from None
+        return lock
 
     def rows(self, bucket: str) -> list[Row]:
-        """The finished points of a bucket. Raises UserError for a file that is none of a sweep's."""
+        """The finished points of a bucket."""
         path = self._bucket(bucket)
-        if not path.exists():
-            return []
-        try:
-            found: list[Row] = parquet.read_table(path, memory_map=False, partitioning=None).to_pylist()
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"{path}: is no part of a sweep: {error}; take it away to have its points run again"
-            ) from None
-        return [{name: value for name, value in row.items() if value is not None} for row in found]
+        columns = point_columns(path) if path.exists() else {}
+        rows = (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
+        return [{name: value for name, value in row.items() if isinstance(value, str | int | float)} for row in rows]
 
     def write(self, bucket: str, rows: Sequence[Row]) -> None:
-        """All rows of a bucket, in place of those there. Raises UserError where the disk does not take them."""
-        self._put(self._bucket(bucket), _as_parquet(rows))
+        """All rows of a bucket, in place of those there."""
+        columns = {name: alike([row.get(name) for row in rows]) for name in names_of(rows)}
+        self._put(self._bucket(bucket), table_bytes(columns, compression="none"))
 
-    def error(self, key: str) -> Row | None:
-        """What a failed point left."""
+    def failed(self, key: str) -> bool:
+        """Whether a point has left an error."""
         path = self._error(key)
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+        check_file(path, str(path))
+        return path.exists()
 
-    def errors(self) -> list[Row]:
-        """What all failed points left."""
-        paths = sorted((self.folder / "errors").glob("*.json"))
-        return [dict(json.loads(path.read_text(encoding="utf-8"))) for path in paths]
+    def errors(self) -> tuple[int, PointError | None]:
+        """How many points have left an error, and the first of these."""
+        paths = sorted((self.folder / ERRORS).glob("*.json"))
+        return len(paths), _error_in(paths[0]) if paths else None
 
-    def fail(self, key: str, what: Mapping[str, object]) -> None:
-        self._put(self._error(key), json.dumps(what, indent=1).encode())
+    def fail(self, what: PointError) -> None:
+        """Keep a point's error."""
+        self._put(self._error(what.key), json.dumps(vars(what), indent=1).encode())
 
     def forgive(self, keys: Iterable[str]) -> None:
+        """Take away the errors of points that have been run."""
         for key in keys:
-            self._error(key).unlink(missing_ok=True)
+            try:
+                self._error(key).unlink(missing_ok=True)
+            except OSError as error:
+                raise not_written(str(self._error(key)), error) from None
 
     def describe(self, what: Mapping[str, object]) -> None:
-        """Keep what the sweep was asked for."""
-        self._put(self.folder / "sweep.json", (json.dumps(what, indent=1) + "\n").encode())
+        """Keep what the sweep was asked for, in place of what it was asked for before."""
+        if self._description.exists():
+            self.check_described()  # a file of somebody else's stays as it is
+        self._put(self._description, (json.dumps(what, indent=1) + "\n").encode())
 
-    def description(self) -> Row:
-        """What the sweep was asked for. Raises UserError where the folder holds none."""
-        try:
-            return dict(json.loads((self.folder / "sweep.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError):
-            raise UserError(f"{self.folder}: is no sweep's folder: it has no sweep.json") from None
+    def check_described(self) -> None:
+        """Raises UserError where the folder does not say what it was asked for, so that it is no sweep's."""
+        path = self._description
+        if not path.exists():
+            raise UserError(f"{self.folder}: is no sweep's folder: it has no sweep.json")
+        checked(_Described, read_json(path, "a sweep's folder says in JSON what it was asked for"), str(path))
+
+    @property
+    def _description(self) -> Path:
+        return self.folder / "sweep.json"
 
     def _bucket(self, bucket: str) -> Path:
-        return self.folder / "points" / f"{bucket}.parquet"
+        return self.folder / POINTS / f"{bucket}.parquet"
 
     def _error(self, key: str) -> Path:
-        return self.folder / "errors" / f"{key}.json"
+        return self.folder / ERRORS / f"{key}.json"
 
     def _put(self, path: Path, content: bytes) -> None:
-        """Write under a temporary name, make sure it is on the disk, rename."""
-        partial = None
         try:
-            handle, name = tempfile.mkstemp(prefix=".partial-", dir=self.folder)
-            partial = Path(name)
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except OSError as error:
-            if partial:
-                partial.unlink(missing_ok=True)
-            raise _not_written(path, error) from None
+            write_bytes(path, content, clean=False)  # `open` has looked
+        except UserError as error:
+            raise UserError(f"{error}; {KEPT}") from None
 
 
-def _as_parquet(rows: Sequence[Row]) -> bytes:
-    """Columns are those of all rows; a field a row does not have is null there."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    table = pyarrow.table({name: [row.get(name) for row in rows] for name in names})
-    sink = pyarrow.BufferOutputStream()
-    parquet.write_table(table, sink, compression="none", use_dictionary=False, write_statistics=False)
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
+def point_columns(path: Path) -> dict[str, list[object]]:
+    """The columns of a file of points. Raises UserError where it is none."""
+    columns = read_table(path, {"key": Column.TEXT, RESULTS: Column.NUMBER}, DAMAGED)
+    for name, values in columns.items():
+        for value in values:
+            if value is not None and not isinstance(value, str | int | float):
+                raise UserError(f"{path}: {name}: holds {value!r}, which no row of a sweep has; {DAMAGED}")
+    return columns
 
 
-def _not_written(path: Path, error: OSError) -> UserError:
-    return UserError(
-        f"{path}: cannot be written: {error.strerror or error}; what was finished before is kept, and the same command "
-        f"goes on from there"
-    )
+def names_of(tables: Iterable[Iterable[str]]) -> list[str]:
+    """The columns of several tables, each once: what points are comes before their results, as in each of them."""
+    ordered = [list(names) for names in tables]
+    before = [names[: names.index(RESULTS)] if RESULTS in names else names for names in ordered]
+    return list(dict.fromkeys(chain(*before, *ordered)))
+
+
+def alike(values: Sequence[object]) -> Sequence[object]:
+    """Values of one type: texts where some are texts or truths beside numbers, else floats where some are."""
+    kinds = {type(value) for value in values} - {type(None)}
+    if len(kinds) < 2:
+        return values
+    one = float if kinds == {int, float} else _text
+    return [None if value is None else one(value) for value in values]  # type: ignore[arg-type]
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _error_in(path: Path) -> PointError:
+    try:
+        return checked(PointError, read_json(path, "a point's error is JSON"), str(path))
+    except UserError as error:
+        raise UserError(f"{error}; {DAMAGED}") from None

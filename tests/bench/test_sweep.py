@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from simulator.kernel import load_kernel
+from simulator.sweep.asked import from_grid
 from simulator.sweep.checks import checked
 from simulator.sweep.points import evaluate
-from simulator.sweep.spec import expand, from_grid
+from simulator.sweep.spec import expand
 
 pytestmark = [pytest.mark.bench, pytest.mark.benchmark(timer=process_time)]
 PATTERNS = "pattern=2:4,2:8,1:8,2:16"

@@ -1,5 +1,6 @@
 """Tiles of a real step on the compiled array: they agree, and whatever is wrong is reported as exactly that."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -127,6 +128,32 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     again = Erring(lose())
     assert outcomes(tmp_path, again) == outcomes(tmp_path / "other", compiled())
     assert again.chains == TILES - 5
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{damaged\n{line}\n", r"journal\.jsonl:1: this line is damaged; take the file away"),
+        ('{"tile": 5}\n', r"journal\.jsonl:1: op: .*; take the file away"),
+        ("{typed}\n", r"journal\.jsonl:1: tile: input should be a valid integer.*; take the file away"),
+        ("{other}\n", r"journal\.jsonl:1: status: 'fine' is none of confirmed, differs, not confirmed"),
+        ("{more}\n", r"journal\.jsonl:1: colour: .*; take the file away"),
+    ],
+)
+def test_a_damaged_journal_is_said_and_left_as_it_is(tmp_path: Path, text: str, said: str) -> None:
+    (row,) = [each.row() for each in outcomes(tmp_path, compiled(), 1)]
+    for name, line in (
+        ("line", row),
+        ("typed", {**row, "tile": "one"}),
+        ("other", {**row, "status": "fine"}),
+        ("more", {**row, "colour": 1}),
+    ):
+        text = text.replace(f"{{{name}}}", json.dumps(line))
+    path = tmp_path / "journal.jsonl"
+    path.write_text(text)
+    with pytest.raises(UserError, match=said):
+        Journal(path)
+    assert path.read_text() == text
 
 
 def test_two_processes_do_not_share_a_run(tmp_path: Path) -> None:

@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 
 from simulator.job import Job, Source
+from simulator.sweep.asked import from_grid, read_spec
 from simulator.sweep.checks import checked
 from simulator.sweep.cluster import cluster
 from simulator.sweep.engines import LocalEngine
 from simulator.sweep.points import evaluate
 from simulator.sweep.runner import Counts, Sweep
-from simulator.sweep.spec import expand, from_grid, read_spec
+from simulator.sweep.spec import expand
 from simulator.sweep.store import Store
 from simulator.sweep.version import model_version
 from tests.command import Run
@@ -183,7 +184,7 @@ def test_a_full_disk_is_said_in_a_sentence(undisturbed: dict[str, dict[str, Any]
     assert done.returncode == 2, done.stderr
     assert "cannot be written: File too large; what was finished before is kept, and the same command" in done.stderr
     assert "Traceback" not in done.stderr
-    assert not list((tmp_path / "s").glob(".partial-*"))
+    assert not list((tmp_path / "s").rglob(".*"))
     assert all(row == undisturbed[key] for key, row in rows_of(tmp_path / "s").items())
 
 

@@ -25,8 +25,18 @@ NAME_LETTERS = 500
 SENTENCE_LETTERS = 1_000
 # Rows of a table of a result or a sweep's bucket: 64 times the ops of the largest step that is taken.
 TABLE_ROWS = 2_000_000
+# Rows times columns of it: each takes 40 bytes as a value of Python's, however few it takes on disk.
+TABLE_VALUES = 8_000_000
 # Bytes of a table on disk, and of it in memory as the file itself states them.
 TABLE_BYTES = 256 * 1024 * 1024
+# Bytes of a file that grows by a line for every tile of a run or every proposal of a search, of 1 to 10 kB each.
+LINES_BYTES = 64 * 1024 * 1024
+# Letters of a sweep's constraints and ties, all together: each is worked out for every point. Ours have 60.
+EXPRESSION_LETTERS = 1_000
+# Values of a machine's fields that a sweep names: each is held against its machine first, in half a millisecond.
+SWEEP_VALUES = 2_000
+# Processes of a sweep on this machine: each takes 200 MB.
+JOBS = 1_024
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Every function takes the name that the file has in sentences, and raises UserErr
 import json
 import os
 import stat
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from workloads.errors import UserError
 from workloads.files.limits import CARD_BYTES, DEPTH, DIGITS
 
 Kind = TypeVar("Kind")
+Lines = Mapping[tuple[str, ...], int]
 MIB = 1024 * 1024
 
 
@@ -72,13 +74,16 @@ def read_json(path: Path, what: str, most: int = CARD_BYTES, raises: str = "") -
     return parse_json(read_text(path, what, most, raises), str(path), what)
 
 
-def checked(kind: type[Kind], node: object, place: str) -> Kind:
-    """Values as the type they should have. Raises UserError that names the first field that is wrong."""
+def checked(kind: type[Kind], node: object, place: str, lines: Lines | None = None) -> Kind:
+    """Values as the type they should have.
+
+    lines: of a YAML file, where each field stands. Raises UserError that names the first field that is wrong.
+    """
     try:
         found: Kind = _adapter(kind).validate_python(node)  # type: ignore[arg-type]
         return found
     except ValidationError as error:
-        raise field_error(place, error) from None
+        raise field_error(f"{place}{_line_of(error, lines or {})}", error) from None
     except (RecursionError, OverflowError) as error:
         raise UserError(f"{place}: cannot be read: {error}") from None
 
@@ -102,6 +107,13 @@ def field_error(place: str, error: ValidationError, prefix: str = "") -> UserErr
     field = ".".join(str(part) for part in (prefix, *first["loc"]) if part != "")
     said = first["msg"][:1].lower() + first["msg"][1:]
     return UserError(f"{place}: {field}: {said}" if field else f"{place}: {said}")
+
+
+def _line_of(error: ValidationError, lines: Lines) -> str:
+    """The line of the first thing that is wrong, or of what it stands in."""
+    path = tuple(str(part) for part in error.errors(include_url=False)[0]["loc"])
+    known = (lines[path[:length]] for length in range(len(path), 0, -1) if path[:length] in lines)
+    return "".join(f":{line}" for line in list(known)[:1])
 
 
 def _whole(text: str) -> int:

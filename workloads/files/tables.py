@@ -9,12 +9,13 @@ import pyarrow
 from pyarrow import parquet
 
 from workloads.errors import UserError
-from workloads.files.limits import TABLE_BYTES, TABLE_ROWS
+from workloads.files.limits import TABLE_BYTES, TABLE_ROWS, TABLE_VALUES
 from workloads.files.reading import read_bytes
 from workloads.files.writing import write_bytes
 
 Columns = Mapping[str, Sequence[object]]
 STRINGS, CONTAINERS = 16 * 1024 * 1024, 1_000_000  # of a file's own description: no table of ours has 1,000 columns
+TEXTS = (pyarrow.types.is_string, pyarrow.types.is_large_string, pyarrow.types.is_binary)
 
 
 class Column(Enum):
@@ -38,15 +39,15 @@ def read_table(path: Path, wanted: Mapping[str, Column] | None = None, damaged: 
     hint = f"; {damaged}" if damaged else ""
     content = read_bytes(path, TABLE_BYTES)
     try:
-        file = parquet.ParquetFile(
-            BytesIO(content),
-            page_checksum_verification=True,
-            thrift_string_size_limit=STRINGS,
-            thrift_container_size_limit=CONTAINERS,
-        )
-        _check_size(file.metadata, path)
-        columns: dict[str, list[object]] = file.read(use_threads=False).to_pydict()
-    except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+        file = _opened(content)
+        if any(file.schema.column(number).max_repetition_level for number in range(file.metadata.num_columns)):
+            raise TypeError("a column of lists is not read")  # a row of it may be of any length
+        if _checked_size(file.metadata, path) * file.metadata.num_rows > TABLE_BYTES:
+            texts = [each.name for each in file.schema_arrow if any(kind(each.type) for kind in TEXTS)]
+            file = _opened(content, texts)
+        table = file.read(use_threads=False)
+        columns = {name: _values(table.column(number)) for number, name in enumerate(table.column_names)}
+    except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError, IndexError) as error:
         said = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: is not a whole table: {said}{hint}") from None
     for name, kind in (wanted or {}).items():
@@ -71,12 +72,37 @@ def table_bytes(columns: Columns, compression: str = "snappy") -> bytes:
     return sink.getvalue()
 
 
-def _check_size(metadata: parquet.FileMetaData, path: Path) -> None:
-    """Raises UserError where a file says of itself that it is too large to be built in memory."""
+def _opened(content: bytes, texts: Sequence[str] = ()) -> parquet.ParquetFile:
+    """A file. texts: columns that are read as it has them, each text once, since it may repeat one at no cost."""
+    return parquet.ParquetFile(
+        BytesIO(content),
+        read_dictionary=list(texts),
+        page_checksum_verification=True,
+        thrift_string_size_limit=STRINGS,
+        thrift_container_size_limit=CONTAINERS,
+    )
+
+
+def _values(column: pyarrow.ChunkedArray) -> list[object]:
+    """The values of a column; equal texts of one that was read so are one object."""
+    found: list[object] = []
+    for chunk in column.chunks:
+        if isinstance(chunk, pyarrow.DictionaryArray):
+            texts = chunk.dictionary.to_pylist()
+            found += [None if index is None else texts[index] for index in chunk.indices.to_pylist()]
+        else:
+            found += chunk.to_pylist()
+    return found
+
+
+def _checked_size(metadata: parquet.FileMetaData, path: Path) -> int:
+    """The bytes of a table. Raises UserError where it says of itself that it is too large to be built in memory."""
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     size = sum(group.total_byte_size for group in groups)
-    if metadata.num_rows > TABLE_ROWS or size > TABLE_BYTES:
+    values = metadata.num_rows * metadata.num_columns
+    if metadata.num_rows > TABLE_ROWS or size > TABLE_BYTES or values > TABLE_VALUES:
         raise UserError(
-            f"{path}: holds {metadata.num_rows:,} rows and {size:,} bytes; {TABLE_ROWS:,} rows and {TABLE_BYTES:,} "
-            f"bytes are read"
+            f"{path}: holds {metadata.num_rows:,} rows, {values:,} values and {size:,} bytes; {TABLE_ROWS:,} rows, "
+            f"{TABLE_VALUES:,} values and {TABLE_BYTES:,} bytes are read"
         )
+    return size

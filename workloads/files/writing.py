@@ -27,17 +27,18 @@ Owned = Callable[[str], bool]  # whether a name in a folder is that of a file wh
 
 
 @contextmanager
-def new_file(path: Path, said: str = "") -> Iterator[Path]:
+def new_file(path: Path, said: str = "", clean: bool = True) -> Iterator[Path]:
     """A file to be written, which takes the name `path` when the block ends, and is gone when that fails.
 
-    said: the name in sentences, "--timeline t.json". Raises UserError where it cannot be written, also for an error of
-    the operating system inside the block.
+    said: the name in sentences, "--timeline t.json". clean: look for what killed processes left beside it; where a
+    folder gets thousands of files, `clean_folder` looks once. Raises UserError where it cannot be written, also for an
+    error of the operating system inside the block.
     """
     said = said or str(path)
     check_file(path, said)
     partial, lock = None, -1
     try:
-        partial, lock = _claimed(path, None)
+        partial, lock = _claimed(path, None, clean)
         yield partial
         _settle(partial)
         partial.chmod(0o666 & ~_umask())
@@ -50,9 +51,9 @@ def new_file(path: Path, said: str = "") -> Iterator[Path]:
             os.close(lock)
 
 
-def write_bytes(path: Path, content: bytes, said: str = "") -> None:
+def write_bytes(path: Path, content: bytes, said: str = "", clean: bool = True) -> None:
     """Write a file, which appears whole or not at all. Raises UserError as `new_file` does."""
-    with new_file(path, said) as partial:
+    with new_file(path, said, clean) as partial:
         partial.write_bytes(content)
 
 
@@ -74,7 +75,7 @@ def new_folder(folder: Path, owned: Owned, force: bool = False, said: str = "") 
     partial, lock = None, -1
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        partial, lock = _claimed(folder, owned)
+        partial, lock = _claimed(folder, owned, True)
         yield partial
         for path in sorted(partial.rglob("*")):
             if path.is_file():
@@ -140,6 +141,11 @@ def remove_folder(folder: Path, owned: Owned) -> None:
             path.unlink(missing_ok=True)
 
 
+def clean_folder(folder: Path) -> None:
+    """Take away what killed processes left in a folder in which only the program writes files."""
+    _clean(folder, ".", None, None)
+
+
 def not_written(said: str, error: Exception) -> UserError:
     """The sentence for an error of the operating system."""
     if isinstance(error, UnicodeEncodeError):
@@ -148,9 +154,11 @@ def not_written(said: str, error: Exception) -> UserError:
     return UserError(f"{said}: cannot be written: {reason}")
 
 
-def _claimed(path: Path, owned: Owned | None) -> tuple[Path, int]:
+def _claimed(path: Path, owned: Owned | None, clean: bool) -> tuple[Path, int]:
     """A new file beside `path`, a folder where it is said what is owned in one, and the descriptor with its lock."""
-    _clean(path, owned)
+    if clean:
+        start = _stem(path)
+        _clean(path.absolute().parent, start, len(start) + LETTERS + len(ENDING), owned)
     while True:
         partial = path.with_name(f"{_stem(path)}{secrets.token_urlsafe(LETTERS)[:LETTERS]}{ENDING}")
         try:
@@ -169,12 +177,13 @@ def _claimed(path: Path, owned: Owned | None) -> tuple[Path, int]:
         os.close(lock)
 
 
-def _clean(path: Path, owned: Owned | None) -> None:
-    """Take away what killed processes left beside a name: ours by its name and its owner, and held by nobody."""
-    start, length = _stem(path), len(_stem(path)) + LETTERS + len(ENDING)
-    with suppress(OSError), os.scandir(path.absolute().parent) as entries:
+def _clean(folder: Path, start: str, length: int | None, owned: Owned | None) -> None:
+    """Take away what killed processes left: ours by its name (of that length) and its owner, and held by nobody."""
+    with suppress(OSError), os.scandir(folder) as entries:
         for entry in list(entries):
-            if not (entry.name.startswith(start) and entry.name.endswith(ENDING) and len(entry.name) == length):
+            if not (entry.name.startswith(start) and entry.name.endswith(ENDING)):
+                continue
+            if length is not None and len(entry.name) != length:
                 continue
             if entry.is_symlink() or entry.is_dir(follow_symlinks=False) != bool(owned):
                 continue
