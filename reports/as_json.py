@@ -114,7 +114,7 @@ def _energy(result: Result) -> dict[str, object]:
         "joules": mine.joules,
         "low_joules": mine.low,
         "high_joules": mine.high,
-        "watts": mine.watts,
+        "watts": _number(mine.watts),
         "energy_delay_joule_seconds": mine.energy_delay,
         "assumed_share": mine.assumed_share,
         "dense_joules": other.joules,

@@ -26,7 +26,7 @@ from reports.figures.style import (
 )
 from reports.layers import Roofs, layer_table, op_table, roofline_points
 from reports.losses import cause_table
-from simulator.card import Json
+from simulator.card_parts import Json
 from simulator.frames import phase_table
 from simulator.result import Result
 
@@ -55,7 +55,7 @@ def phases_figure(result: Result) -> Figure:
         said = f"{row['speedup']:.2f}x" if beside else f"{height:,.4g}"
         axes.text(place, height + top * 0.02, said, ha="center", fontsize=9, color=TEXT)
     axes.set_xticks(list(places), list(table.index))
-    axes.set(ylabel="time (ms)", ylim=(0, top * 1.12))
+    axes.set(ylabel="time (ms)", ylim=(0, top * 1.12 or 1))
     more = ", and speed-up over the best dense schedule of the same machine" if beside else ""
     title(axes, f"time by phase{more}")
     return with_legend(figure, axes)

@@ -72,8 +72,7 @@ def step_pictures(
     if ladder is not None:
         drawings["waterfall"] = partial(waterfall_figure, ladder, card.model)
     if sensitivity is not None and len(sensitivity):
-        speedup = result.baseline.cycles / result.cycles
-        drawings["sensitivity"] = partial(sensitivity_figure, sensitivity, card.model, speedup)
+        drawings["sensitivity"] = partial(sensitivity_figure, sensitivity, card.model, result.over_baseline)
     return [Picture(name, CAPTIONS[name], draw()) for name, draw in drawings.items()]
 
 
