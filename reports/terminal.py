@@ -156,8 +156,8 @@ def _product(console: Console, result: Result) -> None:
     )
     console.print(
         f"memory {moved['dram.read'] / 1e6:,.1f} MB read, {moved['dram.write'] / 1e6:,.1f} MB written, "
-        f"{ratio(sum(moved.values()), seconds) / 1e9:.1f} GB/s; {fabric['instructions_per_cycle']:.2f} instructions a cycle, "
-        f"{ratio(fabric['instructions_per_cycle'], pipelines):.3f} a pipeline"
+        f"{ratio(sum(moved.values()), seconds) / 1e9:.1f} GB/s; {fabric['instructions_per_cycle']:.2f} instructions a "
+        f"cycle, {ratio(fabric['instructions_per_cycle'], pipelines):.3f} a pipeline"
     )
     console.print(_shares("of the threads' time", fabric["thread_time"]))
     console.print(_shares("in use", fabric["used"]))

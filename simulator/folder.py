@@ -19,6 +19,7 @@ CARD, TABLES, DENSE, TILES = (
     "hil.parquet",
 )
 FILES = {CARD, *TABLES, *DENSE, TILES}
+TRACE_FILES = ("ramulator2.trace", "dramsim3.trace", "trace.json")  # of --dram-trace
 
 
 def save_result(result: Result, folder: Path, force: bool = False) -> None:

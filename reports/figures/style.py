@@ -2,7 +2,8 @@
 
 import io
 import re
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -11,7 +12,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from reports.output import written_to
+from reports.output import write_files
 from simulator.result import Result
 
 TEXT, GRID = "#222222", "#dddddd"
@@ -94,18 +95,27 @@ def short(value: float) -> str:
 
 
 def save_figure(figure: Figure, stem: Path) -> None:
-    """Write PNG and SVG, the same bytes for the same figure. Raises UserError where they cannot be written."""
-    with written_to(stem.parent, option=""):
-        stem.with_suffix(".svg").write_text(svg(figure), encoding="utf-8")
-        figure.savefig(stem.with_suffix(".png"), dpi=150)
+    """Write PNG and SVG. Raises UserError where they cannot be written."""
+    write_files({stem.parent / name: each for name, each in picture_files(figure, stem.name).items()}, option="")
+
+
+def picture_files(figure: Figure, name: str) -> dict[str, bytes]:
+    """The figure as NAME.svg and NAME.png, the same bytes for the same figure."""
+    return {f"{name}.svg": svg(figure).encode(), f"{name}.png": _drawn(figure, "png", dpi=150)}
 
 
 def svg(figure: Figure) -> str:
     """The figure as SVG text without a date, the same for the same figure."""
     with matplotlib.rc_context({"svg.hashsalt": "sparsehil", "svg.fonttype": "path"}):
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return text.getvalue()
+        return _drawn(figure, "svg", metadata={"Date": None, "Creator": None}).decode()
+
+
+def _drawn(figure: Figure, form: str, dpi: float = 100, metadata: Mapping[str, None] | None = None) -> bytes:
+    sink = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a letter that the font has not is a box
+        figure.savefig(sink, format=form, dpi=dpi, metadata=metadata)
+    return sink.getvalue()
 
 
 def inline_svg(figure: Figure, name: str) -> str:

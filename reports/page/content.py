@@ -39,9 +39,10 @@ def summary(result: Result) -> str:
         )
     if has_energy(result):
         mine, other = energy_total(result), energy_total(result.baseline)
+        less = ratio(other.joules, mine.joules)
         text += (
             f". It takes {mine.joules:.3g} J ({mine.low:.3g} to {mine.high:.3g} as the entries of the energy table go "
-            f"through their ranges), {ratio(other.joules, mine.joules):.2f} times less than dense; {mine.assumed_share:.0%} "
+            f"through their ranges), {less:.2f} times less than dense; {mine.assumed_share:.0%} "
             "of it rests on assumed entries"
         )
     return text + "."
