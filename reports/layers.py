@@ -44,7 +44,7 @@ def layer_table(result: Result) -> pd.DataFrame:
     table["utilisation"] = (table["macs_useful"] / (table["cycles"] * table["pes"])).where(table["macs_useful"] > 0)
     stalls = table[list(words)].rename(columns=words)
     worst = stalls.max(axis=1)
-    table["main stall"] = stalls.idxmax(axis=1).where(worst > 0, "")
+    table["main stall"] = np.where(worst > 0, stalls.columns[stalls.to_numpy().argmax(axis=1)], "")
     table["main stall cycles"] = worst
     return table.drop(columns=["pes", *words])
 

@@ -63,7 +63,7 @@ def _spent(result: Result, groups: "pd.Series[str]") -> "pd.Series[int]":
     ops = result.ops
     products = ops["kind"] == "product"
     order = ["products made sparse", "weight gradients (WU), dense", "other products, dense"]
-    pes = max(1, int(ops["pes"].max()))
+    pes = max([1, *ops["pes"]])
     terms = {name: round(int(ops.loc[products & (groups == name), "macs_useful"].sum()) / pes) for name in order}
     idle = int(ops.loc[products, "busy_cycles"].sum()) - sum(terms.values())
     for name in ("weight update", "vector work"):
@@ -78,7 +78,7 @@ def cause_table(result: Result) -> pd.DataFrame:
     """Rows phases that occur, columns causes that occur, in cycles; a phase's causes sum to its cycles."""
     ops = result.ops
     products = ops["kind"] == "product"
-    pes = max(1, int(ops["pes"].max()))
+    pes = max([1, *ops["pes"]])
     useful = (ops["macs_useful"] / pes).where(products, 0.0)
     causes = pd.DataFrame({"phase": ops["phase"]})
     causes[COMPUTE] = useful

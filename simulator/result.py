@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 Columns = Mapping[str, Sequence[Any]]  # of one length, by name
 PICO = 1e-12
-# The columns that every table of ops and of actions has, and what they hold; ops have `stall_*` (int) besides.
+STALL = "stall_"
+# The columns that every table of ops and of actions has, and what they hold; ops have more `stall_*` (int).
 OP_COLUMNS: Mapping[str, type] = {
     **dict.fromkeys(("layer", "phase", "kind", "dataflow", "detail"), str),
     **dict.fromkeys(("rows", "cols", "inner", "count"), int),
     "pattern": str,
-    **dict.fromkeys(("cycles", "busy_cycles", "macs_useful", "macs_padded", "macs_skipped", "pes"), int),
+    **dict.fromkeys(("cycles", "busy_cycles", f"{STALL}fill_drain"), int),
+    **dict.fromkeys(("macs_useful", "macs_padded", "macs_skipped", "pes"), int),
 }
 ACTION_COLUMNS: Mapping[str, type] = {
     "op": int,
@@ -34,7 +36,6 @@ ACTION_COLUMNS: Mapping[str, type] = {
     "entry": str,
     **dict.fromkeys(("energy_pj", "energy_low_pj", "energy_high_pj"), float),
 }
-STALL = "stall_"
 
 
 @dataclass(frozen=True)

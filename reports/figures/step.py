@@ -14,6 +14,7 @@ from reports.figures.style import (
     PHASES,
     SERIES,
     TEXT,
+    cut,
     log_numbers,
     name_rows,
     new_figure,
@@ -76,7 +77,7 @@ def layers_figure(result: Result) -> Figure:
         places = [place + (number - (len(phases) - 1) / 2) * thick for place in range(len(layers))]
         axes.barh(places, found.fillna(0), height=0.93 * thick, color=PHASES[phase], label=phase)
     axes.axvline(1, color=MARK, lw=1)
-    axes.set_yticks(range(len(layers)), layers)
+    axes.set_yticks(range(len(layers)), [cut(layer) for layer in layers])
     axes.set(ylim=(len(layers) - 0.4, -0.6), xlabel="speed-up over the best dense schedule (x)")
     more = f"; {len(layers)} of {len(spent)} layers, those that take longest" if len(spent) > len(layers) else ""
     title(axes, f"speed-up by layer and phase{more}")

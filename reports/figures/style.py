@@ -10,11 +10,13 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from reports.output import write_files
 from simulator.result import Result
 
+LONGEST = 60  # letters of a name
 TEXT, GRID = "#222222", "#dddddd"
 FULL, LOSS, MARK = "#2f6f9f", "#c9d8e3", "#b5482f"
 PHASES = {"FF": "#0072b2", "BP": "#e69f00", "WU": "#009e73", "UP": "#8c564b"}
@@ -41,8 +43,14 @@ def one_panel(width: float, height: float) -> tuple[Figure, Axes]:
 
 def name_rows(axes: Axes, labels: Sequence[str]) -> None:
     """A label a row of bars, from the top down."""
-    axes.set_yticks(range(len(labels)), labels)
+    axes.set_yticks(range(len(labels)), [cut(label) for label in labels])
     axes.invert_yaxis()
+
+
+def cut(name: str) -> str:
+    """A name in one line beside a bar: of a long one its ends."""
+    line = " ".join(name.split())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]}...{line[-LONGEST // 2 :]}"
 
 
 def stacked_bars(axes: Axes, parts: Iterable[tuple[str, str, Sequence[float]]], height: float) -> list[float]:
@@ -63,7 +71,11 @@ def log_numbers(axis: Axis, form: str, subs: Sequence[float] = (1, 2, 5), most: 
 
 
 def plain(figure: Figure, grid: str = "y") -> Figure:
-    """Frames, ticks and grid lines as all figures have them; `grid` is an axis, "both" or ""."""
+    """Frames, ticks and grid lines as all figures have them; `grid` is an axis, "both" or "". No name is a formula."""
+    made = {each for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)
+            if not isinstance(axis.get_major_formatter(), FuncFormatter) for each in axis.findobj(Text)}  # fmt: skip
+    for text in {*figure.findobj(Text)} - made:
+        text.set_parse_math(False)
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color(TEXT)
@@ -113,7 +125,7 @@ def svg(figure: Figure) -> str:
 def _drawn(figure: Figure, form: str, dpi: float = 100, metadata: Mapping[str, None] | None = None) -> bytes:
     sink = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # a letter that the font has not is a box
+        warnings.simplefilter("ignore", UserWarning)  # a letter that the font has not is a box
         figure.savefig(sink, format=form, dpi=dpi, metadata=metadata)
     return sink.getvalue()
 

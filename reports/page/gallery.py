@@ -81,7 +81,7 @@ def _drawings(result: Result) -> Drawings:
     limits = roofs(result)
     if limits is not None and len(roofline_points(result)):
         found["roofline"] = partial(roofline_figure, result, limits)
-    if has_energy(result):
+    if has_energy(result) and len(result.actions):
         found |= {"energy": partial(energy_figure, result), "tensors": partial(tensors_figure, result)}
         found["entries"] = partial(entries_figure, result)
     if result.card.hil is not None:
