@@ -9,6 +9,7 @@ from rich.console import Console
 import reports
 import simulator
 from workloads.errors import UserError
+from workloads.files.writing import check_new, write_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,23 +41,12 @@ def write_report(
 
 def check_page(path: Path, force: bool) -> None:
     """Raises UserError where a page may not be written."""
-    if path.is_dir():
-        raise UserError(f"--out {path}: is a folder; a page is a file")
-    if path.exists() and not force:
-        raise UserError(f"--out {path}: is there already; choose another file or add --force")
-    if not path.parent.is_dir():
-        raise UserError(f"--out {path}: there is no folder '{path.parent}'")
+    check_new(path, force, f"--out {path}")
 
 
 def put_page(path: Path, text: str, option: str = "--out ") -> None:
     """Write a page, which appears whole or not at all. Raises UserError, after `option`, where it cannot be written."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise UserError(f"{option}{path}: cannot be written: {error.strerror or error}") from None
+    write_bytes(path, text.encode("utf-8", "replace"), f"{option}{path}")
 
 
 def _default(folders: Sequence[Path]) -> Path:

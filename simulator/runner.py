@@ -1,7 +1,7 @@
 """The one road from a job to a result, for every kind of machine, whoever asks."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from simulator.compiler import Compiler, load_compiler, options_of
 from simulator.energy import energy_card, priced
 from simulator.job import Job
 from simulator.program import Program
-from simulator.result import Columns, Result
+from simulator.result import ACTION_COLUMNS, OP_COLUMNS, Columns, Result
 from simulator.rows import Row, Show, actions_of, causes_of, op_rows, silent
 from simulator.runs import Runs, without_gc
 from simulator.schedule import Schedule
@@ -169,11 +169,12 @@ def _result(
         energy=energy_card(machine.energy),
         more=asked.compiler.card(schedule, machine.spec, asked.options, runs),
     )
-    return Result(_columns(rows), _columns(priced(rows, actions, machine.energy, card.clock_mhz)), card)
+    prices = priced(rows, actions, machine.energy, card.clock_mhz)
+    return Result(_columns(rows, OP_COLUMNS), _columns(prices, ACTION_COLUMNS), card)
 
 
-def _columns(rows: Sequence[Row]) -> Columns:
-    return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+def _columns(rows: Sequence[Row], without_rows: Iterable[str]) -> Columns:
+    return {name: [row[name] for row in rows] for name in (rows[0] if rows else without_rows)}
 
 
 def _outside(asked: Prepared, schedule: Schedule) -> dict[str, str]:

@@ -25,7 +25,10 @@ def area(
     form: Annotated[
         str, typer.Option("--format", help="Operands: fp16, bf16 (sums in FP32) or int8 (INT32).")
     ] = "fp16",
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for the tables and the picture.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for tables and picture; files of their names are replaced."),
+    ] = None,
 ) -> None:
     """LUT, FF, DSP and clock of arrays by pattern and size, and what is left of the speed-up at equal area."""
     chosen = [DENSE, *(parse_pattern(each, "--pattern") for each in patterns or USUAL)]

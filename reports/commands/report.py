@@ -15,7 +15,11 @@ def report(
         typer.Option("--out", help="The page. [default: RESULT.html beside the folder, or comparison.html]"),
     ] = None,
     figures: Annotated[
-        Path | None, typer.Option("--figures", help="Also write the figures there as SVG and PNG, tables as CSV.")
+        Path | None,
+        typer.Option(
+            "--figures",
+            help="Also write the figures there as SVG and PNG, tables as CSV, in place of files of these names.",
+        ),
     ] = None,
     sensitivity: Annotated[
         bool, typer.Option(help="Run the step again at both ends of every assumption's range.")

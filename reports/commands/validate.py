@@ -26,7 +26,8 @@ def validate(
     settings: SetOption = [],  # noqa: B006
     as_json: JsonOption = False,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Also write the tables there as CSV, and pictures of them.")
+        Path | None,
+        typer.Option("--out", help="Also write tables (CSV) and pictures there; files of their names are replaced."),
     ] = None,
 ) -> None:
     """Set what others published or measured beside what our models say, with what each row hangs on."""
@@ -46,5 +47,5 @@ def validate(
     else:
         reports.print_checks(table)
     if out is not None:
-        reports.write_tables(out, {"checks": table}, 6)
-        reports.save_pictures(out, lambda: {"checks": figures.checks_figure(table)})
+        texts = reports.csv_texts({"checks": table}, 6)
+        reports.write_folder(out, texts, lambda: {"checks": figures.checks_figure(table)})

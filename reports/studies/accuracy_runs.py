@@ -7,8 +7,8 @@ from pathlib import Path
 import typer
 
 from reports import figures
-from reports.accuracy import DENSE, Run, accuracy_table, beyond_noise, print_accuracy, runs_frame, write_accuracy
-from reports.output import save_pictures
+from reports.accuracy import DENSE, Run, accuracy_table, accuracy_texts, beyond_noise, print_accuracy, runs_frame
+from reports.output import write_folder
 from workloads.errors import UserError
 from workloads.training.run import prepare
 from workloads.training.run_log import Show, training_shown
@@ -53,8 +53,9 @@ def _report(out: Path, todo: Sequence[Cell], command: str) -> None:
     runs = runs_frame(_run(cell, result) for cell, result in found)
     table, noise, title = accuracy_table(runs), beyond_noise(runs), _title(found[0][1])
     print_accuracy(table, noise, title)
-    write_accuracy(out, runs, table, noise, f"{title}. Made by `{command}`, on {platform.machine()} with one thread.")
-    if save_pictures(out, lambda: {"accuracy": figures.accuracy_figure(table, title)}):
+    note = f"{title}. Made by `{command}`, on {platform.machine()} with one thread."
+    texts = accuracy_texts(runs, table, noise, note)
+    if write_folder(out, texts, lambda: {"accuracy": figures.accuracy_figure(table, title)}):
         typer.echo(f"the study is in {out}: accuracy.png, accuracy.csv, runs.csv")
 
 
