@@ -88,6 +88,7 @@ def _as_asked(workload: Workload, job: Job, patterns: PatternMap | None) -> tupl
 def checked(asked: Prepared) -> Prepared:
     """What was prepared, as it is. Raises UserError for work that the machine cannot take."""
     asked.compiler.check(asked.workload, asked.machine.spec, asked.options)
+    asked.compiler.check_size(asked.workload, asked.options, asked.job.work.limits)
     return asked
 
 

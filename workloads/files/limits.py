@@ -21,8 +21,16 @@ CARD_BYTES = 8 * 1024 * 1024
 DIGITS = 40
 # Letters of a name, of a layer or an operand: what a column of a table can show, several times over.
 NAME_LETTERS = 500
+# Globs with a pattern of their own, and those of a workload file: each is held against the name of every layer.
+GLOBS = 1_000
+# Kernel positions of a convolution, which dataflows walk through one by one; the largest known kernels have 51 x 51.
+TAPS = 4_096
+# Values of a JSON text: an empty list takes 64 bytes where its text takes 3.
+JSON_VALUES = 2_000_000
 # Letters of a sentence on standard error; what was given is cut in its middle, its ends say which it was.
 SENTENCE_LETTERS = 1_000
+# Bytes of a file of samples; the largest that is shipped has 0.7 MB.
+SAMPLES_BYTES = 64 * 1024 * 1024
 # Rows of a table of a result or a sweep's bucket: 64 times the ops of the largest step that is taken.
 TABLE_ROWS = 2_000_000
 # Rows times columns of it: each takes 40 bytes as a value of Python's, however few it takes on disk.
@@ -39,23 +47,30 @@ SWEEP_VALUES = 2_000
 JOBS = 1_024
 
 
+NOUNS = {"file_mib": "MiB", "side": "rows or columns"}  # where the name of a limit is none in a sentence
+
+
 @dataclass(frozen=True)
 class Limits:
     """The bounds that a user with more memory, or more time, may raise: `--limit points=200000`.
 
-    file_mib: of a workload, a topology or a matrix on disk; JSON takes ten times its size in memory. ops: of a step;
-    each takes about a millisecond to be laid out. elements: stored in one matrix; making one takes 50 bytes for each.
-    side: rows or columns of a matrix; each row takes 8 bytes in several arrays, stored elements or not. multiplies:
-    elementary products of two matrices, all of which are walked through. points: of a sweep, before constraints; each
-    is made before the first is run. commands: carried out one by one by `--exact`, 300,000 of them a second; ResNet-50
-    has 5.7 million.
+    file_mib: of a workload, a topology or a matrix on disk, unpacked; JSON takes ten times its size in memory. ops: of
+    a step; each takes about a millisecond to be laid out. distinct_products: of a step, counted by their sizes and
+    patterns; a mapping is looked for in each, which takes 10 to 30 milliseconds. elements: stored in one matrix; making
+    one takes about 100 bytes for each. side: rows or columns of a matrix; a row of a uniform one takes 15 microseconds.
+    multiplies: elementary products of two matrices; the slowest kernels take 1.5 microseconds and 50 bytes for each.
+    comparisons: rows times the elements that each is held against, which kernel `inner` does; 6 nanoseconds each.
+    points: of a sweep, before constraints; each is made before the first is run. commands: carried out one by one by
+    `--exact`, 300,000 of them a second; ResNet-50 has 5.7 million.
     """
 
     file_mib: int = 16
     ops: int = 6_000
-    elements: int = 1 << 22
-    side: int = 1 << 22
-    multiplies: int = 50_000_000
+    distinct_products: int = 300
+    elements: int = 1 << 20
+    side: int = 1 << 18
+    multiplies: int = 4_000_000
+    comparisons: int = 1_000_000_000
     points: int = 50_000
     commands: int = 6_000_000
 
@@ -63,7 +78,7 @@ class Limits:
         """Raises UserError where `what` ("a sweep of 3 axes") has a size above the limit of that name."""
         most = getattr(self, name)
         if size > most:
-            noun = name.replace("_mib", " MiB").replace("_", " ")
+            noun = NOUNS.get(name, name.replace("_", " "))
             raise UserError(f"{what} has {_number(size)} {noun}, and {most:,} are taken; --limit {name}=N raises that")
 
     def raised(self) -> dict[str, int]:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from workloads.errors import UserError
-from workloads.files.limits import CARD_BYTES, DEPTH, DIGITS
+from workloads.files.limits import CARD_BYTES, DEPTH, DIGITS, JSON_VALUES
 
 Kind = TypeVar("Kind")
 Lines = Mapping[tuple[str, ...], int]
@@ -55,6 +55,8 @@ def read_text(path: Path, what: str, most: int = CARD_BYTES, raises: str = "") -
 
 def parse_json(text: str, place: str, what: str = "this is not JSON") -> object:
     """The values of a JSON text. Raises UserError for what is none, is nested too deeply, or holds an odd number."""
+    if text.count(",") + text.count("[") + text.count("{") > JSON_VALUES:  # or so many of those in words
+        raise UserError(f"{place}: holds more than {JSON_VALUES:,} values, which is the most that is read")
     try:
         node: object = json.loads(text, parse_int=_whole, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
@@ -74,16 +76,17 @@ def read_json(path: Path, what: str, most: int = CARD_BYTES, raises: str = "") -
     return parse_json(read_text(path, what, most, raises), str(path), what)
 
 
-def checked(kind: type[Kind], node: object, place: str, lines: Lines | None = None) -> Kind:
+def checked(kind: type[Kind], node: object, place: str, prefix: str = "", lines: Lines | None = None) -> Kind:
     """Values as the type they should have.
 
-    lines: of a YAML file, where each field stands. Raises UserError that names the first field that is wrong.
+    prefix: the field that all of it is the value of. lines: of a YAML file, where each field stands. Raises UserError
+    that names the first field that is wrong.
     """
     try:
         found: Kind = _adapter(kind).validate_python(node)  # type: ignore[arg-type]
         return found
     except ValidationError as error:
-        raise field_error(f"{place}{_line_of(error, lines or {})}", error) from None
+        raise field_error(f"{place}{_line_of(error, lines or {})}", error, prefix) from None
     except (RecursionError, OverflowError) as error:
         raise UserError(f"{place}: cannot be read: {error}") from None
 

@@ -10,10 +10,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save_file
 
 from workloads.errors import UserError
-from workloads.files.reading import MIB, parse_json, read_bytes
+from workloads.files.limits import SAMPLES_BYTES
+from workloads.files.reading import parse_json, read_bytes
 from workloads.files.writing import new_file
 
-SAMPLES_BYTES = 64 * MIB  # the largest file of samples that is shipped has 0.7 MB
 Array = NDArray[np.generic]
 
 

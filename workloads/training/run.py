@@ -205,13 +205,14 @@ def _capture(prepared: Prepared, batch: Batch, folder: Path) -> float:
     workload = trace_step(spec, training, batch, prepared.data.description, settings.seed, watch)
     narrow = f" at width {settings.width:g}" if settings.width != 1 else ""
     path = folder / f"step-{training.step:06d}.json"
+    digest = ""
     if sampler:
-        write_samples(
+        digest = write_samples(
             sampler.samples(scale),
             {"step": training.step, **asdict(training.recipe.update)},
             path.with_suffix(".safetensors"),
         )
-    write_template(template_of(replace(workload, model=spec.name + narrow)), path)
+    write_template(template_of(replace(workload, model=spec.name + narrow, samples=digest)), path)
     assert workload.capture.loss is not None
     return workload.capture.loss
 
