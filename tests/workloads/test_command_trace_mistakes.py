@@ -95,7 +95,7 @@ def test_one_sentence_and_exit_code_2(
 
 
 def test_an_interrupt_is_no_fault_of_the_module(simulate: Run, module: str) -> None:
-    assert simulate("trace", f"{module}:interrupted", *IN)[::2] == (130, "interrupted\n")
+    assert simulate("trace", f"{module}:interrupted", *IN)[0] == 130
 
 
 @pytest.mark.parametrize(

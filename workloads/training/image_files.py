@@ -56,26 +56,32 @@ def _idx_path(folder: Path, name: str, missing: str) -> Path:
 
 
 def _read_idx(path: Path, axes: int) -> Tensor:
-    head = 4 + 4 * axes
-    try:
-        with opened(path) as raw, gzip.open(raw) if path.suffix == ".gz" else nullcontext(raw) as file:
-            start = file.read(head)
-            if len(start) < head or start[:4] != bytes([0, 0, IDX_BYTES, axes]):
-                raise UserError(f"{path}: is not an IDX file of bytes with {axes} {'axis' if axes == 1 else 'axes'}")
-            shape = [int.from_bytes(start[at : at + 4], "big") for at in range(4, head, 4)]
-            size = math.prod(shape)
-            if size > IMAGES_BYTES or max(shape[1:], default=0) > IMAGES_SIDE:
-                shown = "x".join(map(str, shape))
-                raise UserError(
-                    f"{path}: its head promises {shown} values; {IMAGES_BYTES:,} are read, and {IMAGES_SIDE:,} a side"
-                )
-            content, found = _filled(file, size)
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise UserError(f"{path}: is not a whole gzip file") from None
+    with opened(path) as raw:
+        try:
+            with gzip.open(raw) if path.suffix == ".gz" else nullcontext(raw) as file:
+                shape = _shape(file, path, axes)
+                size = math.prod(shape)
+                content, found = _filled(file, size)
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            raise UserError(f"{path}: is not a whole gzip file") from None
     if size == 0 or found != size:
         what = f"more than {size}" if found > size else str(found)
         raise UserError(f"{path}: is not whole: {what} values where its head promises {size}")
     return torch.frombuffer(content, dtype=torch.uint8).reshape(shape)
+
+
+def _shape(file: BinaryIO | gzip.GzipFile, path: Path, axes: int) -> list[int]:
+    """The extents that the head of a file promises. Raises UserError for another kind of file, and for larger ones."""
+    head = file.read(4 + 4 * axes)
+    if len(head) < 4 + 4 * axes or head[:4] != bytes([0, 0, IDX_BYTES, axes]):
+        raise UserError(f"{path}: is not an IDX file of bytes with {axes} {'axis' if axes == 1 else 'axes'}")
+    shape = [int.from_bytes(head[at : at + 4], "big") for at in range(4, len(head), 4)]
+    if math.prod(shape) > IMAGES_BYTES or max(shape[1:], default=0) > IMAGES_SIDE:
+        raise UserError(
+            f"{path}: its head promises {'x'.join(map(str, shape))} values; {IMAGES_BYTES:,} are read, and "
+            f"{IMAGES_SIDE:,} a side"
+        )
+    return shape
 
 
 def _filled(file: BinaryIO | gzip.GzipFile, size: int) -> tuple[bytearray, int]:

@@ -70,9 +70,7 @@ def memory_said(what: str) -> Iterator[None]:
     """Where memory ends inside the block, that is one sentence. what: what could be smaller, "a smaller --batch"."""
     try:
         yield
-    except MemoryError:
-        raise UserError(f"there is not enough memory; {what} takes less") from None
-    except RuntimeError as error:
+    except (MemoryError, RuntimeError) as error:
         if not is_memory(error):
             raise
         raise UserError(f"there is not enough memory; {what} takes less") from None
@@ -80,7 +78,6 @@ def memory_said(what: str) -> Iterator[None]:
 
 def is_memory(error: BaseException) -> bool:
     """Whether an error says that memory has ended, or that a size is beyond what can be counted."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(refusal in text for refusal in REFUSALS)
-    )
+    if type(error) is not RuntimeError:
+        return isinstance(error, MemoryError)
+    return any(refusal in str(error).lower() for refusal in REFUSALS)
