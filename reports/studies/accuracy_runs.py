@@ -39,7 +39,7 @@ def _train(out: Path, common: Settings, todo: Sequence[Cell]) -> None:
 
         for cell in work_off(out, common, todo, announced):
             (_, result), *_ = outcomes(out, [cell])
-            typer.echo(f"{cell.name}: test accuracy {100 * result['test_accuracy']:.2f} %, {result['seconds']:.0f} s")
+            typer.echo(f"{cell.name}: test accuracy {100 * result.accuracy:.2f} %, {result.seconds:.0f} s")
 
 
 def _report(out: Path, todo: Sequence[Cell], command: str) -> None:
@@ -60,11 +60,11 @@ def _report(out: Path, todo: Sequence[Cell], command: str) -> None:
 
 
 def _run(cell: Cell, result: Record) -> Run:
-    right, tested = result["test_right"], result["test_examples"]
-    return Run(cell.method, cell.pattern or DENSE, cell.seed, right, tested, result["steps"], result["seconds"])
+    right, tested = result.test_right, result.test_examples
+    return Run(cell.method, cell.pattern or DENSE, cell.seed, right, tested, result.steps, result.seconds)
 
 
 def _title(result: Record) -> str:
-    settings = result["settings"]
-    width = "" if settings["width"] == 1 else f" at width {settings['width']:g}"
-    return f"{result['model']}{width} on {result['data']}, {result['steps']} steps of {settings['batch']}"
+    settings = result.settings
+    width = "" if settings.width == 1 else f" at width {settings.width:g}"
+    return f"{result.model}{width} on {result.data}, {result.steps} steps of {settings.batch}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import workloads
-from workloads.errors import UserError
+from workloads.files.writing import check_new
 from workloads.options import FieldOption, PatternOption
 from workloads.pattern import parse_patterns
 
@@ -40,7 +40,7 @@ def trace(
 ) -> None:
     """Record one training step of your own torch module, for `simulate --workload`."""
     path = out or Path(f"{target.rpartition(':')[2] or 'module'}.json")
-    _check_free(path, force)
+    check_new(path, force, f"--out {path}")
     workloads.split_target(target)
     request = workloads.trace_request(
         target,
@@ -56,15 +56,6 @@ def trace(
     traced = workloads.trace_module(request)
     workloads.write_template(workloads.template_of(traced.workload), path)
     _say(traced, path)
-
-
-def _check_free(path: Path, force: bool) -> None:
-    if path.is_dir():
-        raise UserError(f"--out {path}: is a folder; a workload is a file")
-    if not path.parent.is_dir():
-        raise UserError(f"--out {path}: there is no folder '{path.parent}'")
-    if path.exists() and not force:
-        raise UserError(f"--out {path}: is there already; choose another file or add --force")
 
 
 def _say(traced: "Traced", path: Path) -> None:

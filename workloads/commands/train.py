@@ -1,6 +1,7 @@
 """Train a network with N:M sparsity and record steps of it as workloads."""
 
 import os
+from os.path import realpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,7 +82,7 @@ def train(
         patterns=tuple(pattern),
         method_fields=tuple(method_fields) or None,
         dataset=dataset,
-        data_folder=None if data_folder is None else str(data_folder.resolve()),
+        data_folder=None if data_folder is None else realpath(data_folder),
         limit=limit,
         image=image,
         sequence=sequence,

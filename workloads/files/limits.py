@@ -4,8 +4,9 @@ A refused input costs at most 3 seconds and 300 MB, an accepted one of the defau
 `make fuzz` holds the bounds to that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from types import MappingProxyType
 
 from workloads.errors import UserError, unknown_name
 
@@ -45,6 +46,36 @@ EXPRESSION_LETTERS = 1_000
 SWEEP_VALUES = 2_000
 # Processes of a sweep on this machine: each takes 200 MB.
 JOBS = 1_024
+# Bytes of a checkpoint's tensors for each byte of the weights: with two moments, a gradient and two masks of factors
+# there are six, and the rest is room. Beside them stand the random state and the names.
+CHECKPOINT_TIMES = 8
+CHECKPOINT_ROOM = 16 * 1024 * 1024
+# A line of a training's log has 8 numbers, of at most 25 letters each.
+LOG_LINE = 400
+# Bytes of one array of images as it is unpacked: MNIST has 47 MB, EMNIST's digits 188 MB.
+IMAGES_BYTES = 256 * 1024 * 1024
+# Pixels a side of an image in such an array: one image becomes 64-bit numbers to be measured.
+IMAGES_SIDE = 4096
+# Bytes of one image file, and its pixels, unpacked or enlarged: ImageNet's largest has 61 million.
+IMAGE_BYTES = 64 * 1024 * 1024
+IMAGE_PIXELS = 1 << 26
+# What a training run can be asked for: beyond these, products of sizes leave 64 bits before memory could refuse them.
+TRAINING: Mapping[str, int] = MappingProxyType(
+    {
+        "limit": 10**9,
+        "image": 16_384,
+        "sequence": 10**6,
+        "epochs": 10**9,
+        "steps": 10**9,
+        "batch": 10**6,
+        "accumulate": 10**6,
+        "threads": 512,  # OpenMP ends the process when it gets no more threads
+        "checkpoint_every": 10**9,
+    }
+)
+LARGEST_WIDTH = 1000.0  # times a model's own channels
+# Numbers in one input of a module, and one side of it: torch counts bytes in 64 bits.
+INPUT_NUMBERS = 2**48
 
 
 NOUNS = {"file_mib": "MiB", "side": "rows or columns"}  # where the name of a limit is none in a sentence
