@@ -1,0 +1,100 @@
+"""Command lines: every option of every command, with values that may be anything."""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests.fuzz.base import MATRIX, SPEC, TOPOLOGY
+from tests.fuzz.kinds import Draw, Input, case, kind
+from tests.fuzz.spoil import odd_numbers, odd_texts, words
+from tests.offered import offered
+
+# These take minutes where a line of theirs is right, so theirs always have something wrong at the end.
+DEAR = ("area", "bitstream", "board", "study", "validate", "verilog")
+TORCH = ("train", "trace")
+GOOD: Mapping[str, tuple[str, ...]] = {
+    "--arch": ("sat", "dense", "s4", "a100", "m.yaml"), "--pattern": ("2:4", "2:8", "dense", "*=1:4"), "--model": ("resnet9",),
+    "--gemm": ("8x8x8", "64x10x16"), "--topology": ("t.csv",), "--workload": ("w.json",), "--matrix": ("rmat:3:2", "a.mtx"),
+    "--kernel": ("smash-v3", "inner"), "--method": ("bdwp", "dense", "srste"), "--batch": ("1", "2"), "--sequence": ("1", "8"),
+    "--optimizer": ("sgd", "adam"), "--mode": ("training", "inference"), "--dataflow": ("weight-stationary",),
+    "--set": ("array.rows=8", "clock_mhz=100"), "--option": ("fill=0.5",), "--limit": ("points=9", "ops=1"), "--out": ("r", "r/x"),
+    "--timeline": ("t.pftrace",), "--dram-trace": ("dram",), "--dram-op": ("gemm0/FF",), "--grid": ("array.rows=8,16",),
+    "--where": ("batch > 0",), "--tie": ("array.cols=array.rows",), "--jobs": ("1",), "--objective": ("min:cycles",),
+    "--figures": ("f",), "--search": ("2",),
+}  # fmt: skip
+KEPT = ("--hil", "--cluster", "--threads", "--steps", "--epochs")  # what they start is not measured here
+MAKES = ("r", "results", "t.pftrace", "dram", "f", "p.html", "comparison.html")
+
+
+@kind("command line", share=500)
+def command_line(draw: Draw, folder: Path) -> Input:
+    return _drawn(draw, folder, [name for name in _commands() if name not in TORCH])
+
+
+@kind("training line", share=80, torch=True)
+def training_line(draw: Draw, folder: Path) -> Input:
+    return _drawn(draw, folder, list(TORCH))
+
+
+@cache
+def _commands() -> dict[str, Any]:
+    return offered()
+
+
+def _drawn(draw: Draw, folder: Path, names: list[str]) -> Input:
+    for name, text in {"t.csv": TOPOLOGY, "m.yaml": "extends: sat\n", "a.mtx": MATRIX, "s.yaml": SPEC}.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    name = draw(st.sampled_from(names))
+    options = {opt: each for each in _commands()[name].params for opt in each.opts if opt.startswith("--")}
+    line: list[str] = [*name.split()]
+    for _ in range(draw(st.integers(0, 5))):
+        option = draw(st.one_of(st.sampled_from(sorted(options)), st.sampled_from(sorted(options)), words(odd_texts())))
+        if option in KEPT:
+            continue
+        line.append(option)
+        if option not in options or not getattr(options[option], "is_flag", False):
+            usual = st.sampled_from(GOOD.get(option, ("1", "x", "r")))
+            line.append(draw(st.one_of(usual, usual, words(st.one_of(odd_numbers(), odd_texts()))))[:60_000])
+    if draw(st.integers(0, 3)) == 0:
+        line.insert(draw(st.integers(0, len(line))), draw(words(odd_texts())))
+    if not name and draw(st.booleans()):
+        line += ["--gemm", "8x8x8"]
+    if name == "sweep":
+        line += ["--jobs", "1", "--out", "r", "--batch", "1"]
+    if name.partition(" ")[0] in DEAR or name in TORCH:
+        line += ["--nothing"]
+    return Input(tuple(line), makes=MAKES)
+
+
+def _line(*line: str) -> Any:
+    return lambda folder: Input(line, makes=MAKES)
+
+
+STEP = ("--gemm", "8x8x8", "--pattern", "2:4")
+for said, line in {
+    "a batch of 320 digits": ("--model", "resnet9", "--pattern", "2:8", "--batch", "9" * 320),
+    "a batch of 1e15": ("--model", "resnet9", "--pattern", "2:8", "--batch", str(10**15)),
+    "a sequence of 1e15": ("--model", "gpt2-small", "--pattern", "2:8", "--sequence", str(10**15)),
+    "an out of 300 letters": (*STEP, "--out", "x" * 300),
+    "an out of bytes": (*STEP, "--out", "\udcff"),
+    "an out with an escape sequence": (*STEP, "--out", "no/\x1b[2J"),
+    "an out beneath a file": (*STEP, "--out", "/dev/null/r"),
+    "an out that is a device": (*STEP, "--out", "/dev/null", "--force"),
+    "an out that is here": (*STEP, "--out", ".", "--force"),
+    "an out that is empty": (*STEP, "--out", ""),
+    "an empty machine": ("--arch", "", *STEP),
+    "an empty model": ("--model", "", "--pattern", "2:8"),
+    "a timeline that is a device": (*STEP, "--timeline", "/dev/full", "--force"),
+    "a dump of an op that is not": (*STEP, "--dram-trace", "dram", "--dram-op", "\udcff/FF"),
+    "a hundred thousand letters": ("--gemm", "9" * 100_000),
+    "30,000 words": ("--pattern", "2:8") * 15_000,
+    "hardware nowhere": ("--model", "resnet9", "--pattern", "2:8", "--hil", "/dev/nowhere"),
+    "hardware of no kind": ("--model", "resnet9", "--pattern", "2:8", "--hil", "nokind://x"),
+    "hardware that is a file": ("--model", "resnet9", "--pattern", "2:8", "--hil", "/dev/null"),
+    "tiles of 1e15": ("--model", "resnet9", "--pattern", "2:8", "--hil", "/dev/null", "--hil-tiles", str(10**15)),
+    "a cluster nowhere": ("sweep", "--model", "resnet9", "--pattern", "2:8", "--cluster", "nokind://x"),
+}.items():
+    case("command line", f"line: {said}", _line(*line))
