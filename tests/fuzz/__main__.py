@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -47,7 +47,7 @@ def main() -> int:
     tasks = _one(asked) or [*(() if asked.no_cases else _cases(asked.kind)), *_numbered(seed, asked.kind, asked.count)]
     print(f"seed {seed}: {len(tasks)} inputs", flush=True)
     began = time.monotonic()
-    outcomes = run(tasks, asked.jobs)
+    outcomes = run(tasks, asked.jobs, bool(asked.all or asked.case or asked.one is not None))
     _tell(outcomes, time.monotonic() - began)
     return int(any(each["verdict"] == Verdict.FAILED for each in outcomes) or len(outcomes) < len(tasks))
 
@@ -58,6 +58,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=sum(kind.share for kind in KINDS.values()))
     parser.add_argument("--kind", choices=sorted(KINDS), help="Only this kind.")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--all", action="store_true", help="Tell of every input, not of failures alone.")
     parser.add_argument("--no-cases", action="store_true", help="Drawn inputs alone.")
     parser.add_argument("--one", type=int, help="The number of a single input; needs --kind.")
     parser.add_argument("--case", choices=sorted(CASES), metavar="NAME", help="A single case.")
@@ -92,7 +93,7 @@ def _numbered(seed: int, only: str | None, count: int) -> list[Task]:
     return [task for _, task in sorted(placed, key=lambda each: each[0])]
 
 
-def run(tasks: Sequence[Task], jobs: int) -> list[Outcome]:
+def run(tasks: Sequence[Task], jobs: int, tell_all: bool = False) -> list[Outcome]:
     """The outcomes of tasks, from so many servers at a time. Those that need torch come last."""
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="fuzz-session-") as name:
@@ -106,7 +107,8 @@ def run(tasks: Sequence[Task], jobs: int) -> list[Outcome]:
                 mine.put(task)
             made = [sys.executable, "-m", "tests.fuzz.base", name, *([what] if what else [])]
             subprocess.run(made, check=True, env=environment, stdout=subprocess.DEVNULL)
-            arguments = (what, mine, outcomes, environment)
+            server = [sys.executable, "-m", "tests.fuzz.server", *([what] if what else [])]
+            arguments = (server, environment, mine, outcomes, tell_all)
             threads = [threading.Thread(target=_serve, args=arguments) for _ in range(min(jobs, len(some)))]
             for thread in threads:
                 thread.start()
@@ -115,9 +117,14 @@ def run(tasks: Sequence[Task], jobs: int) -> list[Outcome]:
     return outcomes
 
 
-def _serve(what: str, tasks: "queue.SimpleQueue[Task]", outcomes: list[Outcome], environment: dict[str, str]) -> None:
+def _serve(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    tasks: "queue.SimpleQueue[Task]",
+    outcomes: list[Outcome],
+    tell_all: bool,
+) -> None:
     """Give tasks to a server of one's own until there are no more."""
-    command = [sys.executable, "-m", "tests.fuzz.server", *([what] if what else [])]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     assert server.stdin is not None and server.stdout is not None
     with server:
@@ -132,12 +139,12 @@ def _serve(what: str, tasks: "queue.SimpleQueue[Task]", outcomes: list[Outcome],
             if not answer:
                 raise RuntimeError(f"the server has ended at {task}")
             outcomes.append(json.loads(answer))
-            if outcomes[-1]["verdict"] == Verdict.FAILED:
+            if tell_all or outcomes[-1]["verdict"] == Verdict.FAILED:
                 print(_failure(outcomes[-1]), flush=True)
 
 
 def _failure(seen: Outcome) -> str:
-    """What there is to know of an input that broke a rule, and how it is run alone."""
+    """What there is to know of an input, and how it is run alone."""
     alone = ("--case", seen["case"]) if seen["case"] else ("--kind", seen["kind"], "--one", str(seen["number"]))
     lines = [f"\n{seen['kind']}, {seen['case'] or seen['number']}: python -m tests.fuzz {shlex.join(alone)}"]
     lines += [*seen["wrong"], f"exit code {seen['code']}, {seen['cpu']:.1f} s; says: {seen['words']}"]

@@ -4,14 +4,17 @@
 servers start.
 """
 
+import io
 import json
 import os
 import shutil
 import sys
+from contextlib import redirect_stderr
 from functools import cache
 from pathlib import Path
 
 from simulator.command.main import main
+from workloads.files.tensors import read_tensors, write_tensors
 from workloads.shipped import shipped_path
 
 SESSION = "SPARSEHIL_FUZZ_SESSION"  # the folder with them, in the environment
@@ -63,7 +66,9 @@ def make(folder: Path) -> None:
     node["ops"] = [op for op in node["ops"] if op["layer"] in LAYERS]
     node["kept_dense"] = []
     Path("recorded.json").write_text(json.dumps(node), encoding="utf-8")
-    shutil.copy(shipped.with_suffix(".safetensors"), "recorded.safetensors")
+    tensors, metadata = read_tensors(shipped.with_suffix(".safetensors"))
+    mine = {name: each for name, each in tensors.items() if name.startswith(f"{LAYERS[0]}/")}
+    write_tensors(mine, metadata, Path("recorded.safetensors"))
 
 
 def make_trained(folder: Path) -> None:
@@ -80,11 +85,13 @@ def make_trained(folder: Path) -> None:
 
 def _run(*line: str) -> None:
     sys.argv = ["simulate", *line]
-    try:
-        main()
-    except SystemExit as stop:
-        if stop.code:
-            raise RuntimeError(f"simulate {' '.join(line)} ended with {stop.code}") from None
+    said = io.StringIO()
+    with redirect_stderr(said):
+        try:
+            main()
+        except SystemExit as stop:
+            if stop.code:
+                raise RuntimeError(f"simulate {' '.join(line)} ended with {stop.code}: {said.getvalue()}") from None
 
 
 if __name__ == "__main__":

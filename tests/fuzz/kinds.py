@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Any, TypeVar
+from typing import Any
 
 import tests.fuzz.inputs as modules
 
-Drawn = TypeVar("Drawn")
 Draw = Callable[[Any], Any]  # of a strategy of Hypothesis's
 Check = Callable[[Path, str], str]  # the folder and standard output; what is wrong with them, "" for nothing
 
@@ -25,13 +24,14 @@ class Input:
     """What is run in the folder that was filled for it.
 
     line: the words after `simulate`. call: a function in place of that command, which gives an exit code or raises
-    UserError. makes: names that an accepted input may make or change; a refused one may change nothing. check: more
-    that an accepted one must be.
+    UserError. makes: names that an accepted input may make or change. keeps: those that a refused one may, too: a
+    sweep keeps what it has finished. check: more that an accepted one must be.
     """
 
     line: tuple[str, ...] = ()
     call: Callable[[], int] | None = None
     makes: tuple[str, ...] = ("r", "results")
+    keeps: tuple[str, ...] = ()
     check: Check = nothing_wrong
 
 

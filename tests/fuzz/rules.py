@@ -108,7 +108,7 @@ def _unprintable(line: str) -> bool:
 
 def _left(given: Input, accepted: bool, before: Names, after: Names) -> list[str]:
     """What was left behind or changed and may not have been."""
-    may = given.makes if accepted else ()
+    may = given.makes if accepted else given.keeps
 
     def allowed(name: str) -> bool:
         return any(name == made or name.startswith(f"{made}/") for made in may)

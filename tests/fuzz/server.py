@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
+import traceback
 import warnings
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 from tests.fuzz.child import called, command, run_child
 from tests.fuzz.draw import drawn
 from tests.fuzz.kinds import CASES, KINDS, Input, load_kinds
-from tests.fuzz.rules import Seen, judged, names_in
+from tests.fuzz.rules import Seen, Verdict, judged, names_in
 
 PLAIN = (
     "dataflows.roofline", "dataflows.s4.planner", "dataflows.spgemm.compiler", "dataflows.systolic.compiler",
@@ -46,7 +47,11 @@ def main() -> None:
         place = Path(name)
         for line in sys.stdin:
             task = json.loads(line)
-            seen = outcome(task["kind"], task["number"], task["case"], place)
+            try:
+                seen = outcome(task["kind"], task["number"], task["case"], place)
+            except Exception:  # the harness's own fault, or Hypothesis's
+                traceback.print_exc()
+                seen = Seen(Verdict.FAILED, ("the harness failed: see above",), 1, 0.0, 0.0, "")
             answers.write(json.dumps({**task, **asdict(seen)}) + "\n")
             answers.flush()
 

@@ -30,6 +30,11 @@ def one_of_these(values: Sequence[Any]) -> st.SearchStrategy[Any]:
     return st.sampled_from(range(len(values))).map(lambda at: values[at])
 
 
+def mostly(draw: Draw, usual: st.SearchStrategy[Any], odd: st.SearchStrategy[Any], one_in: int = 5) -> Any:
+    """Something usual, and once in a while something odd."""
+    return draw(odd if draw(st.integers(1, one_in)) == one_in else usual)
+
+
 def odd_numbers() -> st.SearchStrategy[Any]:
     """Numbers, most of them such that nobody has meant them."""
     return st.one_of(one_of_these(NUMBERS), st.integers(-3, 300), st.integers(), st.floats())

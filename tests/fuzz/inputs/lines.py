@@ -7,9 +7,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.fuzz.base import MATRIX, SPEC, TOPOLOGY
+from tests.fuzz.base import MATRIX, SPEC, TOPOLOGY, good
 from tests.fuzz.kinds import Draw, Input, case, kind
-from tests.fuzz.spoil import odd_numbers, odd_texts, words
+from tests.fuzz.spoil import mostly, odd_numbers, odd_texts, words
 from tests.offered import offered
 
 # These take minutes where a line of theirs is right, so theirs always have something wrong at the end.
@@ -17,7 +17,7 @@ DEAR = ("area", "bitstream", "board", "study", "validate", "verilog")
 TORCH = ("train", "trace")
 GOOD: Mapping[str, tuple[str, ...]] = {
     "--arch": ("sat", "dense", "s4", "a100", "m.yaml"), "--pattern": ("2:4", "2:8", "dense", "*=1:4"), "--model": ("resnet9",),
-    "--gemm": ("8x8x8", "64x10x16"), "--topology": ("t.csv",), "--workload": ("w.json",), "--matrix": ("rmat:3:2", "a.mtx"),
+    "--gemm": ("8x8x8", "64x10x16"), "--topology": ("t.csv",), "--workload": ("recorded.json",), "--matrix": ("rmat:3:2", "a.mtx"),
     "--kernel": ("smash-v3", "inner"), "--method": ("bdwp", "dense", "srste"), "--batch": ("1", "2"), "--sequence": ("1", "8"),
     "--optimizer": ("sgd", "adam"), "--mode": ("training", "inference"), "--dataflow": ("weight-stationary",),
     "--set": ("array.rows=8", "clock_mhz=100"), "--option": ("fill=0.5",), "--limit": ("points=9", "ops=1"), "--out": ("r", "r/x"),
@@ -25,6 +25,7 @@ GOOD: Mapping[str, tuple[str, ...]] = {
     "--where": ("batch > 0",), "--tie": ("array.cols=array.rows",), "--jobs": ("1",), "--objective": ("min:cycles",),
     "--figures": ("f",), "--search": ("2",),
 }  # fmt: skip
+WORK = ("--gemm", "--model", "--topology", "--matrix", "--workload")
 KEPT = ("--hil", "--cluster", "--threads", "--steps", "--epochs")  # what they start is not measured here
 MAKES = ("r", "results", "t.pftrace", "dram", "f", "p.html", "comparison.html")
 
@@ -47,23 +48,27 @@ def _commands() -> dict[str, Any]:
 def _drawn(draw: Draw, folder: Path, names: list[str]) -> Input:
     for name, text in {"t.csv": TOPOLOGY, "m.yaml": "extends: sat\n", "a.mtx": MATRIX, "s.yaml": SPEC}.items():
         (folder / name).write_text(text, encoding="utf-8")
-    name = draw(st.sampled_from(names))
+    (folder / "recorded.json").write_bytes(good("recorded.json"))
+    name = mostly(draw, st.sampled_from([each for each in names if each in ("", "list", "show", "sweep")] or names), st.sampled_from(names), 4)
+    name = "" if "" in names and draw(st.booleans()) else name
     options = {opt: each for each in _commands()[name].params for opt in each.opts if opt.startswith("--")}
     line: list[str] = [*name.split()]
-    for _ in range(draw(st.integers(0, 5))):
-        option = draw(st.one_of(st.sampled_from(sorted(options)), st.sampled_from(sorted(options)), words(odd_texts())))
+    known = st.sampled_from(sorted(set(options) & set(GOOD) - set(WORK)) or ["--help"])
+    for _ in range(draw(st.integers(0, 4))):
+        option = mostly(draw, known, st.one_of(st.sampled_from(sorted(options) or ["--help"]), words(odd_texts())), 6)
         if option in KEPT:
             continue
         line.append(option)
         if option not in options or not getattr(options[option], "is_flag", False):
             usual = st.sampled_from(GOOD.get(option, ("1", "x", "r")))
-            line.append(draw(st.one_of(usual, usual, words(st.one_of(odd_numbers(), odd_texts()))))[:60_000])
-    if draw(st.integers(0, 3)) == 0:
+            line.append(mostly(draw, usual, words(st.one_of(odd_numbers(), odd_texts())), 8)[:60_000])
+    if draw(st.integers(0, 9)) == 0:
         line.insert(draw(st.integers(0, len(line))), draw(words(odd_texts())))
-    if not name and draw(st.booleans()):
-        line += ["--gemm", "8x8x8"]
+    if not name:
+        work = mostly(draw, st.just("--gemm"), st.sampled_from(WORK), 3)
+        line += [work, draw(st.sampled_from(GOOD[work]))]
     if name == "sweep":
-        line += ["--jobs", "1", "--out", "r", "--batch", "1"]
+        line += ["--jobs", "1", "--out", "r", "--batch", "1", "--model", "resnet9"]
     if name.partition(" ")[0] in DEAR or name in TORCH:
         line += ["--nothing"]
     return Input(tuple(line), makes=MAKES)
@@ -97,4 +102,5 @@ for said, line in {
     "tiles of 1e15": ("--model", "resnet9", "--pattern", "2:8", "--hil", "/dev/null", "--hil-tiles", str(10**15)),
     "a cluster nowhere": ("sweep", "--model", "resnet9", "--pattern", "2:8", "--cluster", "nokind://x"),
 }.items():
-    case("command line", f"line: {said}", _line(*line))
+    made = line[line.index("--out") + 1].partition("/")[0] if "--out" in line else "r"
+    case("command line", f"line: {said}", lambda folder, line=line, made=made: Input(line, makes=(*MAKES, made)))

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 import simulator.machines
 from tests.fuzz.kinds import Draw, Input, case, kind
-from tests.fuzz.spoil import as_word, odd_numbers, odd_texts, odd_values, one_of_these, spoiled, spoiled_node, words
+from tests.fuzz.spoil import as_word, mostly, odd_numbers, odd_texts, odd_values, one_of_these, spoiled, spoiled_node, words
 
 SHIPPED = ("sat", "dense", "s4", "t4", "a100", "piuma")
 WORK = {
@@ -79,9 +79,10 @@ def settings(draw: Draw, folder: Path) -> Input:
     name = draw(st.sampled_from(SHIPPED))
     line: list[str] = []
     for _ in range(draw(st.integers(1, 2))):
-        path = draw(st.one_of(st.sampled_from(fields(name)), st.sampled_from(fields(name)), words(odd_texts())))
-        value = draw(words(st.one_of(odd_numbers(), odd_values(), one_of_these(TRICKS))))
-        line += ["--set", f"{path}{draw(st.sampled_from(['=', '=', '=', '=', '', '==']))}{value}"[:100_000]]
+        path = mostly(draw, st.sampled_from(fields(name)), words(odd_texts()))
+        odd = words(st.one_of(odd_numbers(), odd_values(), one_of_these(TRICKS)))
+        value = mostly(draw, st.sampled_from(USUAL), odd, one_in=2)
+        line += ["--set", f"{path}{mostly(draw, st.just('='), st.sampled_from(['', '==']), one_in=30)}{value}"[:100_000]]
     if draw(st.integers(0, 9)) == 0:
         return Input(("show", name, *line))
     return Input(("--arch", name, *work_of(name), *line, *OUT))
@@ -90,17 +91,18 @@ def settings(draw: Draw, folder: Path) -> Input:
 @kind("patterns", share=500)
 def patterns(draw: Draw, folder: Path) -> Input:
     del folder
-    number = st.one_of(st.integers(0, 70), st.integers(0, 12), odd_numbers())
-    grouped = st.tuples(number, number).map(lambda pair: f"{pair[0]}:{pair[1]}")
-    one = st.one_of(
-        grouped, grouped.map(lambda text: f"bank {text}"), number.map(lambda n: f"fan-in {n}"), st.just("dense"),
-        st.floats(-0.5, 1.5).map(lambda d: f"density {d}"), words(),
+    grouped = st.tuples(st.integers(0, 5), st.sampled_from([2, 4, 7, 8, 16, 64])).map(lambda pair: f"{pair[0]}:{pair[1]}")
+    odd = st.one_of(
+        st.tuples(odd_numbers(), odd_numbers()).map(lambda pair: f"{pair[0]}:{pair[1]}"),
+        grouped.map(lambda text: f"bank {text}"), odd_numbers().map(lambda number: f"fan-in {number}"), st.just("dense"),
+        st.floats(-0.5, 1.5).map(lambda share: f"density {share}"), words(),
     )  # fmt: skip
-    globs = st.one_of(st.sampled_from(["gemm0", "gemm*", "*", "[", "[!a-", "layer1.*", "nothing"]), words(odd_texts()))
+    globs = st.sampled_from(["gemm0", "gemm*", "*", "*0"])
+    odd_globs = st.one_of(st.sampled_from(["[", "[!a-", "layer1.*", "nothing", "**"]), words(odd_texts()))
     line: list[str] = []
-    for _ in range(draw(st.integers(1, 3))):
-        text = draw(one)
-        line += ["--pattern", as_word(f"{draw(globs)}={text}" if draw(st.booleans()) else text)]
+    for _ in range(draw(st.integers(1, 2))):
+        text = mostly(draw, grouped, odd, one_in=3)
+        line += ["--pattern", as_word(f"{mostly(draw, globs, odd_globs)}={text}" if draw(st.booleans()) else text)]
     machine = draw(st.sampled_from(["sat", "sat", "dense", "s4", "a100"]))
     if machine == "s4":
         line += ["--mode", "inference"]
@@ -110,6 +112,7 @@ def patterns(draw: Draw, folder: Path) -> Input:
     return Input(("--arch", machine, "--gemm", sizes, *line, *OUT))
 
 
+USUAL = ("1", "2", "3", "4", "8", "16", "64", "100", "0.5", "0.9", "1000", "true", "false", "4096", "null")
 TRICKS = (
     "[" * 500, "{" * 300, "!!bool maybe", "!!binary x", "!!python/object:os.system x", "&a [*a]", "*a", "1\n2", "? x", "- 1", "|",
     "{value: 3}", "{value: 3, provenance: assumed, source: x}", "'", '"', "!!int x", "!!float x", "!!null x", "!!set {1}",

@@ -1,7 +1,7 @@
 """Sweeps: their files and options, expressions in them, and folders that hold other things than a sweep's."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -10,13 +10,17 @@ from simulator.sweep.expression import value_of
 from tests.fuzz.base import SPEC, SWEEP, copied
 from tests.fuzz.inputs.machines import DOUBLING
 from tests.fuzz.kinds import Draw, Input, case, kind
-from tests.fuzz.spoil import as_word, odd_numbers, odd_texts, spoiled, words
+from tests.fuzz.spoil import as_word, mostly, odd_numbers, odd_texts, spoiled, words
 
 HOW = ("--jobs", "1", "--out", "s")
 WORK = ("--model", "resnet9", "--pattern", "2:4", "--batch", "2")
 MAKES = ("s",)
 FIELDS = {"array.rows": 32, "array.cols": 16, "dram.channels": 4, "batch": 8, "model": "resnet9", "array.drains": True}
-AXES = ("array.rows", "array.cols", "clock_mhz", "dram.channels", "pattern", "batch", "arch", "mode", "method", "kernel", "matrix")
+AXES = {
+    "array.rows": ("8", "16", "8..16:8"), "array.cols": ("8", "16", "1..9:4"), "clock_mhz": ("100", "200"),
+    "dram.channels": ("1", "4"), "pattern": ("2:4", "dense", "1:8;layer1.*=2:4"), "batch": ("1", "2"), "mode": ("training", "inference"),
+    "arch": ("sat", "dense"), "method": ("bdwp", "sdgp"), "dataflow": ("weight-stationary",), "sequence": ("1",),
+}  # fmt: skip
 
 
 @kind("sweep file", share=250)
@@ -28,16 +32,22 @@ def sweep_file(draw: Draw, folder: Path) -> Input:
 @kind("sweep line", share=250)
 def sweep_line(draw: Draw, folder: Path) -> Input:
     del folder
-    value = st.one_of(st.sampled_from(["8", "16", "2:4", "dense", "sat", "8..16:8", "1..9:4"]), words())
     line: list[str] = []
-    for _ in range(draw(st.integers(0, 2))):
-        axis = draw(st.one_of(st.sampled_from(AXES), st.sampled_from(AXES), words(odd_texts())))
-        line += ["--grid", as_word(f"{axis}={','.join(draw(st.lists(value, min_size=1, max_size=2)))}")]
+    for axis in draw(st.lists(st.sampled_from(sorted(AXES)), max_size=2, unique=True)):
+        values = [mostly(draw, st.sampled_from(AXES[axis]), words()) for _ in range(draw(st.integers(1, 2)))]
+        line += ["--grid", as_word(f"{mostly(draw, st.just(axis), words(odd_texts()), 20)}={','.join(values)}")]
     for option in ("--where", "--tie"):
         if draw(st.integers(0, 2)) == 0:
-            name = "" if option == "--where" else draw(st.sampled_from(["array.rows=", "dram.capacity_gib=", "x=", ""]))
-            line += [option, as_word(name + draw(_expressions()))]
-    return Input(("sweep", *line, *WORK, *HOW), makes=MAKES)
+            name = "" if option == "--where" else draw(st.sampled_from(["sore.lanes=", "dram.capacity_gib=", "dram.capacity_gib=", "x="]))
+            usual = st.sampled_from(["2 * 8", "batch * 4 > 1", "array.rows", "array.cols <= 64 and batch > 0"])
+            line += [option, as_word(name + mostly(draw, usual, _expressions(), 2))]
+    return Input(("sweep", *line, *_work(line), *HOW), makes=MAKES)
+
+
+def _work(line: Sequence[str]) -> list[str]:
+    """What is swept, but what an axis says already."""
+    given = {text.partition("=")[0] for text in line}
+    return [word for name, value in zip(WORK[::2], WORK[1::2], strict=True) if name[2:] not in given for word in (name, value)]
 
 
 @kind("expression", share=500)
@@ -79,7 +89,7 @@ def sweep_folder(draw: Draw, folder: Path) -> Input:
         if path.exists():
             _harm(draw, path)
     report = draw(st.integers(0, 9)) == 0
-    return Input(("sweep", "--report", "--out", "s") if report else (*SWEEP, "--out", "s"), makes=MAKES)
+    return Input(("sweep", "--report", "--out", "s") if report else (*SWEEP, "--out", "s"), makes=MAKES, keeps=MAKES)
 
 
 def _harm(draw: Draw, path: Path) -> None:
@@ -168,7 +178,7 @@ def _beside(put: Callable[[Path], object], *line: str) -> Callable[[Path], Input
 
     def make(folder: Path) -> Input:
         put(copied("sweep", folder / "s"))
-        return Input((*(line or SWEEP), "--out", "s"), makes=MAKES)
+        return Input((*(line or SWEEP), "--out", "s"), makes=MAKES, keeps=MAKES)
 
     return make
 

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from hypothesis import strategies as st
+from safetensors.numpy import load, save
 
 from tests.fuzz.base import GEMMS, MATRIX, TOPOLOGY, good
 from tests.fuzz.kinds import Draw, Input, case, kind
-from tests.fuzz.spoil import as_json, odd_numbers, odd_texts, spoiled, spoiled_node, words
+from tests.fuzz.spoil import as_json, as_word, odd_numbers, odd_texts, spoiled, spoiled_node, words
 from workloads.samples import read_sample, sampled_layers, update_settings
 
 OUT = ("--out", "r")
@@ -50,14 +52,41 @@ def _op_spoiled(draw: Draw, node: Any) -> Any:
 @kind("samples", share=300)
 def samples(draw: Draw, folder: Path) -> Input:
     content = good("recorded.safetensors")
-    if draw(st.booleans()):
-        head = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        few = dict(list(head.items())[:4])
-        text = json.dumps(spoiled_node(draw, few)).encode()
-        size = draw(st.sampled_from([len(text), len(text), len(text), 0, 7, 2**40, 2**64 - 1]))
-        content = size.to_bytes(8, "little") + text + content[:20_000]
-    (folder / "w.safetensors").write_bytes(spoiled(draw, content))
+    length = int.from_bytes(content[:8], "little")
+    match draw(st.sampled_from(["bytes", "tensors", "tensors", "head"])):
+        case "tensors":
+            content = _other_tensors(draw, content)
+        case "head":
+            text = json.dumps(spoiled_node(draw, json.loads(content[8 : 8 + length]))).encode()
+            size = draw(st.sampled_from([len(text), len(text), len(text), 0, 7, 2**40, 2**64 - 1]))
+            content = size.to_bytes(8, "little") + text + content[8 + length :]
+        case "bytes":
+            content = spoiled(draw, content)
+    (folder / "w.safetensors").write_bytes(content)
     return Input(call=lambda: _read_samples(Path("w.safetensors")))
+
+
+def _other_tensors(draw: Draw, content: bytes) -> bytes:
+    """A whole file whose tensors have other names, types or shapes, or that says other things of itself."""
+    tensors = dict(load(content))
+    length = int.from_bytes(content[:8], "little")
+    settings = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["settings"])
+    for _ in range(draw(st.integers(0, 2))):
+        name = draw(st.sampled_from(sorted(tensors)))
+        match draw(st.sampled_from(["gone", "named", "type", "shape", "values"])):
+            case "gone" if len(tensors) > 1:
+                del tensors[name]
+            case "named":
+                odd = as_word(draw(odd_texts()))[:500].encode("utf-8", "replace").decode()
+                tensors[draw(st.sampled_from([odd, f"{odd}/weight", f"layer1.conv/{odd}", f"layer1.conv/state.{odd}"]))] = tensors[name]
+            case "type":
+                tensors[name] = tensors[name].astype(draw(st.sampled_from(["f8", "i8", "u1", "?", "f2"])))
+            case "shape":
+                tensors[name] = draw(st.sampled_from([tensors[name].ravel(), tensors[name][:0], tensors[name][None]]))
+            case _:
+                tensors[name] = np.full_like(tensors[name], draw(st.sampled_from([np.nan, np.inf, 0])))
+    said = draw(st.sampled_from([{"settings": json.dumps(spoiled_node(draw, settings))}, {"settings": json.dumps(settings)}, {"settings": "x"}, {}]))
+    return bytes(save(tensors, said))
 
 
 def _read_samples(path: Path) -> int:
