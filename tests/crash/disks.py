@@ -45,16 +45,31 @@ WRITERS: dict[str, tuple[Writer, ...]] = {
         Writer(("report", "r", "--no-sensitivity", "--out", "p.html", "--figures", "f"), RESULT),
     ),
     "sweep": (
-        Writer(("sweep", "--model", "resnet9", "--pattern", "2:8", "--batch", "2", "--jobs", "1", "--out", "s"), keeps=("s",)),
+        Writer(
+            ("sweep", "--model", "resnet9", "--pattern", "2:8", "--batch", "2", "--jobs", "1", "--out", "s"),
+            keeps=("s",),
+        ),
         Writer(
             ("sweep", "--report", "--out", "s"),
             ("sweep", "--model", "resnet9", "--pattern", "2:8", "--batch", "2", "--jobs", "1", "--out", "s"),
         ),
     ),
     "train": (Writer((*TRAIN, "--steps", "2", "--out", "t"), keeps=("t",)),),
-    "trace": (Writer(("trace", "mine:build_model", "--input", "2x3x2x2", "--out", "w.json"), files=(("mine.py", MODULE),)),),
-    "study iso-area": (Writer(("study", "iso-area", "a.csv", "--model", "resnet9", "--batch", "2", "--out", "o"), files=(("a.csv", AREAS),)),),
-    "study pareto": (Writer(("study", "pareto", "a.csv", "--model", "resnet9", "--batch", "2", "--out", "o"), files=(("a.csv", ACCURACIES),)),),
+    "trace": (
+        Writer(("trace", "mine:build_model", "--input", "2x3x2x2", "--out", "w.json"), files=(("mine.py", MODULE),)),
+    ),
+    "study iso-area": (
+        Writer(
+            ("study", "iso-area", "a.csv", "--model", "resnet9", "--batch", "2", "--out", "o"),
+            files=(("a.csv", AREAS),),
+        ),
+    ),
+    "study pareto": (
+        Writer(
+            ("study", "pareto", "a.csv", "--model", "resnet9", "--batch", "2", "--out", "o"),
+            files=(("a.csv", ACCURACIES),),
+        ),
+    ),
     "verilog": (Writer(("verilog", "--rows", "2", "--cols", "2", "--format", "int8", "--out", "v")),),
     "bitstream": (Writer(("bitstream", "--board", "vcu1525", "--rows", "2", "--cols", "2", "--out", "b")),),
     "validate": (Writer(("validate", "dense", "--out", "v")),),
@@ -96,9 +111,13 @@ def _tried(writer: Writer, folder: Path, first: Callable[[], object]) -> list[st
     wrong = [] if done.is_fine else [str(done)]
     after = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
     if done.code:
-        wrong += [f"left behind: {name}" for name in sorted(after - before) if name.partition("/")[0] not in writer.keeps]
+        wrong += [
+            f"left behind: {name}" for name in sorted(after - before) if name.partition("/")[0] not in writer.keeps
+        ]
         wrong += [f"gone: {name}" for name in sorted(before - after)]
-    return wrong + [f"left hidden: {name}" for name in hidden(folder) if name not in before and "__pycache__" not in name]
+    return wrong + [
+        f"left hidden: {name}" for name in hidden(folder) if name not in before and "__pycache__" not in name
+    ]
 
 
 def _root() -> Path:

@@ -18,7 +18,13 @@ NOBODY = 48_731  # a user that no machine knows
 MEMORY = (150, 250, 350, 500, 800, 1_500)  # MiB of addresses
 Tried = tuple[str, list[str]]
 RESULT = (*STEP[:-2], "--pattern", "2:8", "--out", "r")
-HOMES: dict[str, str | None] = {"HOME": None, "XDG_CACHE_HOME": None, "XDG_CONFIG_HOME": None, "NUMBA_CACHE_DIR": None, "MPLCONFIGDIR": None}
+HOMES: dict[str, str | None] = {
+    "HOME": None,
+    "XDG_CACHE_HOME": None,
+    "XDG_CONFIG_HOME": None,
+    "NUMBA_CACHE_DIR": None,
+    "MPLCONFIGDIR": None,
+}
 REPORT = ("report", "r", "--no-sensitivity", "--out", "p.html")
 LISTED = ("list", "machines")
 
@@ -75,7 +81,10 @@ def _homes(place: Path) -> Iterator[Tried]:
     yield "a step without HOME", _ran(finished(folder, RESULT, more=HOMES))
     yield "a report without HOME", _ran(finished(folder, REPORT, more=HOMES))
     nowhere: dict[str, str | None] = {**HOMES, "HOME": "/nonexistent", "TMPDIR": "/nonexistent"}
-    yield "a step with a HOME and a TMPDIR that are not there", _ran(finished(_new(place, "nowhere"), RESULT, more=nowhere))
+    yield (
+        "a step with a HOME and a TMPDIR that are not there",
+        _ran(finished(_new(place, "nowhere"), RESULT, more=nowhere)),
+    )
     setpriv = shutil.which("setpriv")
     if setpriv is None or os.getuid() != 0:
         yield "a user without a name: left out, since only root can become one", []
@@ -85,7 +94,12 @@ def _homes(place: Path) -> Iterator[Tried]:
     os.chown(folder, NOBODY, NOBODY)
     nobody = (setpriv, f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs")
     writes = subprocess.run([*nobody, "test", "-w", str(ROOT)], check=False).returncode == 0
-    if writes or subprocess.run([*nobody, sys.executable, "-c", "import simulator"], env=environment(), check=False).returncode:
+    if (
+        writes
+        or subprocess.run(
+            [*nobody, sys.executable, "-c", "import simulator"], env=environment(), check=False
+        ).returncode
+    ):
         yield "a user without a name: left out, since it can write the program, or cannot read it", []
         return
     temporary: dict[str, str | None] = {**HOMES, "TMPDIR": "/nonexistent"}
@@ -104,12 +118,18 @@ def _locales(place: Path) -> Iterator[Tried]:
     }.items():
         done = finished(folder, ("--arch", "é.yaml", *STEP[:-1], f"r-{name}", "--pattern", "2:8"), more=more)
         yield f"a step with letters beyond ASCII, {name}", _ran(done)
-        yield f"a mistake with letters beyond ASCII, {name}", _fine(finished(folder, ("--arch", "日本.yaml", *STEP), more=more))
+        yield (
+            f"a mistake with letters beyond ASCII, {name}",
+            _fine(finished(folder, ("--arch", "日本.yaml", *STEP), more=more)),
+        )
 
 
 def _memory(place: Path) -> Iterator[Tried]:
     for size in MEMORY:
-        for name, line in (("a step", RESULT), ("a product", ("--arch", "piuma", "--matrix", "rmat:8:8", "--out", "r"))):
+        for name, line in (
+            ("a step", RESULT),
+            ("a product", ("--arch", "piuma", "--matrix", "rmat:8:8", "--out", "r")),
+        ):
             folder = _new(place, f"memory-{size}-{name[2:]}")
             done = finished(folder, line, _addresses(size))
             wrong = _fine(done)
@@ -127,13 +147,19 @@ def _interrupts(place: Path) -> Iterator[Tried]:
     luck = random.Random(3)
     for number in range(6):
         folder = _new(place, f"interrupt-{number}")
-        line = (*SWEEP, "--jobs", "1") if number % 2 else ("--model", "resnet50", "--pattern", "2:8", "--exact", "--out", "r")
+        line = (
+            (*SWEEP, "--jobs", "1")
+            if number % 2
+            else ("--model", "resnet50", "--pattern", "2:8", "--exact", "--out", "r")
+        )
         process = started(folder, line)
         time.sleep(luck.uniform(1.5, 2.5))
         process.send_signal(signal.SIGINT)
         code = process.wait(60)
         said = (folder.parent / f"{folder.name}.said").read_text(encoding="utf-8", errors="replace")
-        wrong = [] if code == 130 and "interrupted" in said.splitlines() and "Traceback" not in said else [f"exit code {code}: {ascii(said[-300:])}"]
+        wrong = (
+            []
+            if code == 130 and "interrupted" in said.splitlines() and "Traceback" not in said
+            else [f"exit code {code}: {ascii(said[-300:])}"]
+        )
         yield f"Ctrl-C in simulate {' '.join(line[:3])}", wrong
-
-

@@ -20,5 +20,3 @@ def test_a_step_on_a_full_disk_is_a_sentence_and_leaves_nothing(tmp_path: Path) 
 
 def test_poor_places_are_borne(tmp_path: Path) -> None:
     assert wrong(places(tmp_path, short=True)) == []
-
-

@@ -29,7 +29,9 @@ TOPOLOGY = (
     "conv1,9,9,3,3,3,8,1,2:4,\nconv2,7,7,3,3,8,16,2,\nconv3,3,3,1,1,16,8,1,1:8,\n"
 )
 GEMMS = "Layer, M, N, K,\nfc1,32,16,8,\nfc2,64,10,16,\n"
-MATRIX = "%%MatrixMarket matrix coordinate real general\n% made by hand\n4 4 5\n1 1 2.5\n1 4 -1\n2 3 7\n3 2 1e-3\n4 4 1\n"
+MATRIX = (
+    "%%MatrixMarket matrix coordinate real general\n% made by hand\n4 4 5\n1 1 2.5\n1 4 -1\n2 3 7\n3 2 1e-3\n4 4 1\n"
+)
 SPEC = (
     "model: resnet9\npattern: [2:4, '2:8;layer2.*=1:8']\nbatch: 2\nset:\n  array.rows: 8..16:8\n"
     "  dram.channels: [1, 2]\ntie:\n  dram.capacity_gib: 16 * dram.channels\nwhere:\n  - array.rows * array.cols <= 300\n"

@@ -101,7 +101,12 @@ def board_identity(draw: Draw, folder: Path) -> Input:
 def _frame(draw: Draw) -> Frame:
     kinds = st.one_of(st.sampled_from("ODRASsd"), st.integers(0, 255).map(chr))
     offset = st.one_of(st.integers(0, 5_000), st.integers(0, 2**32 - 1))
-    return Frame(draw(kinds.filter(lambda k: k.isascii())), draw(st.integers(0, 0xFFFF)), draw(offset), draw(st.binary(max_size=300)))
+    return Frame(
+        draw(kinds.filter(lambda k: k.isascii())),
+        draw(st.integers(0, 0xFFFF)),
+        draw(offset),
+        draw(st.binary(max_size=300)),
+    )
 
 
 def _session(through: object) -> int:
@@ -120,7 +125,11 @@ class Hostile(Wire):
 
     def __init__(self, wire: Wire, luck: random.Random, truthful: float, noise: list[bytes]) -> None:
         wire.close()
-        self._wire, self._luck, self._noise = FaultyWire(Direct(board()), luck.randrange(1000), 0.2 * luck.random()), luck, noise
+        self._wire, self._luck, self._noise = (
+            FaultyWire(Direct(board()), luck.randrange(1000), 0.2 * luck.random()),
+            luck,
+            noise,
+        )
         self._truthful, self._session, self._reads = truthful, 0, 0
 
     def write(self, data: bytes) -> None:

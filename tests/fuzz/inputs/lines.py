@@ -49,7 +49,12 @@ def _drawn(draw: Draw, folder: Path, names: list[str]) -> Input:
     for name, text in {"t.csv": TOPOLOGY, "m.yaml": "extends: sat\n", "a.mtx": MATRIX, "s.yaml": SPEC}.items():
         (folder / name).write_text(text, encoding="utf-8")
     (folder / "recorded.json").write_bytes(good("recorded.json"))
-    name = mostly(draw, st.sampled_from([each for each in names if each in ("", "list", "show", "sweep")] or names), st.sampled_from(names), 4)
+    name = mostly(
+        draw,
+        st.sampled_from([each for each in names if each in ("", "list", "show", "sweep")] or names),
+        st.sampled_from(names),
+        4,
+    )
     name = "" if "" in names and draw(st.booleans()) else name
     options = {opt: each for each in _commands()[name].params for opt in each.opts if opt.startswith("--")}
     line: list[str] = [*name.split()]

@@ -10,7 +10,17 @@ from ruamel.yaml import YAML
 
 import simulator.machines
 from tests.fuzz.kinds import Draw, Input, case, kind
-from tests.fuzz.spoil import as_word, mostly, odd_numbers, odd_texts, odd_values, one_of_these, spoiled, spoiled_node, words
+from tests.fuzz.spoil import (
+    as_word,
+    mostly,
+    odd_numbers,
+    odd_texts,
+    odd_values,
+    one_of_these,
+    spoiled,
+    spoiled_node,
+    words,
+)
 
 SHIPPED = ("sat", "dense", "s4", "t4", "a100", "piuma")
 WORK = {
@@ -65,7 +75,11 @@ def machine_file(draw: Draw, folder: Path) -> Input:
         content = as_yaml(spoiled_node(draw, tree(name)))
     else:
         path = draw(st.sampled_from(fields(name))).split(".")
-        node: Any = {"value": draw(odd_values()), "provenance": draw(st.sampled_from(["assumed", "x", 1])), "source": "me"}
+        node: Any = {
+            "value": draw(odd_values()),
+            "provenance": draw(st.sampled_from(["assumed", "x", 1])),
+            "source": "me",
+        }
         for key in reversed(path):
             node = {key: node}
         content = as_yaml({"extends": draw(st.sampled_from([name, name, name, "m.yaml", "nowhere", 3])), **node})
@@ -82,7 +96,10 @@ def settings(draw: Draw, folder: Path) -> Input:
         path = mostly(draw, st.sampled_from(fields(name)), words(odd_texts()))
         odd = words(st.one_of(odd_numbers(), odd_values(), one_of_these(TRICKS)))
         value = mostly(draw, st.sampled_from(USUAL), odd, one_in=2)
-        line += ["--set", f"{path}{mostly(draw, st.just('='), st.sampled_from(['', '==']), one_in=30)}{value}"[:100_000]]
+        line += [
+            "--set",
+            f"{path}{mostly(draw, st.just('='), st.sampled_from(['', '==']), one_in=30)}{value}"[:100_000],
+        ]
     if draw(st.integers(0, 9)) == 0:
         return Input(("show", name, *line))
     return Input(("--arch", name, *work_of(name), *line, *OUT))
@@ -91,7 +108,9 @@ def settings(draw: Draw, folder: Path) -> Input:
 @kind("patterns", share=500)
 def patterns(draw: Draw, folder: Path) -> Input:
     del folder
-    grouped = st.tuples(st.integers(0, 5), st.sampled_from([2, 4, 7, 8, 16, 64])).map(lambda pair: f"{pair[0]}:{pair[1]}")
+    grouped = st.tuples(st.integers(0, 5), st.sampled_from([2, 4, 7, 8, 16, 64])).map(
+        lambda pair: f"{pair[0]}:{pair[1]}"
+    )
     odd = st.one_of(
         st.tuples(odd_numbers(), odd_numbers()).map(lambda pair: f"{pair[0]}:{pair[1]}"),
         grouped.map(lambda text: f"bank {text}"), odd_numbers().map(lambda number: f"fan-in {number}"), st.just("dense"),
@@ -107,7 +126,10 @@ def patterns(draw: Draw, folder: Path) -> Input:
     if machine == "s4":
         line += ["--mode", "inference"]
     if draw(st.integers(0, 5)) == 0:
-        line += ["--method", draw(st.sampled_from(["dense", "ste", "sdgp", "bimask", "srigl", "bank", "adams", "torch24"]))]
+        line += [
+            "--method",
+            draw(st.sampled_from(["dense", "ste", "sdgp", "bimask", "srigl", "bank", "adams", "torch24"])),
+        ]
     sizes = draw(st.sampled_from(["64x64x64", "8x8x8", "1x1x1", "37x5x11"]))
     return Input(("--arch", machine, "--gemm", sizes, *line, *OUT))
 

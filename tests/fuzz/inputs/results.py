@@ -43,7 +43,9 @@ def result(draw: Draw, folder: Path) -> Input:
             path.write_bytes(content)
     if draw(st.integers(0, 3)):
         return Input(call=_read_result)
-    more = draw(st.sampled_from([("--no-sensitivity",), ("--no-sensitivity",), ("--no-sensitivity", "--figures", "f"), ()]))
+    more = draw(
+        st.sampled_from([("--no-sensitivity",), ("--no-sensitivity",), ("--no-sensitivity", "--figures", "f"), ()])
+    )
     return Input(("report", "r", "--out", "p.html", *more), makes=("p.html", "f"))
 
 
@@ -85,14 +87,22 @@ CARDS: dict[str, bytes | Callable[[bytes], bytes]] = {
 for said, changed in CARDS.items():
     case("result", f"card: {said}", _put("card.json", changed))
     case("result", f"card: {said}, reported", _put("card.json", changed, *REPORT))
-for said, line in {"a file": ("report", "r/card.json"), "nowhere": ("report", "no"), "/dev/zero": ("report", "/dev/zero")}.items():
+for said, line in {
+    "a file": ("report", "r/card.json"),
+    "nowhere": ("report", "no"),
+    "/dev/zero": ("report", "/dev/zero"),
+}.items():
     case("result", f"report: {said}", _put("card.json", bytes, *line))
 
 
 @kind("checkpoint", share=120, torch=True)
 def checkpoint(draw: Draw, folder: Path) -> Input:
     run = copied("run", folder / "run")
-    files = [path for path in sorted(run.iterdir()) if path.suffix in (".json", ".csv", ".safetensors") and "step" not in path.name]
+    files = [
+        path
+        for path in sorted(run.iterdir())
+        if path.suffix in (".json", ".csv", ".safetensors") and "step" not in path.name
+    ]
     path = draw(st.sampled_from(files))
     if path.suffix == ".json" and draw(st.booleans()):
         path.write_bytes(as_json(draw, spoiled_node(draw, json.loads(path.read_bytes()))))
@@ -171,8 +181,16 @@ def _line(number: int) -> dict[str, object]:
     """A tile of the step as a journal keeps it."""
     drawn_tile = drawn(_step().strata, 4, 1)[number]
     op = drawn_tile.stratum.op
-    where = {"layer": op.layer, "phase": str(op.phase), "dataflow": "output-stationary", "pattern": "2:8", "values_from": op.layer}
-    sizes = dict.fromkeys(("rows", "cols", "inner", "step_rows", "step_cols", "step_inner", "pieces", "operands", "nonzero_operands"), 4)
+    where = {
+        "layer": op.layer,
+        "phase": str(op.phase),
+        "dataflow": "output-stationary",
+        "pattern": "2:8",
+        "values_from": op.layer,
+    }
+    sizes = dict.fromkeys(
+        ("rows", "cols", "inner", "step_rows", "step_cols", "step_inner", "pieces", "operands", "nonzero_operands"), 4
+    )
     return Outcome(tile=number, op=0, status=CONFIRMED, **where, **sizes).row()  # type: ignore[arg-type]
 
 

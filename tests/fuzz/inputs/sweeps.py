@@ -38,7 +38,11 @@ def sweep_line(draw: Draw, folder: Path) -> Input:
         line += ["--grid", as_word(f"{mostly(draw, st.just(axis), words(odd_texts()), 20)}={','.join(values)}")]
     for option in ("--where", "--tie"):
         if draw(st.integers(0, 2)) == 0:
-            name = "" if option == "--where" else draw(st.sampled_from(["sore.lanes=", "dram.capacity_gib=", "dram.capacity_gib=", "x="]))
+            name = (
+                ""
+                if option == "--where"
+                else draw(st.sampled_from(["sore.lanes=", "dram.capacity_gib=", "dram.capacity_gib=", "x="]))
+            )
             usual = st.sampled_from(["2 * 8", "batch * 4 > 1", "array.rows", "array.cols <= 64 and batch > 0"])
             line += [option, as_word(name + mostly(draw, usual, _expressions(), 2))]
     return Input(("sweep", *line, *_work(line), *HOW), makes=MAKES)
@@ -47,7 +51,12 @@ def sweep_line(draw: Draw, folder: Path) -> Input:
 def _work(line: Sequence[str]) -> list[str]:
     """What is swept, but what an axis says already."""
     given = {text.partition("=")[0] for text in line}
-    return [word for name, value in zip(WORK[::2], WORK[1::2], strict=True) if name[2:] not in given for word in (name, value)]
+    return [
+        word
+        for name, value in zip(WORK[::2], WORK[1::2], strict=True)
+        if name[2:] not in given
+        for word in (name, value)
+    ]
 
 
 @kind("expression", share=500)
@@ -67,11 +76,33 @@ def expression(draw: Draw, folder: Path) -> Input:
 def _expressions() -> st.SearchStrategy[str]:
     """Arithmetic over the fields of a point, and what is none."""
     plain = st.one_of(
-        st.sampled_from([*FIELDS, *FIELDS, "array", "nothing", "f(1)", "[1]", "'a'", "x.y.z", "None", "...", "1j", "b'a'"]),
+        st.sampled_from(
+            [*FIELDS, *FIELDS, "array", "nothing", "f(1)", "[1]", "'a'", "x.y.z", "None", "...", "1j", "b'a'"]
+        ),
         odd_numbers().map(str),
         odd_texts().map(repr),
     )
-    operators = ["+", "-", "*", "/", "//", "%", "**", "<<", "==", "<", "<=", "!=", "and", "or", "is", "in", "if", ":=", "@"]
+    operators = [
+        "+",
+        "-",
+        "*",
+        "/",
+        "//",
+        "%",
+        "**",
+        "<<",
+        "==",
+        "<",
+        "<=",
+        "!=",
+        "and",
+        "or",
+        "is",
+        "in",
+        "if",
+        ":=",
+        "@",
+    ]
 
     def joined(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         pair = st.tuples(inner, st.sampled_from(operators), inner).map(" ".join)
@@ -125,9 +156,13 @@ def _file(text: str) -> Callable[[Path], Input]:
     return make
 
 
-AXES_OF_1000 = tuple(word for axis in ("array.rows", "array.cols", "clock_mhz") for word in ("--grid", f"{axis}=1..1000:1"))
+AXES_OF_1000 = tuple(
+    word for axis in ("array.rows", "array.cols", "clock_mhz") for word in ("--grid", f"{axis}=1..1000:1")
+)
 case("sweep line", "sweep: a range of 1e11", _line("--grid", "array.rows=1..100000000000:1"))
-case("sweep line", "sweep: a product of 1e9 points with a condition", _line(*AXES_OF_1000, "--where", "array.rows == 1"))
+case(
+    "sweep line", "sweep: a product of 1e9 points with a condition", _line(*AXES_OF_1000, "--where", "array.rows == 1")
+)
 case("sweep line", "sweep: a product of 1e9 points", _line(*AXES_OF_1000))
 case("sweep line", "sweep: a range of 300 digits", _line("--grid", f"array.rows=1..{'9' * 300}:1"))
 case("sweep line", "sweep: a range of 5,000 digits", _line("--grid", f"array.rows=1..{'9' * 5000}:1"))
@@ -158,9 +193,12 @@ for said, text in {
     "aliases that double, as points": DOUBLING + "points: *a30\n",
     "aliases in a condition's list": "where: [&a [x], *a]\n",
     "a condition that doubles": "".join(f"x{n}: &x{n} [{f'*x{n - 1}, *x{n - 1}' if n else 'a'}]\n" for n in range(30)),
-    "a condition of lists that double": "where:\n- &a0 [x]\n" + "".join(f"- &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 31)),
-    "a tie of lists that double": "tie:\n  a0: &a0 [x]\n" + "".join(f"  a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 31)),
-    "points of lists that double": "points:\n- a0: &a0 [x]\n" + "".join(f"  a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 31)),
+    "a condition of lists that double": "where:\n- &a0 [x]\n"
+    + "".join(f"- &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 31)),
+    "a tie of lists that double": "tie:\n  a0: &a0 [x]\n"
+    + "".join(f"  a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 31)),
+    "points of lists that double": "points:\n- a0: &a0 [x]\n"
+    + "".join(f"  a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 31)),
     "a NUL": "set: {array.rows: 8}\0\n",
     "nested": "set: " + "[" * 3_000,
     "!!bool maybe": "set: {array.drains: !!bool maybe}\n",

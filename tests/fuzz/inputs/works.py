@@ -38,8 +38,12 @@ def workload(draw: Draw, folder: Path) -> Input:
     node = json.loads(good("recorded.json"))
     content = as_json(draw, spoiled_node(draw, node)) if draw(st.booleans()) else as_json(draw, _op_spoiled(draw, node))
     (folder / "w.json").write_bytes(content)
-    more = draw(st.sampled_from([(), ("--batch", "4"), ("--sequence", "3"), ("--optimizer", "adam"), ("--mode", "inference")]))
-    return Input(("--workload", "w.json", "--batch", "2", *STEP) if not more else ("--workload", "w.json", *more, *STEP))
+    more = draw(
+        st.sampled_from([(), ("--batch", "4"), ("--sequence", "3"), ("--optimizer", "adam"), ("--mode", "inference")])
+    )
+    return Input(
+        ("--workload", "w.json", "--batch", "2", *STEP) if not more else ("--workload", "w.json", *more, *STEP)
+    )
 
 
 def _op_spoiled(draw: Draw, node: Any) -> Any:
@@ -78,14 +82,25 @@ def _other_tensors(draw: Draw, content: bytes) -> bytes:
                 del tensors[name]
             case "named":
                 odd = as_word(draw(odd_texts()))[:500].encode("utf-8", "replace").decode()
-                tensors[draw(st.sampled_from([odd, f"{odd}/weight", f"layer1.conv/{odd}", f"layer1.conv/state.{odd}"]))] = tensors[name]
+                tensors[
+                    draw(st.sampled_from([odd, f"{odd}/weight", f"layer1.conv/{odd}", f"layer1.conv/state.{odd}"]))
+                ] = tensors[name]
             case "type":
                 tensors[name] = tensors[name].astype(draw(st.sampled_from(["f8", "i8", "u1", "?", "f2"])))
             case "shape":
                 tensors[name] = draw(st.sampled_from([tensors[name].ravel(), tensors[name][:0], tensors[name][None]]))
             case _:
                 tensors[name] = np.full_like(tensors[name], draw(st.sampled_from([np.nan, np.inf, 0])))
-    said = draw(st.sampled_from([{"settings": json.dumps(spoiled_node(draw, settings))}, {"settings": json.dumps(settings)}, {"settings": "x"}, {}]))
+    said = draw(
+        st.sampled_from(
+            [
+                {"settings": json.dumps(spoiled_node(draw, settings))},
+                {"settings": json.dumps(settings)},
+                {"settings": "x"},
+                {},
+            ]
+        )
+    )
     return bytes(save(tensors, said))
 
 
@@ -183,7 +198,11 @@ def _renamed(node: Any) -> None:
 
 
 case("workload", "workload: half a surrogate pair as a layer's name", _recorded(_renamed))
-case("workload", "workload: an escape sequence as a layer's name", _recorded(lambda n: n["ops"][0].update(layer="\x1b[2J")))
+case(
+    "workload",
+    "workload: an escape sequence as a layer's name",
+    _recorded(lambda n: n["ops"][0].update(layer="\x1b[2J")),
+)
 case("workload", "workload: 20,000 ops", _recorded(lambda n: n.update(ops=n["ops"] * 3_000), "--batch", "2"))
 case("workload", "workload: a batch of 320 digits", _recorded(lambda n: None, "--batch", "9" * 320))
 case("workload", "workload: a batch of 1e18", _recorded(lambda n: None, "--batch", str(10**18)))
@@ -201,7 +220,11 @@ for said, text in {
 }.items():
     case("matrix", f"matrix: {said}", _written("a.mtx", text.encode(), "--matrix", "a.mtx", *PRODUCT))
 case("matrix", "matrix: /dev/zero", _line("--matrix", "/dev/zero", *PRODUCT))
-case("matrix", "matrix: zeros, packed", _written("a.mtx.gz", gzip.compress(bytes(200_000_000), 9), "--matrix", "a.mtx.gz", *PRODUCT))
+case(
+    "matrix",
+    "matrix: zeros, packed",
+    _written("a.mtx.gz", gzip.compress(bytes(200_000_000), 9), "--matrix", "a.mtx.gz", *PRODUCT),
+)
 for text in ("rmat:24:16", "rmat:60:1", "rmat:10:1000000", "uniform:1000000000x1000000000:1e-18", "uniform:100000x100000:1",
              "banded:1000000000:3", "banded:100000:100000", "block:1000000:1000:0.5", f"rmat:{'9' * 400}:1"):  # fmt: skip
     case("matrix", f"matrix: {text[:40]}", _line("--matrix", text, *PRODUCT))
