@@ -100,7 +100,7 @@ def _sweeps(place: Path) -> Iterator[Scenario]:
         return wrong + [f"left behind: {name}" for name in hidden(folder)]
 
     def same(line: tuple[str, ...]) -> Callable[[Path], Sequence[str]]:
-        return lambda folder: line
+        return lambda _: line
 
     two = (*SWEEP, "--jobs", "2")
     cluster = (*SWEEP, "--cluster", "local", "--jobs", "2")
@@ -125,7 +125,7 @@ def _trainings(place: Path) -> Iterator[Scenario]:
     def right(folder: Path) -> list[str]:
         return _same_run(folder / "t", wanted) + [f"left behind: {name}" for name in hidden(folder)]
 
-    yield Scenario("training", 12, (line,), _nothing, lambda folder: [], go_on, right, seconds)
+    yield Scenario("training", 12, (line,), _nothing, lambda _: [], go_on, right, seconds)
 
     def old_one(folder: Path) -> None:
         shutil.copytree(whole / "t", folder / "t")
@@ -185,7 +185,7 @@ def _forced(place: Path) -> Iterator[Scenario]:
         return wrong + [f"left behind: {name}" for name in hidden(folder)]
 
     line = (*STEP, *NEW, "--force")
-    yield Scenario("--force", 14, (line,), old_one, either, lambda folder: line, new_one, seconds)
+    yield Scenario("--force", 14, (line,), old_one, either, lambda _: line, new_one, seconds)
 
 
 def _tables(folder: Path) -> list[object]:

@@ -160,6 +160,6 @@ def _interrupts(place: Path) -> Iterator[Tried]:
         wrong = (
             []
             if code == 130 and "interrupted" in said.splitlines() and "Traceback" not in said
-            else [f"exit code {code}: {ascii(said[-300:])}"]
+            else [f"exit code {code}: {said[-300:]!a}"]
         )
         yield f"Ctrl-C in simulate {' '.join(line[:3])}", wrong

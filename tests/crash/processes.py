@@ -40,7 +40,7 @@ class Done:
         return self.is_one_sentence or (self.code == 0 and "Traceback" not in self.err)
 
     def __str__(self) -> str:
-        return f"exit code {self.code}; says {ascii(self.err.strip()[-400:])}"
+        return f"exit code {self.code}; says {self.err.strip()[-400:]!a}"
 
 
 def environment(more: Mapping[str, str | None] | None = None) -> dict[str, str]:

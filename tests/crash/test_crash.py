@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.crash.disks import full_disks, full_streams, strangers
+from tests.crash.disks import full_streams, strangers
 from tests.crash.places import places
 
 

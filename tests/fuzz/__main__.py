@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from tests.fuzz.base import SESSION
@@ -25,7 +24,7 @@ from tests.fuzz.rules import Verdict
 SEED = 1
 LEAST = 2  # inputs of every kind, however short the run
 # One thread for everybody: a server must not have another when it forks.
-ALONE = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_NUM_THREADS")}
+ALONE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_NUM_THREADS"), "1")
 Outcome = dict[str, Any]  # a task with what `Seen` says
 
 

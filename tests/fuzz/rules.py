@@ -82,7 +82,7 @@ def _how_it_ended(ended: Ended) -> list[str]:
     elif ended.code not in (0, 1, 2):
         wrong.append(f"exit code {ended.code}")
     if "Traceback" in ended.err:
-        wrong.append(f"a traceback that ends in: {ascii(ended.err.strip().splitlines()[-1][:300])}")
+        wrong.append(f"a traceback that ends in: {ended.err.strip().splitlines()[-1][:300]!a}")
     if found := WARNED.search(ended.err):
         wrong.append(f"a warning of Python's: {found[0][-200:]}")
     return wrong

@@ -16,11 +16,15 @@ from tests.offered import offered
 DEAR = ("area", "bitstream", "board", "study", "validate", "verilog")
 TORCH = ("train", "trace")
 GOOD: Mapping[str, tuple[str, ...]] = {
-    "--arch": ("sat", "dense", "s4", "a100", "m.yaml"), "--pattern": ("2:4", "2:8", "dense", "*=1:4"), "--model": ("resnet9",),
-    "--gemm": ("8x8x8", "64x10x16"), "--topology": ("t.csv",), "--workload": ("recorded.json",), "--matrix": ("rmat:3:2", "a.mtx"),
-    "--kernel": ("smash-v3", "inner"), "--method": ("bdwp", "dense", "srste"), "--batch": ("1", "2"), "--sequence": ("1", "8"),
+    "--arch": ("sat", "dense", "s4", "a100", "m.yaml"), "--pattern": ("2:4", "2:8", "dense", "*=1:4"),
+    "--model": ("resnet9",),
+    "--gemm": ("8x8x8", "64x10x16"), "--topology": ("t.csv",), "--workload": ("recorded.json",),
+    "--matrix": ("rmat:3:2", "a.mtx"),
+    "--kernel": ("smash-v3", "inner"), "--method": ("bdwp", "dense", "srste"), "--batch": ("1", "2"),
+    "--sequence": ("1", "8"),
     "--optimizer": ("sgd", "adam"), "--mode": ("training", "inference"), "--dataflow": ("weight-stationary",),
-    "--set": ("array.rows=8", "clock_mhz=100"), "--option": ("fill=0.5",), "--limit": ("points=9", "ops=1"), "--out": ("r", "r/x"),
+    "--set": ("array.rows=8", "clock_mhz=100"), "--option": ("fill=0.5",), "--limit": ("points=9", "ops=1"),
+    "--out": ("r", "r/x"),
     "--timeline": ("t.pftrace",), "--dram-trace": ("dram",), "--dram-op": ("gemm0/FF",), "--grid": ("array.rows=8,16",),
     "--where": ("batch > 0",), "--tie": ("array.cols=array.rows",), "--jobs": ("1",), "--objective": ("min:cycles",),
     "--figures": ("f",), "--search": ("2",),
@@ -80,7 +84,7 @@ def _drawn(draw: Draw, folder: Path, names: list[str]) -> Input:
 
 
 def _line(*line: str) -> Any:
-    return lambda folder: Input(line, makes=MAKES)
+    return lambda _: Input(line, makes=MAKES)
 
 
 STEP = ("--gemm", "8x8x8", "--pattern", "2:4")
@@ -108,4 +112,4 @@ for said, line in {
     "a cluster nowhere": ("sweep", "--model", "resnet9", "--pattern", "2:8", "--cluster", "nokind://x"),
 }.items():
     made = line[line.index("--out") + 1].partition("/")[0] if "--out" in line else "r"
-    case("command line", f"line: {said}", lambda folder, line=line, made=made: Input(line, makes=(*MAKES, made)))
+    case("command line", f"line: {said}", lambda _, line=line, made=made: Input(line, makes=(*MAKES, made)))

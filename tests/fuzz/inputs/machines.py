@@ -113,7 +113,7 @@ def patterns(draw: Draw, folder: Path) -> Input:
     )
     odd = st.one_of(
         st.tuples(odd_numbers(), odd_numbers()).map(lambda pair: f"{pair[0]}:{pair[1]}"),
-        grouped.map(lambda text: f"bank {text}"), odd_numbers().map(lambda number: f"fan-in {number}"), st.just("dense"),
+        grouped.map(lambda text: f"bank {text}"), odd_numbers().map(lambda most: f"fan-in {most}"), st.just("dense"),
         st.floats(-0.5, 1.5).map(lambda share: f"density {share}"), words(),
     )  # fmt: skip
     globs = st.sampled_from(["gemm0", "gemm*", "*", "*0"])
@@ -136,8 +136,10 @@ def patterns(draw: Draw, folder: Path) -> Input:
 
 USUAL = ("1", "2", "3", "4", "8", "16", "64", "100", "0.5", "0.9", "1000", "true", "false", "4096", "null")
 TRICKS = (
-    "[" * 500, "{" * 300, "!!bool maybe", "!!binary x", "!!python/object:os.system x", "&a [*a]", "*a", "1\n2", "? x", "- 1", "|",
-    "{value: 3}", "{value: 3, provenance: assumed, source: x}", "'", '"', "!!int x", "!!float x", "!!null x", "!!set {1}",
+    "[" * 500, "{" * 300, "!!bool maybe", "!!binary x", "!!python/object:os.system x", "&a [*a]", "*a", "1\n2", "? x",
+    "- 1", "|",
+    "{value: 3}", "{value: 3, provenance: assumed, source: x}", "'", '"', "!!int x", "!!float x", "!!null x",
+    "!!set {1}",
     "!!timestamp x", "2001-01-01", "0x7f", "1e3", "+.inf", ".nan", "1:30", "08", "%YAML 9.9", "--- 1\n--- 2", "!<x> 1",
 )  # fmt: skip
 
@@ -151,7 +153,7 @@ def _file(content: bytes) -> Any:
 
 
 def _line(*line: str) -> Any:
-    return lambda folder: Input((*line, *OUT))
+    return lambda _: Input((*line, *OUT))
 
 
 DOUBLING = "a0: &a0 x\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 31))

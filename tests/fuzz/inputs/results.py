@@ -82,7 +82,7 @@ CARDS: dict[str, bytes | Callable[[bytes], bytes]] = {
     "a clock of NaN": _with(clock_mhz=float("nan")), "an endless name": _with(model="m" * 1_000_000),
     "an escape sequence as its model": _with(model="\x1b[2J"), "half a surrogate pair": _with(model="\ud800"),
     "a script as its model": _with(model="</script><script>alert(1)</script>"), "no numbers": _with(numbers={}),
-    "a million numbers": lambda content: b"{" + b'"a": 1, ' * 1_000_000 + b'"b": 2}',
+    "a million numbers": lambda _: b"{" + b'"a": 1, ' * 1_000_000 + b'"b": 2}',
 }  # fmt: skip
 for said, changed in CARDS.items():
     case("result", f"card: {said}", _put("card.json", changed))
@@ -135,10 +135,13 @@ RUNS: dict[str, tuple[str, bytes | Callable[[bytes], bytes]]] = {
     "a batch of 1e9": ("run.json", _set(batch=10**9)), "steps that are a text": ("run.json", _set(steps="many")),
     "a data set of its own": ("run.json", _set(data_folder="/dev")), "an image of 1e6": ("run.json", _set(image=10**6)),
     "checkpoint null": ("checkpoint.json", b"null"), "checkpoint {}": ("checkpoint.json", b"{}"),
-    "checkpoint schema 99": ("checkpoint.json", _with(schema=99)), "tensors elsewhere": ("checkpoint.json", _with(tensors="../x")),
-    "tensors of a device": ("checkpoint.json", _with(tensors="/dev/zero")), "step 1e30": ("checkpoint.json", _with(step=10**30)),
+    "checkpoint schema 99": ("checkpoint.json", _with(schema=99)),
+    "tensors elsewhere": ("checkpoint.json", _with(tensors="../x")),
+    "tensors of a device": ("checkpoint.json", _with(tensors="/dev/zero")),
+    "step 1e30": ("checkpoint.json", _with(step=10**30)),
     "step -1": ("checkpoint.json", _with(step=-1)), "no loss scale": ("checkpoint.json", _with(loss_scale={})),
-    "a log that is cut": ("log.csv", b"step"), "a log of bytes": ("log.csv", bytes(range(256)) * 10), "an empty log": ("log.csv", b""),
+    "a log that is cut": ("log.csv", b"step"), "a log of bytes": ("log.csv", bytes(range(256)) * 10),
+    "an empty log": ("log.csv", b""),
 }  # fmt: skip
 for said, (name, changed) in RUNS.items():
     case("checkpoint", f"checkpoint: {said}", _resumed(name, changed), torch=True)
@@ -222,8 +225,10 @@ def _journal(content: bytes) -> Callable[[Path], Input]:
 
 
 for said, content in {
-    "null": b"null\n", "a list": b"[1]\n", "nested": b"[" * 100_000 + b"\n", "a number of 5,000 digits": b"9" * 5_000 + b"\n",
-    "a million lines": b"{}\n" * 1_000_000, "one long line": b'{"a": "' + b"x" * 50_000_000 + b'"}\n', "bytes": bytes(range(256)),
+    "null": b"null\n", "a list": b"[1]\n", "nested": b"[" * 100_000 + b"\n",
+    "a number of 5,000 digits": b"9" * 5_000 + b"\n",
+    "a million lines": b"{}\n" * 1_000_000, "one long line": b'{"a": "' + b"x" * 50_000_000 + b'"}\n',
+    "bytes": bytes(range(256)),
 }.items():  # fmt: skip
     case("journal", f"journal: {said}", _journal(content))
 case("journal", "journal: a folder", lambda folder: ((folder / "j.jsonl").mkdir(), Input(call=_go_on))[1])

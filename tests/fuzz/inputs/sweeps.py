@@ -18,7 +18,8 @@ MAKES = ("s",)
 FIELDS = {"array.rows": 32, "array.cols": 16, "dram.channels": 4, "batch": 8, "model": "resnet9", "array.drains": True}
 AXES = {
     "array.rows": ("8", "16", "8..16:8"), "array.cols": ("8", "16", "1..9:4"), "clock_mhz": ("100", "200"),
-    "dram.channels": ("1", "4"), "pattern": ("2:4", "dense", "1:8;layer1.*=2:4"), "batch": ("1", "2"), "mode": ("training", "inference"),
+    "dram.channels": ("1", "4"), "pattern": ("2:4", "dense", "1:8;layer1.*=2:4"), "batch": ("1", "2"),
+    "mode": ("training", "inference"),
     "arch": ("sat", "dense"), "method": ("bdwp", "sdgp"), "dataflow": ("weight-stationary",), "sequence": ("1",),
 }  # fmt: skip
 
@@ -145,7 +146,7 @@ def _harm(draw: Draw, path: Path) -> None:
 
 
 def _line(*line: str) -> Callable[[Path], Input]:
-    return lambda folder: Input(("sweep", *line, *WORK, *HOW), makes=MAKES)
+    return lambda _: Input(("sweep", *line, *WORK, *HOW), makes=MAKES)
 
 
 def _file(text: str) -> Callable[[Path], Input]:
@@ -166,7 +167,7 @@ case(
 case("sweep line", "sweep: a product of 1e9 points", _line(*AXES_OF_1000))
 case("sweep line", "sweep: a range of 300 digits", _line("--grid", f"array.rows=1..{'9' * 300}:1"))
 case("sweep line", "sweep: a range of 5,000 digits", _line("--grid", f"array.rows=1..{'9' * 5000}:1"))
-case("sweep line", "sweep: a batch of 320 digits", lambda folder: Input(
+case("sweep line", "sweep: a batch of 320 digits", lambda _: Input(
     ("sweep", "--model", "resnet9", "--pattern", "2:4", "--batch", "9" * 320, *HOW), makes=MAKES))  # fmt: skip
 for said, text in {
     "a text a trillion times": "'a'*999999999999 == 'b'",
@@ -208,7 +209,7 @@ for said, text in {
     "a list that is the file": "- 1\n",
 }.items():
     case("sweep file", f"sweep file: {said}", _file(text))
-case("sweep file", "sweep file: /dev/zero", lambda folder: Input(("sweep", "/dev/zero", *WORK, *HOW), makes=MAKES))
+case("sweep file", "sweep file: /dev/zero", lambda _: Input(("sweep", "/dev/zero", *WORK, *HOW), makes=MAKES))
 
 
 def _beside(put: Callable[[Path], object], *line: str) -> Callable[[Path], Input]:

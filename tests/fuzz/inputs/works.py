@@ -148,7 +148,7 @@ def _written(name: str, content: bytes, *line: str) -> Callable[[Path], Input]:
 
 
 def _line(*line: str) -> Callable[[Path], Input]:
-    return lambda folder: Input(line)
+    return lambda _: Input(line)
 
 
 HEADER = TOPOLOGY.split("\n")[0] + "\n"
@@ -204,8 +204,8 @@ case(
     _recorded(lambda n: n["ops"][0].update(layer="\x1b[2J")),
 )
 case("workload", "workload: 20,000 ops", _recorded(lambda n: n.update(ops=n["ops"] * 3_000), "--batch", "2"))
-case("workload", "workload: a batch of 320 digits", _recorded(lambda n: None, "--batch", "9" * 320))
-case("workload", "workload: a batch of 1e18", _recorded(lambda n: None, "--batch", str(10**18)))
+case("workload", "workload: a batch of 320 digits", _recorded(lambda _: None, "--batch", "9" * 320))
+case("workload", "workload: a batch of 1e18", _recorded(lambda _: None, "--batch", str(10**18)))
 case("workload", "workload: 1e18 rows", _recorded(lambda n: n["ops"][0].update(rows=10**18)))
 
 MARKET = "%%MatrixMarket matrix coordinate real general\n"
@@ -225,6 +225,8 @@ case(
     "matrix: zeros, packed",
     _written("a.mtx.gz", gzip.compress(bytes(200_000_000), 9), "--matrix", "a.mtx.gz", *PRODUCT),
 )
-for text in ("rmat:24:16", "rmat:60:1", "rmat:10:1000000", "uniform:1000000000x1000000000:1e-18", "uniform:100000x100000:1",
-             "banded:1000000000:3", "banded:100000:100000", "block:1000000:1000:0.5", f"rmat:{'9' * 400}:1"):  # fmt: skip
+for text in ("rmat:24:16", "rmat:60:1", "rmat:10:1000000", "uniform:1000000000x1000000000:1e-18",
+"uniform:100000x100000:1",
+             "banded:1000000000:3", "banded:100000:100000",
+             "block:1000000:1000:0.5", f"rmat:{'9' * 400}:1"):  # fmt: skip
     case("matrix", f"matrix: {text[:40]}", _line("--matrix", text, *PRODUCT))
