@@ -17,7 +17,7 @@ from workloads.errors import UserError
 
 MIB = 1024 * 1024
 CPU_SECONDS = 14  # after which an input is ended: more than any may take
-WALL_SECONDS = 60.0
+WALL_SECONDS = 150.0  # many, for a machine that others work on too
 ROOM = 2048 * MIB  # of addresses, beyond those that the server has
 FILE_BYTES = 256 * MIB
 SHOWN = 100_000  # bytes of what was printed, of its beginning and of its end
