@@ -159,7 +159,7 @@ def _interrupts(place: Path) -> Iterator[Tried]:
         code = process.wait(PATIENCE)
         said = (folder.parent / f"{folder.name}.said").read_text(encoding="utf-8", errors="replace")
         right = code == 130 and "interrupted" in said.splitlines() and "Traceback" not in said
-        yield f"Ctrl-C in simulate {' '.join(line[:3])}", [] if right else [f"exit code {code}: {ascii(said[-300:])}"]
+        yield f"Ctrl-C in simulate {' '.join(line[:3])}", [] if right else [f"exit code {code}: {said[-300:]!a}"]
 
 
 def _at_work(process: int, folder: Path) -> bool:
