@@ -74,42 +74,23 @@ def expression(draw: Draw, folder: Path) -> Input:
     return Input(call=work_out)
 
 
+TERMS = (
+    *FIELDS, "array", "nothing", "f(1)", "[1]", "'a'", "x.y.z", "None", "...", "1j", "b'a'", "2", "3.5", "'resnet9'", "True",
+)  # fmt: skip
+OPERATORS = (
+    "+", "-", "*", "/", "//", "%", "==", "<", "<=", "!=", "and", "or", "**", "<<", "is", "in", "if", ":=", "@",
+)  # fmt: skip
+
+
 def _expressions() -> st.SearchStrategy[str]:
     """Arithmetic over the fields of a point, and what is none."""
-    plain = st.one_of(
-        st.sampled_from(
-            [*FIELDS, *FIELDS, "array", "nothing", "f(1)", "[1]", "'a'", "x.y.z", "None", "...", "1j", "b'a'"]
-        ),
-        odd_numbers().map(str),
-        odd_texts().map(repr),
+    odd = st.one_of(odd_numbers().map(str), odd_texts().map(repr))
+    term = st.one_of(st.sampled_from(TERMS), st.sampled_from(TERMS[: len(FIELDS)]), odd)
+    shape = st.sampled_from(["{}", "{}", "{}", "({})", "-{}", "not {}", "({} + 1)"])
+    part = st.tuples(shape, term, st.sampled_from(OPERATORS)).map(lambda three: (three[0].format(three[1]), three[2]))
+    return st.lists(part, min_size=1, max_size=5).map(
+        lambda parts: " ".join(word for pair in parts for word in pair).rpartition(" ")[0]
     )
-    operators = [
-        "+",
-        "-",
-        "*",
-        "/",
-        "//",
-        "%",
-        "**",
-        "<<",
-        "==",
-        "<",
-        "<=",
-        "!=",
-        "and",
-        "or",
-        "is",
-        "in",
-        "if",
-        ":=",
-        "@",
-    ]
-
-    def joined(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-        pair = st.tuples(inner, st.sampled_from(operators), inner).map(" ".join)
-        return st.one_of(pair, pair.map(lambda text: f"({text})"), inner.map(lambda text: f"-{text}"), pair)
-
-    return st.recursive(plain, joined, max_leaves=6)
 
 
 @kind("sweep folder", share=150)
@@ -118,7 +99,7 @@ def sweep_folder(draw: Draw, folder: Path) -> Input:
     files = sorted(path for path in (folder / "s").rglob("*") if path.is_file() and path.stat().st_size)
     for _ in range(draw(st.integers(1, 2))):
         path = draw(st.sampled_from(files))
-        if path.exists():
+        if path.is_file() and not path.is_symlink():
             _harm(draw, path)
     report = draw(st.integers(0, 9)) == 0
     return Input(("sweep", "--report", "--out", "s") if report else (*SWEEP, "--out", "s"), makes=MAKES, keeps=MAKES)
