@@ -75,7 +75,7 @@ def expression(draw: Draw, folder: Path) -> Input:
 
 
 TERMS = (
-    *FIELDS, "array", "nothing", "f(1)", "[1]", "'a'", "x.y.z", "None", "...", "1j", "b'a'", "2", "3.5", "'resnet9'", "True",
+    *FIELDS, "array", "nothing", "f(1)", "[1]", "'a'", "x.y.z", "None", "...", "1j", "b'a'", "2", "3.5", "'resnet9'",
 )  # fmt: skip
 OPERATORS = (
     "+", "-", "*", "/", "//", "%", "==", "<", "<=", "!=", "and", "or", "**", "<<", "is", "in", "if", ":=", "@",
