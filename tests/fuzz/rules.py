@@ -127,3 +127,9 @@ def _is_hidden(name: str) -> bool:
 def _words(err: str) -> str:
     lines = [line for line in err.strip().splitlines() if not line.startswith(NOTE)]
     return ascii(lines[-1][:300])[1:-1] if lines else ""
+
+
+def _error(err: str) -> str:
+    """The line of a traceback that names the error: the last that is not indented."""
+    lines = [line for line in err.strip().splitlines() if line and not line.startswith(" ")]
+    return ascii(lines[-1][:300])

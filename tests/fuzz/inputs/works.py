@@ -154,6 +154,8 @@ def _line(*line: str) -> Callable[[Path], Input]:
 HEADER = TOPOLOGY.split("\n")[0] + "\n"
 for said, text in {
     "stride 5,000": "conv,5001,5001,3,3,3,8,5000,\n",
+    "stride 5,000 and a filter as large": "conv,10000,10000,5000,5000,3,8,5000,\n",
+    "stride 5,000 of one channel": "conv,20000,20000,7,7,1,1,5000,\n",
     "a filter of 2e9": "conv,2000000000,2000000000,2000000000,2000000000,3,8,1,\n",
     "an input of 2e9": "conv,2000000000,2000000000,3,3,3,8,1,\n",
     "2e9 channels": "conv,9,9,3,3,2000000000,2000000000,1,\n",
