@@ -1,7 +1,9 @@
 """Command lines: every option of every command, with values that may be anything."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ GOOD: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 WORK = ("--gemm", "--model", "--topology", "--matrix", "--workload")
 KEPT = ("--hil", "--cluster", "--threads", "--steps", "--epochs")  # what they start is not measured here
+OUTPUTS = ("--out", "--timeline", "--dram-trace", "--figures")
 MAKES = ("r", "results", "t.pftrace", "dram", "f", "p.html", "comparison.html")
 
 
@@ -70,7 +73,8 @@ def _drawn(draw: Draw, folder: Path, names: list[str]) -> Input:
         line.append(option)
         if option not in options or not getattr(options[option], "is_flag", False):
             usual = st.sampled_from(GOOD.get(option, ("1", "x", "r")))
-            line.append(mostly(draw, usual, words(st.one_of(odd_numbers(), odd_texts())), 8)[:60_000])
+            value = mostly(draw, usual, words(st.one_of(odd_numbers(), odd_texts())), 8)[:60_000]
+            line.append(_inside(value) if option in OUTPUTS else value)
     if draw(st.integers(0, 9)) == 0:
         line.insert(draw(st.integers(0, len(line))), draw(words(odd_texts())))
     if not name:
@@ -80,11 +84,27 @@ def _drawn(draw: Draw, folder: Path, names: list[str]) -> Input:
         line += ["--jobs", "1", "--out", "r", "--batch", "1", "--model", "resnet9"]
     if name.partition(" ")[0] in DEAR or name in TORCH:
         line += ["--nothing"]
-    return Input(tuple(line), makes=MAKES)
+    return Input(tuple(line), makes=(*MAKES, *_outputs(line)))
 
 
-def _line(*line: str) -> Any:
-    return lambda _: Input(line, makes=MAKES)
+def _inside(value: str) -> str:
+    """A name that leads nowhere out of the folder: the real ones of the machine are not written to."""
+    return value.replace("..", "_").lstrip("/")
+
+
+def _outputs(line: Sequence[str]) -> list[str]:
+    """What a line says it makes: the first part of each path."""
+    pairs = [word.partition("=")[::2] for word in line] + list(pairwise(line))
+    return [value.removeprefix("./").partition("/")[0] for option, value in pairs if option in OUTPUTS and value]
+
+
+def _beside_a_pipe(line: tuple[str, ...]) -> Callable[[Path], Input]:
+    def make(folder: Path) -> Input:
+        (folder / "file").write_text("mine", encoding="utf-8")
+        os.mkfifo(folder / "pipe")  # whoever opens it waits for its other end
+        return Input(line, makes=(*MAKES, *_outputs(line)))
+
+    return make
 
 
 STEP = ("--gemm", "8x8x8", "--pattern", "2:4")
@@ -95,13 +115,20 @@ for said, line in {
     "an out of 300 letters": (*STEP, "--out", "x" * 300),
     "an out of bytes": (*STEP, "--out", "\udcff"),
     "an out with an escape sequence": (*STEP, "--out", "no/\x1b[2J"),
-    "an out beneath a file": (*STEP, "--out", "/dev/null/r"),
-    "an out that is a device": (*STEP, "--out", "/dev/null", "--force"),
+    "an out beneath a file": (*STEP, "--out", "file/r"),
+    "an out that is a file": (*STEP, "--out", "file", "--force"),
+    "an out that is a pipe": (*STEP, "--out", "pipe", "--force"),
     "an out that is here": (*STEP, "--out", ".", "--force"),
     "an out that is empty": (*STEP, "--out", ""),
     "an empty machine": ("--arch", "", *STEP),
     "an empty model": ("--model", "", "--pattern", "2:8"),
-    "a timeline that is a device": (*STEP, "--timeline", "/dev/full", "--force"),
+    "a timeline that is a pipe": (*STEP, "--timeline", "pipe", "--out", "r", "--force"),
+    "a machine that is a pipe": ("--arch", "./pipe", *STEP),
+    "a workload that is a pipe": ("--workload", "pipe", *STEP[2:]),
+    "a topology that is a pipe": ("--topology", "pipe", *STEP[2:]),
+    "a matrix that is a pipe": ("--arch", "piuma", "--matrix", "pipe"),
+    "a result that is a pipe": ("report", "pipe"),
+    "a sweep that is a pipe": ("sweep", "pipe"),
     "a dump of an op that is not": (*STEP, "--dram-trace", "dram", "--dram-op", "\udcff/FF"),
     "a hundred thousand letters": ("--gemm", "9" * 100_000),
     "30,000 words": ("--pattern", "2:8") * 15_000,
@@ -111,5 +138,4 @@ for said, line in {
     "tiles of 1e15": ("--model", "resnet9", "--pattern", "2:8", "--hil", "/dev/null", "--hil-tiles", str(10**15)),
     "a cluster nowhere": ("sweep", "--model", "resnet9", "--pattern", "2:8", "--cluster", "nokind://x"),
 }.items():
-    made = line[line.index("--out") + 1].partition("/")[0] if "--out" in line else "r"
-    case("command line", f"line: {said}", lambda _, line=line, made=made: Input(line, makes=(*MAKES, made)))
+    case("command line", f"line: {said}", _beside_a_pipe(line))
