@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.crash.kills import STEP, TRAIN
 from tests.crash.processes import Done, finished, hidden
-from tests.offered import offered
+from tests.fuzz.offered import offered
 
 SIZES = (0, 300, 3_000, 20_000)  # bytes that a file may have
 MODULE = "from torch import nn\n\n\ndef build_model():\n    return nn.Sequential(nn.Flatten(), nn.Linear(12, 10))\n"

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.fuzz.base import MATRIX, SPEC, TOPOLOGY, good
 from tests.fuzz.kinds import Draw, Input, case, kind
+from tests.fuzz.offered import offered
 from tests.fuzz.spoil import mostly, odd_numbers, odd_texts, words
-from tests.offered import offered
 
 # These take minutes where a line of theirs is right, so theirs always have something wrong at the end.
 DEAR = ("area", "bitstream", "board", "study", "validate", "verilog")
