@@ -37,7 +37,7 @@ OUTPUTS = ("--out", "--timeline", "--dram-trace", "--figures")
 MAKES = ("r", "results", "t.pftrace", "dram", "f", "p.html", "comparison.html")
 
 
-@kind("command line", share=500)
+@kind("command line", share=400)
 def command_line(draw: Draw, folder: Path) -> Input:
     return _drawn(draw, folder, [name for name in _commands() if name not in TORCH])
 

@@ -66,7 +66,7 @@ def as_yaml(node: Any) -> bytes:
     return out.getvalue()
 
 
-@kind("machine file", share=500)
+@kind("machine file", share=450)
 def machine_file(draw: Draw, folder: Path) -> Input:
     name = draw(st.sampled_from(SHIPPED))
     if draw(st.booleans()):
@@ -87,7 +87,7 @@ def machine_file(draw: Draw, folder: Path) -> Input:
     return Input(("--arch", "m.yaml", *work_of(name), *OUT))
 
 
-@kind("settings", share=600)
+@kind("settings", share=500)
 def settings(draw: Draw, folder: Path) -> Input:
     del folder
     name = draw(st.sampled_from(SHIPPED))
@@ -105,7 +105,7 @@ def settings(draw: Draw, folder: Path) -> Input:
     return Input(("--arch", name, *work_of(name), *line, *OUT))
 
 
-@kind("patterns", share=500)
+@kind("patterns", share=400)
 def patterns(draw: Draw, folder: Path) -> Input:
     del folder
     grouped = st.tuples(st.integers(0, 5), st.sampled_from([2, 4, 7, 8, 16, 64])).map(

@@ -23,7 +23,7 @@ BARE = ("--no-sensitivity",)
 RESULTS = ("step", "step", "step", "product", "dense", "s4", "a100")
 
 
-@kind("result", share=450)
+@kind("result", share=350)
 def result(draw: Draw, folder: Path) -> Input:
     name = draw(st.sampled_from(RESULTS))
     copied(name, folder / "r")
@@ -196,7 +196,7 @@ def _line(number: int) -> dict[str, object]:
     return Outcome(tile=number, op=0, status=CONFIRMED, **where, **sizes).row()  # type: ignore[arg-type]
 
 
-@kind("journal", share=300)
+@kind("journal", share=250)
 def journal(draw: Draw, folder: Path) -> Input:
     nodes = [_line(number) for number in range(draw(st.integers(1, 4)))]
     if draw(st.booleans()):

@@ -60,7 +60,7 @@ def _work(line: Sequence[str]) -> list[str]:
     ]
 
 
-@kind("expression", share=500)
+@kind("expression", share=400)
 def expression(draw: Draw, folder: Path) -> Input:
     del folder
     text = draw(_expressions())

@@ -20,7 +20,7 @@ STEP = ("--pattern", "2:4", *OUT)
 PRODUCT = ("--arch", "piuma", *OUT)
 
 
-@kind("topology", share=600)
+@kind("topology", share=500)
 def topology(draw: Draw, folder: Path) -> Input:
     if draw(st.booleans()):
         content = spoiled(draw, draw(st.sampled_from([TOPOLOGY, GEMMS])).encode())
@@ -33,7 +33,7 @@ def topology(draw: Draw, folder: Path) -> Input:
     return Input(("--topology", "t.csv", *STEP))
 
 
-@kind("workload", share=600)
+@kind("workload", share=500)
 def workload(draw: Draw, folder: Path) -> Input:
     node = json.loads(good("recorded.json"))
     content = as_json(draw, spoiled_node(draw, node)) if draw(st.booleans()) else as_json(draw, _op_spoiled(draw, node))
@@ -112,7 +112,7 @@ def _read_samples(path: Path) -> int:
     return 0
 
 
-@kind("matrix", share=450)
+@kind("matrix", share=350)
 def matrix(draw: Draw, folder: Path) -> Input:
     if draw(st.integers(0, 2)) == 0:
         return Input(("--matrix", draw(_made()), *PRODUCT))
