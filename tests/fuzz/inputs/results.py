@@ -19,7 +19,7 @@ from tests.fuzz.kinds import Draw, Input, case, kind
 from tests.fuzz.spoil import as_json, odd_values, spoiled, spoiled_node
 from tests.hil.small import Step, step
 
-BARE = ("--no-sensitivity",)
+BARE = ("--no-sensitivity",)  # with it a page takes seconds for good reason
 RESULTS = ("step", "step", "step", "product", "dense", "s4", "a100")
 
 
@@ -44,7 +44,7 @@ def result(draw: Draw, folder: Path) -> Input:
             path.write_bytes(content)
     if draw(st.integers(0, 3)):
         return Input(call=_read_result)
-    more = draw(st.sampled_from([BARE, BARE, (*BARE, "--figures", "f"), () if name == "step" else BARE]))
+    more = draw(st.sampled_from([BARE, BARE, (*BARE, "--figures", "f")]))
     return Input(("report", "r", "--out", "p.html", *more), makes=("p.html", "f"))
 
 
