@@ -2,6 +2,8 @@
 
 import os
 import resource
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ from tests.crash.kills import STEP, TRAIN
 from tests.crash.processes import Done, finished, hidden
 from tests.fuzz.offered import offered
 
+SMALL = "16k"
 SIZES = (0, 300, 3_000, 20_000)  # bytes that a file may have
 MODULE = "from torch import nn\n\n\ndef build_model():\n    return nn.Sequential(nn.Flatten(), nn.Linear(12, 10))\n"
 AREAS = "pe,luts,fmax_mhz\nsparse,900,200\ndense,600,220\n"
@@ -30,6 +33,7 @@ class Writer:
     first: tuple[str, ...] = ()
     keeps: tuple[str, ...] = ()
     files: tuple[tuple[str, str], ...] = ()
+    mounted: bool = False
 
 
 # Every command that the program offers stands in one of these: one that writes cannot come without being tried.
@@ -70,8 +74,10 @@ WRITERS: dict[str, tuple[Writer, ...]] = {
             files=(("a.csv", ACCURACIES),),
         ),
     ),
-    "verilog": (Writer(("verilog", "--rows", "2", "--cols", "2", "--format", "int8", "--out", "v")),),
-    "bitstream": (Writer(("bitstream", "--board", "vcu1525", "--rows", "2", "--cols", "2", "--out", "b")),),
+    "verilog": (Writer(("verilog", "--rows", "2", "--cols", "2", "--format", "int8", "--out", "v"), mounted=True),),
+    "bitstream": (
+        Writer(("bitstream", "--board", "vcu1525", "--rows", "2", "--cols", "2", "--out", "b"), mounted=True),
+    ),
     "validate": (Writer(("validate", "dense", "--out", "v")),),
 }
 READERS = {"list": ("list",), "show": ("show", "sat")}
@@ -90,10 +96,26 @@ def full_disks(place: Path, commands: tuple[str, ...] | None = None) -> Iterator
         if commands is not None and name not in commands:
             continue
         for number, writer in enumerate(writers):
+            if writer.mounted:
+                yield _on_a_small_disk(writer, place / f"{name}-small")
+                continue
             for size in SIZES:
                 said = f"simulate {' '.join(writer.line)}, files of {size} bytes"
                 folder = _prepared(writer, place / f"{name.replace(' ', '-') or 'step'}-{number}-{size}")
                 yield said, _tried(writer, folder, _room(size))
+
+
+def _on_a_small_disk(writer: Writer, folder: Path) -> tuple[str, list[str]]:
+    """The command where there is hardly any room, if this machine lets us have such a place."""
+    said = f"simulate {' '.join(writer.line)}, a file system of {SMALL}"
+    folder.mkdir()
+    mounting = ["mount", "-t", "tmpfs", "-o", f"size={SMALL}", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mounting, capture_output=True, check=False).returncode:
+        return f"{said}: left out, since no file system can be mounted here", []
+    try:
+        return said, _tried(writer, folder, lambda: None)
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 def _prepared(writer: Writer, folder: Path) -> Path:
