@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
-import typer
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from reports import figures
+from workloads.console import PlainConsole, console
 from workloads.errors import UserError
 from workloads.files.writing import new_file, not_written
 from workloads.registry import needs
+from workloads.terminal import note
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 
-def wide_console() -> Console:
+def wide_console() -> PlainConsole:
     """A console that never cuts a table short where nobody looks at a terminal."""
-    console = Console(highlight=False, soft_wrap=True)
-    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=200)
+    return console(width=200)
 
 
 def text_table(names: Iterable[str], left: Collection[str], rows: Iterable[Iterable[str]] = ()) -> Table:
@@ -92,7 +91,7 @@ def write_folder(
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "matplotlib":
             raise
-        typer.echo(f"no picture: it {needs(error)}", err=True)
+        note(f"no picture: it {needs(error)}")
         pictures = {}
     write_files({**files, **pictures}, option)
     return bool(pictures)
@@ -100,5 +99,5 @@ def write_folder(
 
 def tracked(items: Sequence[Item], what: str) -> Iterable[Item]:
     """The items one after the other, with a bar on standard error where that is a terminal."""
-    console = Console(stderr=True)
-    return track(items, description=what, transient=True, console=console, disable=not console.is_terminal)
+    shown = console(error=True)
+    return track(items, description=what, transient=True, console=shown, disable=not shown.is_terminal)

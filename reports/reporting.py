@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 import reports
 import simulator
+from workloads.console import console
 from workloads.errors import UserError
 from workloads.files.writing import check_new, write_bytes
 
@@ -57,14 +56,14 @@ def _single(result: "Result", sensitivity: bool, figures: Path | None) -> str:
     page = reports.result_page  # with all that a page needs, before the step is run again
     table, said = _sensitivity(result) if sensitivity else (None, NOT_ASKED)
     ladder = _ladder(result) if table is not None else None
-    with Console(stderr=True).status("drawing"):
+    with console(error=True).status("drawing"):
         if figures is not None:
             reports.write_figures(result, figures, table, ladder)
         return page(result, table, ladder, said)
 
 
 def _several(results: "Sequence[Result]", labels: Sequence[str], figures: Path | None) -> str:
-    with Console(stderr=True).status("drawing"):
+    with console(error=True).status("drawing"):
         if figures is not None:
             reports.write_comparison(results, labels, figures)
         return reports.comparison_page(results, labels)
@@ -99,5 +98,5 @@ def _ladder(result: "Result") -> "pd.DataFrame | None":
     switches = (result.card.numbers.get(switch) for switch in reports.OPTIMISATIONS)
     if not all(number is not None and number.value is True for number in switches):
         return None
-    with Console(stderr=True).status("optimisations, one after the other"):
+    with console(error=True).status("optimisations, one after the other"):
         return reports.ladder_of(result.card.job)

@@ -9,6 +9,7 @@ import typer
 import reports
 import rtl
 from workloads.pattern import DENSE, parse_pattern
+from workloads.terminal import say
 
 USUAL = ["2:4", "2:8", "1:8", "2:16"]
 SIZES = [4, 8, 16, 32]
@@ -36,6 +37,6 @@ def area(
     parameters = [rtl.make_parameters(each, wanted[-1], wanted[-1], form) for each in chosen]
     rtl.make_parameters(DENSE, wanted[0], wanted[0], form)  # the smallest can be made too
     table = reports.area_table(reports.synthesised(parameters, wanted))
-    typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.2f}"))
+    say(table.to_string(index=False, float_format=lambda value: f"{value:.2f}"))
     if out is not None:
         reports.write_area(table, out, " ".join(["simulate", *sys.argv[1:]]))

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 import reports
+from workloads.terminal import say
 
 
 def report(
@@ -27,4 +28,4 @@ def report(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the page.")] = False,
 ) -> None:
     """Write one self-contained HTML page: of one result, or of several side by side."""
-    typer.echo(reports.write_report(results, out, figures, sensitivity, force))
+    say(reports.write_report(results, out, figures, sensitivity, force))

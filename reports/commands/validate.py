@@ -10,6 +10,7 @@ from reports import checks, figures
 from workloads.errors import UserError
 from workloads.options import JsonOption, SetOption, completed
 from workloads.registry import CHECKS
+from workloads.terminal import say
 
 
 def validate(
@@ -43,7 +44,7 @@ def validate(
             raise UserError(f"{option}: belongs to one machine: simulate validate sat {option} ...")
     table = reports.check_table(reports.every_check())
     if as_json:
-        typer.echo(table.to_json(orient="records", indent=1))
+        say(table.to_json(orient="records", indent=1))
     else:
         reports.print_checks(table)
     if out is not None:

@@ -18,6 +18,7 @@ from simulator.runner import run_job
 from workloads.errors import UserError
 from workloads.files.reading import read_text
 from workloads.options import BatchOption, SetOption
+from workloads.terminal import say
 from workloads.work import Work
 
 COLUMNS = ("pe", "luts", "fmax_mhz")
@@ -44,7 +45,7 @@ def study_iso_area(
     labels = ["dense, sparse PEs", f"{pattern}, sparse PEs", "dense, plain PEs of equal area"]
     wide_console().print(frame_table(_table(results, labels)))
     if write_folder(out, {}, lambda: {"iso-area": figures.iso_area_figure(results, labels)}):
-        typer.echo(f"written: {out}/iso-area.png, iso-area.svg")
+        say(f"written: {out}/iso-area.png, iso-area.svg")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from simulator.runs import Runs
 from workloads.errors import UserError
 from workloads.files.reading import read_text
 from workloads.options import ArchOption, BatchOption, SetOption
+from workloads.terminal import note, say
 from workloads.work import Work
 
 NEEDED = {"method", "pattern", "accuracy", "accuracy_ci95"}
@@ -45,7 +46,7 @@ def study_pareto(
         try:
             costs[method, pattern] = cost_of(run_job(job, runs))
         except UserError as error:
-            typer.echo(f"left out: {method} {pattern}: {error}", err=True)
+            note(f"left out: {method} {pattern}: {error}")
     if not costs:
         raise UserError(f"{accuracies}: {arch} can run none of its methods")
     joined = pareto_table(table, costs)
@@ -53,7 +54,7 @@ def study_pareto(
     wide_console().print(frame_table(shown.set_index("method")))
     words = f"accuracies of {accuracies.parent.resolve().name}, one {model} step on {arch}"
     if write_folder(out, csv_texts({"pareto": joined}, 6), lambda: {"pareto": figures.pareto_figure(joined, words)}):
-        typer.echo(f"written: {out}/pareto.csv, pareto.png, pareto.svg")
+        say(f"written: {out}/pareto.csv, pareto.png, pareto.svg")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from workloads.errors import UserError
 from workloads.options import ForceOption
 from workloads.pattern import parse_pattern
 from workloads.progress import steps_shown
+from workloads.terminal import say
 
 if TYPE_CHECKING:
     from rtl.parameters import Parameters
@@ -50,9 +51,9 @@ def bitstream(
         else:
             p, built = rtl.build_shown(which, first, show, lanes)
     path = rtl.write_built(built, which, p, folder, force)
-    typer.echo(f"{path}: {p.title}, {built.fmax_mhz:.1f} MHz reached, {built.clock_mhz:g} MHz on the board")
+    say(f"{path}: {p.title}, {built.fmax_mhz:.1f} MHz reached, {built.clock_mhz:g} MHz on the board")
     for cell, (used, there) in built.used.items():
-        typer.echo(f"  {cell:16} {used:6} of {there:6}  {100 * used / there:5.1f} %")
+        say(f"  {cell:16} {used:6} of {there:6}  {100 * used / there:5.1f} %")
 
 
 def _size(rows: int | None, cols: int | None, usual: int) -> tuple[int, int]:
@@ -65,6 +66,6 @@ def _vivado(folder: Path, p: "Parameters", force: bool) -> None:
     with steps_shown() as show:
         files, estimate = rtl.vivado_project(p, lambda step: show(f"{p.title} for VCU1525: {step}"))
     rtl.write_files(folder, files, rtl.project_owns, force)
-    typer.echo(f"{folder}: Vivado project of {p.title} for the VCU1525; nobody here has run it in Vivado")
-    typer.echo(f"  {estimate}")
-    typer.echo("  vivado -mode batch -source project.tcl")
+    say(f"{folder}: Vivado project of {p.title} for the VCU1525; nobody here has run it in Vivado")
+    say(f"  {estimate}")
+    say("  vivado -mode batch -source project.tcl")

@@ -33,6 +33,7 @@ from workloads.options import (
     SetOption,
 )
 from workloads.registry import OURS, VIEWS, load_entry
+from workloads.terminal import put, say
 from workloads.work import Work, dated_folder
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def step(
         _refuse_options(context)
         return
     if version:
-        typer.echo(f"{OURS} {version_of(OURS)}")
+        say(f"{OURS} {version_of(OURS)}")
         return
     job = Job(
         machine=Source(arch),
@@ -191,11 +192,11 @@ def _write_and_show(
         said.append(load_entry(VIEWS, "view", "dram-trace")(result, path, dram_op, force))
     folder = _saved(result, out, force)
     if as_json or as_csv:
-        typer.echo(load_entry(VIEWS, "view", "json" if as_json else "csv")(result), nl=as_json)
+        say(load_entry(VIEWS, "view", "json" if as_json else "csv")(result), end="\n" if as_json else "")
         return
-    typer.echo(load_entry(VIEWS, "view", "terminal")(result, folder), nl=False)
+    put(load_entry(VIEWS, "view", "terminal")(result, folder))
     for sentence in said:
-        typer.echo(sentence)
+        say(sentence)
 
 
 def _saved(result: "Result", out: Path | None, force: bool) -> Path:

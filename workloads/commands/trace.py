@@ -9,6 +9,7 @@ import workloads
 from workloads.files.writing import check_new
 from workloads.options import FieldOption, PatternOption
 from workloads.pattern import parse_patterns
+from workloads.terminal import say
 
 if TYPE_CHECKING:
     from workloads.training.trace_module import Traced
@@ -60,12 +61,10 @@ def trace(
 
 def _say(traced: "Traced", path: Path) -> None:
     workload, zeros = traced.workload, traced.weight_zeros
-    typer.echo(
-        f"{workload.model}: {traced.products} products, {workload.macs:,} MACs, {workload.parameters:,} parameters"
-    )
-    typer.echo(f"loss: {traced.loss}")
+    say(f"{workload.model}: {traced.products} products, {workload.macs:,} MACs, {workload.parameters:,} parameters")
+    say(f"loss: {traced.loss}")
     if zeros is not None:
-        typer.echo(f"zeros in the weights of the forward pass: {100 * zeros:.1f} %")
+        say(f"zeros in the weights of the forward pass: {100 * zeros:.1f} %")
     if workload.kept_dense:
-        typer.echo(f"dense unless --pattern LAYER=n:m names them: {', '.join(workload.kept_dense)}")
-    typer.echo(f"recorded: simulate --workload {path}")
+        say(f"dense unless --pattern LAYER=n:m names them: {', '.join(workload.kept_dense)}")
+    say(f"recorded: simulate --workload {path}")
