@@ -22,7 +22,9 @@ TOUCHES = frozenset(
      "NamedTemporaryFile", "TemporaryDirectory", "safe_open", "load_file", "save_file", "savefig", "mmread", "mminfo",
      "ParquetFile", "read_parquet")
 )  # fmt: skip
-PRINTS = frozenset(("echo", "secho", "Console"))  # typer's and rich's, which show what a terminal would obey
+PRINTS = frozenset(
+    ("print", "typer.echo", "typer.secho", "Console")
+)  # typer's and rich's, which show what a terminal would obey
 
 
 @dataclass
@@ -54,7 +56,7 @@ def counted() -> Count:
         for name in _called(tree):
             if name in TOUCHES and not path.startswith(FILES):
                 found.touches[path, name] += 1
-            found.prints[path] += name in PRINTS or name == "print"
+        found.prints[path] += sum(ast.unparse(each.func) in PRINTS for each in _calls(tree))
     return found
 
 
@@ -66,12 +68,15 @@ def _called(tree: ast.AST) -> Iterator[str]:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("workloads.files")
         for alias in node.names
     }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            if isinstance(node.func, ast.Attribute):
-                yield node.func.attr
-            elif isinstance(node.func, ast.Name) and node.func.id not in own:
-                yield node.func.id
+    for call in _calls(tree):
+        if isinstance(call.func, ast.Attribute):
+            yield call.func.attr
+        elif isinstance(call.func, ast.Name) and call.func.id not in own:
+            yield call.func.id
+
+
+def _calls(tree: ast.AST) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
 
 
 def _files() -> list[str]:
