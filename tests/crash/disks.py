@@ -9,17 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.crash.kills import STEP, TRAIN
-from tests.crash.processes import Done, finished, hidden
+from tests.crash.processes import ROOT, Done, finished, hidden
 from tests.fuzz.offered import offered
 
 SMALL = "16k"
 SIZES = (0, 300, 3_000, 20_000)  # bytes that a file may have
 MODULE = "from torch import nn\n\n\ndef build_model():\n    return nn.Sequential(nn.Flatten(), nn.Linear(12, 10))\n"
 AREAS = "pe,luts,fmax_mhz\nsparse,900,200\ndense,600,220\n"
-ACCURACIES = (
-    "model,dataset,method,pattern,runs,test_accuracy,spread\nresnet9,digits,dense,dense,1,0.95,0\n"
-    "resnet9,digits,bdwp,2:8,1,0.93,0\n"
-)
+ACCURACIES = (ROOT / "reports/results/study-accuracy/accuracy.csv").read_text(encoding="utf-8")
 RESULT = (*STEP[:-2], "--pattern", "2:8", "--out", "r")
 
 
@@ -96,6 +93,9 @@ def full_disks(place: Path, commands: tuple[str, ...] | None = None) -> Iterator
         if commands is not None and name not in commands:
             continue
         for number, writer in enumerate(writers):
+            folder = _prepared(writer, place / f"{name.replace(' ', '-') or 'step'}-{number}")
+            done = finished(folder, writer.line, more={"PYTHONPATH": f"{ROOT}:{folder}"})
+            yield f"simulate {' '.join(writer.line)}, with room", [] if done.code == 0 else [str(done)]
             if writer.mounted:
                 yield _on_a_small_disk(writer, place / f"{name}-small")
                 continue
@@ -129,7 +129,7 @@ def _prepared(writer: Writer, folder: Path) -> Path:
 
 def _tried(writer: Writer, folder: Path, first: Callable[[], object]) -> list[str]:
     before = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-    done = finished(folder, writer.line, first, {"PYTHONPATH": f"{_root()}:{folder}"})
+    done = finished(folder, writer.line, first, {"PYTHONPATH": f"{ROOT}:{folder}"})
     wrong = [] if done.is_fine else [str(done)]
     after = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
     if done.code:
@@ -140,10 +140,6 @@ def _tried(writer: Writer, folder: Path, first: Callable[[], object]) -> list[st
     return wrong + [
         f"left hidden: {name}" for name in hidden(folder) if name not in before and "__pycache__" not in name
     ]
-
-
-def _root() -> Path:
-    return Path(__file__).parents[2]
 
 
 def _room(size: int) -> Callable[[], object]:
@@ -165,7 +161,7 @@ def _streamed(writer: Writer, folder: Path, stream: str) -> list[str]:
     full = os.open("/dev/full", os.O_WRONLY)
     try:
         out, err = (full, None) if stream == "out" else (None, full)
-        done = finished(folder, writer.line, None, {"PYTHONPATH": f"{_root()}:{folder}"}, out=out, err=err)
+        done = finished(folder, writer.line, None, {"PYTHONPATH": f"{ROOT}:{folder}"}, out=out, err=err)
     finally:
         os.close(full)
     if stream == "out":

@@ -14,7 +14,7 @@ def test_every_command_is_known_to_write_or_not_to() -> None:
     assert strangers() == set()
 
 
-def test_a_step_on_a_full_disk_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_full_standard_output_is_one_sentence(tmp_path: Path) -> None:
     assert wrong(full_streams(tmp_path, ("list",))) == []
 
 
