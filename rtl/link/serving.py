@@ -33,11 +33,13 @@ INPUT = 4096
 GREETING = 512
 # Bytes of answers that a client has not taken: many times what a host can ask for before it must have read an answer.
 OUTPUT = 1 << 16
-# Bytes that a client has sent and that are not read yet, from which on it does not heed what the board has room for: a
-# host sends a full inbox, 5 KiB with its frames, and the same again for every answer that is late, three times at most.
+# Bytes that a client has sent since the board's last answer, from which on it is none that talks this protocol: a host
+# sends a full inbox, 5 KiB with its frames, and the same again for every answer that is late, three times at most.
 FLOOD = 1 << 15
-# Clients that have said nothing yet; the oldest has to go when one more comes.
+# Clients that have not got the board; the oldest silent one has to go when one more comes.
 LOBBY = 16
+# Seconds that a client waits for one that has the board before it is sent away, and milliseconds between looks.
+WAITING, LATER = 0.5, 20.0
 # Seconds after the last answer for which a client keeps the board from others. A host at work asks ten times a second.
 HELD = 5.0
 GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL | getattr(select, "POLLRDHUP", 0)
@@ -70,7 +72,10 @@ class _Paced:
 
 @final
 class _Client:
-    """A client's socket. ahead: what it has said before it got the board. answers: what it has not taken yet."""
+    """A client's socket. ahead: what it has said before it got the board, for which it has asked at `asked`.
+
+    answers: what it has not taken yet.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
         connection.setblocking(False)
@@ -80,7 +85,8 @@ class _Client:
         self.socket, self.number = connection, connection.fileno()
         self.ahead = self.answers = b""
         self.gone = False
-        self._answered = time.monotonic()
+        self.asked: float | None = None
+        self._answered, self._unanswered = time.monotonic(), 0
 
     def receive(self, most: int) -> bytes:
         """What has come, if anything; notes where it has hung up."""
@@ -91,6 +97,7 @@ class _Client:
         except OSError:
             data = b""
         self.gone = not data
+        self._unanswered += len(data)
         return data
 
     def greets(self) -> bool:
@@ -108,7 +115,7 @@ class _Client:
         self.answers += made
         try:
             self.answers = self.answers[self.socket.send(self.answers) :]
-            self._answered = time.monotonic()
+            self._answered, self._unanswered = time.monotonic(), 0
         except BlockingIOError:
             pass
         except OSError:
@@ -121,18 +128,18 @@ class _Client:
         if waiting.poll(0) or self.answers or time.monotonic() - self._answered > HELD:
             return True
         unread = fcntl.ioctl(self.number, termios.FIONREAD, bytes(4))
-        return int.from_bytes(unread, sys.byteorder) > FLOOD
+        return int.from_bytes(unread, sys.byteorder) + self._unanswered > FLOOD
 
     def begin(self) -> bytes:
         """It has the board from now on. Returns what it has said already."""
-        self._answered = time.monotonic()
+        self._answered, self._unanswered = time.monotonic(), 0
         said, self.ahead = self.ahead, b""
         return said
 
 
 @final
 class _Door:
-    """A listening socket, the client that has the board, if any, and those that have said nothing yet."""
+    """A listening socket, the client that has the board, if any, and those that have not got it."""
 
     def __init__(self, board: "VirtualBoard", listener: socket.socket) -> None:
         listener.setblocking(False)
@@ -154,13 +161,14 @@ class _Door:
 
     def _look(self) -> float | None:
         """Say what the present client is waited on for. Returns for how many milliseconds; None is without an end."""
+        soon = LATER if any(client.asked is not None for client in self._lobby) else None
         if (present := self._present) is None:
-            return None
+            return soon
         wanted = GONE | (select.POLLIN if self._paced.room else 0) | (select.POLLOUT if present.answers else 0)
         if wanted != self._waits_for:
             self._poll.modify(present.number, wanted)
             self._waits_for = wanted
-        return None if len(present.answers) >= OUTPUT else self._paced.patience
+        return soon if len(present.answers) >= OUTPUT or self._paced.board.quiet else 0.0
 
     def _serve(self, present: _Client, ready: int) -> None:
         data = present.receive(self._paced.room) if ready & select.POLLIN and not ready & GONE else b""
@@ -180,18 +188,27 @@ class _Door:
             self._leave()
 
     def _hear(self, ready: Mapping[int, int]) -> None:
-        """Those that have the board not yet: who says what the link understands gets it, or is sent away."""
-        for client in [each for each in self._lobby if each.number in ready]:
-            asks = client.greets()
-            if not asks and not client.gone:
-                continue
+        """Those that have not got the board: one that says what the link understands gets it, or is sent away."""
+        for client in list(self._lobby):
+            if client.number in ready and client.asked is not None:
+                client.gone = True  # only that is looked for
+            elif client.number in ready and client.greets():
+                client.asked = time.monotonic()
+                self._poll.modify(client.number, GONE)
+            if client.gone:
+                self._dismiss(client)
+            elif client.asked is not None:
+                self._admit(client, client.asked)
+
+    def _admit(self, client: _Client, asked: float) -> None:
+        """Give the board to a client that asks for it, unless another is at work with it, which it waits for."""
+        if self._present is None or self._present.gives_way():
+            self._leave()
             self._lobby.remove(client)
-            if asks and (self._present is None or self._present.gives_way()):
-                self._leave()
-                self._present, self._waits_for = client, select.POLLIN
-                self._work(client, client.begin())
-            else:
-                self._forget(client)
+            self._present, self._waits_for = client, GONE
+            self._work(client, client.begin())
+        elif time.monotonic() - asked > WAITING:
+            self._dismiss(client)
 
     def _accept(self) -> None:
         with suppress(OSError):  # gone already
@@ -199,7 +216,11 @@ class _Door:
             self._lobby.append(client := _Client(connection))
             self._poll.register(client.number, select.POLLIN)
         if len(self._lobby) > LOBBY:
-            self._forget(self._lobby.pop(0))
+            self._dismiss(min(self._lobby, key=lambda each: each.asked is not None))  # the oldest that says nothing
+
+    def _dismiss(self, client: _Client) -> None:
+        self._lobby.remove(client)
+        self._forget(client)
 
     def _leave(self) -> None:
         """Nobody has the board; what it holds of the last client is forgotten."""

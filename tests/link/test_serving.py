@@ -130,12 +130,12 @@ def test_noise_beside_a_client_at_work_is_not_heard(served: str) -> None:
 
 def test_an_idle_client_gives_way_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one that has said something; the board it loses it finds again once it is free."""
-    code = "import rtl.link.serving as s, rtl.link.virtual as v; s.HELD = 0.3; v.main()"
+    code = "import rtl.link.serving as s, rtl.link.virtual as v; s.HELD = 1.5; v.main()"
     monkeypatch.setattr("rtl.link.virtual.PROGRAM", ("-c", code))
     with started(small()) as url, Board(small(), url) as first:
         with pytest.raises(UserError, match="broke"):
             Board(small(), url)
-        time.sleep(0.4)
+        time.sleep(1.2)
         with Board(small(), url) as second:
             assert all(each.passed for each in all_tried(second))
         assert all(each.passed for each in all_tried(first))
