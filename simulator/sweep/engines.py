@@ -17,6 +17,7 @@ from simulator.rows import Row
 from workloads.errors import UserError
 
 AHEAD = 2  # tasks a worker has waiting
+GIVEN_UP = r"\d+ tasks have been successfully executed"  # when it is interrupted: they are run again next time
 Evaluate = Callable[[Sequence[Job]], Sequence[Row]]
 
 
@@ -53,6 +54,7 @@ class LocalEngine:
         if self.jobs == 1:
             yield from (carried_out(evaluate, task) for task in tasks)
             return
+        warnings.filterwarnings("ignore", GIVEN_UP, UserWarning)
         pool = Parallel(self.jobs, return_as="generator_unordered", batch_size=1, pre_dispatch=AHEAD * self.jobs)
         with without_interrupts():
             results = pool(delayed(carried_out)(evaluate, task) for task in tasks)
@@ -64,9 +66,7 @@ class LocalEngine:
                 "same command goes on from there"
             ) from None
         finally:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of tasks that are given up: they are run again next time
-                results.close()
+            results.close()
 
 
 def carried_out(evaluate: Evaluate, task: Task) -> Done:

@@ -98,7 +98,7 @@ def _values(column: pyarrow.ChunkedArray) -> list[object]:
 def _checked_size(metadata: parquet.FileMetaData, path: Path) -> int:
     """The bytes of a table. Raises UserError where it says of itself that it is too large to be built in memory."""
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    size = sum(group.total_byte_size for group in groups)
+    size: int = sum(group.total_byte_size for group in groups)
     values = metadata.num_rows * metadata.num_columns
     if metadata.num_rows > TABLE_ROWS or size > TABLE_BYTES or values > TABLE_VALUES:
         raise UserError(
