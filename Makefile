@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # torch's thread pool spins by default and starves whatever else runs
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-slow same rtl-exhaustive rtl-mutants lint bench bench-peers captures clean
+.PHONY: demo test test-slow fuzz crash same rtl-exhaustive rtl-mutants lint bench bench-peers captures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/simulate --arch sat --pattern 2:8 --model resnet18
@@ -15,6 +15,14 @@ test: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 -m slow
+
+# thousands of spoiled inputs, each held against the same rules: make fuzz SEED=random for fresh ones
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.fuzz $(if $(SEED),--seed $(SEED))
+
+# kills at random moments, full disks, poor places
+crash: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.crash $(if $(SEED),--seed $(SEED))
 
 # what today's tree gives beside another commit: make same BASE=<commit>; whoever makes a difference says why
 same: $(VENV)/.installed-dev

@@ -7,8 +7,8 @@ from reports.area import write_area as write_area
 from reports.checks.table import check_table as check_table
 from reports.checks.table import every_check as every_check
 from reports.checks.table import print_checks as print_checks
-from reports.output import save_pictures as save_pictures
-from reports.output import write_tables as write_tables
+from reports.output import csv_texts as csv_texts
+from reports.output import write_folder as write_folder
 from reports.page.build import comparison_page as comparison_page
 from reports.page.build import result_page as result_page
 from reports.page.gallery import write_comparison as write_comparison

@@ -5,16 +5,17 @@ differences of their runs, seed by seed. Intervals are Student's t at 95 %.
 """
 
 from collections.abc import Iterable, Sequence
+from io import StringIO
 from itertools import combinations
 from math import nan, sqrt
-from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 from scipy.special import stdtrit
 
-from reports.output import text_table, wide_console, written_to
+from reports.output import csv_texts, text_table, wide_console
 from reports.published import PUBLISHED
+from workloads.files.reading import read_text
 
 CONFIDENCE = 0.95
 DENSE = "dense"
@@ -123,7 +124,7 @@ def _difference(
 
 def _published(method: str, pattern: str) -> tuple[str, str]:
     """(gaps, what on), several joined by semicolons; empty where nothing is published."""
-    table = pd.read_csv(PUBLISHED / "accuracy.csv")
+    table = pd.read_csv(StringIO(read_text(PUBLISHED / "accuracy.csv", "published figures are CSV")))
     found = table[(table["method"] == method) & (table["pattern"] == pattern) & table["gap"].notna()]
     return (
         "; ".join(f"{gap:+.2f}" for gap in found["gap"]),
@@ -159,14 +160,12 @@ def verdict(noise: Sequence[str]) -> str:
     return "between methods, beyond the noise (all pairs looked at together): " + "; ".join(noise)
 
 
-def write_accuracy(folder: Path, runs: pd.DataFrame, table: pd.DataFrame, noise: Sequence[str], note: str) -> None:
-    """Write runs.csv, accuracy.csv and README.md. Raises UserError where that cannot be."""
-    with written_to(folder):
-        runs.round(4).to_csv(folder / "runs.csv", index=False)
-        table.round(4).to_csv(folder / "accuracy.csv", index=False)
-        hours = runs["seconds"].sum() / 3600
-        text = f"{note}\n\n{len(runs)} runs, {hours:.2f} hours of training in all (measured, wall time).\n"
-        (folder / "README.md").write_text(f"{text}\n{verdict(noise).capitalize()}.\n", encoding="utf-8")
+def accuracy_texts(runs: pd.DataFrame, table: pd.DataFrame, noise: Sequence[str], note: str) -> dict[str, str]:
+    """runs.csv, accuracy.csv and README.md."""
+    hours = runs["seconds"].sum() / 3600
+    text = f"{note}\n\n{len(runs)} runs, {hours:.2f} hours of training in all (measured, wall time).\n"
+    readme = f"{text}\n{verdict(noise).capitalize()}.\n"
+    return {**csv_texts({"runs": runs, "accuracy": table}, 4), "README.md": readme}
 
 
 def _text(mean: float, half: float, sign: str = "") -> str:

@@ -91,7 +91,7 @@ def sensitivity_of(result: Result) -> pd.DataFrame:
     """
     job, varied = result.card.job, tracked(variations(result.card.numbers), "assumptions")
     ends = [(each, with_settings(job, *each.low).speedup, with_settings(job, *each.high).speedup) for each in varied]
-    return sensitivity_table(result.baseline.cycles / result.cycles, ends)
+    return sensitivity_table(result.over_baseline, ends)
 
 
 def ladder_of(job: Job) -> pd.DataFrame:

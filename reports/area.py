@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from reports import figures
-from reports.output import save_pictures, written_to
+from reports.output import write_folder
 from rtl.parameters import Parameters
 from rtl.synthesis import Area, areas, versions
 from workloads.progress import steps_shown
@@ -65,11 +65,9 @@ def write_area(table: pd.DataFrame, out: Path, command: str) -> None:
     Raises UserError where they cannot be written.
     """
     last = table[table["rows"] == table["rows"].max()].set_index("pattern")
-    with written_to(out):
-        table.to_csv(out / "area.csv", index=False)
-        for pattern in last.index.drop("dense"):
-            two = last.loc[[pattern, "dense"], ["luts", "fmax_mhz", "format", "rows", "cols"]].reset_index()
-            two.insert(0, "pe", ["sparse", "dense"])
-            two.to_csv(out / f"iso-area-{pattern.replace(':', '-')}.csv", index=False)
-        (out / "README.md").write_text(README.format(command=command, tools=versions()), encoding="utf-8")
-    save_pictures(out, lambda: {"area": figures.area_figure(table)})
+    texts = {"area.csv": table.to_csv(index=False), "README.md": README.format(command=command, tools=versions())}
+    for pattern in last.index.drop("dense"):
+        two = last.loc[[pattern, "dense"], ["luts", "fmax_mhz", "format", "rows", "cols"]].reset_index()
+        two.insert(0, "pe", ["sparse", "dense"])
+        texts[f"iso-area-{pattern.replace(':', '-')}.csv"] = two.to_csv(index=False)
+    write_folder(out, texts, lambda: {"area": figures.area_figure(table)})

@@ -14,11 +14,11 @@ def show(result: Result) -> str:
     alike = len(dense) == len(table) and (dense["layer"].to_numpy() == table["layer"].to_numpy()).all()
     table["dense_cycles"] = dense["cycles"].to_numpy() if alike else None
     if "energy_j" in table:
-        static = result.actions[result.actions["kind"].str.partition(".")[0] == STATIC]
+        static = result.actions[result.actions["kind"].str.startswith(f"{STATIC}.")]
         table["static_energy_j"] = (static.groupby("op")["energy_pj"].sum() * 1e-12).reindex(
             table.index, fill_value=0.0
         )
     else:
         table = table.assign(energy_j=None, static_energy_j=None)
     table.insert(0, "op", table.index)
-    return str(table.to_csv(index=False))
+    return str(table.to_csv(index=False)).encode("utf-8", "replace").decode()

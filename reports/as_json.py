@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from reports.energy import energy_by, energy_card, energy_total, has_energy, op_joules
@@ -19,7 +20,7 @@ COUNTED = ("macs_useful", "macs_padded", "macs_skipped")
 def show(result: Result) -> str:
     """A step, or a product of matrices on a fabric. `SCHEMA.md` describes the keys."""
     node = _product(result) if "fabric" in result.card.more else _step(result)
-    return json.dumps({"schema": SCHEMA, **node, **_terms(result.card)}, indent=1)
+    return json.dumps(_finite({"schema": SCHEMA, **node, **_terms(result.card)}), indent=1)
 
 
 def _step(result: Result) -> dict[str, object]:
@@ -28,7 +29,7 @@ def _step(result: Result) -> dict[str, object]:
     return {
         **{key: getattr(card, key) for key in STEP},
         "totals": _totals(result),
-        "ceiling": _number(arithmetic_ceiling(result)),
+        "ceiling": arithmetic_ceiling(result),
         "energy": _energy(result) if has_energy(result) else None,
         "ops": _ops(result),
         "hil": None if card.hil is None else {**card.hil, "tile_rows": tiles},
@@ -70,8 +71,8 @@ def _totals(result: Result) -> dict[str, object]:
         str(phase): {
             "cycles": cycles,
             "seconds": seconds,
-            "utilisation": _number(utilisation),
-            "speedup_over_dense": _number(speedup),
+            "utilisation": utilisation,
+            "speedup_over_dense": speedup,
         }
         for phase, cycles, seconds, utilisation, speedup in zip(table.index, *columns, strict=True)
     }
@@ -123,5 +124,10 @@ def _energy(result: Result) -> dict[str, object]:
     }
 
 
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
+def _finite(node: object) -> object:
+    """The same with null for what is no number, which JSON does not know."""
+    if isinstance(node, Mapping):
+        return {name: _finite(each) for name, each in node.items()}
+    if isinstance(node, list | tuple):
+        return [_finite(each) for each in node]
+    return None if isinstance(node, float) and not math.isfinite(node) else node

@@ -11,11 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from simulator.folder import TRACE_FILES
 from simulator.kernel.starts import Gap, starts
 from simulator.program import Program
 from simulator.result import Result
 from simulator.schedule import ScheduledOp
 from workloads.errors import UserError, unknown_name
+from workloads.files.writing import new_folder
 
 MOST_REQUESTS = 200_000
 REGION_BYTES = 1 << 32  # of address space a tensor
@@ -30,11 +32,11 @@ class Request:
     tick: int
 
 
-def show(result: Result, folder: Path, op: str = "") -> str:
+def show(result: Result, folder: Path, op: str = "", force: bool = False) -> str:
     """Write ramulator2.trace, dramsim3.trace and trace.json, which says what they hold; the sentence to be printed.
 
-    `op` is LAYER/PHASE, or empty for the op that moves most. Raises UserError for an unknown op, for a machine without
-    DRAM whose addresses are known, and where nothing can be written.
+    `op` is LAYER/PHASE, or empty for the op that moves most. `force`: in place of an older trace. Raises UserError for
+    an unknown op, for a machine without DRAM whose addresses are known, and where nothing can be written.
     """
     if not result.schedule:
         raise UserError(f"--dram-trace {folder}: a stored result has no programs; run its card's job again")
@@ -64,7 +66,8 @@ def show(result: Result, folder: Path, op: str = "") -> str:
         "layout": "assumed: a region of 4 GiB a tensor, addresses in the order in which the schedule moves them",
         "efficiency_to_check": None if efficiency is None else asdict(efficiency),
     }
-    _write(folder, requests, memory_mhz / result.card.clock_mhz, about)
+    with new_folder(folder, TRACE_FILES.__contains__, force, f"--dram-trace {folder}") as partial:
+        _write(partial, requests, memory_mhz / result.card.clock_mhz, about)
     return f"DRAM trace of {names[number]}: {folder} ({len(requests):,} of its {totals[number]:,} requests, sampled)"
 
 
@@ -113,10 +116,6 @@ def _write(folder: Path, requests: Sequence[Request], memory_cycles: float, abou
         f"{each.address:#x} {'WRITE' if each.is_write else 'READ'} {int(each.tick * memory_cycles)}\n"
         for each in requests
     )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "ramulator2.trace").write_text("".join(ramulator), encoding="ascii")
-        (folder / "dramsim3.trace").write_text("".join(dramsim), encoding="ascii")
-        (folder / "trace.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"--dram-trace {folder}: cannot be written: {error.strerror or error}") from None
+    texts = ("".join(ramulator), "".join(dramsim), json.dumps(about, indent=1) + "\n")
+    for name, text in zip(TRACE_FILES, texts, strict=True):
+        (folder / name).write_text(text, encoding="utf-8")

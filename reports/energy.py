@@ -11,6 +11,7 @@ from simulator.result import Result
 from workloads.provenance import Provenance
 
 PJ, MJ = 1e-12, 1e-9  # picojoules in joules and in millijoules
+ENTRY_COLUMNS = ["entry", "value", "unit", "low", "high", "provenance", "mj", "share", "spread_mj", "source"]
 PRICES = ["energy_pj", "energy_low_pj", "energy_high_pj"]
 
 
@@ -67,7 +68,7 @@ def op_joules(result: Result) -> dict[int, float]:
 def energy_by(result: Result, by: Sequence[str]) -> pd.DataFrame:
     """Millijoules by any of component, phase, tensor, kind, entry, layer: columns mj, low_mj, high_mj, share."""
     actions = result.actions.join(result.ops[["layer", "phase"]], on="op")
-    tensor = actions["tensor"].where(actions["kind"].str.partition(".")[0] != STATIC, "no tensor (static)")
+    tensor = actions["tensor"].where(~actions["kind"].str.startswith(f"{STATIC}."), "no tensor (static)")
     tensor = tensor.where(tensor != "", "no tensor named")
     sums = actions.assign(tensor=tensor).groupby(list(by), sort=False)[PRICES].sum() * MJ
     sums.columns = pd.Index(["mj", "low_mj", "high_mj"])
@@ -86,4 +87,5 @@ def entry_table(result: Result) -> pd.DataFrame:
         row = {"entry": name, **{key: price[key] for key in ("value", "unit", "low", "high", "provenance")}}
         row |= {"mj": used["mj"], "share": used["share"], "spread_mj": used["high_mj"] - used["low_mj"]}
         rows.append({**row, "source": price["source"]})
-    return pd.DataFrame(rows).set_index("entry").sort_values("spread_mj", ascending=False)
+    table = pd.DataFrame(rows, columns=ENTRY_COLUMNS)
+    return table.set_index("entry").sort_values("spread_mj", ascending=False)

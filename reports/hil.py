@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from simulator.card import Json
+from simulator.card_parts import Json
 from simulator.result import Result
 
 MEANING = (

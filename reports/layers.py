@@ -44,7 +44,7 @@ def layer_table(result: Result) -> pd.DataFrame:
     table["utilisation"] = (table["macs_useful"] / (table["cycles"] * table["pes"])).where(table["macs_useful"] > 0)
     stalls = table[list(words)].rename(columns=words)
     worst = stalls.max(axis=1)
-    table["main stall"] = stalls.idxmax(axis=1).where(worst > 0, "")
+    table["main stall"] = np.where(worst > 0, stalls.columns[stalls.to_numpy().argmax(axis=1)], "")
     table["main stall cycles"] = worst
     return table.drop(columns=["pes", *words])
 
@@ -61,10 +61,10 @@ class Roofs:
 def roofs(result: Result) -> Roofs | None:
     """None where the machine says nothing of its peaks, or its DRAM is infinite."""
     peaks, clock_hz = result.card.peaks, result.card.clock_hz
-    if not peaks.get("dram_bytes_per_cycle"):
+    macs, moved, share = (peaks.get(name, 0) for name in ("macs_per_cycle", "dram_bytes_per_cycle", "dram_efficiency"))
+    if not macs * moved * share:
         return None
-    peak = peaks["dram_bytes_per_cycle"] * clock_hz
-    return Roofs(peaks["macs_per_cycle"] * clock_hz, peak, peak * peaks["dram_efficiency"])
+    return Roofs(macs * clock_hz, moved * clock_hz, moved * share * clock_hz)
 
 
 def roofline_points(result: Result) -> pd.DataFrame:

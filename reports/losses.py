@@ -5,6 +5,7 @@ multiply-accumulates over all PEs; cycles in which some PEs idle at the edges of
 that of all terms down to the row: it begins at what the pattern alone gives and ends at the step's own.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 
 import pandas as pd
@@ -24,6 +25,11 @@ STEPS = {
     "idle PEs at edges": "with edges",
     "fill and drain": "with fill",
 }
+
+
+def ratio(part: float, whole: float) -> float:
+    """One over the other; NaN where there is nothing to divide by."""
+    return part / whole if whole else math.nan
 
 
 def stall_words(result: Result) -> dict[str, str]:
@@ -57,7 +63,7 @@ def _spent(result: Result, groups: "pd.Series[str]") -> "pd.Series[int]":
     ops = result.ops
     products = ops["kind"] == "product"
     order = ["products made sparse", "weight gradients (WU), dense", "other products, dense"]
-    pes = max(1, int(ops["pes"].max()))
+    pes = max([1, *ops["pes"]])
     terms = {name: round(int(ops.loc[products & (groups == name), "macs_useful"].sum()) / pes) for name in order}
     idle = int(ops.loc[products, "busy_cycles"].sum()) - sum(terms.values())
     for name in ("weight update", "vector work"):
@@ -72,7 +78,7 @@ def cause_table(result: Result) -> pd.DataFrame:
     """Rows phases that occur, columns causes that occur, in cycles; a phase's causes sum to its cycles."""
     ops = result.ops
     products = ops["kind"] == "product"
-    pes = max(1, int(ops["pes"].max()))
+    pes = max([1, *ops["pes"]])
     useful = (ops["macs_useful"] / pes).where(products, 0.0)
     causes = pd.DataFrame({"phase": ops["phase"]})
     causes[COMPUTE] = useful
@@ -93,13 +99,13 @@ def ceiling_row(result: Result) -> Mapping[str, object]:
     between it and `speed-up` are stalls.
     """
     table = loss_table(result)
-    ceiling, speedup = arithmetic_ceiling(result), result.baseline.cycles / result.cycles
+    ceiling, speedup = arithmetic_ceiling(result), result.over_baseline
     row: dict[str, object] = {"model": result.card.model, "batch": result.card.batch, "ceiling": ceiling}
     latest = float("nan")
     for term, name in STEPS.items():
         latest = float(table["speedup"].get(term, latest))
         row[name] = latest
-    return {**row, "speed-up": speedup, "of ceiling": speedup / ceiling}
+    return {**row, "speed-up": speedup, "of ceiling": ratio(speedup, ceiling)}
 
 
 def ceiling_table(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:

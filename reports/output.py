@@ -1,19 +1,21 @@
 """What studies and checks give out: tables on a terminal, and tables and pictures in a folder."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import os.path
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
-import typer
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from reports import figures
+from workloads.console import PlainConsole, console
 from workloads.errors import UserError
+from workloads.files.writing import new_file, not_written
 from workloads.registry import needs
+from workloads.terminal import note
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,10 +23,9 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 
-def wide_console() -> Console:
+def wide_console() -> PlainConsole:
     """A console that never cuts a table short where nobody looks at a terminal."""
-    console = Console(highlight=False, soft_wrap=True)
-    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=200)
+    return console(width=200)
 
 
 def text_table(names: Iterable[str], left: Collection[str], rows: Iterable[Iterable[str]] = ()) -> Table:
@@ -50,40 +51,53 @@ def _cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-@contextmanager
-def written_to(folder: Path, option: str = "--out ") -> Iterator[None]:
-    """For writing files into a folder, which is made. Raises UserError, after `option`, where that cannot be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        raise UserError(f"{option}{folder}: cannot be written: {error.strerror or error}") from None
+def write_files(files: Mapping[Path, bytes], option: str = "--out ") -> None:
+    """Write files, each of which appears whole, or none of them where one cannot be written. Their folders are made.
 
-
-def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame], digits: int, index: bool = False) -> None:
-    """Write NAME.csv for every table, rounded. Raises UserError where that cannot be."""
-    with written_to(folder):
-        for name, table in tables.items():
-            table.round(digits).to_csv(folder / f"{name}.csv", index=index)
-
-
-def save_pictures(out: Path, drawn: "Callable[[], Mapping[str, Figure]]") -> bool:
-    """Draw, and save each picture as NAME.png and NAME.svg; whether that could be done.
-
-    Without matplotlib a note on standard error says why there are none. Raises UserError where they cannot be written.
+    Files of these names are replaced, all others are left alone. Raises UserError, after `option`.
     """
+    folders = dict.fromkeys(folder for path in files for folder in path.parents if not os.path.lexists(folder))
     try:
-        for name, figure in drawn().items():
-            figures.save_figure(figure, out / name)
+        for folder in reversed(folders):
+            folder.mkdir(exist_ok=True)
+        with ExitStack() as stack:
+            for path, content in files.items():
+                stack.enter_context(new_file(path, f"{option}{path}")).write_bytes(content)
+    except (OSError, ValueError, UserError) as error:
+        for folder in folders:
+            with suppress(OSError):  # what somebody else has put there stays
+                folder.rmdir()
+        if isinstance(error, UserError):
+            raise
+        raise not_written(f"{option}{next(iter(files)).parent}", error) from None
+
+
+def csv_texts(tables: Mapping[str, pd.DataFrame], digits: int, index: bool = False) -> dict[str, str]:
+    """NAME.csv for every table, rounded."""
+    return {f"{name}.csv": table.round(digits).to_csv(index=index) for name, table in tables.items()}
+
+
+def write_folder(
+    folder: Path, texts: Mapping[str, str], drawn: "Callable[[], Mapping[str, Figure]]", option: str = "--out "
+) -> bool:
+    """Write texts by their names, and each picture as NAME.png and NAME.svg; whether there were pictures.
+
+    Without matplotlib a note on standard error says why there are none. Raises UserError as `write_files` does.
+    """
+    files = {folder / name: text.encode("utf-8", "replace") for name, text in texts.items()}
+    try:
+        pictures = {folder / name: each for key, found in drawn().items()
+                    for name, each in figures.picture_files(found, key).items()}  # fmt: skip
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "matplotlib":
             raise
-        typer.echo(f"no picture: it {needs(error)}", err=True)
-        return False
-    return True
+        note(f"no picture: it {needs(error)}")
+        pictures = {}
+    write_files({**files, **pictures}, option)
+    return bool(pictures)
 
 
 def tracked(items: Sequence[Item], what: str) -> Iterable[Item]:
     """The items one after the other, with a bar on standard error where that is a terminal."""
-    console = Console(stderr=True)
-    return track(items, description=what, transient=True, console=console, disable=not console.is_terminal)
+    shown = console(error=True)
+    return track(items, description=what, transient=True, console=shown, disable=not shown.is_terminal)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 import reports
 import simulator
+from workloads.console import console
 from workloads.errors import UserError
+from workloads.files.writing import check_new, write_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,23 +40,12 @@ def write_report(
 
 def check_page(path: Path, force: bool) -> None:
     """Raises UserError where a page may not be written."""
-    if path.is_dir():
-        raise UserError(f"--out {path}: is a folder; a page is a file")
-    if path.exists() and not force:
-        raise UserError(f"--out {path}: is there already; choose another file or add --force")
-    if not path.parent.is_dir():
-        raise UserError(f"--out {path}: there is no folder '{path.parent}'")
+    check_new(path, force, f"--out {path}")
 
 
 def put_page(path: Path, text: str, option: str = "--out ") -> None:
     """Write a page, which appears whole or not at all. Raises UserError, after `option`, where it cannot be written."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise UserError(f"{option}{path}: cannot be written: {error.strerror or error}") from None
+    write_bytes(path, text.encode("utf-8", "replace"), f"{option}{path}")
 
 
 def _default(folders: Sequence[Path]) -> Path:
@@ -67,14 +56,14 @@ def _single(result: "Result", sensitivity: bool, figures: Path | None) -> str:
     page = reports.result_page  # with all that a page needs, before the step is run again
     table, said = _sensitivity(result) if sensitivity else (None, NOT_ASKED)
     ladder = _ladder(result) if table is not None else None
-    with Console(stderr=True).status("drawing"):
+    with console(error=True).status("drawing"):
         if figures is not None:
             reports.write_figures(result, figures, table, ladder)
         return page(result, table, ladder, said)
 
 
 def _several(results: "Sequence[Result]", labels: Sequence[str], figures: Path | None) -> str:
-    with Console(stderr=True).status("drawing"):
+    with console(error=True).status("drawing"):
         if figures is not None:
             reports.write_comparison(results, labels, figures)
         return reports.comparison_page(results, labels)
@@ -109,5 +98,5 @@ def _ladder(result: "Result") -> "pd.DataFrame | None":
     switches = (result.card.numbers.get(switch) for switch in reports.OPTIMISATIONS)
     if not all(number is not None and number.value is True for number in switches):
         return None
-    with Console(stderr=True).status("optimisations, one after the other"):
+    with console(error=True).status("optimisations, one after the other"):
         return reports.ladder_of(result.card.job)

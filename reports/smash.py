@@ -6,12 +6,11 @@ read, so it stands beside the ratio of every pair and confirms none.
 
 from collections.abc import Iterable, Mapping
 from itertools import combinations, pairwise
-from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
 
-from reports.output import wide_console, written_to
+from reports.output import wide_console
 from simulator.fabric.outcome import Spent
 
 PUBLISHED_RATIO = 9.4  # arXiv 2105.14156, abstract; reports/published/piuma.csv
@@ -135,8 +134,6 @@ def _print_ratios(console: Console, runs: pd.DataFrame) -> None:
     console.print(ratios.to_string(float_format="{:.2f}".format))
 
 
-def write_study(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
-    """Every table as CSV. Raises UserError where they cannot be written."""
-    with written_to(folder):
-        for name, table in tables.items():
-            table.to_csv(folder / f"{name}.csv", index=name == "ranks", float_format="%.6g")
+def study_texts(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """Every table as CSV."""
+    return {f"{key}.csv": each.to_csv(index=key == "ranks", float_format="%.6g") for key, each in tables.items()}

@@ -10,9 +10,10 @@ from rich.table import Table
 
 from reports.energy import energy_by, energy_card, energy_total, has_energy
 from reports.hil import hil_sentences, hil_table
-from reports.losses import loss_table, stall_words
+from reports.losses import loss_table, ratio, stall_words
 from reports.output import text_table, wide_console
-from simulator.card import Card, Json
+from simulator.card import Card
+from simulator.card_parts import Json
 from simulator.frames import arithmetic_ceiling, phase_table
 from simulator.result import Result
 
@@ -61,7 +62,7 @@ def _step(console: Console, result: Result) -> None:
     if not result.card.is_dense:
         console.print(_losses(result))
         console.print(
-            f"Speed-up {result.baseline.cycles / result.cycles:.2f}x; counting multiply-accumulates alone, the ceiling "
+            f"Speed-up {result.over_baseline:.2f}x; counting multiply-accumulates alone, the ceiling "
             f"of this step is {arithmetic_ceiling(result):.2f}x (derived)."
         )
     if has_energy(result):
@@ -148,15 +149,15 @@ def _product_title(card: Card) -> str:
 def _product(console: Console, result: Result) -> None:
     """One product of matrices."""
     fabric, seconds = result.card.more["fabric"], result.seconds
-    moved, pipelines = _bytes_moved(result), int(result.op_columns["pes"][0])
+    moved, pipelines = _bytes_moved(result), max(result.op_columns["pes"], default=0)
     console.print(
         f"{result.cycles:,} cycles, {seconds * 1e3:,.3f} ms; {fabric['multiplies']:,} products into "
-        f"{fabric['stored']:,} elements, {2 * fabric['multiplies'] / seconds / 1e9:.2f} GFLOP/s"
+        f"{fabric['stored']:,} elements, {ratio(2 * fabric['multiplies'], seconds) / 1e9:.2f} GFLOP/s"
     )
     console.print(
         f"memory {moved['dram.read'] / 1e6:,.1f} MB read, {moved['dram.write'] / 1e6:,.1f} MB written, "
-        f"{sum(moved.values()) / seconds / 1e9:.1f} GB/s; {fabric['instructions_per_cycle']:.2f} instructions a cycle, "
-        f"{fabric['instructions_per_cycle'] / pipelines:.3f} a pipeline"
+        f"{ratio(sum(moved.values()), seconds) / 1e9:.1f} GB/s; {fabric['instructions_per_cycle']:.2f} instructions a "
+        f"cycle, {ratio(fabric['instructions_per_cycle'], pipelines):.3f} a pipeline"
     )
     console.print(_shares("of the threads' time", fabric["thread_time"]))
     console.print(_shares("in use", fabric["used"]))

@@ -15,6 +15,7 @@ from simulator.kernel.starts import Event, Gap, starts
 from simulator.program import Command, Program
 from simulator.result import Result
 from workloads.errors import UserError
+from workloads.files.writing import write_bytes
 
 MOST_SLICES = 60_000  # of a whole step
 LEAST_SLICES = 40  # of one op
@@ -39,10 +40,7 @@ def show(result: Result, path: Path) -> str:
         _step(writer, result)
     else:
         raise UserError(f"--timeline {path}: {card.arch} runs no programs whose commands could be shown")
-    try:
-        path.write_bytes(writer.serialize())
-    except OSError as error:
-        raise UserError(f"--timeline {path}: cannot be written: {error.strerror or error}") from None
+    write_bytes(path, writer.serialize(), f"--timeline {path}")
     return f"timeline: {path} ({writer.slices:,} slices, {how}; open it in https://ui.perfetto.dev)"
 
 

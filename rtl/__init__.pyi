@@ -4,7 +4,10 @@ from rtl.board import write_built as write_built
 from rtl.boards import board_named as board_named
 from rtl.boards import for_board as for_board
 from rtl.exported import export as export
+from rtl.files import board_owns as board_owns
 from rtl.files import check_folder as check_folder
+from rtl.files import export_owns as export_owns
+from rtl.files import project_owns as project_owns
 from rtl.files import write_files as write_files
 from rtl.hardware import Unconfirmed as Unconfirmed
 from rtl.in_process import InProcess as InProcess
@@ -12,8 +15,8 @@ from rtl.lanes import Lanes as Lanes
 from rtl.lanes import lanes_of as lanes_of
 from rtl.link.place import check_place as check_place
 from rtl.link.remote import Board as Board
+from rtl.link.serving import serve as serve
 from rtl.link.virtual import VirtualBoard as VirtualBoard
-from rtl.link.virtual import serve as serve
 from rtl.parameters import Parameters as Parameters
 from rtl.parameters import make_parameters as make_parameters
 from rtl.selftest import tried as tried

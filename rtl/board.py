@@ -1,7 +1,6 @@
 """The array with controller, link and serial port on a board: how large it can be, and what the tools make of it."""
 
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,13 +13,16 @@ from amaranth.lib import io
 from rtl.array import block_verilog, blocks_verilog
 from rtl.boards import Board, DoesNotFit
 from rtl.controller import NONE
+from rtl.files import CARD, ToolFailed, board_owns, read_report, write_files
 from rtl.lanes import Lanes
 from rtl.link.linked import LinkedArray, PinnedArray
 from rtl.parameters import Parameters
 from rtl.placing import as_instance
 from rtl.protocol import WEIGHTS
-from rtl.synthesis import SYNTHESIS, cached, cells_by_module, cells_of, logic, total, versions
+from rtl.synthesis import SYNTHESIS, Placed, cached, cells_by_module, cells_of, logic, total, versions
 from workloads.errors import UserError
+from workloads.files.kept import CACHED_BYTES
+from workloads.files.reading import read_bytes
 
 BAUD = 1_000_000
 TOO_LARGE = ("no bels remaining", "failed to place", "unable to place", "failed to expand region")  # nextpnr's words
@@ -79,24 +81,21 @@ def build(board: Board, p: Parameters, show: Callable[[str], None], lanes: Lanes
     ]
     try:
         folder = cached(files, steps, (bitstream, "report.json"), show)
-    except RuntimeError as error:
-        if not any(each in str(error).lower() for each in TOO_LARGE):
+    except ToolFailed as error:
+        if not any(each in error.words.lower() for each in TOO_LARGE):
             raise
         raise DoesNotFit(
             f"--board: an array of {p.title} does not fit {board.title}; try fewer rows and columns"
         ) from None
-    report = json.loads((folder / "report.json").read_text())
-    clock = max(report["fmax"].values(), key=lambda each: each["achieved"])
-    used = {name: (each["used"], each["available"]) for name, each in report["utilization"].items() if each["used"]}
+    report = read_report(folder / "report.json", Placed)
+    used = {name: (each.used, each.available) for name, each in report.utilization.items() if each.used}
     frequency = float(platform.default_clk_frequency) / 1e6
-    return Built(folder / bitstream, folder / "report.json", clock["achieved"], frequency, used)
+    return Built(folder / bitstream, folder / "report.json", report.clock, frequency, used)
 
 
-def write_built(built: Built, board: Board, p: Parameters, folder: Path) -> Path:
+def write_built(built: Built, board: Board, p: Parameters, folder: Path, force: bool = False) -> Path:
     """Write the bitstream, and in `utilisation.json` what it is and takes. Returns where the bitstream is."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{board.name}{built.bitstream.suffix}"
-    shutil.copy(built.bitstream, path)
+    name = f"{board.name}{built.bitstream.suffix}"
     card = {
         "board": board.title,
         "array": p.title,
@@ -106,8 +105,9 @@ def write_built(built: Built, board: Board, p: Parameters, folder: Path) -> Path
         "cells": {cell: {"used": used, "available": there} for cell, (used, there) in built.used.items()},
         "tools": versions(),
     }
-    (folder / "utilisation.json").write_text(json.dumps(card, indent=2) + "\n")
-    return path
+    files = {name: read_bytes(built.bitstream, CACHED_BYTES), CARD: (json.dumps(card, indent=2) + "\n").encode()}
+    write_files(folder, files, board_owns, force)
+    return folder / name
 
 
 def _text(content: str | bytes) -> str:

@@ -1,20 +1,78 @@
-"""Folders that hardware is written to."""
+"""Files of hardware: folders that it is written to, reports of the tools, and their failures."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
+from rtl.boards import BOARDS
 from workloads.errors import UserError
+from workloads.files import writing
+from workloads.files.reading import checked, read_json
+from workloads.files.writing import new_folder
+
+REPORT_BYTES = 64 * 1024 * 1024  # of a placer, which names every wire it has placed
+CARD = "utilisation.json"
+WORDS = 4000  # letters of what a tool has said last
+Owned = Callable[[str], bool]  # whether a name in a folder is that of a file which is written there
+Kind = TypeVar("Kind")
 
 
-def check_folder(folder: Path, force: bool) -> None:
-    """Raises UserError when files would be written over or beside others without `force`."""
-    if folder.exists() and not force and (not folder.is_dir() or any(folder.iterdir())):
+class ToolFailed(UserError, RuntimeError):
+    """A tool ended with an error: what the user asked for may be too much for it. words: the last ones it said."""
+
+    def __init__(self, tool: str, words: str) -> None:
+        self.words = words[-WORDS:]
+        lines = [line for line in self.words.splitlines() if line.strip()]
+        super().__init__(f"{tool} failed: {lines[-1].strip() if lines else 'it said nothing'}")
+
+
+def export_owns(name: str) -> bool:
+    """Whether a name in a folder is that of a file of `rtl.exported.export`."""
+    return name in ("sparse_array.v", "sparse_array_tb.v") or (name.startswith("vectors/") and name.endswith(".hex"))
+
+
+def project_owns(name: str) -> bool:
+    """The same for `rtl.vivado.vivado_project`."""
+    return name in ("sparse_array.v", "project.tcl", "sparse_array.xdc", "README.md")
+
+
+def board_owns(name: str) -> bool:
+    """The same for `rtl.board.write_built`, for any board."""
+    stem, _, ending = name.partition(".")
+    return name == CARD or (stem in BOARDS and ending in ("bin", "bit"))
+
+
+def check_folder(folder: Path, owned: Owned, force: bool) -> None:
+    """Raises UserError when files would be written over or beside others without `force`, or where it is not ours."""
+    try:
+        taken = folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))
+    except (OSError, ValueError) as error:
+        raise writing.not_written(f"--out: {folder}", error) from None
+    if taken and not force:
         raise UserError(f"--out: {folder} is there already; give another folder, or --force to write over it")
+    writing.check_folder(folder, owned, True, f"--out: {folder}")
 
 
-def write_files(folder: Path, files: Mapping[str, str]) -> None:
-    """Write texts by name below a folder."""
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+def write_files(
+    folder: Path, files: Mapping[str, str | bytes], owned: Owned | None = None, force: bool = False
+) -> None:
+    """Write files by name below a folder, all of them or none.
+
+    owned: which names there are ours besides these. Raises UserError as `check_folder` does.
+    """
+    ours = files.keys().__contains__ if owned is None else owned
+    check_folder(folder, ours, force)
+    try:
+        place = folder.resolve()  # "." has no name of its own
+    except (OSError, ValueError) as error:
+        raise writing.not_written(f"--out: {str(folder)!a}", error) from None
+    with new_folder(place, ours, force=force or place.exists(), said=f"--out: {folder}") as partial:
+        for name, content in files.items():
+            path = partial / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+
+
+def read_report(path: Path, kind: type[Kind]) -> Kind:
+    """What a tool reports in JSON. Raises UserError for anything else."""
+    return checked(kind, read_json(path, "a report is JSON", REPORT_BYTES), str(path))

@@ -11,6 +11,7 @@ from workloads.pattern import Pattern
 LARGEST_GROUP = {"float": 32, "integer": 64}  # wider windows cost registers in every PE
 DEEPEST = 8  # weights a PE holds for dense work unless told otherwise
 LARGEST_SIDE = 256
+LARGEST_QUEUE = 1 << 20
 LATENCIES = {"float": (2, 4), "integer": (1, 1)}  # multiplier, adder: where the longest paths are about even
 
 
@@ -155,7 +156,7 @@ def make_parameters(
         multiplier_latency=multiplier if multiplier_latency is None else multiplier_latency,
         adder_latency=adder,
         select_latency=int(m > 1 and kind == "float"),
-        buffer=1 << 20 if buffer is None else buffer,
+        buffer=LARGEST_QUEUE if buffer is None else buffer,
         results=results,
     )
     return made if buffer is not None else replace(made, buffer=1 << (least_buffer(made) - 1).bit_length())
@@ -172,9 +173,11 @@ def _check(p: Parameters) -> None:
     largest = LARGEST_GROUP[kind]
     if p.n > p.m:
         raise UserError(f"--pattern: {p.n}:{p.m} keeps more than a group has; n must be at most m")
+    if p.n < 1:
+        raise UserError(f"--pattern: {p.n}:{p.m} keeps nothing; n must be at least 1")
     if p.m > largest:
         raise UserError(f"--pattern: groups of {p.m} are too wide for {p.format}; m must be at most {largest}")
-    limits = (
+    for name, value, low, high in (
         ("--rows", p.rows, 1, LARGEST_SIDE),
         ("--cols", p.cols, 1, LARGEST_SIDE),
         ("--depth", p.depth, 1, p.m),
@@ -182,11 +185,15 @@ def _check(p: Parameters) -> None:
         ("--west-link", p.west_link, 1, p.m),
         ("--multiplier-latency", p.multiplier_latency, 1, 8),
         ("--adder-latency", p.adder_latency, 1, 13),
-        ("buffer", p.buffer, least_buffer(p), 1 << 20),
-        ("results", p.results, 1, 1 << 20),
-    )
-    for name, value, low, high in limits:
-        if not low <= value <= high:
-            raise UserError(f"{name}: {value} is not possible here; it must be {low} to {high}")
+        ("select latency", p.select_latency, 0, 1),
+        ("results", p.results, 1, LARGEST_QUEUE),
+    ):
+        _check_range(name, value, low, high)
+    _check_range("buffer", p.buffer, least_buffer(p), LARGEST_QUEUE)  # what it must hold follows from the others
     if p.buffer & (p.buffer - 1):
         raise UserError(f"buffer: {p.buffer} groups is no power of two")
+
+
+def _check_range(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise UserError(f"{name}: {value} is not possible here; it must be {low} to {high}")

@@ -85,7 +85,9 @@ class WrongGateware(UserError):
 
 
 def gateware_of(said: bytes) -> Gateware:
-    """The board that said so. Raises WrongGateware when it speaks another version, UserError for what cannot be."""
+    """The board that said so. Raises WrongGateware when it speaks another version, and for what cannot be."""
+    if len(said) != IDENTITY_BYTES:
+        raise WrongGateware(f"the gateware says {len(said)} bytes of itself, not {IDENTITY_BYTES}")
     if said[0] != VERSION:
         raise WrongGateware(f"the gateware speaks version {said[0]} of the protocol, this program version {VERSION}")
     if said[1] >= len(FORMATS):
@@ -99,7 +101,12 @@ def gateware_of(said: bytes) -> Gateware:
     weights, sore, optimizer = int.from_bytes(said[at : at + 2], "little"), said[at + 2], said[at + 3]
     if optimizer >= len(OPTIMIZERS):
         raise WrongGateware(f"the gateware has optimizer {optimizer}, which this program does not know")
-    return Gateware(Parameters(**values), weights, Lanes(bool(sore), OPTIMIZERS[optimizer]))
+    try:
+        gateware = Gateware(Parameters(**values), weights, Lanes(bool(sore), OPTIMIZERS[optimizer]))
+        gateware.lanes.check(gateware.parameters)
+    except UserError as error:
+        raise WrongGateware(f"the gateware says of itself what cannot be: {error}") from None
+    return gateware
 
 
 def differences(wanted: Parameters, found: Parameters) -> list[str]:

@@ -8,21 +8,20 @@ The tools see only files below the folder they run in, so that each run has a fo
 
 import contextlib
 import hashlib
-import json
-import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from rtl.array import TOP, array_verilog, block_verilog
+from rtl.files import ToolFailed, read_report
 from rtl.parameters import Parameters
 from rtl.pe import SparsePE
 from workloads.errors import UserError
+from workloads.files import cache
+from workloads.files.kept import kept
 
 INSTALL = "pip install 'sparsehil[rtl]'"
 # Yosys 0.70 stops at the names of array ports' parts (YosysHQ/yosys issue 4349)
@@ -38,6 +37,49 @@ STEPS = {"yosys": "synthesis", "nextpnr": "placement and routing", "ecppack": "p
 BLOCKS = ("sparse_pe", "row_buffer", "row_delay", "result_queue")
 PAIR = 2  # ECP5: a carry cell takes the place of two LUTs
 Modules = dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True)
+class ModuleStatistics:
+    """Yosys' words on a module."""
+
+    num_cells_by_type: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What Yosys' `stat` says."""
+
+    modules: dict[str, ModuleStatistics]
+    design: ModuleStatistics
+
+
+@dataclass(frozen=True)
+class Clock:
+    """MHz that a clock reaches."""
+
+    achieved: float
+
+
+@dataclass(frozen=True)
+class Used:
+    """Cells of a kind that a design takes, of those that the device has."""
+
+    used: int
+    available: int
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What nextpnr reports."""
+
+    fmax: dict[str, Clock]
+    utilization: dict[str, Used]
+
+    @property
+    def clock(self) -> float:
+        """MHz of the clock that reaches most."""
+        return max((clock.achieved for clock in self.fmax.values()), default=0.0)
 
 
 @dataclass(frozen=True)
@@ -69,7 +111,7 @@ def synthesised(verilog: str, top: str, family: str) -> Cells:
     """Cells of a Verilog text for a family of devices. Raises UserError when a tool is missing."""
     script = f"{READ}; {SYNTHESIS[family].format(top=top)}; tee -q -o stat.json stat -json"
     done = cached({"design.v": verilog}, [("yosys", ["-q", "-p", script])], ("stat.json",))
-    return cells_of(json.loads((done / "stat.json").read_text())["design"]["num_cells_by_type"])
+    return cells_of(read_report(done / "stat.json", Statistics).design.num_cells_by_type)
 
 
 def synthesis_apart(family: str, top: str) -> str:
@@ -94,8 +136,7 @@ def fmax_out_of_context(verilog: str, top: str, seed: int = 1) -> float:
     script = f"{READ}; {SYNTHESIS['ecp5'].format(top=top)}"
     steps = [("yosys", ["-q", "-p", script]), ("nextpnr-ecp5", place)]
     done = cached({"design.v": verilog}, steps, ("report.json",))
-    clocks: dict[str, dict[str, float]] = json.loads((done / "report.json").read_text())["fmax"]
-    return max(clock["achieved"] for clock in clocks.values())
+    return read_report(done / "report.json", Placed).clock
 
 
 def cached(
@@ -108,37 +149,33 @@ def cached(
 
     `show` is told of each step.
 
-    Raises UserError when a tool is missing, RuntimeError with the tool's words when it fails.
+    Raises UserError when a tool is missing or fails, which is ToolFailed.
     """
     digest = hashlib.sha256(repr((sorted(files.items()), steps, wanted, versions())).encode()).hexdigest()[:24]
-    folder = cache_folder() / digest
-    if all((folder / name).exists() for name in wanted):
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as name:
-        work, done = Path(name) / "work", Path(name) / "done"
-        work.mkdir()
-        done.mkdir()
+
+    def make(work: Path) -> None:
         for file, text in files.items():
             (work / file).write_text(text)
         for tool, arguments in steps:
             show(STEPS[tool.partition("-")[0]])
             run_tool(tool, arguments, work)
-        for each in wanted:
-            shutil.move(work / each, done / each)
-        with contextlib.suppress(OSError):  # another process was faster
-            done.rename(folder)
-    return folder
+
+    return kept(cache_folder(), digest, wanted, make).folder
 
 
 def run_tool(tool: str, arguments: Sequence[str], work: Path) -> None:
-    """Run one of the yowasp tools in a folder."""
+    """Run one of the yowasp tools in a folder. Raises UserError as `cached` does."""
     binary = Path(sys.executable).parent / f"yowasp-{tool}"
     if not binary.exists():
         raise UserError(f"this needs {tool}, which is not installed: {INSTALL}")
-    done = subprocess.run([str(binary), *arguments], cwd=work, capture_output=True, text=True)
+    try:
+        done = subprocess.run(
+            [str(binary), *arguments], cwd=work, capture_output=True, text=True, errors="replace", check=False
+        )
+    except OSError as error:
+        raise UserError(f"this needs {tool}, which fails: {error.strerror}") from None
     if done.returncode:
-        raise RuntimeError(f"{tool} failed:\n{(done.stdout + done.stderr)[-4000:]}")
+        raise ToolFailed(tool, done.stdout + done.stderr)
 
 
 def versions() -> str:
@@ -152,9 +189,8 @@ def versions() -> str:
 
 
 def cache_folder() -> Path:
-    """Where results of tools are kept: below $XDG_CACHE_HOME or ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "sparsehil" / "synthesis"
+    """Where results of tools are kept."""
+    return cache.cache_folder("synthesis")
 
 
 @dataclass(frozen=True)
@@ -206,8 +242,9 @@ def cells_by_module(verilog: str, top: str, family: str = "ecp5", closed: tuple[
     script = f"read_verilog design.v; rename -hide */w:*[*; {boxes}"
     script += f"{synthesis_apart(family, top)}; tee -q -o stat.json stat -json"
     done = cached({"design.v": verilog}, [("yosys", ["-q", "-p", script])], ("stat.json",))
-    found = {name.lstrip("\\"): module for name, module in _modules(done / "stat.json").items()}
-    return {name: module["num_cells_by_type"] for name, module in found.items() if name not in closed}
+    modules = read_report(done / "stat.json", Statistics).modules
+    found = {name.lstrip("\\"): module.num_cells_by_type for name, module in modules.items()}
+    return {name: cells for name, cells in found.items() if name not in closed}
 
 
 def total(modules: Modules, name: str) -> dict[str, int]:
@@ -218,9 +255,3 @@ def total(modules: Modules, name: str) -> dict[str, int]:
         for cell, count in inner.items():
             out[cell] = out.get(cell, 0) + number * count
     return out
-
-
-def _modules(path: Path) -> dict[str, dict[str, dict[str, int]]]:
-    """What Yosys' `stat` says of every module."""
-    found: dict[str, dict[str, dict[str, int]]] = json.loads(path.read_text())["modules"]
-    return found

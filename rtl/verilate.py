@@ -1,16 +1,14 @@
 """Compiled simulation: a block becomes Verilog, Verilator's C++ and a shared library, which runs cycles from numpy.
 
-Libraries are cached by content, below $XDG_CACHE_HOME/sparsehil (~/.cache/sparsehil), and appear whole or not at all.
+Libraries are cached by content (`workloads.files.kept`), and run from memory: the bytes whose digest was right.
 """
 
-import contextlib
 import ctypes
 import hashlib
 import importlib.metadata
 import importlib.util
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -24,12 +22,15 @@ import numpy as np
 from amaranth import Shape
 from amaranth.back import rtlil, verilog
 from amaranth.lib.wiring import Flow
-from filelock import FileLock
 from numpy.typing import NDArray
 
+from rtl.files import ToolFailed
 from workloads.errors import UserError
+from workloads.files.cache import cache_folder
+from workloads.files.kept import kept
 
 Words = NDArray[np.uint64]
+LIBRARY, RUNTIME = "block.so", "runtime.o"
 INSTALL = "pip install 'sparsehil[rtl]'"
 
 
@@ -54,10 +55,10 @@ class Port:
 class Compiled:
     """A compiled block: state lives on between calls until `reset`."""
 
-    def __init__(self, library: Path, ports: Sequence[Port]) -> None:
+    def __init__(self, library: bytes, ports: Sequence[Port]) -> None:
         self.inputs = [port for port in ports if port.is_input]
         self.outputs = [port for port in ports if not port.is_input]
-        self.code = ctypes.CDLL(str(library))
+        self.code = _loaded(library)
         self.code.create.restype = ctypes.c_void_p
         self.block: ctypes.c_void_p | None = None
         self.power_up()
@@ -124,37 +125,45 @@ def built(
     """
     parts = [key, top, repr(ports), repr(flags), HARNESS.template, extra, _version()]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
-    folder = _cache_folder() / digest
-    if not (folder / "block.so").exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):  # another process may be at it
-            if not (folder / "block.so").exists():
-                _make(folder, verilog(), top, ports, flags, extra)
-    return Compiled(folder / "block.so", ports)
+
+    def make(work: Path) -> None:
+        _make(work, verilog(), top, ports, flags, extra)
+
+    return Compiled(kept(_cache_folder(), digest, (LIBRARY,), make).content[LIBRARY], ports)
+
+
+@cache
+def _loaded(content: bytes) -> ctypes.CDLL:
+    """A library that lies in memory. Raises UserError where it cannot be loaded."""
+    try:
+        if not hasattr(os, "memfd_create"):  # not Linux
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / LIBRARY
+                path.write_bytes(content)
+                return ctypes.CDLL(str(path))
+        file = os.memfd_create(LIBRARY)  # stays open: a second library with the same number would be taken for this one
+        with os.fdopen(file, "wb", closefd=False) as copy:
+            copy.write(content)
+        return ctypes.CDLL(f"/proc/self/fd/{file}")
+    except OSError as error:
+        raise UserError(f"compiled simulation: the library cannot be loaded: {error}") from None
 
 
 def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "sparsehil" / "verilated"
+    return cache_folder("verilated")
 
 
-def _make(folder: Path, verilog: str, top: str, ports: Sequence[Port], flags: Sequence[str], extra: str) -> None:
-    with tempfile.TemporaryDirectory(dir=folder.parent) as name:
-        work = Path(name) / "work"
-        work.mkdir()
-        (work / "block.v").write_text(verilog)
-        (work / "harness.cpp").write_text(_harness(ports, _module(verilog, top)) + extra)
-        root = _root()
-        options = ["--cc", "--top-module", top, "--prefix", "Vblock", "-Mdir", ".", "-O3", "--x-assign", "0"]
-        _call([str(root / "bin" / "verilator_bin"), *options, "-Wno-fatal", *flags, "block.v"], work, root)
-        with ThreadPoolExecutor(os.cpu_count()) as compilers:
-            objects = list(compilers.map(lambda source: _object(source, work, root), sorted(work.glob("*.cpp"))))
-        _call(["g++", "-shared", *objects, str(_runtime(root)), "-o", "block.so"], work, root)
-        done = Path(name) / "done"
-        done.mkdir()
-        shutil.move(work / "block.so", done / "block.so")
-        with contextlib.suppress(OSError):  # another process was faster
-            done.rename(folder)
+def _make(work: Path, verilog: str, top: str, ports: Sequence[Port], flags: Sequence[str], extra: str) -> None:
+    """Leave the library of a Verilog text in a folder."""
+    (work / "block.v").write_text(verilog)
+    (work / "harness.cpp").write_text(_harness(ports, _module(verilog, top)) + extra)
+    root = _root()
+    (work / RUNTIME).write_bytes(_runtime(root))
+    options = ["--cc", "--top-module", top, "--prefix", "Vblock", "-Mdir", ".", "-O3", "--x-assign", "0"]
+    _call([str(root / "bin" / "verilator_bin"), *options, "-Wno-fatal", *flags, "block.v"], work, root)
+    with ThreadPoolExecutor(os.cpu_count()) as compilers:
+        objects = list(compilers.map(lambda source: _object(source, work, root), sorted(work.glob("*.cpp"))))
+    _call(["g++", "-shared", *objects, RUNTIME, "-o", LIBRARY], work, root)
 
 
 def _object(source: Path, work: Path, root: Path) -> str:
@@ -177,28 +186,26 @@ def _compiler(root: Path) -> list[str]:
     ]
 
 
-def _runtime(root: Path) -> Path:
+def _runtime(root: Path) -> bytes:
     """Verilator's own code, compiled once."""
-    made = _cache_folder() / f"runtime-{_version()}.o"
-    if not made.exists():
-        with tempfile.TemporaryDirectory(dir=made.parent) as name:
-            work = Path(name)
-            for each in ("verilated", "verilated_threads"):
-                _call([*_compiler(root), "-c", str(root / "include" / f"{each}.cpp")], work, root)
-            _call(["ld", "-r", "verilated.o", "verilated_threads.o", "-o", "runtime.o"], work, root)
-            (work / "runtime.o").rename(made)
-    return made
+
+    def make(work: Path) -> None:
+        for each in ("verilated", "verilated_threads"):
+            _call([*_compiler(root), "-c", str(root / "include" / f"{each}.cpp")], work, root)
+        _call(["ld", "-r", "verilated.o", "verilated_threads.o", "-o", RUNTIME], work, root)
+
+    return kept(_cache_folder(), f"runtime-{_version()}", (RUNTIME,), make).content[RUNTIME]
 
 
 def _call(command: list[str], work: Path, root: Path) -> None:
+    environment = {**os.environ, "VERILATOR_ROOT": str(root)}
     try:
-        done = subprocess.run(
-            command, cwd=work, env={**os.environ, "VERILATOR_ROOT": str(root)}, capture_output=True, text=True
-        )
-    except FileNotFoundError:
-        raise UserError(f"compiled simulation needs '{command[0]}', which is not installed") from None
+        done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, errors="replace")
+    except OSError as error:
+        said = "which is not installed" if isinstance(error, FileNotFoundError) else f"which fails: {error.strerror}"
+        raise UserError(f"compiled simulation needs '{command[0]}', {said}") from None
     if done.returncode:
-        raise RuntimeError(f"{command[0]} failed:\n{done.stderr[-4000:]}")
+        raise ToolFailed(command[0], done.stderr)
 
 
 def verilator_command() -> tuple[list[str], dict[str, str]]:

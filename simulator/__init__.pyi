@@ -1,13 +1,13 @@
 from simulator.arch.machine import Machine as Machine
 from simulator.arch.machine import load_machine as load_machine
 from simulator.card import numbers_of as numbers_of
+from simulator.columns import TableReader as TableReader
+from simulator.columns import tables_of as tables_of
 from simulator.folder import check_free as check_free
 from simulator.folder import load_result as load_result
 from simulator.folder import save_result as save_result
 from simulator.frames import frame as frame
 from simulator.frames import phase_table as phase_table
-from simulator.frames import read_columns as read_columns
-from simulator.frames import write_columns as write_columns
 from simulator.job import Job as Job
 from simulator.library import simulate as simulate
 from simulator.result import Result as Result

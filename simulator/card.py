@@ -2,23 +2,25 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
-from typing import Any
+from typing import Annotated
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field
 
 from simulator.arch.loading import Tree
 from simulator.arch.machine import Machine
+from simulator.card_parts import Amount, Finite, Json, Scalar, Truth, Whole, check_parts
 from simulator.job import Job
 from workloads.errors import UserError
+from workloads.files.reading import check_schema, checked
 from workloads.provenance import Provenance
 from workloads.workload import Capture, Workload
 
 SCHEMA = 2
-Json = Mapping[str, Any]  # values as JSON has them
+Clock = Annotated[float, Field(strict=True, ge=1e-9, le=1e12)]  # as machines may have it
 VERSIONS = ("sparsehil", "numpy", "numba", "simpy", "pandas")
 
 
@@ -26,11 +28,11 @@ VERSIONS = ("sparsehil", "numpy", "numba", "simpy", "pandas")
 class Number:
     """A number of the machine, its provenance (`workloads.provenance`), source, and the range it may lie in."""
 
-    value: int | float | bool | str | None
+    value: Scalar | None
     provenance: Provenance
     source: str
-    low: int | float | None = None
-    high: int | float | None = None
+    low: Finite | None = None
+    high: Finite | None = None
 
     @property
     def is_assumed(self) -> bool:
@@ -42,10 +44,10 @@ class Number:
 class Price:
     """An entry of the energy table: pJ an action, or W."""
 
-    value: int | float
+    value: Finite
     unit: str
-    low: int | float
-    high: int | float
+    low: Finite
+    high: Finite
     provenance: Provenance
     source: str
 
@@ -65,10 +67,10 @@ class EnergyCard:
 class Cost:
     """What the run cost, not what it models: seconds of wall and CPU time, and commands or events evaluated."""
 
-    kernel_load_seconds: float = 0.0
-    simulation_seconds: float = 0.0
-    simulation_cpu_seconds: float = 0.0
-    commands_evaluated: int = 0
+    kernel_load_seconds: Amount = 0.0
+    simulation_seconds: Amount = 0.0
+    simulation_cpu_seconds: Amount = 0.0
+    commands_evaluated: Whole = 0
 
 
 @dataclass(frozen=True)
@@ -86,18 +88,18 @@ class Card:
     kind: str
     arch_title: str
     arch_hash: str
-    clock_mhz: float
+    clock_mhz: Clock
     dataflow: str
-    exact: bool
+    exact: Truth
     model: str
     method: str
     pattern: str
-    batch: int
-    sequence: int
+    batch: Whole
+    sequence: Whole
     mode: str
     capture: Capture
     numbers: Mapping[str, Number]
-    peaks: Mapping[str, float]
+    peaks: Mapping[str, Amount]
     not_modelled: tuple[str, ...]
     versions: Mapping[str, str]
     causes: Mapping[str, str] = field(default_factory=dict)
@@ -127,20 +129,33 @@ class Card:
         return {**asdict(self), "job": self.job.to_json(), "assumed": self.assumed}
 
     @classmethod
-    def from_json(cls, node: Json) -> "Card":
+    def from_json(cls, node: object, place: str = "card.json") -> "Card":
         """The card that `to_json` told of. Raises UserError for another schema, and for what is no card."""
-        if not isinstance(node, dict) or "schema" not in node:
-            raise UserError("is no run card")
-        if node["schema"] != SCHEMA:
-            again = shlex.join(map(str, node.get("command", ())))
-            hint = f"; make it again: {again}" if again else ""
-            raise UserError(f"has schema {node['schema']}, this program reads {SCHEMA}{hint}")
-        fields = {name: value for name, value in node.items() if name != "assumed"}
+        again = _again(node)
         try:
-            return _reader().validate_python({**fields, "job": Job.from_json(node.get("job", {}))})
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise UserError(f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from None
+            found = check_schema(node, place, SCHEMA, "a run card")
+            missing = next((each.name for each in fields(cls) if each.name not in found), None)
+            if missing:
+                raise UserError(f"{place}: {missing}: is missing")
+            job = checked(dict[str, object], found["job"], f"{place}: job")
+            card = checked(cls, {**found, "job": _job(job, place)}, place)
+            check_parts(card.more, card.hil, place)
+        except UserError as error:
+            raise UserError(f"{error}; make it again: {again}" if again else str(error)) from None
+        return card
+
+
+def _again(node: object) -> str:
+    """The command that made a result, as far as its card can be read."""
+    command = node.get("command") if isinstance(node, dict) else None
+    return shlex.join(map(str, command)) if isinstance(command, list) else ""
+
+
+def _job(node: Mapping[str, object], place: str) -> Job:
+    try:
+        return Job.from_json(node)
+    except UserError as error:
+        raise UserError(f"{place}: {error}") from None
 
 
 def card_of(machine: Machine, workload: Workload, job: Job, command: tuple[str, ...]) -> Card:
@@ -180,18 +195,13 @@ def numbers_of(machine: Machine) -> dict[str, Number]:
 
 
 @cache
-def _reader() -> TypeAdapter[Card]:
-    return TypeAdapter(Card)
-
-
-@cache
 def _versions() -> Mapping[str, str]:
     return {name: version(name) for name in VERSIONS}
 
 
-def _value(values: Tree, path: str) -> int | float | bool | str | None:
+def _value(values: Tree, path: str) -> Scalar | None:
     *groups, last = path.split(".")
     for key in groups:
         values = values[key]
-    found: int | float | bool | str | None = values[last]
+    found: Scalar | None = values[last]
     return found

@@ -11,6 +11,7 @@ from simulator.job import Value
 from simulator.runs import Runs
 from simulator.schedule import Schedule
 from workloads.errors import UserError
+from workloads.files.limits import Limits
 from workloads.registry import COMPILERS, entry_of, load_part
 from workloads.workload import Workload
 
@@ -50,6 +51,9 @@ class Compiler(ABC, Generic[SpecT, OptionsT]):
         The machine's description knows; a compiler adds what it cannot do.
         """
         spec.check(workload, not isinstance(options, StepOptions) or options.check_capacity)
+
+    def check_size(self, workload: Workload, options: OptionsT, limits: Limits) -> None:
+        """Raise UserError for a checked workload that takes more than the limits allow, as `Limits.check` does."""
 
     @abstractmethod
     def compile(self, workload: Workload, spec: SpecT, options: OptionsT, runs: Runs) -> Schedule:

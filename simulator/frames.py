@@ -1,11 +1,8 @@
-"""Columns as frames and on disk, and the table per phase: pandas and pyarrow, which take half a second to import."""
+"""Columns as frames, and the table per phase: pandas, which takes half a second to import."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pandas as pd
-import pyarrow
-from pyarrow import parquet
 
 from simulator.result import Result
 
@@ -13,20 +10,10 @@ Columns = Mapping[str, Sequence[object]]
 ORDER = ["FF", "BP", "WU", "UP"]
 
 
-def frame(columns: Columns) -> pd.DataFrame:
-    """A frame of columns, with integers as rows."""
-    return pd.DataFrame(dict(columns))
-
-
-def write_columns(columns: Columns, path: Path) -> None:
-    """Write a table as Parquet."""
-    parquet.write_table(pyarrow.table({name: list(values) for name, values in columns.items()}), path)
-
-
-def read_columns(path: Path) -> dict[str, list[object]]:
-    """A table that `write_columns` wrote. Raises OSError or ValueError where it is none."""
-    columns: dict[str, list[object]] = parquet.read_table(path, partitioning=None).to_pydict()
-    return columns
+def frame(columns: Columns, kinds: Mapping[str, type]) -> pd.DataFrame:
+    """A frame of columns, with integers as rows. kinds: of the columns that are there also without a row."""
+    found = dict(columns) or dict.fromkeys(kinds, ())
+    return pd.DataFrame(found).astype({name: kinds.get(name, int) for name, each in found.items() if not len(each)})
 
 
 def phases_in(result: Result) -> list[str]:
@@ -50,7 +37,7 @@ def _row(sparse: pd.DataFrame, dense: pd.DataFrame, phase: str, clock_hz: float)
     mine = sparse if phase == "step" else sparse[sparse["phase"] == phase]
     other = dense if phase == "step" else dense[dense["phase"] == phase]
     cycles, dense_cycles = int(mine["cycles"].sum()), int(other["cycles"].sum())
-    room = cycles * int(mine["pes"].max())
+    room = cycles * int(mine["pes"].max() if len(mine) else 0)
     useful = int(mine["macs_useful"].sum())
     return {
         "phase": phase,

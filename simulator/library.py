@@ -17,6 +17,7 @@ from simulator.rows import Show, silent
 from simulator.runner import run_job
 from simulator.runs import Runs
 from workloads.errors import UserError
+from workloads.files.limits import parse_limits
 from workloads.registry import MACHINES, load_part, names
 from workloads.stored import template_of, text_of
 from workloads.work import TRAINING, Work
@@ -41,6 +42,7 @@ def simulate(
     optimizer: str | None = None,
     exact: bool = False,
     dense: bool = True,
+    limits: Mapping[str, int] | None = None,
     runs: Runs | None = None,
     progress: Show = silent,
 ) -> Result:
@@ -53,7 +55,8 @@ def simulate(
     "3136x64x576", a sparse matrix to be squared ("rmat:10:8", or a .mtx file), a Work, a Workload, or a torch module,
     of which one step on `inputs` (a tensor or a tuple of them, batch first) is recorded. settings: numbers of the
     machine, {"array.rows": 64}. options: choices of the machine's compiler, {"dataflow": "weight-stationary"}.
-    exact: make every command an event. dense: whether the dense schedule is wanted beside it. runs: shares what was
+    exact: make every command an event. dense: whether the dense schedule is wanted beside it. limits: how much is taken
+    where that is more than usual, {"multiplies": 50_000_000} (`workloads.files.limits.Limits`). runs: shares what was
     found out between calls. progress: called with (done, total, words) after every op.
 
     Nothing is printed and nothing is written. Raises UserError for anything that cannot be, in one sentence.
@@ -67,7 +70,7 @@ def simulate(
     source, more = _machine(machine)
     job = Job(
         machine=source,
-        work=_work(workload, inputs, batch, sequence, mode, optimizer),
+        work=_work(workload, inputs, Work(batch=batch, sequence=sequence, mode=mode, optimizer=optimizer), limits),
         patterns=_patterns(pattern),
         method=method,
         settings=(*more, *_settings(settings)),
@@ -92,14 +95,12 @@ def _machine(given: Machine | str | Path) -> tuple[Source, tuple[str, ...]]:
     return Source(given.name, content=sheet.description()), given.settings
 
 
-def _work(
-    given: object, inputs: object, batch: int | None, sequence: int | None, mode: str, optimizer: str | None
-) -> Work:
-    how = Work(batch=batch, sequence=sequence, mode=mode, optimizer=optimizer)
+def _work(given: object, inputs: object, how: Work, limits: Mapping[str, int] | None) -> Work:
     if isinstance(given, Work):
-        if how != Work():
-            raise UserError("batch, sequence, mode and optimizer: a Work says these itself; leave them out")
+        if how != Work() or limits is not None:
+            raise UserError("batch, sequence, mode, optimizer and limits: a Work says these itself; leave them out")
         return given
+    how = replace(how, limits=parse_limits(_texts("limits", limits or {})))
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(given, torch.nn.Module):
         if inputs is None:

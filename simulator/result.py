@@ -18,6 +18,24 @@ if TYPE_CHECKING:
 
 Columns = Mapping[str, Sequence[Any]]  # of one length, by name
 PICO = 1e-12
+STALL = "stall_"
+# The columns that every table of ops and of actions has, and what they hold; ops have more `stall_*` (int).
+OP_COLUMNS: Mapping[str, type] = {
+    **dict.fromkeys(("layer", "phase", "kind", "dataflow", "detail"), str),
+    **dict.fromkeys(("rows", "cols", "inner", "count"), int),
+    "pattern": str,
+    **dict.fromkeys(("cycles", "busy_cycles", f"{STALL}fill_drain"), int),
+    **dict.fromkeys(("macs_useful", "macs_padded", "macs_skipped", "pes"), int),
+}
+ACTION_COLUMNS: Mapping[str, type] = {
+    "op": int,
+    "kind": str,
+    "tensor": str,
+    "amount": int,
+    "component": str,
+    "entry": str,
+    **dict.fromkeys(("energy_pj", "energy_low_pj", "energy_high_pj"), float),
+}
 
 
 @dataclass(frozen=True)
@@ -47,22 +65,22 @@ class Result:
     @cached_property
     def ops(self) -> "pd.DataFrame":
         """The rows of ops as a frame."""
-        return simulator.frame(self.op_columns)
+        return simulator.frame(self.op_columns, OP_COLUMNS)
 
     @cached_property
     def actions(self) -> "pd.DataFrame":
         """The rows of actions as a frame."""
-        return simulator.frame(self.action_columns)
+        return simulator.frame(self.action_columns, ACTION_COLUMNS)
 
     @cached_property
     def hil(self) -> "pd.DataFrame | None":
         """The tiles that hardware ran as a frame; None where none was asked for."""
-        return None if self.hil_columns is None else simulator.frame(self.hil_columns)
+        return None if self.hil_columns is None else simulator.frame(self.hil_columns, {})
 
     @property
     def cycles(self) -> int:
         """Cycles of the step, of the machine's clock."""
-        return int(sum(self.op_columns["cycles"]))
+        return int(sum(self.op_columns.get("cycles", ())))
 
     @property
     def seconds(self) -> float:
@@ -77,12 +95,17 @@ class Result:
     @property
     def speedup(self) -> float:
         """Times as fast as the best dense schedule of the same machine; NaN where that was not asked for."""
-        return self.dense.cycles / self.cycles if self.dense and self.cycles else math.nan
+        return self.over_baseline if self.dense else math.nan
+
+    @property
+    def over_baseline(self) -> float:
+        """Times as fast as what it is held against; NaN for a step that takes no cycle."""
+        return self.baseline.cycles / self.cycles if self.cycles else math.nan
 
     @property
     def energy_j(self) -> float:
         """Joules of the step; NaN where the machine's file has no energy table."""
-        return math.nan if self.card.energy is None else float(sum(self.action_columns["energy_pj"])) * PICO
+        return math.nan if self.card.energy is None else float(sum(self.action_columns.get("energy_pj", ()))) * PICO
 
     @property
     def phases(self) -> "pd.DataFrame":

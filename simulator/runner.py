@@ -1,7 +1,7 @@
 """The one road from a job to a result, for every kind of machine, whoever asks."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from simulator.card import Cost, card_of
 from simulator.compiler import Compiler, load_compiler, options_of
 from simulator.energy import energy_card, priced
 from simulator.job import Job
-from simulator.result import Columns, Result
+from simulator.program import Program
+from simulator.result import ACTION_COLUMNS, OP_COLUMNS, Columns, Result
 from simulator.rows import Row, Show, actions_of, causes_of, op_rows, silent
 from simulator.runs import Runs, without_gc
 from simulator.schedule import Schedule
@@ -87,6 +88,7 @@ def _as_asked(workload: Workload, job: Job, patterns: PatternMap | None) -> tupl
 def checked(asked: Prepared) -> Prepared:
     """What was prepared, as it is. Raises UserError for work that the machine cannot take."""
     asked.compiler.check(asked.workload, asked.machine.spec, asked.options)
+    asked.compiler.check_size(asked.workload, asked.options, asked.job.work.limits)
     return asked
 
 
@@ -128,6 +130,9 @@ def _carried_out(asked: Prepared, runs: Runs, show: Show, command: tuple[str, ..
         dense = compiled(asked, asked.dense, runs) if asked.dense else None
         alike = asked.dense is not None and asked.dense.ops == asked.workload.ops
         sparse = dense if dense is not None and alike else compiled(asked, asked.workload, runs)
+    if asked.job.exact:
+        schedules = {id(each): each for each in (dense, sparse) if each is not None}.values()
+        asked.job.work.limits.check("commands", sum(map(_commands, schedules)), "--exact: the step")
     final = Runs(exact=True) if asked.job.exact else runs
     beside = _result(asked, asked.dense, dense, final, show, command) if asked.dense and dense is not None else None
     found = _result(asked, asked.workload, sparse, final, show, command)
@@ -146,6 +151,12 @@ def compiled(asked: Prepared, workload: Workload, runs: Runs) -> Schedule:
     return asked.compiler.compile(workload, asked.machine.spec, asked.options, runs)
 
 
+def _commands(schedule: Schedule) -> int:
+    """Commands that are carried out one by one when a schedule is read exactly."""
+    programs = (each for op in schedule for each in op.programs if isinstance(each, Program))
+    return sum(count for program in programs for _, count in program.commands())
+
+
 def _result(
     asked: Prepared, workload: Workload, schedule: Schedule, runs: Runs, show: Show, command: tuple[str, ...]
 ) -> Result:
@@ -159,11 +170,12 @@ def _result(
         energy=energy_card(machine.energy),
         more=asked.compiler.card(schedule, machine.spec, asked.options, runs),
     )
-    return Result(_columns(rows), _columns(priced(rows, actions, machine.energy, card.clock_mhz)), card)
+    prices = priced(rows, actions, machine.energy, card.clock_mhz)
+    return Result(_columns(rows, OP_COLUMNS), _columns(prices, ACTION_COLUMNS), card)
 
 
-def _columns(rows: Sequence[Row]) -> Columns:
-    return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+def _columns(rows: Sequence[Row], without_rows: Iterable[str]) -> Columns:
+    return {name: [row[name] for row in rows] for name in (rows[0] if rows else without_rows)}
 
 
 def _outside(asked: Prepared, schedule: Schedule) -> dict[str, str]:

@@ -15,6 +15,18 @@ ROOT = Path(__file__).parents[1]
 ROOMS = ("simulator", "rtl", "workloads", "dataflows", "reports")
 
 
+FILES = "workloads/files/"  # the one place that reads and writes
+# Calls that read or write a file, as methods of a path or functions of a library.
+TOUCHES = frozenset(
+    ("open", "read_text", "read_bytes", "write_text", "write_bytes", "unlink", "rmtree", "mkstemp", "mkdtemp",
+     "NamedTemporaryFile", "TemporaryDirectory", "safe_open", "load_file", "save_file", "savefig", "mmread", "mminfo",
+     "ParquetFile", "read_parquet")
+)  # fmt: skip
+PRINTS = frozenset(
+    ("print", "typer.echo", "typer.secho", "Console")
+)  # typer's and rich's, which show what a terminal would obey
+
+
 @dataclass
 class Count:
     """Totals over all files, and where imports inside functions and `Any` are. Not frozen: it grows file by file."""
@@ -24,6 +36,8 @@ class Count:
     bare_imports: list[str] = field(default_factory=list)  # inside a function, without a comment
     anys: Counter[str] = field(default_factory=Counter)
     lines: dict[str, int] = field(default_factory=dict)
+    touches: Counter[tuple[str, str]] = field(default_factory=Counter)  # (file, call), outside `FILES`
+    prints: Counter[str] = field(default_factory=Counter)
 
 
 def counted() -> Count:
@@ -39,7 +53,30 @@ def counted() -> Count:
             if not any("#" in line for line in lines[max(0, node.lineno - 2) : node.end_lineno]):
                 found.bare_imports.append(f"{path}:{node.lineno}")
         found.anys[path] += sum(1 for _ in _anys(tree))
+        for name in _called(tree):
+            if name in TOUCHES and not path.startswith(FILES):
+                found.touches[path, name] += 1
+        found.prints[path] += sum(ast.unparse(each.func) in PRINTS for each in _calls(tree))
     return found
+
+
+def _called(tree: ast.AST) -> Iterator[str]:
+    """The last names of all calls but those of functions that were imported by their own name from `FILES`."""
+    own = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("workloads.files")
+        for alias in node.names
+    }
+    for call in _calls(tree):
+        if isinstance(call.func, ast.Attribute):
+            yield call.func.attr
+        elif isinstance(call.func, ast.Name) and call.func.id not in own:
+            yield call.func.id
+
+
+def _calls(tree: ast.AST) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
 
 
 def _files() -> list[str]:
@@ -66,7 +103,9 @@ def _inside_functions(tree: ast.AST, inside: bool = False) -> Iterator[ast.Impor
 def _anys(tree: ast.AST) -> Iterator[ast.Name]:
     """Uses of the name `Any`, those in functions that numba compiles left out: numba sees no annotations."""
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.FunctionDef) and any("njit" in ast.unparse(each) for each in node.decorator_list):
+        if isinstance(node, ast.FunctionDef) and any(
+            ast.unparse(each).startswith("compiled(") for each in node.decorator_list
+        ):
             continue
         if isinstance(node, ast.Name) and node.id == "Any":
             yield node
@@ -79,4 +118,6 @@ if __name__ == "__main__":
     print(f"imports inside functions {now.imports.total()}: {now.imports.most_common(12)}")
     print(f"  of them without a comment: {now.bare_imports}")
     print(f"Any outside numba bodies {now.anys.total()}: {now.anys.most_common(12)}")
+    print(f"calls that touch files outside {FILES}: {sorted(now.touches.items())}")
+    print(f"calls that print by themselves: {[each for each in now.prints.items() if each[1]]}")
     print(f"longest modules {Counter(now.lines).most_common(5)}")

@@ -10,11 +10,11 @@ from workloads.stored import write_template as write_template
 from workloads.training.capture import captured_template as captured_template
 from workloads.training.run import resume_run as resume_run
 from workloads.training.run import start_run as start_run
+from workloads.training.run_folder import check_run_folder as check_run_folder
+from workloads.training.run_folder import read_unfinished as read_unfinished
 from workloads.training.run_log import training_shown as training_shown
 from workloads.training.settings import Settings as Settings
-from workloads.training.settings import check_run_folder as check_run_folder
 from workloads.training.settings import checked_settings as checked_settings
-from workloads.training.settings import read_unfinished as read_unfinished
 from workloads.training.trace_module import record_module as record_module
 from workloads.training.trace_module import trace_module as trace_module
 from workloads.training.trace_request import parse_inputs as parse_inputs

@@ -21,7 +21,8 @@ def apply_method(workload: Workload, method: Method, patterns: PatternMap, step:
     if (workload.method, workload.pattern) == (method.name, str(patterns)):
         return workload
     layers = {op.layer for op in workload.ops if isinstance(op, MatrixOp) and op.right.role is Role.WEIGHT}
-    chosen = {layer: patterns.of(layer, layer in workload.kept_dense) for layer in layers}
+    kept_dense = set(workload.kept_dense)
+    chosen = {layer: patterns.of(layer, layer in kept_dense) for layer in layers}
     at_step = {layer: method.pattern_at(pattern, step) for layer, pattern in chosen.items()}
     return replace(
         workload,

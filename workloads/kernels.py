@@ -23,7 +23,7 @@ from numba.core.caching import (
     UserProvidedCacheLocator,
 )
 
-from workloads.files.cache import is_trusted, kept_folder
+from workloads.files.cache import is_trusted, lasting_folder
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 DIGEST_BYTES = 32
@@ -47,7 +47,7 @@ class _UserCache(UserProvidedCacheLocator):
 
     def __init__(self, function: Callable[..., Any], file: str) -> None:
         super().__init__(function, file)
-        folder = kept_folder("kernels")
+        folder = lasting_folder("kernels")
         if folder is None:
             raise OSError("nothing can be kept")
         self._cache_path = str(folder / self.get_suitable_cache_subpath(file))

@@ -8,9 +8,10 @@ import workloads
 from workloads import sparse
 from workloads.apply_method import apply_method, for_inference, with_input_gradient
 from workloads.errors import UserError, unknown_name
+from workloads.files.limits import LARGEST_LIMIT
 from workloads.methods.dense import DENSE_TRAINING
 from workloads.methods.fields import load_method, settable
-from workloads.op import MatrixOp, Optimizer, Role, VectorKind, VectorOp
+from workloads.op import MatrixOp, Op, Optimizer, Role, VectorKind, VectorOp
 from workloads.pattern import PatternMap
 from workloads.registry import METHODS, entry_of
 from workloads.shipped import load_shipped, shipped_path
@@ -18,7 +19,7 @@ from workloads.stated import from_gemms, from_topology
 from workloads.work import Work
 from workloads.workload import Mode, Workload
 
-LARGEST_STEP = 2**60  # multiply-accumulates: cycles and bytes of a larger step may not fit 64 bits
+LARGEST_STEP = LARGEST_LIMIT  # multiply-accumulates, or elements: cycles and bytes of more may not fit 64 bits
 NAMED = {"model": "--model", "gemms": "--gemm", "topology": "--topology", "workload": "--workload"}
 
 
@@ -34,6 +35,8 @@ def check_work(work: Work) -> None:
         size = getattr(work, name)
         if size is not None and size < 1:
             raise UserError(f"--{name} {size}: must be at least 1")
+        if size is not None and size > LARGEST_LIMIT:
+            raise UserError(f"--{name} {size}: must be at most {LARGEST_LIMIT}; more does not fit 64 bits")
     _check_word("mode", work.mode, [each.value for each in Mode])
     if work.optimizer is not None:
         _check_word("optimizer", work.optimizer, [each.value for each in Optimizer])
@@ -66,29 +69,40 @@ def load_workload(work: Work) -> Workload:
     """The dense workload a work names (as recorded, where that was sparse). Raises UserError for what cannot be."""
     check_work(work)
     if work.matrices:
-        return sparse.from_matrices(work.matrices)
+        return sparse.from_matrices(work.matrices, work.limits)
     found = _for_mode(_with_optimizer(_named(work), work.optimizer), work)
+    work.limits.check("distinct_products", found.distinct_products, f"the step of {work.name}")
     if found.macs >= LARGEST_STEP:
         raise UserError(f"the step is too large: {found.macs:.1e} multiply-accumulates do not fit 64 bits")
+    if (elements := sum(map(_elements, found.ops))) >= LARGEST_STEP:
+        raise UserError(f"the step is too large: {elements:.1e} elements of its tensors do not fit 64 bits")
     return found
 
 
+def _elements(op: Op) -> int:
+    """Elements that an op reads and writes at most."""
+    if isinstance(op, MatrixOp):
+        return op.left_distinct + op.count * (op.rows + op.inner) * op.cols
+    return op.count * (op.elements + op.reads + op.writes)
+
+
 def _named(work: Work) -> Workload:
+    limits = work.limits
     if work.model is not None:
         return load_shipped(work.model, work.batch, work.sequence)
     if work.workload is not None:
         path = Path(work.workload)
-        template = workloads.parse_template(path, work.content) if work.content else workloads.read_template(path)
-        tensors = Path(work.tensors) if work.tensors else None
-        found = workloads.instantiate(template, path, work.batch, work.sequence)
-        return replace(found, tensors=tensors) if work.content else found
+        if not work.content:
+            return workloads.instantiate(workloads.read_template(path, limits), path, work.batch, work.sequence)
+        template = workloads.parse_template(path, work.content, limits)
+        return workloads.instantiate(template, path, work.batch, work.sequence, work.tensors)
     if work.sequence is not None:
         raise UserError("--sequence: only a captured workload has a sequence length")
     if work.topology:
-        return from_topology(Path(work.topology), work.batch or 1)
+        return from_topology(Path(work.topology), work.batch or 1, limits=limits)
     if work.batch is not None:
         raise UserError("--batch: a product given with --gemm has no batch; its rows are all there is")
-    return from_gemms(work.gemms)
+    return from_gemms(work.gemms, limits=limits)
 
 
 def _with_optimizer(workload: Workload, name: str | None) -> Workload:

@@ -4,15 +4,27 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from annotated_types import Ge, Interval
+from annotated_types import Interval
 
 from workloads.conv import ConvGeometry
+from workloads.files.limits import LARGEST_LIMIT, NAME_LETTERS
 from workloads.pattern import DENSE, Pattern
 
 # Read by the validation of files; a dataclass made in the program is not checked.
-Count = Annotated[int, Ge(1)]
-Amount = Annotated[int, Ge(0)]
+Count = Annotated[int, Interval(ge=1, le=LARGEST_LIMIT)]
+Amount = Annotated[int, Interval(ge=0, le=LARGEST_LIMIT)]
 CLOSED = {"extra": "forbid"}
+
+
+def name_fault(name: str) -> str:
+    """Why a layer or a tensor cannot be called so, in words; empty where it can."""
+    if not name:
+        return "a name is empty"
+    if len(name) > NAME_LETTERS:
+        return f"a name has {len(name):,} letters, and {NAME_LETTERS} are taken: {name[:40]}..."
+    if any(letter in "\0\n\r" or "\ud800" <= letter <= "\udfff" for letter in name):
+        return f"the name {name!a} holds a line break, or what is no letter"
+    return ""
 
 
 class Phase(StrEnum):
@@ -85,8 +97,8 @@ class MatrixOp:
     def macs(self) -> int:
         """Multiply-accumulates of the dense product, zeros inserted by a stride left out."""
         if self.geometry and self.phase is Phase.BP:
-            work = sum(each.positions * each.taps for each in self.geometry.stride_classes())
-            return self.count * self.images * work * (self.inner // self.geometry.taps) * self.cols
+            inside = self.inner // self.geometry.taps
+            return self.count * self.images * self.geometry.reached * inside * self.cols
         return self.count * self.rows * self.inner * self.cols
 
     @property
@@ -104,6 +116,8 @@ class MatrixOp:
         geometry = self.geometry
         if geometry is None:
             return ""
+        if wrong := geometry.fault():
+            return wrong
         inputs, outputs = geometry.in_channels // geometry.groups, geometry.out_channels // geometry.groups
         positions, taps = self.images * geometry.output_positions, geometry.taps
         rows, inner, cols = {
@@ -111,12 +125,17 @@ class MatrixOp:
             Phase.BP: (self.images * geometry.input_positions, taps * outputs, inputs),
         }.get(self.phase, (taps * inputs, positions, outputs))
         wanted = {"rows": rows, "inner": inner, "cols": cols, "count": geometry.groups}
-        wrong = [
+        differing = [
             f"{name} is {getattr(self, name)}, not {size}"
             for name, size in wanted.items()
             if getattr(self, name) != size
         ]
-        return wrong[0] + " as its geometry says" if wrong else ""
+        return differing[0] + " as its geometry says" if differing else ""
+
+    def alike(self) -> tuple[object, ...]:
+        """What two products have in common that differ in their names and measured zeros alone."""
+        sizes = (self.rows, self.inner, self.cols, self.count, self.images)
+        return (self.phase, sizes, self.geometry, self.left.pattern, self.right.pattern)
 
     @property
     def segments(self) -> int:

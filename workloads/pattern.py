@@ -11,6 +11,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from workloads.errors import UserError
+from workloads.files.limits import GLOBS, NAME_LETTERS
 
 
 class PatternKind(StrEnum):
@@ -90,7 +91,7 @@ def parse_pattern(text: str, where: str = "pattern") -> Pattern:
         if int(found[1]) < 1:
             raise UserError(f"{where}: '{words}' keeps nothing; the fan-in must be at least 1")
         return Pattern(PatternKind.FAN_IN, fan_in=int(found[1]))
-    if found := re.fullmatch(r"density\s+(\d*\.?\d+(?:e-?\d+)?)", words):
+    if found := re.fullmatch(r"density\s+([0-9]{0,20}\.?[0-9]{1,20}(?:e-?[0-9]{1,3})?)", words):
         if not 0 < float(found[1]) <= 1:
             raise UserError(f"{where}: '{words}': the density must be above 0 and at most 1")
         return Pattern(PatternKind.DENSITY, density=float(found[1]))
@@ -138,8 +139,15 @@ def parse_patterns(texts: list[str], where: str = "--pattern") -> PatternMap:
     """Read patterns such as `["2:8", "layer3.*=1:8"]`; each text may hold several, separated by commas."""
     default: Pattern | None = None
     globs: list[tuple[str, Pattern]] = []
-    for text in (part for whole in texts for part in whole.split(",")):
+    parts = [part for whole in texts for part in whole.split(",")]
+    if len(parts) > GLOBS:
+        raise UserError(f"{where}: {len(parts):,} patterns are given, and {GLOBS:,} are taken")
+    for text in parts:
         glob, equals, pattern = text.rpartition("=")
+        if len(glob) > NAME_LETTERS:
+            raise UserError(
+                f"{where}: a glob has {len(glob):,} letters; the name of a layer has {NAME_LETTERS} at most"
+            )
         if equals:
             globs.append((glob.strip(), parse_pattern(pattern, f"{where} {glob.strip()}")))
         elif default is not None:

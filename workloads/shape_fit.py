@@ -20,9 +20,15 @@ Size = int | dict[str, int]
 
 
 def evaluate(size: int | Mapping[str, int], batch: int, sequence: int) -> int:
-    """The size at one batch and sequence length. Raises KeyError for an unknown monomial."""
+    """The size at one batch and sequence length.
+
+    Raises KeyError for an unknown monomial, and TypeError for a coefficient that is no whole number.
+    """
     if isinstance(size, int):
         return size
+    for name, coefficient in size.items():
+        if not isinstance(coefficient, int):  # a text times a batch would be a longer text
+            raise TypeError(f"the coefficient of '{name}' is no whole number")
     return sum(coefficient * _monomial(name, batch, sequence) for name, coefficient in size.items())
 
 

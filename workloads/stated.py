@@ -12,17 +12,23 @@ from pathlib import Path
 
 from workloads.conv import ConvGeometry
 from workloads.errors import UserError
-from workloads.op import MatrixOp, Op, Operand, Optimizer, Phase, Role, VectorKind, VectorOp
+from workloads.files.limits import LIMITS, Limits
+from workloads.files.reading import MIB, read_text
+from workloads.op import MatrixOp, Op, Operand, Optimizer, Phase, Role, VectorKind, VectorOp, name_fault
 from workloads.pattern import DENSE, parse_pattern
 from workloads.workload import Capture, Mode, Workload
 
 CONV_COLUMNS = ("IFMAP Height", "IFMAP Width", "Filter Height", "Filter Width", "Channels", "Num Filter", "Strides")
 GEMM_COLUMNS = ("M", "N", "K")
 LARGEST = 2**31
+OPS_A_LAYER = 4
+BLANK = re.compile(r"[\s,]*")
+Rows = list[tuple[int, list[str]]]  # lines of a file that say something, with their numbers
 
 
-def from_gemms(texts: Sequence[str], optimizer: Optimizer = Optimizer.MOMENTUM) -> Workload:
+def from_gemms(texts: Sequence[str], optimizer: Optimizer = Optimizer.MOMENTUM, limits: Limits = LIMITS) -> Workload:
     """Products given as `rows x cols x inner`, such as 3136x64x576. Raises UserError for anything else."""
+    limits.check("ops", OPS_A_LAYER * len(texts), "a step of so many --gemm")
     layers = []
     for number, text in enumerate(texts):
         found = re.fullmatch(r"([0-9]{1,10})x([0-9]{1,10})x([0-9]{1,10})", text.strip().lower())
@@ -33,22 +39,15 @@ def from_gemms(texts: Sequence[str], optimizer: Optimizer = Optimizer.MOMENTUM) 
     return _workload("+".join(texts), "--gemm", layers, optimizer, batch=1, reads_input=False)
 
 
-def from_topology(path: Path, batch: int = 1, optimizer: Optimizer = Optimizer.MOMENTUM) -> Workload:
+def from_topology(
+    path: Path, batch: int = 1, optimizer: Optimizer = Optimizer.MOMENTUM, limits: Limits = LIMITS
+) -> Workload:
     """Layers of a topology file in SCALE-Sim's convolution or GEMM format.
 
     Convolutions are padded already, as that format has it: the output is ceil((size - filter) / stride) + 1. A column
     `Sparsity` may hold n:m. Raises UserError with file and line.
     """
-    try:
-        if path.exists() and not path.is_file():
-            raise UserError(f"{path}: is not a file")
-        lines = list(csv.reader(path.read_text(encoding="utf-8-sig").split("\n")))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    except (UnicodeDecodeError, csv.Error):
-        raise UserError(f"{path}: is not a text file; a topology is CSV") from None
-    rows = [(number, [cell.strip() for cell in line]) for number, line in enumerate(lines, 1)]
-    rows = [(number, cells) for number, cells in rows if any(cells)]
+    rows = _rows(path, limits)
     if len(rows) < 2:
         raise UserError(f"{path}: holds no layers; a topology has a header line and a line a layer")
     gemm = _is_gemm(f"{path}:{rows[0][0]}", rows[0][1])
@@ -57,9 +56,25 @@ def from_topology(path: Path, batch: int = 1, optimizer: Optimizer = Optimizer.M
     return _workload(path.stem, f"topology {path.name}", layers, optimizer, batch, reads_input=True)
 
 
+def _rows(path: Path, limits: Limits) -> Rows:
+    text = read_text(path, "a topology is CSV", limits.file_mib * MIB, "file_mib")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    said = sum(not BLANK.fullmatch(line) for line in lines)
+    limits.check("ops", OPS_A_LAYER * (said - 1), f"{path}: a step of so many layers")
+    rows, reader = [], csv.reader(lines)
+    try:
+        for line in reader:
+            cells = [cell.strip() for cell in line]
+            if any(cells):
+                rows.append((reader.line_num, cells))
+    except csv.Error as error:
+        raise UserError(f"{path}:{reader.line_num}: {error}; a topology is CSV") from None
+    return rows
+
+
 def _is_gemm(place: str, header: list[str]) -> bool:
     """Which of the two formats a header line announces. Raises UserError where it announces neither."""
-    said = [" ".join(cell.lower().split()) for cell in header[1:]]
+    said = [" ".join(cell.lower().split()) for cell in header[1 : 1 + len(CONV_COLUMNS)]]
     for columns, gemm in ((GEMM_COLUMNS, True), (CONV_COLUMNS, False)):
         if said[: len(columns)] == [column.lower() for column in columns]:
             return gemm
@@ -69,11 +84,13 @@ def _is_gemm(place: str, header: list[str]) -> bool:
     )
 
 
-def _check_names(path: Path, rows: Sequence[tuple[int, list[str]]]) -> None:
+def _check_names(path: Path, rows: Rows) -> None:
     seen: dict[str, int] = {}
     for number, cells in rows:
         if not cells[0]:
             raise UserError(f"{path}:{number}: a layer needs a name")
+        if wrong := name_fault(cells[0]):
+            raise UserError(f"{path}:{number}: {wrong}")
         if cells[0] in seen:
             raise UserError(f"{path}:{number}: layer '{cells[0]}' is there already, in line {seen[cells[0]]}")
         seen[cells[0]] = number
@@ -122,6 +139,8 @@ def _conv_layer(place: str, name: str, sizes: list[int], images: int) -> list[Ma
     out_h, out_w = -(-(height - kernel_h) // stride) + 1, -(-(width - kernel_w) // stride) + 1
     reach = ((out_h - 1) * stride + kernel_h, (out_w - 1) * stride + kernel_w)
     geometry = ConvGeometry(channels, filters, (kernel_h, kernel_w), (stride, stride), (0, 0), reach)
+    if wrong := geometry.fault():
+        raise UserError(f"{place}: {wrong}")
     given, weight, gradient = _operands(name)
     outputs, inputs, taps = images * out_h * out_w, images * geometry.input_positions, geometry.taps
     sizes_of = {

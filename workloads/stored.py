@@ -3,21 +3,32 @@
 import json
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from annotated_types import MaxLen
 
+from workloads.consistent import check_ops, has_pattern
 from workloads.errors import UserError
-from workloads.op import CLOSED, Amount, Count, MatrixOp, Op, Orders
+from workloads.files.limits import GLOBS, LIMITS, NAME_LETTERS, Limits
+from workloads.files.reading import MIB, check_schema, checked, parse_json, read_text
+from workloads.files.tensors import digest_of
+from workloads.files.writing import write_text
+from workloads.op import CLOSED, Amount, Count, MatrixOp, Op, Orders, VectorOp, name_fault
 from workloads.shape_fit import resolve
 from workloads.workload import Capture, Mode, Workload
 
 SCHEMA: Final = 1
+WHAT = "a workload is JSON"
+Globs = Annotated[tuple[Annotated[str, MaxLen(NAME_LETTERS)], ...], MaxLen(GLOBS)]
 
 
 @dataclass(frozen=True)
 class Template:
-    """A workload on disk. Sizes in `ops` and `saved_elements` may be functions of batch B and sequence length S."""
+    """A workload on disk. Sizes in `ops` and `saved_elements` may be functions of batch B and sequence length S.
+
+    samples: the SHA-256 of the file of samples beside it, without which it is not read; empty in older files, and where
+    there is none.
+    """
 
     schema_version: Literal[1]
     model: str
@@ -28,11 +39,12 @@ class Template:
     sequence: Count
     parameters: Amount
     saved_elements: Amount | dict[str, int]
-    kept_dense: tuple[str, ...]
+    kept_dense: Globs
     capture: Capture
     ops: list[dict[str, Any]]
     orders: dict[str, Orders] = field(default_factory=dict)
-    training_only: tuple[str, ...] = ()
+    training_only: Globs = ()
+    samples: str = ""
 
     __pydantic_config__: ClassVar[dict[str, str]] = CLOSED
 
@@ -50,37 +62,33 @@ class Template:
         return any(term in json.dumps([self.ops, self.saved_elements]) for term in terms)
 
 
-def read_template(path: Path) -> Template:
+def read_template(path: Path, limits: Limits = LIMITS) -> Template:
     """Read a workload file. Raises UserError that names the file, the line and the field."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: is not a text file; a workload is JSON") from None
-    return parse_template(path, text)
+    return parse_template(path, read_text(path, WHAT, limits.file_mib * MIB, "file_mib"), limits)
 
 
-def parse_template(path: Path, text: str) -> Template:
+def parse_template(path: Path, text: str, limits: Limits = LIMITS) -> Template:
     """A workload file's text; `path` is what it is called. Raises UserError as `read_template` does."""
-    try:
-        node = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}:{error.lineno}: not a whole workload: {error.msg}") from None
-    except (RecursionError, ValueError):
-        raise UserError(f"{path}: is nested too deeply, or holds a number too long to read") from None
+    node = parse_json(text, str(path), "not a whole workload")
     if isinstance(node, dict) and "arch" in node and "schema" in node:
         raise UserError(f"{path}: is the card of a result, and no workload; `simulate report {path.parent}` shows it")
-    try:
-        return TypeAdapter(Template).validate_python(node)
-    except ValidationError as error:
-        raise _field_error(path, error) from None
+    ops = check_schema(node, str(path), SCHEMA, "a workload", "schema_version").get("ops")
+    limits.check("ops", len(ops) if isinstance(ops, list) else 0, f"{path}: the step")
+    return checked(Template, node, str(path))
 
 
-def instantiate(template: Template, path: Path, batch: int | None = None, sequence: int | None = None) -> Workload:
+def instantiate(
+    template: Template,
+    path: Path,
+    batch: int | None = None,
+    sequence: int | None = None,
+    tensors: str | None = None,
+) -> Workload:
     """The workload at a batch and a sequence length (both those it was recorded at by default).
 
-    Raises UserError for another size than the recorded one where the file holds no other, and for a broken file.
+    tensors: the file of its samples, "" for none; by default the one beside `path`, where there is one. Raises
+    UserError for another size than the recorded one where the file holds no other, for a broken file, and for samples
+    that are not those it was written with.
     """
     if batch not in (None, template.batch) and not template.follows_batch:
         raise UserError(f"{path}: --batch {batch}: is a step recorded at batch {template.batch}, and holds no other")
@@ -88,14 +96,12 @@ def instantiate(template: Template, path: Path, batch: int | None = None, sequen
         raise UserError(f"{path}: --sequence {sequence}: the recorded step does not change with the sequence length")
     at = (batch or template.batch, sequence or template.sequence)
     try:
-        ops = TypeAdapter(tuple[Op, ...]).validate_python(resolve(template.ops, *at))
-        saved = int(resolve(template.saved_elements, *at))  # type: ignore[call-overload]
-    except ValidationError as error:
-        raise _field_error(path, error, "ops") from None
+        nodes = [resolve(node, *at) for node in template.ops]
+        saved = resolve(template.saved_elements, *at)
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}: ops or saved_elements: {error}") from None
+    ops = tuple(_op(node, path, number) for number, node in enumerate(nodes))
     _check(template, ops, path)
-    tensors = path.with_suffix(".safetensors")
     return Workload(
         model=template.model,
         method=template.method,
@@ -105,13 +111,32 @@ def instantiate(template: Template, path: Path, batch: int | None = None, sequen
         mode=template.mode,
         ops=ops,
         parameters=template.parameters,
-        saved_elements=saved,
+        saved_elements=checked(Amount, saved, str(path), "saved_elements"),
         kept_dense=template.kept_dense,
         capture=template.capture,
-        tensors=tensors if tensors.exists() else None,
+        tensors=_samples(template, path, path.with_suffix(".safetensors") if tensors is None else Path(tensors)),
         orders=template.orders,
         training_only=template.training_only,
+        samples=template.samples,
     )
+
+
+def _op(node: object, path: Path, number: int) -> Op:
+    """An op; work on elements one by one has a kind."""
+    if isinstance(node, dict) and "kind" in node:
+        return checked(VectorOp, node, str(path), f"ops.{number}")
+    return checked(MatrixOp, node, str(path), f"ops.{number}")
+
+
+def _samples(template: Template, path: Path, tensors: Path) -> Path | None:
+    """The file of samples; None where there is none. Raises UserError where it is not the one that belongs here."""
+    if not tensors.is_file() and not template.samples:
+        return None
+    if not tensors.is_file():
+        raise UserError(f"{path}: samples: belongs to {tensors}, which is not there; lay it beside")
+    if template.samples and digest_of(tensors) != template.samples:
+        raise UserError(f"{tensors}: is not the file of samples that {path} was written with; its digest is another")
+    return tensors
 
 
 def template_of(workload: Workload) -> Template:
@@ -131,19 +156,19 @@ def template_of(workload: Workload) -> Template:
         ops=[op_node(op) for op in workload.ops],
         orders=dict(workload.orders),
         training_only=workload.training_only,
+        samples=workload.samples,
     )
 
 
 def write_template(template: Template, path: Path) -> None:
     """Write a workload file; it appears whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text_of(template), encoding="utf-8")
-    partial.replace(path)
+    write_text(path, text_of(template))
 
 
 def text_of(template: Template) -> str:
     """A workload file's text, one op and one order a line."""
-    head = {key: value for key, value in asdict(template).items() if key not in ("ops", "orders")}
+    last = ("ops", "orders") if template.samples else ("ops", "orders", "samples")
+    head = {key: value for key, value in asdict(template).items() if key not in last}
     text = json.dumps(head, indent=1)[:-2]
     if template.orders:
         orders = ",\n".join(f"  {json.dumps(name)}: {json.dumps(order)}" for name, order in template.orders.items())
@@ -173,20 +198,10 @@ def _without_defaults(value: Any) -> Any:
 
 def _check(template: Template, ops: tuple[Op, ...], path: Path) -> None:
     """Raises UserError where a file contradicts itself."""
-    if not ops:
-        raise UserError(f"{path}: ops: a workload has at least one")
-    products = [op for op in ops if isinstance(op, MatrixOp)]
-    for op in products:
-        if wrong := op.mismatch():
-            raise UserError(f"{path}: {op.layer} {op.phase}: {wrong}")
-    sparse = any(not (op.left.pattern.is_dense and op.right.pattern.is_dense) for op in products)
+    if wrong := name_fault(template.model):
+        raise UserError(f"{path}: model: {wrong}")
+    check_ops(ops, template.orders, path)
     claims = (template.method, template.pattern) != ("dense", "dense")
-    if claims and not sparse and template.capture.masks != "measured":  # a recorded step may be dense so far
+    if claims and not has_pattern(ops) and template.capture.masks != "measured":  # a recorded step may be dense so far
         said = f"says method '{template.method}' and pattern '{template.pattern}'"
         raise UserError(f"{path}: {said}, but no operand is sparse; both are 'dense' then")
-
-
-def _field_error(path: Path, error: Any, prefix: str = "") -> UserError:
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in (prefix, *first["loc"]) if part != "")
-    return UserError(f"{path}: {place}: {first['msg'][0].lower() + first['msg'][1:]}")

@@ -34,8 +34,14 @@ def cut(sentence: str) -> str:
 
 
 def say(text: str, end: str = "\n") -> None:
-    """Write a text to standard output."""
-    sys.stdout.write(plain(text) + end)
+    """Write a text to standard output, where it is at once."""
+    put(plain(text) + end)
+
+
+def put(text: str) -> None:
+    """Write what has been made for a terminal, with its colours, to standard output."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def note(text: str) -> None:

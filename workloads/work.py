@@ -1,14 +1,17 @@
 """What is to be done, by name, and the folder that what comes of it goes to unless somebody names one."""
 
+import os
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
 from workloads.errors import UserError
-from workloads.files.limits import LIMITS, Limits
+from workloads.files.limits import LIMITS, SAMPLES_BYTES, Limits
+from workloads.files.reading import MIB, read_bytes
 
 TRAINING = "training"
+SAMPLES = ".safetensors"
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,12 @@ class Work:
         return self.model or matrices or Path(self.workload or self.topology or "gemm").stem
 
     def files(self) -> list[Path]:
-        """The files it stands on."""
+        """The files it stands on. No name of a file is too odd to be asked for."""
         if self.content:
             return [Path(self.tensors)] if self.tensors else []
         named = [Path(each) for each in (self.workload, self.topology) if each]
-        named += [path.with_suffix(".safetensors") for path in named if path.with_suffix(".safetensors").is_file()]
-        return named + [Path(each) for each in self.matrices if Path(each).is_file()]
+        beside = [path.with_suffix(SAMPLES) for path in named if path.name]
+        return named + [path for path in [*beside, *map(Path, self.matrices)] if os.path.isfile(path)]  # noqa: PTH113
 
     def pinned(self) -> "Work":
         """The same work with full paths and the digest of its files: what a run card and a journal keep.
@@ -59,7 +62,8 @@ class Work:
         """
         digest = sha256()
         for path in (files := self.files()):
-            digest.update(path.read_bytes())
+            most = SAMPLES_BYTES if path.suffix == SAMPLES else self.limits.file_mib * MIB
+            digest.update(read_bytes(path, most))
         found = digest.hexdigest()[:16] if files else ""
         if self.digest and found != self.digest:
             raise UserError(f"{files[0] if files else self.name}: has changed since this was run")
@@ -67,7 +71,7 @@ class Work:
             self,
             workload=self.workload if self.content else _full(self.workload),
             topology=_full(self.topology),
-            matrices=tuple(str(Path(each).resolve()) if Path(each).is_file() else each for each in self.matrices),
+            matrices=tuple(str(Path(each).resolve()) if Path(each) in files else each for each in self.matrices),
             digest=found,
         )
 

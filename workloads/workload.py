@@ -4,12 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from workloads.op import MatrixOp, Op, Orders
+from annotated_types import Interval
+
+from workloads.op import MatrixOp, Op, Orders, Phase
 
 if TYPE_CHECKING:
     from workloads.sparse.matrix import SparseProduct  # and with it scipy, which few jobs need
+
+
+Finite = Annotated[float, Interval(ge=-1e300, le=1e300)]  # checked where files are read; no infinity lies between
 
 
 class Mode(StrEnum):
@@ -25,8 +30,8 @@ class Capture:
     shapes: str  # how the shapes were had: "fake-tensor capture", "stated by the user"
     dataset: str = ""
     step: int = 0
-    loss: float | None = None
-    loss_scale: float = 1.0
+    loss: Finite | None = None
+    loss_scale: Finite = 1.0
     seed: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
     masks: str = "derived"  # "measured" when trained under the pattern, "derived" when put on afterwards
@@ -39,7 +44,8 @@ class Workload:
     `saved_elements` counts the activations kept from the forward pass for the backward one. `parameters` counts
     weights, biases included. `kept_dense` names the layers a method leaves dense unless a glob names them, globs in
     `training_only` those that inference leaves out.
-    `tensors` is the safetensors file with sampled blocks of real tensors, None where there are none. `orders` are those
+    `tensors` is the safetensors file with sampled blocks of real tensors, None where there are none,
+    `samples` its SHA-256, empty where nobody noted that. `orders` are those
     that operands name as their permutation, as far as they were recorded. `products` are products of sparse matrices,
     which are no step: there are no ops beside them.
     """
@@ -59,8 +65,20 @@ class Workload:
     orders: Mapping[str, Orders] = field(default_factory=dict)
     training_only: tuple[str, ...] = ()
     products: "tuple[SparseProduct, ...]" = ()
+    samples: str = ""
 
     @property
     def macs(self) -> int:
         """Dense multiply-accumulates of the step."""
         return sum(op.macs for op in self.ops if isinstance(op, MatrixOp))
+
+    @property
+    def distinct_products(self) -> int:
+        """Products that differ in their sizes or patterns, at most, those of every stride class apart.
+
+        For each a mapping is looked for; equal ones take the one that was found.
+        """
+        different = {op.alike(): op for op in self.ops if isinstance(op, MatrixOp)}
+        return sum(
+            op.geometry.most_stride_classes if op.geometry and op.phase is Phase.BP else 1 for op in different.values()
+        )

@@ -22,6 +22,7 @@ from simulator.machines.piuma import FabricArch
 from simulator.runs import Runs
 from simulator.schedule import Schedule, ScheduledOp
 from simulator.timing import Timing
+from workloads.files.limits import Limits
 from workloads.op import MatrixOp, Op, VectorOp
 from workloads.registry import KERNELS, load_part
 from workloads.sparse.matrix import SparseProduct
@@ -137,6 +138,12 @@ class FabricCompiler(Compiler[FabricArch, FabricOptions]):
         """Raises UserError where the recipes of the kernel do not fit the machine."""
         super().check(workload, spec, options)
         _kernel(options).recipes(spec, options)
+
+    def check_size(self, workload: Workload, options: FabricOptions, limits: Limits) -> None:
+        """Raises UserError for a product of matrices that the kernel would walk through for too long."""
+        for product in workload.products:
+            for name, size in _kernel(options).size(product).items():
+                limits.check(name, size, f"{product.name} by kernel '{options.kernel}'")
 
     def compile(self, workload: Workload, spec: FabricArch, options: FabricOptions, runs: Runs) -> Schedule:
         """Raises UserError for what does not fit the fabric's memory or its scratchpads."""

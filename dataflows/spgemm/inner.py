@@ -1,6 +1,6 @@
 """Inner product: every row of the left operand is intersected with every column of the right one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ from simulator.fabric.program import Phase, Stage
 from simulator.fabric.rates import Rates
 from simulator.machines.piuma import FabricArch
 from workloads.kernels import compiled
-from workloads.sparse.matrix import Matrix
+from workloads.sparse.matrix import Matrix, SparseProduct
 
 COLUMNS = 256  # of one event
 
@@ -54,6 +54,11 @@ class Inner(Kernel):
 
     def recipes(self, arch: FabricArch, options: FabricOptions) -> dict[str, Recipe]:
         return {"multiply": RECIPE}
+
+    def size(self, product: SparseProduct) -> Mapping[str, int]:
+        """Every row is held against every column: against their elements, and against the empty ones too."""
+        right = product.right
+        return {**super().size(product), "comparisons": product.left.rows * (right.nonzeros + right.cols)}
 
     def stages(self, task: Task) -> Sequence[Stage]:
         columns = task.product.right.transposed()

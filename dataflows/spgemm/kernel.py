@@ -203,6 +203,10 @@ class Kernel(ABC):
     def stages(self, task: Task) -> Sequence[Stage]:
         """The product as the fabric's program; the arithmetic is done when units are made."""
 
+    def size(self, product: SparseProduct) -> Mapping[str, int]:
+        """How much has to be walked through, by the limit (`workloads.files.limits.Limits`) that it is held against."""
+        return {"multiplies": product.multiplies}
+
 
 def stored_bytes(arch: FabricArch, *matrices: Matrix) -> int:
     """Bytes of matrices in memory, one that is used twice counted once."""

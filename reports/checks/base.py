@@ -5,10 +5,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from io import StringIO
 from pathlib import Path
 
 from reports.published import PUBLISHED
 from workloads.errors import UserError
+from workloads.files.reading import read_text
 from workloads.provenance import Provenance
 from workloads.registry import CHECKS, load_part, load_parts
 
@@ -98,8 +100,7 @@ def check_report(name: str, request: Request) -> None:
 
 def published_rows(name: str) -> list[dict[str, str]]:
     """The rows of a file of published figures."""
-    with (PUBLISHED / f"{name}.csv").open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
+    return list(csv.DictReader(StringIO(read_text(PUBLISHED / f"{name}.csv", "published figures are CSV"))))
 
 
 def by_item(name: str) -> dict[str, dict[str, str]]:

@@ -3,13 +3,12 @@
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from rich.table import Table
 
-from reports.output import text_table, wide_console, write_tables, written_to
+from reports.output import csv_texts, text_table, wide_console
 
 TOLERANCE = 0.1  # ours counts as theirs within this share: what a model of this kind can claim, assumed
 SHARED = ("precision", "split", "rest")
@@ -119,15 +118,12 @@ def print_explained(targets: Mapping[str, float], bands: pd.DataFrame, sets: pd.
     )
 
 
-def write_explained(
-    folder: Path, targets: Mapping[str, float], bands: pd.DataFrame, sets: pd.DataFrame, moved: pd.DataFrame
-) -> None:
-    """Write explained.csv, one-set.csv, assumptions.csv and conclusions.txt. Raises UserError where that cannot be."""
-    write_tables(folder, {"explained": bands}, 3)
-    write_tables(folder, {"one-set": sets, "assumptions": moved}, 4)
-    with written_to(folder):
-        text = "\n".join(conclusions(targets, bands, sets))
-        (folder / "conclusions.txt").write_text(f"{text}\n", encoding="utf-8")
+def explained_texts(
+    targets: Mapping[str, float], bands: pd.DataFrame, sets: pd.DataFrame, moved: pd.DataFrame
+) -> dict[str, str]:
+    """explained.csv, one-set.csv, assumptions.csv and conclusions.txt."""
+    said = {"conclusions.txt": "".join(f"{sentence}\n" for sentence in conclusions(targets, bands, sets))}
+    return {**csv_texts({"explained": bands}, 3), **csv_texts({"one-set": sets, "assumptions": moved}, 4), **said}
 
 
 def _way(row: Mapping[Hashable, object]) -> list[str]:

@@ -7,8 +7,8 @@ import pandas as pd
 
 from reports import figures
 from reports.checks.base import Check, CheckSuite, Request, by_item
-from reports.checks.explained import Tried, print_explained, set_table, verdict, write_explained
-from reports.output import save_pictures, tracked
+from reports.checks.explained import Tried, explained_texts, print_explained, set_table, verdict
+from reports.output import tracked, write_folder
 from reports.rates import bank_patterns, inference_step, rate, rate_over_lengths, with_values
 from simulator.arch.machine import load_machine
 from simulator.machines.s4 import S4Arch
@@ -166,8 +166,8 @@ def detail(request: Request) -> None:
     sets, moved = _sets(around, targets, bands), _moved(around, targets, bands)
     print_explained(targets, bands, sets, moved)
     if request.out is not None:
-        write_explained(request.out, targets, bands, sets, moved)
-        save_pictures(request.out, lambda: {"explained": figures.explained_figure(targets, bands)})
+        texts = explained_texts(targets, bands, sets, moved)
+        write_folder(request.out, texts, lambda: {"explained": figures.explained_figure(targets, bands)})
 
 
 S4 = CheckSuite(checks, detail, order=4)

@@ -10,7 +10,7 @@ from reports import figures
 from reports.again import OPTIMISATIONS, ladder_of, sensitivity_of, with_settings
 from reports.checks.base import Check, CheckSuite, Request, published_rows
 from reports.losses import ceiling_row, ceiling_table
-from reports.output import frame_table, save_pictures, tracked, wide_console, write_tables
+from reports.output import csv_texts, frame_table, tracked, wide_console, write_folder
 from simulator.frames import arithmetic_ceiling
 from simulator.job import Job, Source
 from simulator.result import Result
@@ -49,9 +49,9 @@ def detail(request: Request) -> None:
     tables = {"ceilings": ceilings, "sensitivity": moved, "optimisations": _switches(job)}
     _print(request, step.speedup, tables)
     if request.out is not None:
-        write_tables(request.out, tables, 4, index=True)
-        save_pictures(
+        write_folder(
             request.out,
+            csv_texts(tables, 4, index=True),
             lambda: {
                 "ceilings": figures.ceilings_figure(ceilings),
                 "sensitivity": figures.sensitivity_figure(moved, request.model, step.speedup),

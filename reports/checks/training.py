@@ -1,9 +1,12 @@
 """What methods of N:M training are reported to cost in accuracy, beside what they cost in our own runs."""
 
+from io import StringIO
+
 import pandas as pd
 
 from reports.checks.base import Check, CheckSuite, published_rows
 from reports.published import PUBLISHED
+from workloads.files.reading import read_text
 from workloads.provenance import Provenance
 
 ELSEWHERE = "another network and other data than the published ones; the line is the 95 % interval over seeds"
@@ -40,7 +43,7 @@ def _ours() -> dict[tuple[str, str], tuple[float, float]]:
     path = PUBLISHED.parent / "results" / "study-accuracy" / "accuracy.csv"
     if not path.exists():
         return {}
-    table = pd.read_csv(path).dropna(subset=["gap", "gap_ci95"])
+    table = pd.read_csv(StringIO(read_text(path, "accuracies are CSV"))).dropna(subset=["gap", "gap_ci95"])
     keys = zip(table["method"], table["pattern"], strict=True)
     values = zip(table["gap"].astype(float), table["gap_ci95"].astype(float), strict=True)
     return dict(zip(keys, values, strict=True))

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 import reports
+from workloads.terminal import say
 
 
 def report(
@@ -15,7 +16,11 @@ def report(
         typer.Option("--out", help="The page. [default: RESULT.html beside the folder, or comparison.html]"),
     ] = None,
     figures: Annotated[
-        Path | None, typer.Option("--figures", help="Also write the figures there as SVG and PNG, tables as CSV.")
+        Path | None,
+        typer.Option(
+            "--figures",
+            help="Also write the figures there as SVG and PNG, tables as CSV, in place of files of these names.",
+        ),
     ] = None,
     sensitivity: Annotated[
         bool, typer.Option(help="Run the step again at both ends of every assumption's range.")
@@ -23,4 +28,4 @@ def report(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the page.")] = False,
 ) -> None:
     """Write one self-contained HTML page: of one result, or of several side by side."""
-    typer.echo(reports.write_report(results, out, figures, sensitivity, force))
+    say(reports.write_report(results, out, figures, sensitivity, force))

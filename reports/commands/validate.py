@@ -10,6 +10,7 @@ from reports import checks, figures
 from workloads.errors import UserError
 from workloads.options import JsonOption, SetOption, completed
 from workloads.registry import CHECKS
+from workloads.terminal import say
 
 
 def validate(
@@ -26,7 +27,8 @@ def validate(
     settings: SetOption = [],  # noqa: B006
     as_json: JsonOption = False,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Also write the tables there as CSV, and pictures of them.")
+        Path | None,
+        typer.Option("--out", help="Also write tables (CSV) and pictures there; files of their names are replaced."),
     ] = None,
 ) -> None:
     """Set what others published or measured beside what our models say, with what each row hangs on."""
@@ -42,9 +44,9 @@ def validate(
             raise UserError(f"{option}: belongs to one machine: simulate validate sat {option} ...")
     table = reports.check_table(reports.every_check())
     if as_json:
-        typer.echo(table.to_json(orient="records", indent=1))
+        say(table.to_json(orient="records", indent=1))
     else:
         reports.print_checks(table)
     if out is not None:
-        reports.write_tables(out, {"checks": table}, 6)
-        reports.save_pictures(out, lambda: {"checks": figures.checks_figure(table)})
+        texts = reports.csv_texts({"checks": table}, 6)
+        reports.write_folder(out, texts, lambda: {"checks": figures.checks_figure(table)})

@@ -81,7 +81,7 @@ def models_figure(results: Sequence[Result], labels: Sequence[str]) -> Figure:
     figure, axes = one_panel(max(5.0, 0.9 * len(results) + 1.5), 3.6)
     places = range(len(results))
     ceilings = [arithmetic_ceiling(result) for result in results]
-    speedups = [result.baseline.seconds / result.seconds for result in results]
+    speedups = [result.over_baseline for result in results]
     axes.bar(places, ceilings, 0.7, color=LOSS, label="ceiling: multiply-accumulates alone")
     axes.bar(places, speedups, 0.7, color=FULL, label="speed-up of the step")
     for place, value in zip(places, speedups, strict=True):

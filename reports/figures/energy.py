@@ -79,8 +79,9 @@ def entries_figure(result: Result) -> Figure:
     """How far each entry of the energy table moves the step's energy through its range, alone."""
     table = entry_table(result).head(MOST_ENTRIES).iloc[::-1]
     total = energy_total(result).joules
-    low = total - (table["mj"] - table["mj"] * _ratio(table, "low")) / 1e3
-    high = total + (table["mj"] * _ratio(table, "high") - table["mj"]) / 1e3
+    ends = energy_by(result, ["entry"]).reindex(table.index)
+    low = total - (table["mj"] - ends["low_mj"]) / 1e3
+    high = total + (ends["high_mj"] - table["mj"]) / 1e3
     figure, axes = one_panel(7.2, 0.36 * len(table) + 1.3)
     axes.barh(range(len(table)), high - low, left=low, height=0.6, color=LOSS)
     axes.axvline(total, color=MARK, lw=1)
@@ -90,14 +91,10 @@ def entries_figure(result: Result) -> Figure:
         for value, text, side in ((low.iloc[place], row["low"], "right"), (high.iloc[place], row["high"], "left")):
             gap = " " if side == "left" else ""
             axes.text(value, place, f"{gap}{text:g}{'' if gap else ' '}", va="center", ha=side, fontsize=7, color=TEXT)
-    room = 0.12 * float(high.max() - low.min())
+    room = 0.12 * float(high.max() - low.min()) or total or 1.0
     axes.set(
         xlim=(float(low.min()) - room, float(high.max()) + room),
         xlabel=f"energy of the step (J); line: {total:.3g} J with all entries as they are",
     )
     title(axes, "the entries its energy hangs on, one at a time through its range")
     return plain(figure, "x")
-
-
-def _ratio(table: pd.DataFrame, end: str) -> "pd.Series[float]":
-    return (table[end] / table["value"].where(table["value"] > 0)).fillna(1.0)

@@ -14,6 +14,7 @@ from reports.figures.style import (
     PHASES,
     SERIES,
     TEXT,
+    cut,
     log_numbers,
     name_rows,
     new_figure,
@@ -26,7 +27,7 @@ from reports.figures.style import (
 )
 from reports.layers import Roofs, layer_table, op_table, roofline_points
 from reports.losses import cause_table
-from simulator.card import Json
+from simulator.card_parts import Json
 from simulator.frames import phase_table
 from simulator.result import Result
 
@@ -55,7 +56,7 @@ def phases_figure(result: Result) -> Figure:
         said = f"{row['speedup']:.2f}x" if beside else f"{height:,.4g}"
         axes.text(place, height + top * 0.02, said, ha="center", fontsize=9, color=TEXT)
     axes.set_xticks(list(places), list(table.index))
-    axes.set(ylabel="time (ms)", ylim=(0, top * 1.12))
+    axes.set(ylabel="time (ms)", ylim=(0, top * 1.12 or 1))
     more = ", and speed-up over the best dense schedule of the same machine" if beside else ""
     title(axes, f"time by phase{more}")
     return with_legend(figure, axes)
@@ -76,7 +77,7 @@ def layers_figure(result: Result) -> Figure:
         places = [place + (number - (len(phases) - 1) / 2) * thick for place in range(len(layers))]
         axes.barh(places, found.fillna(0), height=0.93 * thick, color=PHASES[phase], label=phase)
     axes.axvline(1, color=MARK, lw=1)
-    axes.set_yticks(range(len(layers)), layers)
+    axes.set_yticks(range(len(layers)), [cut(layer) for layer in layers])
     axes.set(ylim=(len(layers) - 0.4, -0.6), xlabel="speed-up over the best dense schedule (x)")
     more = f"; {len(layers)} of {len(spent)} layers, those that take longest" if len(spent) > len(layers) else ""
     title(axes, f"speed-up by layer and phase{more}")

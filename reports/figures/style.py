@@ -2,18 +2,21 @@
 
 import io
 import re
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from reports.output import written_to
+from reports.output import write_files
 from simulator.result import Result
 
+LONGEST = 60  # letters of a name
 TEXT, GRID = "#222222", "#dddddd"
 FULL, LOSS, MARK = "#2f6f9f", "#c9d8e3", "#b5482f"
 PHASES = {"FF": "#0072b2", "BP": "#e69f00", "WU": "#009e73", "UP": "#8c564b"}
@@ -40,8 +43,14 @@ def one_panel(width: float, height: float) -> tuple[Figure, Axes]:
 
 def name_rows(axes: Axes, labels: Sequence[str]) -> None:
     """A label a row of bars, from the top down."""
-    axes.set_yticks(range(len(labels)), labels)
+    axes.set_yticks(range(len(labels)), [cut(label) for label in labels])
     axes.invert_yaxis()
+
+
+def cut(name: str) -> str:
+    """A name in one line beside a bar: of a long one its ends."""
+    line = " ".join(name.split())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]}...{line[-LONGEST // 2 :]}"
 
 
 def stacked_bars(axes: Axes, parts: Iterable[tuple[str, str, Sequence[float]]], height: float) -> list[float]:
@@ -62,7 +71,11 @@ def log_numbers(axis: Axis, form: str, subs: Sequence[float] = (1, 2, 5), most: 
 
 
 def plain(figure: Figure, grid: str = "y") -> Figure:
-    """Frames, ticks and grid lines as all figures have them; `grid` is an axis, "both" or ""."""
+    """Frames, ticks and grid lines as all figures have them; `grid` is an axis, "both" or "". No name is a formula."""
+    made = {each for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)
+            if not isinstance(axis.get_major_formatter(), FuncFormatter) for each in axis.findobj(Text)}  # fmt: skip
+    for text in {*figure.findobj(Text)} - made:
+        text.set_parse_math(False)
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color(TEXT)
@@ -94,18 +107,27 @@ def short(value: float) -> str:
 
 
 def save_figure(figure: Figure, stem: Path) -> None:
-    """Write PNG and SVG, the same bytes for the same figure. Raises UserError where they cannot be written."""
-    with written_to(stem.parent, option=""):
-        stem.with_suffix(".svg").write_text(svg(figure), encoding="utf-8")
-        figure.savefig(stem.with_suffix(".png"), dpi=150)
+    """Write PNG and SVG. Raises UserError where they cannot be written."""
+    write_files({stem.parent / name: each for name, each in picture_files(figure, stem.name).items()}, option="")
+
+
+def picture_files(figure: Figure, name: str) -> dict[str, bytes]:
+    """The figure as NAME.svg and NAME.png, the same bytes for the same figure."""
+    return {f"{name}.svg": svg(figure).encode(), f"{name}.png": _drawn(figure, "png", dpi=150)}
 
 
 def svg(figure: Figure) -> str:
     """The figure as SVG text without a date, the same for the same figure."""
     with matplotlib.rc_context({"svg.hashsalt": "sparsehil", "svg.fonttype": "path"}):
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return text.getvalue()
+        return _drawn(figure, "svg", metadata={"Date": None, "Creator": None}).decode()
+
+
+def _drawn(figure: Figure, form: str, dpi: float = 100, metadata: Mapping[str, None] | None = None) -> bytes:
+    sink = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a letter that the font has not is a box
+        figure.savefig(sink, format=form, dpi=dpi, metadata=metadata)
+    return sink.getvalue()
 
 
 def inline_svg(figure: Figure, name: str) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from reports.energy import energy_by, energy_card, energy_total, entry_table, has_energy
 from reports.hil import hil_table
 from reports.layers import layer_table
-from reports.losses import loss_table
+from reports.losses import loss_table, ratio
 from reports.page.tables import PageTable, page_table
 from simulator.card import Card, Number
 from simulator.frames import arithmetic_ceiling, phase_table
@@ -31,17 +31,18 @@ def summary(result: Result) -> str:
         f"One {card.mode} {what} takes {result.seconds * 1e3:,.3f} ms "
         f"({result.cycles:,} cycles at {card.clock_mhz:g} MHz)"
     )
-    if not card.is_dense:
-        speedup, ceiling = result.baseline.cycles / result.cycles, arithmetic_ceiling(result)
+    if not card.is_dense and result.cycles:
+        speedup, ceiling = result.over_baseline, arithmetic_ceiling(result)
         text += (
             f", {speedup:.2f} times as fast as the best dense schedule of the same machine "
             f"and {speedup / ceiling:.0%} of the {ceiling:.2f}x that its multiply-accumulates alone allow"
         )
     if has_energy(result):
         mine, other = energy_total(result), energy_total(result.baseline)
+        less = ratio(other.joules, mine.joules)
         text += (
             f". It takes {mine.joules:.3g} J ({mine.low:.3g} to {mine.high:.3g} as the entries of the energy table go "
-            f"through their ranges), {other.joules / mine.joules:.2f} times less than dense; {mine.assumed_share:.0%} "
+            f"through their ranges), {less:.2f} times less than dense; {mine.assumed_share:.0%} "
             "of it rests on assumed entries"
         )
     return text + "."
@@ -170,8 +171,8 @@ def compared_table(results: Sequence[Result], labels: Sequence[str]) -> PageTabl
             **{key: getattr(card, key) for key in ("arch", "model", "method", "pattern", "batch", "mode")},
             "cycles": result.cycles,
             "ms": seconds * 1e3,
-            "samples/s": card.batch / seconds,
-            "speed-up over its dense": result.baseline.cycles / result.cycles,
+            "samples/s": ratio(card.batch, seconds),
+            "speed-up over its dense": result.over_baseline,
             "ceiling": arithmetic_ceiling(result),
         }
         if has_energy(result):
@@ -180,7 +181,7 @@ def compared_table(results: Sequence[Result], labels: Sequence[str]) -> PageTabl
                 "J": total.joules,
                 "low J": total.low,
                 "high J": total.high,
-                "J/sample": total.joules / card.batch,
+                "J/sample": ratio(total.joules, card.batch),
                 "J s": total.energy_delay,
                 "energy table": energy_card(result).table,
             }

@@ -1,6 +1,6 @@
 """The figures of a page, each with its caption; and figures and tables as files."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,9 @@ from reports.figures.step import (
     roofline_figure,
     utilisation_figure,
 )
-from reports.figures.style import save_figure
 from reports.figures.validation import sensitivity_figure, waterfall_figure
 from reports.layers import layer_table, roofline_points, roofs
-from reports.output import written_to
+from reports.output import write_folder
 from simulator.frames import phase_table
 from simulator.result import Result
 from workloads.errors import unknown_name
@@ -72,8 +71,7 @@ def step_pictures(
     if ladder is not None:
         drawings["waterfall"] = partial(waterfall_figure, ladder, card.model)
     if sensitivity is not None and len(sensitivity):
-        speedup = result.baseline.cycles / result.cycles
-        drawings["sensitivity"] = partial(sensitivity_figure, sensitivity, card.model, speedup)
+        drawings["sensitivity"] = partial(sensitivity_figure, sensitivity, card.model, result.over_baseline)
     return [Picture(name, CAPTIONS[name], draw()) for name, draw in drawings.items()]
 
 
@@ -83,7 +81,7 @@ def _drawings(result: Result) -> Drawings:
     limits = roofs(result)
     if limits is not None and len(roofline_points(result)):
         found["roofline"] = partial(roofline_figure, result, limits)
-    if has_energy(result):
+    if has_energy(result) and len(result.actions):
         found |= {"energy": partial(energy_figure, result), "tensors": partial(tensors_figure, result)}
         found["entries"] = partial(entries_figure, result)
     if result.card.hil is not None:
@@ -123,18 +121,18 @@ def write_figures(
 
     Those are phases.csv, layers.csv and the splits of energy. Raises UserError where they cannot be written.
     """
-    for each in step_pictures(result, sensitivity, ladder):
-        save_figure(each.figure, folder / each.name)
     tables = {"phases": phase_table(result), "layers": layer_table(result)}
     if has_energy(result):
         tables |= {f"energy-{by}": energy_by(result, [by]) for by in ("component", "phase", "tensor")}
         tables["energy-entries"] = entry_table(result)
-    with written_to(folder, "--figures "):
-        for name, table in tables.items():
-            table.to_csv(folder / f"{name}.csv")
+    texts = {f"{name}.csv": table.to_csv() for name, table in tables.items()}
+    _write(folder, texts, step_pictures(result, sensitivity, ladder))
 
 
 def write_comparison(results: Sequence[Result], labels: Sequence[str], folder: Path) -> None:
     """SVG and PNG of the figures of several results. Raises UserError where they cannot be written."""
-    for each in comparison_pictures(results, labels):
-        save_figure(each.figure, folder / each.name)
+    _write(folder, {}, comparison_pictures(results, labels))
+
+
+def _write(folder: Path, texts: Mapping[str, str], pictures: Sequence[Picture]) -> None:
+    write_folder(folder, texts, lambda: {each.name: each.figure for each in pictures}, "--figures ")

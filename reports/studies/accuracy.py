@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from os.path import realpath
 from pathlib import Path
 from typing import Annotated
 
@@ -52,7 +53,7 @@ def study_accuracy(
         model=model,
         method="dense",
         dataset=dataset,
-        data_folder=None if data_folder is None else str(data_folder.resolve()),
+        data_folder=None if data_folder is None else realpath(data_folder),
         limit=limit,
         image=image,
         width=width,

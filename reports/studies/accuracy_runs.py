@@ -4,12 +4,11 @@ import platform
 from collections.abc import Sequence
 from pathlib import Path
 
-import typer
-
 from reports import figures
-from reports.accuracy import DENSE, Run, accuracy_table, beyond_noise, print_accuracy, runs_frame, write_accuracy
-from reports.output import save_pictures
+from reports.accuracy import DENSE, Run, accuracy_table, accuracy_texts, beyond_noise, print_accuracy, runs_frame
+from reports.output import write_folder
 from workloads.errors import UserError
+from workloads.terminal import say
 from workloads.training.run import prepare
 from workloads.training.run_log import Show, training_shown
 from workloads.training.settings import Settings
@@ -34,12 +33,12 @@ def _train(out: Path, common: Settings, todo: Sequence[Cell]) -> None:
     with training_shown() as show:
 
         def announced(cell: Cell, number: int, of: int) -> Show:
-            typer.echo(f"run {number} of {of}: {cell.name}")
+            say(f"run {number} of {of}: {cell.name}")
             return show
 
         for cell in work_off(out, common, todo, announced):
             (_, result), *_ = outcomes(out, [cell])
-            typer.echo(f"{cell.name}: test accuracy {100 * result['test_accuracy']:.2f} %, {result['seconds']:.0f} s")
+            say(f"{cell.name}: test accuracy {100 * result.accuracy:.2f} %, {result.seconds:.0f} s")
 
 
 def _report(out: Path, todo: Sequence[Cell], command: str) -> None:
@@ -47,23 +46,22 @@ def _report(out: Path, todo: Sequence[Cell], command: str) -> None:
     if not found:
         raise UserError(f"--out {out}: another process trains there, and no run has come to its end yet")
     if len(found) < len(todo):
-        typer.echo(
-            f"{len(todo) - len(found)} of {len(todo)} runs are still trained by another process; here is the rest"
-        )
+        say(f"{len(todo) - len(found)} of {len(todo)} runs are still trained by another process; here is the rest")
     runs = runs_frame(_run(cell, result) for cell, result in found)
     table, noise, title = accuracy_table(runs), beyond_noise(runs), _title(found[0][1])
     print_accuracy(table, noise, title)
-    write_accuracy(out, runs, table, noise, f"{title}. Made by `{command}`, on {platform.machine()} with one thread.")
-    if save_pictures(out, lambda: {"accuracy": figures.accuracy_figure(table, title)}):
-        typer.echo(f"the study is in {out}: accuracy.png, accuracy.csv, runs.csv")
+    note = f"{title}. Made by `{command}`, on {platform.machine()} with one thread."
+    texts = accuracy_texts(runs, table, noise, note)
+    if write_folder(out, texts, lambda: {"accuracy": figures.accuracy_figure(table, title)}):
+        say(f"the study is in {out}: accuracy.png, accuracy.csv, runs.csv")
 
 
 def _run(cell: Cell, result: Record) -> Run:
-    right, tested = result["test_right"], result["test_examples"]
-    return Run(cell.method, cell.pattern or DENSE, cell.seed, right, tested, result["steps"], result["seconds"])
+    right, tested = result.test_right, result.test_examples
+    return Run(cell.method, cell.pattern or DENSE, cell.seed, right, tested, result.steps, result.seconds)
 
 
 def _title(result: Record) -> str:
-    settings = result["settings"]
-    width = "" if settings["width"] == 1 else f" at width {settings['width']:g}"
-    return f"{result['model']}{width} on {result['data']}, {result['steps']} steps of {settings['batch']}"
+    settings = result.settings
+    width = "" if settings.width == 1 else f" at width {settings.width:g}"
+    return f"{result.model}{width} on {result.data}, {result.steps} steps of {settings.batch}"

@@ -11,15 +11,18 @@ import typer
 
 from reports import figures
 from reports.energy import energy_total, has_energy
-from reports.output import frame_table, save_pictures, wide_console
+from reports.output import frame_table, wide_console, write_folder
 from simulator.job import Job, Source
 from simulator.result import Result
 from simulator.runner import run_job
 from workloads.errors import UserError
+from workloads.files.reading import read_text
 from workloads.options import BatchOption, SetOption
+from workloads.terminal import say
 from workloads.work import Work
 
 COLUMNS = ("pe", "luts", "fmax_mhz")
+MOST = 1e12  # LUTs or MHz: as much as a machine may have
 
 
 def study_iso_area(
@@ -28,7 +31,9 @@ def study_iso_area(
     model: Annotated[str, typer.Option("--model", help="A captured model.")] = "resnet18",
     batch: BatchOption = None,
     settings: SetOption = [],  # noqa: B006
-    out: Annotated[Path, typer.Option("--out", help="Folder for the table and the picture.")] = Path("iso-area"),
+    out: Annotated[Path, typer.Option("--out", help="Folder for the picture; files of its name are replaced.")] = Path(
+        "iso-area"
+    ),
 ) -> None:
     """Set a step on SAT beside the plain dense array of equal area at its own clock."""
     found = read_areas(areas)
@@ -39,8 +44,8 @@ def study_iso_area(
     results = [sparse.baseline, sparse, plain]
     labels = ["dense, sparse PEs", f"{pattern}, sparse PEs", "dense, plain PEs of equal area"]
     wide_console().print(frame_table(_table(results, labels)))
-    if save_pictures(out, lambda: {"iso-area": figures.iso_area_figure(results, labels)}):
-        typer.echo(f"written: {out}/iso-area.png, iso-area.svg")
+    if write_folder(out, {}, lambda: {"iso-area": figures.iso_area_figure(results, labels)}):
+        say(f"written: {out}/iso-area.png, iso-area.svg")
 
 
 @dataclass(frozen=True)
@@ -73,17 +78,15 @@ def read_areas(path: Path) -> Areas:
     Raises UserError for anything else.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as lines:
-            rows = {row.get("pe", ""): row for row in csv.DictReader(lines)}
+        lines = read_text(path, "an area table is CSV").splitlines()
+        rows = {row.get("pe", ""): row for row in csv.DictReader(lines)}
         found = [PeArea(float(rows[name]["luts"]), float(rows[name]["fmax_mhz"])) for name in ("sparse", "dense")]
-    except OSError as error:
-        raise UserError(f"{path}: no area table: {error.strerror or error}") from None
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, csv.Error):
         raise UserError(
             f"{path}: an area table has the columns {', '.join(COLUMNS)} and a row each for sparse and dense"
         ) from None
-    if min(min(vars(each).values()) for each in found) <= 0:
-        raise UserError(f"{path}: luts and fmax_mhz are above 0")
+    if not all(0 < value <= MOST for each in found for value in vars(each).values()):
+        raise UserError(f"{path}: luts and fmax_mhz are above 0, and at most {MOST:g}")
     return Areas(*found)
 
 

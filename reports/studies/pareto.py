@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from io import StringIO
 from math import nan
 from pathlib import Path
 from typing import Annotated
@@ -11,13 +12,15 @@ import typer
 
 from reports import figures
 from reports.energy import energy_total, has_energy
-from reports.output import frame_table, save_pictures, tracked, wide_console, write_tables
+from reports.output import csv_texts, frame_table, tracked, wide_console, write_folder
 from simulator.job import Job, Source
 from simulator.result import Result
 from simulator.runner import run_job
 from simulator.runs import Runs
 from workloads.errors import UserError
+from workloads.files.reading import read_text
 from workloads.options import ArchOption, BatchOption, SetOption
+from workloads.terminal import note, say
 from workloads.work import Work
 
 NEEDED = {"method", "pattern", "accuracy", "accuracy_ci95"}
@@ -30,7 +33,9 @@ def study_pareto(
     model: Annotated[str, typer.Option("--model", help="The captured model whose step is simulated.")] = "resnet18",
     batch: BatchOption = None,
     settings: SetOption = [],  # noqa: B006
-    out: Annotated[Path, typer.Option("--out", help="Folder for pareto.csv and the picture.")] = Path("pareto"),
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for pareto.csv and the picture; older ones are replaced.")
+    ] = Path("pareto"),
 ) -> None:
     """Set accuracy against speed-up against energy, and find the points that no other beats in all three."""
     table, runs, costs = read_accuracies(accuracies), Runs(), {}
@@ -41,16 +46,15 @@ def study_pareto(
         try:
             costs[method, pattern] = cost_of(run_job(job, runs))
         except UserError as error:
-            typer.echo(f"left out: {method} {pattern}: {error}", err=True)
+            note(f"left out: {method} {pattern}: {error}")
     if not costs:
         raise UserError(f"{accuracies}: {arch} can run none of its methods")
     joined = pareto_table(table, costs)
     shown = joined.assign(on_front=joined["on_front"].map({True: "yes", False: ""}))
     wide_console().print(frame_table(shown.set_index("method")))
-    write_tables(out, {"pareto": joined}, 6)
     words = f"accuracies of {accuracies.parent.resolve().name}, one {model} step on {arch}"
-    if save_pictures(out, lambda: {"pareto": figures.pareto_figure(joined, words)}):
-        typer.echo(f"written: {out}/pareto.csv, pareto.png, pareto.svg")
+    if write_folder(out, csv_texts({"pareto": joined}, 6), lambda: {"pareto": figures.pareto_figure(joined, words)}):
+        say(f"written: {out}/pareto.csv, pareto.png, pareto.svg")
 
 
 @dataclass(frozen=True)
@@ -74,13 +78,17 @@ def cost_of(result: Result) -> StepCost:
 def read_accuracies(path: Path) -> pd.DataFrame:
     """The table of `simulate study accuracy`. Raises UserError for anything else."""
     try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: is not a table of accuracies: {error}") from None
+        table = pd.read_csv(StringIO(read_text(path, "a table of accuracies is CSV")))
+    except (ValueError, OverflowError) as error:
+        raise UserError(f"{path}: is not a table of accuracies: {' '.join(str(error).split())}") from None
     missing = NEEDED - set(table.columns)
     if missing or table.empty:
         what = f"it has no column '{min(missing)}'" if missing else "it has no rows"
         raise UserError(f"{path}: is not what `simulate study accuracy` writes (accuracy.csv): {what}")
+    for name in ("accuracy", "accuracy_ci95"):
+        table[name] = pd.to_numeric(table[name], errors="coerce")
+    if not table["accuracy"].between(0, 100).all():
+        raise UserError(f"{path}: accuracy: holds what is no number from 0 to 100")
     return table
 
 

@@ -9,8 +9,8 @@ import pandas as pd
 import typer
 
 from reports import figures
-from reports.output import save_pictures, tracked
-from reports.smash import bound, crossings, pair_table, print_study, rank_table, write_study
+from reports.output import tracked, write_folder
+from reports.smash import bound, crossings, pair_table, print_study, rank_table, study_texts
 from simulator.arch.machine import load_machine
 from simulator.compiler import load_compiler
 from simulator.fabric.outcome import EventRecord, Multiplied
@@ -67,7 +67,10 @@ INNER_MOST = 2**11  # rows: an inner product meets every row with every column
 def study_smash(
     largest: Annotated[int, typer.Option("--largest", help="Scale of the largest R-MAT matrix.")] = 12,
     settings: SetOption = [],  # noqa: B006
-    out: Annotated[Path | None, typer.Option("--out", help="Write tables (CSV) and pictures there.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write tables (CSV) and pictures there; files of their names are replaced."),
+    ] = None,
 ) -> None:
     """Rank SMASH V1, V2, V3 and their rivals over size, skew and density, and say what bounds each."""
     if not 8 <= largest <= 16:
@@ -86,8 +89,7 @@ def study_smash(
     }
     print_study(tables)
     if out is not None:
-        write_study(out, tables)
-        save_pictures(out, lambda: _drawn(runs, chosen, spec.threads_per_core))
+        write_folder(out, study_texts(tables), lambda: _drawn(runs, chosen, spec.threads_per_core))
 
 
 def points(largest: int) -> list[tuple[str, float, str]]:

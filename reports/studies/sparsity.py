@@ -9,7 +9,7 @@ import pandas as pd
 import typer
 
 from reports import figures
-from reports.output import save_pictures, text_table, tracked, wide_console, write_tables
+from reports.output import csv_texts, text_table, tracked, wide_console, write_folder
 from reports.rates import Rate, bank_patterns, inference_step, rate
 from simulator.arch.machine import Machine, load_machine
 from simulator.machines.s4 import S4Arch
@@ -39,7 +39,8 @@ def study_sparsity(
     sequence: Annotated[int | None, typer.Option("--sequence", help=f"Tokens a text. [default: {SEQUENCE}]")] = None,
     settings: SetOption = [],  # noqa: B006
     out: Annotated[
-        Path | None, typer.Option("--out", help="Also write the tables there as CSV, and the picture.")
+        Path | None,
+        typer.Option("--out", help="Also write tables (CSV) and a picture there; files of their names are replaced."),
     ] = None,
 ) -> None:
     """Throughput of inference at 1x to 32x, what bounds it, the ideal, and GPUs beside it."""
@@ -55,8 +56,8 @@ def study_sparsity(
     pairs = pair_table(table, [pair for pair in PAIRS if set(pair) <= set(models)])
     print_sparsity(machine.name, table, beside, pairs)
     if out is not None:
-        write_tables(out, {"sparsity": table, "gpus": beside, "larger-and-sparser": pairs}, 4)
-        save_pictures(out, lambda: {"sparsity": figures.sparsity_figure(table, beside)})
+        texts = csv_texts({"sparsity": table, "gpus": beside, "larger-and-sparser": pairs}, 4)
+        write_folder(out, texts, lambda: {"sparsity": figures.sparsity_figure(table, beside)})
 
 
 def _tokens(model: str, sequence: int | None) -> int | None:

@@ -11,6 +11,7 @@ from workloads.errors import UserError
 from workloads.options import ForceOption
 from workloads.pattern import parse_pattern
 from workloads.progress import steps_shown
+from workloads.terminal import say
 
 if TYPE_CHECKING:
     from rtl.parameters import Parameters
@@ -43,16 +44,16 @@ def bitstream(
     which = rtl.board_named(board)
     first = rtl.for_board(which, rtl.make_parameters(chosen, *_size(rows, cols, 1), form or which.formats[0]))
     lanes.check(first)
-    rtl.check_folder(folder, force)
+    rtl.check_folder(folder, rtl.board_owns, force)
     with steps_shown() as show:
         if rows is None:
             p, built = rtl.build_largest(which, first, cols, show, lanes)
         else:
             p, built = rtl.build_shown(which, first, show, lanes)
-    path = rtl.write_built(built, which, p, folder)
-    typer.echo(f"{path}: {p.title}, {built.fmax_mhz:.1f} MHz reached, {built.clock_mhz:g} MHz on the board")
+    path = rtl.write_built(built, which, p, folder, force)
+    say(f"{path}: {p.title}, {built.fmax_mhz:.1f} MHz reached, {built.clock_mhz:g} MHz on the board")
     for cell, (used, there) in built.used.items():
-        typer.echo(f"  {cell:16} {used:6} of {there:6}  {100 * used / there:5.1f} %")
+        say(f"  {cell:16} {used:6} of {there:6}  {100 * used / there:5.1f} %")
 
 
 def _size(rows: int | None, cols: int | None, usual: int) -> tuple[int, int]:
@@ -61,10 +62,10 @@ def _size(rows: int | None, cols: int | None, usual: int) -> tuple[int, int]:
 
 
 def _vivado(folder: Path, p: "Parameters", force: bool) -> None:
-    rtl.check_folder(folder, force)
+    rtl.check_folder(folder, rtl.project_owns, force)
     with steps_shown() as show:
         files, estimate = rtl.vivado_project(p, lambda step: show(f"{p.title} for VCU1525: {step}"))
-    rtl.write_files(folder, files)
-    typer.echo(f"{folder}: Vivado project of {p.title} for the VCU1525; nobody here has run it in Vivado")
-    typer.echo(f"  {estimate}")
-    typer.echo("  vivado -mode batch -source project.tcl")
+    rtl.write_files(folder, files, rtl.project_owns, force)
+    say(f"{folder}: Vivado project of {p.title} for the VCU1525; nobody here has run it in Vivado")
+    say(f"  {estimate}")
+    say("  vivado -mode batch -source project.tcl")

@@ -10,6 +10,7 @@ from rtl.commands.options import OptimizerChoice, SoreOption
 from workloads.errors import UserError
 from workloads.pattern import parse_pattern
 from workloads.progress import steps_shown
+from workloads.terminal import say
 
 if TYPE_CHECKING:
     from rtl.lanes import Lanes
@@ -69,24 +70,24 @@ def _serve(p: "Parameters", pins: bool, lanes: "Lanes", at: str) -> None:
     with steps_shown() as show:
         show(f"{p.title}: compiling, unless it is in the cache")
         virtual = compiled(p, pins, lanes=lanes)
-    rtl.serve(virtual, at, lambda where: typer.echo(f"{p.title} at {where}"))
+    rtl.serve(virtual, at, lambda where: say(f"{p.title} at {where}"))
 
 
 def _try(url: str, wanted: "Parameters | None") -> None:
     tried, tried_lanes = rtl.tried, rtl.tried_lanes  # what they need is missed before a board is opened
     with rtl.Board(wanted, url) as there:
-        typer.echo(f"{url}: {there.parameters.title}")
-        typer.echo(f"{'dataflow':18} {'tiles':>6} {'bits':>8} {'wrong':>6} {'cycles':>8} {'tiles off':>9}")
+        say(f"{url}: {there.parameters.title}")
+        say(f"{'dataflow':18} {'tiles':>6} {'bits':>8} {'wrong':>6} {'cycles':>8} {'tiles off':>9}")
         failed = []
         try:
             for each in chain(tried(there), tried_lanes(there, there.gateware.lanes)):
                 numbers = f"{each.tiles:6} {each.bits:8} {each.wrong_bits:6} {each.cycles:8} {each.wrong_cycles:9}"
-                typer.echo(f"{each.dataflow:18} {numbers}")
+                say(f"{each.dataflow:18} {numbers}")
                 failed += [] if each.passed else [each.dataflow]
         except rtl.Unconfirmed as error:
             raise UserError(f"--selftest: {error}") from None
         figures = there.figures()
     rate = figures.payload / max(figures.seconds, 1e-9)
-    typer.echo(f"link: {figures.payload} bytes of commands and replies in {figures.seconds:.3f} s, {rate:.0f} a second")
+    say(f"link: {figures.payload} bytes of commands and replies in {figures.seconds:.3f} s, {rate:.0f} a second")
     if failed:
         raise UserError(f"--selftest: {url} gives other sums or cycles than the golden model: {', '.join(failed)}")

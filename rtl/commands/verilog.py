@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 import rtl
 from rtl.commands.options import PatternChoice
+from workloads.console import console
 from workloads.options import ForceOption
 from workloads.pattern import parse_pattern
+from workloads.terminal import say
 
 
 def verilog(
@@ -51,9 +52,9 @@ def verilog(
         adder_latency,
     )
     folder = out or Path(f"verilog-{p.title.replace(' ', '-').replace(':', 'x')}")
-    rtl.check_folder(folder, force)
-    with Console(stderr=True).status(f"writing {p.title}"):
+    rtl.check_folder(folder, rtl.export_owns, force)
+    with console(error=True).status(f"writing {p.title}"):
         files = rtl.export(p, " ".join(["simulate", *sys.argv[1:]]))
-    rtl.write_files(folder, files)
-    typer.echo(f"{folder}: {p.title}, {p.rows * p.cols} PEs; run there:")
-    typer.echo("  iverilog -g2005 -o tb sparse_array.v sparse_array_tb.v && vvp tb")
+    rtl.write_files(folder, files, rtl.export_owns, force)
+    say(f"{folder}: {p.title}, {p.rows * p.cols} PEs; run there:")
+    say("  iverilog -g2005 -o tb sparse_array.v sparse_array_tb.v && vvp tb")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import final
 
 from rtl.hardware import LinkFigures
-from rtl.link.frames import CRC_BYTES, LONGEST, OUTBOX, Frame, Unpacker, status_of, wire_bytes
+from rtl.link.frames import CRC_BYTES, LONGEST, OUTBOX, STATUS_BYTES, Frame, Unpacker, status_of, wire_bytes
 from rtl.link.wire import LinkLost, Wire
 
 FIRST, LEAST, MOST = 0.5, 0.02, 1.5  # seconds to wait for an answer
@@ -110,7 +110,7 @@ class Driver:
             self._send(Frame("O", self._session))
             while (left := asked + self._pace.seconds - time.monotonic()) > 0:
                 for frame in self._receive(left):
-                    if frame.kind == "s" and frame.session == self._session:
+                    if _is_status(frame) and frame.session == self._session:
                         self._pace.answered(time.monotonic() - asked)
                         self._offset = self._replies = 0
                         self._room = status_of(frame).room
@@ -204,7 +204,7 @@ class Driver:
                 raise LinkLost("the board was reset")
             if frame.session not in self._mine:
                 raise TakenOver("another program has opened the board")
-        elif frame.kind == "s" and len(frame.payload) == 6:
+        elif _is_status(frame):
             self._hear_status(now, frame)
         elif frame.kind == "d":
             self._hear_replies(now, frame)
@@ -254,3 +254,7 @@ class Driver:
     def _count(self, **more: float) -> None:
         have = self._figures
         self._figures = replace(have, **{name: getattr(have, name) + value for name, value in more.items()})
+
+
+def _is_status(frame: Frame) -> bool:
+    return frame.kind == "s" and len(frame.payload) == STATUS_BYTES

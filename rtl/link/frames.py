@@ -25,6 +25,9 @@ from sliplib import ProtocolError, decode, encode
 END = b"\xc0"
 HEADER_BYTES, CRC_BYTES = 7, 4
 LONGEST = 240  # bytes of a payload
+STATUS_BYTES = 6  # of an `s`, beside its offset
+FRAME_LEAST = HEADER_BYTES + CRC_BYTES  # bytes of a frame on the wire without a payload
+FRAME_MOST = 2 * (FRAME_LEAST + LONGEST)  # the same with the longest one, where SLIP doubles every byte
 INBOX, OUTBOX = 2048, 2048  # bytes of commands and of replies that wait on a board
 
 
@@ -60,9 +63,7 @@ def frame_of(packet: bytes) -> Frame | None:
         body = decode(packet)
     except ProtocolError:
         return None
-    if len(body) < HEADER_BYTES + CRC_BYTES or zlib.crc32(body[:-CRC_BYTES]) != int.from_bytes(
-        body[-CRC_BYTES:], "little"
-    ):
+    if len(body) < FRAME_LEAST or zlib.crc32(body[:-CRC_BYTES]) != int.from_bytes(body[-CRC_BYTES:], "little"):
         return None
     session, offset = (int.from_bytes(body[first:last], "little") for first, last in ((1, 3), (3, 7)))
     return Frame(chr(body[0]), session, offset, body[HEADER_BYTES:-CRC_BYTES])
@@ -85,4 +86,7 @@ class Unpacker:
         *packets, self._rest = (self._rest + data).split(END)
         found = [frame_of(packet) for packet in packets if packet]
         self.damaged += sum(frame is None for frame in found)
+        if len(self._rest) > FRAME_MOST:  # no frame ends there any more
+            self._rest = b""
+            self.damaged += 1
         return [frame for frame in found if frame is not None]

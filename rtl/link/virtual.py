@@ -1,7 +1,6 @@
-"""A virtual board: the gateware of a board in Verilator, in this process or served to one client after the other.
+"""A virtual board: the gateware of a board in Verilator, in this process or served from one of its own.
 
-It is served on a TCP port or a pseudo-terminal of this machine. As a program (`python -m rtl.link.virtual`) it says
-where it is on a line of its own and ends with its standard input.
+As a program (`python -m rtl.link.virtual`) it says where it is on a line of its own and ends with its standard input.
 """
 
 import contextlib
@@ -9,15 +8,13 @@ import ctypes
 import json
 import os
 import re
-import select
-import socket
+import signal
 import subprocess
 import sys
 import threading
 import time
-import tty
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from amaranth.back import rtlil, verilog
@@ -27,19 +24,27 @@ from rtl.controller import NONE
 from rtl.in_process import INLINE
 from rtl.lanes import Lanes
 from rtl.link.linked import LinkedArray, PinnedArray, PoweredUp
-from rtl.link.place import check_place
+from rtl.link.serving import CYCLES, serve
 from rtl.parameters import Parameters
 from rtl.placing import as_instance
 from rtl.verilate import Compiled, built, ports_of
 from workloads.errors import UserError
+from workloads.files.reading import checked, parse_json
 
 GROUPS, WEIGHTS, SUMS = 256, 1024, 1024  # what waits, more than on a real board: groups a row, weights, sums a column
+ENDING = 2.0  # seconds in which a served board has to end once nobody needs it
+PROGRAM = ("-m", "rtl.link.virtual")
 DIVISOR = 4  # cycles a bit at the pins: the fewest that the receiver takes
-CYCLES = 2_000  # at once, before the wire is looked at again
-CHUNK = 1 << 16
-LOOK = 0.005  # seconds after which the wire is looked at again, about
-Said = Callable[[str], None]  # is told where the board is
 Edit = Callable[[str], str]  # changes the Verilog before it is compiled
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a process is asked to serve."""
+
+    parameters: Parameters
+    pins: bool
+    lanes: Lanes
 
 
 class _Pumped(ctypes.Structure):
@@ -69,10 +74,18 @@ class VirtualBoard:
         with contextlib.suppress(AttributeError):
             self._compiled.code.unwire(self._wires)
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that were given and that it has not taken yet."""
+        return len(self._waiting)
+
     def reset(self) -> None:
-        """Off and on again: everything on the board is forgotten."""
+        """Off and on again: everything on the board, and on its way there, is forgotten."""
+        code = self._compiled.code
+        code.unwire(self._wires)
+        self._wires = ctypes.c_void_p(code.wires())
         self._compiled.power_up()
-        self._waiting = b""
+        self._waiting, self.quiet = b"", True
 
     def run(self, data: bytes = b"", cycles: int = CYCLES) -> bytes:
         """Give bytes to the board, let it work for at most so many cycles, and take what it answers."""
@@ -122,8 +135,8 @@ def started(
     at: 'tcp ADDRESS:PORT', port 0 for any that is free, or 'pty'. Raises UserError when it does not come up, with its
     words.
     """
-    shape = json.dumps({"parameters": asdict(parameters), "pins": pins, "lanes": asdict(lanes)})
-    command = [sys.executable, "-P", "-m", "rtl.link.virtual", at, shape]
+    shape = json.dumps(asdict(Asked(parameters, pins, lanes)))
+    command = [sys.executable, "-P", *PROGRAM, at, shape]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -135,7 +148,16 @@ def started(
                 raise UserError(f"the virtual board did not start: {_last_words(process)}")
             yield url
         finally:
-            process.kill()
+            _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Let a process take away what it keeps for itself; kill it where that takes long."""
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        if process.stdin is not None:
+            process.stdin.close()
+        process.wait(ENDING)
+    process.kill()
 
 
 def _last_words(process: subprocess.Popen[str]) -> str:
@@ -143,89 +165,28 @@ def _last_words(process: subprocess.Popen[str]) -> str:
     return said.splitlines()[-1] if said else f"it ended with status {process.wait()} and said nothing"
 
 
-class _Paced:
-    """A board that is run for about LOOK seconds at a time."""
-
-    def __init__(self, board: VirtualBoard) -> None:
-        self._board, self._cycles = board, CYCLES
-
-    @property
-    def patience(self) -> float | None:
-        """Seconds to wait for bytes before it has to run again."""
-        return None if self._board.quiet else 0.0
-
-    def run(self, data: bytes) -> bytes:
-        began, before = time.perf_counter(), self._board.cycles
-        made = self._board.run(data, self._cycles)
-        if self._board.cycles - before == self._cycles:
-            quicker = LOOK / max(1e-9, time.perf_counter() - began)
-            self._cycles = max(64, int(self._cycles * min(2.0, max(0.5, quicker))))
-        return made
-
-
-def serve_tcp(board: VirtualBoard, host: str, port: int, said: Said) -> None:
-    """Serve a loopback address; a second client at a time is sent away.
-
-    Ends when the process does. Raises UserError for an address that cannot be had.
-    """
-    try:
-        listener = socket.create_server((host, port))
-    except OSError as error:
-        reason = str(error.strerror or error).partition(" (while")[0]
-        raise UserError(f"--tcp: {host}:{port}: {reason}") from None
-    paced = _Paced(board)
-    with listener:
-        said(f"socket://{host}:{listener.getsockname()[1]}")
-        while True:
-            client, _ = listener.accept()
-            with client, contextlib.suppress(OSError):
-                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                _serve(paced, client, listener)
-
-
-def _serve(paced: _Paced, client: socket.socket, listener: socket.socket) -> None:
-    while True:
-        readable, _, _ = select.select([client, listener], [], [], paced.patience)
-        if listener in readable:
-            listener.accept()[0].close()
-        data = b""
-        if client in readable and not (data := client.recv(CHUNK)):
-            return
-        client.sendall(paced.run(data))
-
-
-def serve_pty(board: VirtualBoard, said: Said) -> None:
-    """Serve a pseudo-terminal. Ends when the process does."""
-    ours, theirs = os.openpty()
-    tty.setraw(theirs)
-    said(os.ttyname(theirs))  # it stays open here, so that a client may come and go
-    paced = _Paced(board)
-    while True:
-        readable, _, _ = select.select([ours], [], [], paced.patience)
-        made = paced.run(os.read(ours, CHUNK) if readable else b"")
-        while made:
-            made = made[os.write(ours, made) :]
-
-
-def serve(board: VirtualBoard, at: str, said: Said) -> None:
-    """Serve at a place that `check_place` takes. Ends when the process does."""
-    place = check_place(at)
-    if place is None:
-        serve_pty(board, said)
-    else:
-        serve_tcp(board, *place, said)
-
-
 def main() -> None:
-    """Arguments: where, and in JSON the array's parameters, whether over pins, and the lanes."""
-    at, shape = sys.argv[1:]
-    threading.Thread(target=lambda: os._exit(bool(sys.stdin.read())), daemon=True).start()
-    asked = json.loads(shape)
+    """Arguments: where, and in JSON what is asked for."""
+    threading.Thread(target=_end_with_input, daemon=True).start()
     try:
-        board = VirtualBoard(Parameters(**asked["parameters"]), asked["pins"], lanes=Lanes(**asked["lanes"]))
-        serve(board, at, lambda where: print(where, flush=True))
+        if len(sys.argv) != 3:
+            raise UserError("give where to serve, and in JSON what")
+        asked = checked(Asked, parse_json(sys.argv[2], "the board's description"), "the board's description")
+        board = VirtualBoard(asked.parameters, asked.pins, lanes=asked.lanes)
+        serve(board, sys.argv[1], lambda where: print(where, flush=True))
     except UserError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _end_with_input() -> None:
+    """End the process when its standard input does, and by force where its main thread does not come to that."""
+    with contextlib.suppress(OSError):
+        sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(ENDING)
+    os._exit(1)
 
 
 if __name__ == "__main__":

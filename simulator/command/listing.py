@@ -8,6 +8,7 @@ import typer
 from workloads import named
 from workloads.errors import unknown_name
 from workloads.registry import CHECKS, DATAFLOWS, KERNELS, MACHINES, METHODS, MODELS, STUDIES, LeftOut, PartError, names
+from workloads.terminal import say
 
 GROUPS = {
     "machines": MACHINES,
@@ -32,7 +33,7 @@ def list_names(
     for title in SHOWN if what is None else (what,):
         found = names(GROUPS[title])
         lines = [_with_fields(name) for name in found] if title == "methods" else found
-        typer.echo(f"{title}: {', '.join(found)}" if what is None else "\n".join(lines))
+        say(f"{title}: {', '.join(found)}" if what is None else "\n".join(lines))
 
 
 def _with_fields(name: str) -> str:

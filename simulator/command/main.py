@@ -1,6 +1,7 @@
 """The entry point: builds the command, and turns a user's mistake into one sentence and exit code 2."""
 
 import os
+import resource
 import signal
 import sys
 import warnings
@@ -16,6 +17,7 @@ from workloads.registry import COMMANDS, MACHINES, METHODS, MODELS, LeftOut, nam
 from workloads.terminal import cut, note, open_streams, plain
 
 NAME, COMPLETION = "simulate", "_SIMULATE_COMPLETE"  # the variable is there when a shell asks for completions
+LEAST_MEMORY = 1000 << 20  # bytes of addresses: at 700 MB the main job ends for want of memory, at 977 it runs
 INTERRUPTED, NOBODY_READS = 130, 141  # 128 and the number of the signal, SIGINT and SIGPIPE, as shells have it
 ROOMS = ("simulator", "workloads", "dataflows", "rtl", "reports")
 OPTIONS = {MODELS: "--model", MACHINES: "--arch", METHODS: "--method"}
@@ -43,6 +45,7 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as the package has left it; nohup's SIG_IGN stays
         signal.signal(signal.SIGINT, signal.default_int_handler)
     open_streams()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads are not used, and each takes 40 MB
     with warnings.catch_warnings():
         warnings.showwarning = _noted
         code = _code()
@@ -51,6 +54,7 @@ def main() -> None:
 
 def _code() -> int:  # noqa: PLR0911 - each kind of ending has its own exit code
     try:
+        _check_memory()
         code = _called(typer.main.get_command(build_app()))
     except UserError as error:
         return _said(str(error))
@@ -85,6 +89,16 @@ def _called(command: Any) -> object:
         return command(prog_name=NAME, standalone_mode=False)
     with command.make_context(NAME, sys.argv[1:]) as context:
         return command.invoke(context)
+
+
+def _check_memory() -> None:
+    """Raises UserError where less memory is allowed than the compiler of kernels needs: it ends the process itself."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if 0 <= allowed < LEAST_MEMORY:
+        raise UserError(
+            f"{allowed >> 20:,} MiB of memory are allowed here, and the program needs {LEAST_MEMORY >> 20:,} MiB of "
+            f"addresses; raise the limit (ulimit -v)"
+        )
 
 
 def _flushed(code: int) -> int:

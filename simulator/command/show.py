@@ -7,7 +7,6 @@ from importlib import import_module
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -15,6 +14,7 @@ import simulator
 from simulator.compiler import load_compiler
 from simulator.job import is_file_name
 from workloads import named
+from workloads.console import PlainConsole, console
 from workloads.errors import unknown_name
 from workloads.methods.fields import load_method
 from workloads.op import MatrixOp, Phase
@@ -40,8 +40,8 @@ def show(
     kinds = ["machine"] if is_file_name(name) else [kind for kind, group in GROUPS.items() if name in names(group)]
     if not kinds:
         raise unknown_name("name", name, {each for group in GROUPS.values() for each in names(group)})
-    console = Console(highlight=False, soft_wrap=True)
-    console = console if console.is_terminal else Console(highlight=False, width=WIDTH)
+    shown = console()
+    shown = shown if shown.is_terminal else PlainConsole(highlight=False, width=WIDTH)
     parts = {
         "machine": lambda: _machine(name, settings),
         "method": lambda: _method(name),
@@ -49,7 +49,7 @@ def show(
     }
     for kind in kinds:
         for part in parts[kind]():
-            console.print(part)
+            shown.print(part)
 
 
 def _machine(name: str, settings: list[str]) -> Iterator[str | Table]:

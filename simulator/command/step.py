@@ -9,11 +9,12 @@ import typer
 
 import simulator
 from simulator import hil
-from simulator.folder import check_free
+from simulator.folder import TRACE_FILES, check_free
 from simulator.job import Job, Source, split_options
 from simulator.runner import carry_out, prepare
 from workloads.errors import UserError
 from workloads.files.limits import parse_limits
+from workloads.files.writing import check_folder, check_new
 from workloads.options import (
     ArchOption,
     BatchOption,
@@ -32,6 +33,7 @@ from workloads.options import (
     SetOption,
 )
 from workloads.registry import OURS, VIEWS, load_entry
+from workloads.terminal import put, say
 from workloads.work import Work, dated_folder
 
 if TYPE_CHECKING:
@@ -102,7 +104,7 @@ def step(
         _refuse_options(context)
         return
     if version:
-        typer.echo(f"{OURS} {version_of(OURS)}")
+        say(f"{OURS} {version_of(OURS)}")
         return
     job = Job(
         machine=Source(arch),
@@ -158,16 +160,10 @@ def _check_files(out: Path | None, force: bool, files: dict[str, Path | None], b
     if dram_op is not None and files["--dram-trace"] is None:
         raise UserError("--dram-op: says whose addresses --dram-trace writes; give that too")
     for option, path in files.items():
-        if path is None:
-            continue
-        if not path.absolute().parent.is_dir():
-            raise UserError(f"{option} {path}: there is no folder '{path.parent}'")
-        if path.exists() and not force:
-            raise UserError(f"{option} {path}: is there already; choose another name or add --force")
-        if option == "--timeline" and path.is_dir():
-            raise UserError(f"--timeline {path}: is a folder; a trace is a file")
-        if option == "--dram-trace" and path.is_file():
-            raise UserError(f"--dram-trace {path}: is a file; the traces are a folder")
+        if path is not None and option == "--timeline":
+            check_new(path, force, f"{option} {path}")
+        elif path is not None:
+            check_folder(path, TRACE_FILES.__contains__, force, f"{option} {path}")
 
 
 def _draw(hardware: str | None, tiles: int | None, seed: int | None) -> tuple[int, int]:
@@ -193,14 +189,14 @@ def _write_and_show(
     if (path := files["--timeline"]) is not None:
         said.append(load_entry(VIEWS, "view", "timeline")(result, path))
     if (path := files["--dram-trace"]) is not None:
-        said.append(load_entry(VIEWS, "view", "dram-trace")(result, path, dram_op))
+        said.append(load_entry(VIEWS, "view", "dram-trace")(result, path, dram_op, force))
     folder = _saved(result, out, force)
     if as_json or as_csv:
-        typer.echo(load_entry(VIEWS, "view", "json" if as_json else "csv")(result), nl=as_json)
+        say(load_entry(VIEWS, "view", "json" if as_json else "csv")(result), end="\n" if as_json else "")
         return
-    typer.echo(load_entry(VIEWS, "view", "terminal")(result, folder), nl=False)
+    put(load_entry(VIEWS, "view", "terminal")(result, folder))
     for sentence in said:
-        typer.echo(sentence)
+        say(sentence)
 
 
 def _saved(result: "Result", out: Path | None, force: bool) -> Path:

@@ -15,6 +15,7 @@ from workloads.errors import UserError
 from workloads.files.limits import JOBS, parse_limits
 from workloads.options import LimitOption
 from workloads.registry import VIEWS, load_entry
+from workloads.terminal import say
 
 if TYPE_CHECKING:
     from simulator.sweep.engines import Engine
@@ -86,7 +87,7 @@ def sweep(
         raise UserError("give a sweep: a YAML file, or --model, --pattern and --grid; or --report for one that has run")
     if report:
         sweeps.Store(folder).check_described()
-        typer.echo(f"page: {load_entry(VIEWS, 'view', 'sweep')(folder, tuple(objective))}")
+        say(f"page: {load_entry(VIEWS, 'view', 'sweep')(folder, tuple(objective))}")
 
 
 @dataclass(frozen=True)
@@ -139,10 +140,10 @@ def _engine(how: _How) -> "Iterator[Engine]":
 
 def _tell(counts: "Counts", store: "Store") -> None:
     """Say what came of a sweep. Raises UserError where no point has results."""
-    typer.echo(f"{counts.all} points: {counts.words}; rows in {store.folder}/points/*.parquet")
+    say(f"{counts.all} points: {counts.words}; rows in {store.folder}/points/*.parquet")
     failed, first = store.errors()
     why = f"the first: {first.point}: {first.error}" if first else ""
     if not counts.good:
         raise UserError(f"none of {counts.all} points could be run (--retry runs them again), {why}")
     if failed:
-        typer.echo(f"{failed} failed (--retry runs them again), {why}")
+        say(f"{failed} failed (--retry runs them again), {why}")

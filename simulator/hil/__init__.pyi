@@ -1,2 +1,3 @@
 from simulator.hil.loop import check_possible as check_possible
 from simulator.hil.loop import with_hardware as with_hardware
+from simulator.hil.outcome import Outcome as Outcome

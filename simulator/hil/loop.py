@@ -67,15 +67,15 @@ def with_hardware(asked: Prepared, result: Result, target: str, draw: tuple[int,
     target: "sim", a port or a URL. draw: how many tiles, and the seed. The same run begun again goes on from the
     journal. Raises UserError where no hardware can be had, or the step has nothing for it.
     """
-    tensors = asked.workload.tensors
+    tensors, digest = asked.workload.tensors, asked.workload.samples
     assert tensors is not None  # checked: `check_possible`
     strata = strata_of(result.schedule)
     if not strata:
         raise UserError("--hil: this step multiplies nothing, so the array has nothing to run")
     p = array_for(buildable(asked.machine), strata)
     draws = drawn(strata, *draw)
-    donors = read_donors(tensors, [stratum.op.layer for stratum in strata])
-    settings = update_settings(tensors)
+    donors = read_donors(tensors, [stratum.op.layer for stratum in strata], digest)
+    settings = update_settings(tensors, digest)
     with ExitStack() as stack:
         hardware, lanes = stack.enter_context(_opened(target, p, optimizer_lane(settings)))
         p = hardware.parameters

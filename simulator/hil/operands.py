@@ -16,7 +16,7 @@ from simulator.hil.lines import Axis, Ints, Values, backward_axis, forward_axis,
 from simulator.hil.strata import Stratum
 from workloads.masks import largest
 from workloads.op import MatrixOp, Operand, Phase, Role
-from workloads.samples import LayerSample, read_sample, sampled_layers
+from workloads.samples import LayerSample, read_samples
 
 Axes = tuple[Axis, Axis]
 
@@ -32,9 +32,9 @@ class Donors:
         return self.samples[self.owner[layer]]
 
 
-def read_donors(tensors: Path, layers: Sequence[str]) -> Donors:
-    """All blocks of a file, for the layers of a step in order."""
-    samples = {name: read_sample(tensors, name) for name in sampled_layers(tensors)}
+def read_donors(tensors: Path, layers: Sequence[str], digest: str = "") -> Donors:
+    """All blocks of a file, for the layers of a step in order. Raises UserError as `read_samples` does."""
+    samples = dict(read_samples(tensors, digest).layers)
     ordered = list(dict.fromkeys(layers))
     places = [at for at, layer in enumerate(ordered) if layer in samples]
     names = list(samples)

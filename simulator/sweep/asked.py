@@ -40,7 +40,7 @@ def read_spec(path: Path) -> SweepSpec:
         if key not in KEYS:
             raise unknown_name("key", key, KEYS, f"{path}:{document.lines[(key,)]}")
     given = {key: value for key, value in document.values.items() if key in AXES or value is not None}
-    found = checked(_File, given, str(path), document.lines)
+    found = checked(_File, given, str(path), lines=document.lines)
     axes = {axis: values for axis, values in asdict(found).items() if axis in AXES and values}
     return SweepSpec({**axes, **found.set}, found.tie, found.where, tuple(found.points))
 

@@ -139,7 +139,7 @@ def test_force_takes_nothing_that_is_not_a_result(simulate: Run, tmp_path: Path)
     assert simulate("--gemm", "8x8x8", "--out", "r")[0] == 0
     (tmp_path / "r" / "thesis.tex").write_text("")
     code, _, err = simulate("--gemm", "8x8x8", "--out", "r", "--force")
-    assert code == 2 and "'thesis.tex', which is no part of a result" in err
+    assert code == 2 and "'thesis.tex', which this program did not write" in err
     assert (tmp_path / "r" / "thesis.tex").exists()
 
 
@@ -190,10 +190,10 @@ def test_results_are_never_overwritten_unasked(simulate: Run, tmp_path: Path) ->
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("")
     code, _, err = simulate("--gemm", "9x9x9", "--out", "mine", "--force")
-    assert code == 2 and "holds 'thesis.tex', which is no part of a result; it is left alone" in err
+    assert code == 2 and "holds 'thesis.tex', which this program did not write; it is left alone" in err
     (tmp_path / "file").write_text("")
     code, _, err = simulate("--gemm", "9x9x9", "--out", "file", "--force")
-    assert code == 2 and "is a file; a result is a folder" in err
+    assert code == 2 and "is a file; name a folder" in err
 
 
 def test_a_batch_that_does_not_fit_says_how_much_is_missing(simulate: Run) -> None:

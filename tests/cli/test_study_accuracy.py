@@ -120,7 +120,38 @@ def test_a_folder_keeps_to_one_study(simulate: Run, tmp_path: Path) -> None:
 
 
 def test_a_broken_record_is_named(simulate: Run, tmp_path: Path) -> None:
-    run(simulate, *TINY, "--seeds", "2", "--method", "dense", "--out", "s")
-    (tmp_path / "s/runs/dense-seed0.json").write_text("{")
-    code, _, err = simulate("study", "accuracy", *TINY, "--seeds", "2", "--method", "dense", "--out", "s")
-    assert code == 2 and "dense-seed0.json: is not the record of a study; remove it to train this run again" in err
+    study = (*TINY, "--seeds", "2", "--method", "dense", "--out", "s")
+    run(simulate, *study)
+    path, common = tmp_path / "s/runs/dense-seed0.json", tmp_path / "s/study.json"
+    whole, described = json.loads(path.read_text()), json.loads(common.read_text())
+    other = json.loads((tmp_path / "s/runs/dense-seed1.json").read_text())
+    (tmp_path / "s/runs.csv").unlink()
+    for text, said in (
+        ("{", "dense-seed0.json:1: the record of a run is JSON"),
+        (json.dumps({**whole, "schema": 2}), "this has version 2, and this program reads 1"),
+        (json.dumps({**whole, "steps": "4"}), "steps: input should be a valid integer"),
+        (json.dumps({**whole, "seconds": None}), "seconds: input should be a valid number"),
+        (json.dumps({**whole, "test_right": 10**6}), "is not what a run can have"),
+        (json.dumps({key: value for key, value in whole.items() if key != "settings"}), "settings: field required"),
+        (json.dumps(other), "settings: are those of another run than dense-seed0"),
+    ):
+        path.write_text(text)
+        code, _, err = simulate("study", "accuracy", *study)
+        assert code == 2 and said in err and err.endswith("; remove dense-seed0.json to train this run again\n")
+    for text in ("{", json.dumps({"schema": 1}), json.dumps({**described, "settings": {"model": 3}})):
+        common.write_text(text)
+        code, _, err = simulate("study", "accuracy", *study)
+        assert code == 2 and "s/study.json" in err and err.count("\n") == 1
+    assert not (tmp_path / "s/runs.csv").exists()
+
+
+def test_a_study_keeps_what_somebody_else_put_beside_a_run(simulate: Run, tmp_path: Path) -> None:
+    study = (*TINY, "--seeds", "2", "--method", "dense", "--out", "s")
+    run(simulate, *study)
+    cell, record = tmp_path / "s/runs/dense-seed0", tmp_path / "s/runs/dense-seed0.json"
+    train = ("--method", "dense", "--seed", "0", "--out", str(cell))
+    assert simulate("train", *TINY, *train)[0] == 0
+    (cell / "thesis.tex").write_text("mine")
+    record.unlink()
+    run(simulate, *study)
+    assert record.exists() and [path.name for path in cell.iterdir()] == ["thesis.tex"]

@@ -12,7 +12,7 @@ import pytest
 import reports.checks
 from reports.checks import Check, CheckSuite, Status
 from reports.checks.table import check_table, every_check
-from reports.output import write_tables
+from reports.output import csv_texts, write_folder
 from tests.command import Run
 from workloads import registry
 from workloads.provenance import Provenance
@@ -59,7 +59,7 @@ def held_against_the_repository(now: pd.DataFrame, then: pd.DataFrame) -> None:
 def test_exact_rows_are_those_in_the_repository(tmp_path: Path) -> None:
     suites = [load_part(CHECKS, "check", name, CheckSuite) for name in ("dense", "rtl")]
     table = check_table([row for suite in suites for row in suite.checks()])
-    write_tables(tmp_path, {"checks": table}, 6)
+    write_folder(tmp_path, csv_texts({"checks": table}, 6), dict)
     now, then = pd.read_csv(tmp_path / "checks.csv"), kept()
     held_against_the_repository(now, then[then["machine"].isin(["dense", "rtl"])])
     assert set(now.loc[~now["source"].str.contains("STONNE"), "status"]) == {"pass"}

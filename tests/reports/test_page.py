@@ -165,7 +165,7 @@ MISTAKES = [
     (("report", "nowhere"), "nowhere: there is no such result folder"),
     (("report", "r/card.json"), "r/card.json: is a file; a result is a folder; did you mean 'r'?"),
     (("report", "r", "--out", "x/y.html"), "--out x/y.html: there is no folder 'x'"),
-    (("report", "r", "--out", "r"), "--out r: is a folder; a page is a file"),
+    (("report", "r", "--out", "r"), "--out r: is a folder; name a file"),
     (("report",), "Missing argument"),
 ]
 
@@ -181,7 +181,7 @@ def test_mistakes(simulate: Run, folder: Path, arguments: tuple[str, ...], sente
 def test_a_page_is_never_overwritten_unasked(simulate: Run, page: Path) -> None:
     before = page.read_bytes()
     code, _, err = simulate("report", "r", "--no-sensitivity")
-    assert code == 2 and "is there already; choose another file or add --force" in err
+    assert code == 2 and "is there already; choose another name or add --force" in err
     assert simulate("report", "r", "--no-sensitivity", "--force")[0] == 0
     assert page.read_bytes() == before
 

@@ -95,7 +95,7 @@ MISTAKES = [
     (("--dram-op", "gemm0/FF"), "--dram-op: says whose addresses --dram-trace writes"),
     (("--dram-trace", "d", "--dram-op", "gemm0/FX"), "--dram-op: unknown op 'gemm0/FX'; did you mean 'gemm0/FF'?"),
     (("--timeline", "x/t"), "--timeline x/t: there is no folder 'x'"),
-    (("--timeline", "."), "--timeline .: is there already"),
+    (("--timeline", "."), "--timeline .: is a folder; name a file"),
     (("--arch", "dense", "--dram-trace", "d"), "--dram-trace d: dense has no DRAM channel whose addresses are known"),
 ]
 

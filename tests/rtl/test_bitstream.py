@@ -12,6 +12,7 @@ from rtl.commands.bitstream import bitstream
 from rtl.parameters import Parameters, make_parameters
 from rtl.synthesis import Area, Cells
 from tests.command import Run, without
+from workloads.errors import UserError
 from workloads.pattern import parse_pattern
 
 
@@ -120,5 +121,10 @@ def test_the_largest_array_that_fits_is_taken(monkeypatch: pytest.MonkeyPatch, t
     bitstream("icebreaker", "2:4", out=tmp_path / "out")
     assert tried == ["3x3", "3x2", "2x2", "2x1"]
     assert json.loads((tmp_path / "out/utilisation.json").read_text())["array"] == "2:4 int8 2x1"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["icebreaker.bin", "utilisation.json"]
+    bitstream("icebreaker", "2:4", out=tmp_path / "out", force=True)
+    (tmp_path / "out/mine").write_text("mine")
+    with pytest.raises(UserError, match="holds 'mine', which this program did not write; it is left alone"):
+        bitstream("icebreaker", "2:4", out=tmp_path / "out", force=True)
     with pytest.raises(DoesNotFit):
         bitstream("icebreaker", "2:4", rows=4, out=tmp_path / "other")

@@ -1,6 +1,8 @@
 """Exported Verilog: Yosys and Verilator accept it, its test bench passes there, and in Icarus where installed."""
 
+import errno
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,6 +16,7 @@ from rtl.parameters import make_parameters
 from rtl.synthesis import run_tool
 from rtl.verilate import verilator_command
 from tests.command import Run
+from workloads.errors import UserError
 from workloads.pattern import parse_pattern
 
 ICARUS = shutil.which("iverilog")
@@ -102,6 +105,39 @@ def test_the_command(simulate: Run, tmp_path: Path) -> None:
     code, _, err = simulate(*arguments)
     assert (code, err) == (2, "simulate: --out: v is there already; give another folder, or --force to write over it\n")
     assert simulate(*arguments, "--force")[0] == 0
+    (tmp_path / "v/vectors/mine.txt").write_text("mine")
+    sentence = "--out: v: holds 'vectors/mine.txt', which this program did not write; it is left alone"
+    assert simulate(*arguments, "--force") == (2, "", f"simulate: {sentence}\n")
+    assert (tmp_path / "v/vectors/mine.txt").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["v"]
+
+
+def test_the_folder_one_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    write_files(Path(), {"a/b": "b", "c": b"c"})
+    assert (tmp_path / "here/a/b").read_text() == "b"
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
+@pytest.mark.parametrize("out", ["file", "link", "file/below", "nul\0", "x" * 300])
+def test_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to("elsewhere")
+    with pytest.raises(UserError, match=r"^--out: "):
+        write_files(Path(out), {"c": "c"}, force=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, _: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UserError, match=r"^--out: .*v: cannot be written: No space left on device$"):
+        write_files(tmp_path / "v", {"a/b": "b"})
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import pytest
 
 from rtl.board import build
 from rtl.boards import BOARDS, for_board
+from rtl.files import read_report
 from rtl.parameters import make_parameters
-from rtl.synthesis import areas, cached, synthesised
+from rtl.synthesis import Statistics, areas, cached, synthesised
 from workloads.errors import UserError
 from workloads.pattern import parse_pattern
 
@@ -32,6 +33,18 @@ def test_what_was_made_is_not_made_again() -> None:
     assert told == ["synthesis"]
     cached({"design.v": ADDER.replace("7", "8")}, steps, ("stat.json",), told.append)
     assert told == ["synthesis"] * 2
+    (made[0] / "stat.json").write_text("{")
+    assert cached({"design.v": ADDER}, steps, ("stat.json",), told.append) == made[0]
+    assert told == ["synthesis"] * 3
+    assert (made[0] / "stat.json").read_text() != "{"
+
+
+@pytest.mark.parametrize("said", ["", "{}", '{"design": 3}', "[" * 5000])
+def test_a_report_that_is_none_is_a_sentence(tmp_path: Path, said: str) -> None:
+    path = tmp_path / "stat.json"
+    path.write_text(said)
+    with pytest.raises(UserError, match=r"stat\.json"):
+        read_report(path, Statistics)
 
 
 def test_a_failing_tool_leaves_nothing(tmp_path: Path) -> None:

@@ -33,6 +33,18 @@ MISTAKES = [
     ((":no_number", *IN), ":no_number: the loss is nan, so nothing that is measured would mean anything"),
     ((":gives_nothing", *IN), ":gives_nothing: the loss is nan, so nothing"),
     ((":no_way_back", *IN), ":no_way_back: its backward pass stopped: ValueError: no way back"),
+    ((":deep", *IN), ":deep: cannot run on --input 4x16: RecursionError: maximum recursion depth exceeded"),
+    ((":leaves", *IN), ":leaves: cannot run on --input 4x16: SystemExit: 0\n"),
+    ((":odd", *IN), ":odd: cannot run on --input 4x16: Odd\n"),
+    ((":ends", *IN), ":ends: cannot run on --input 4x16: Ends: all\n"),
+    ((":second", *IN), ":second: its forward pass stopped: KeyError: 'not twice'\n"),
+    ((":untrainable", *IN), ":untrainable: building it stopped: ValueError: never\n"),
+    ((":huge", *IN), ":huge: building it stopped: there is not enough memory for that\n"),
+    ((":trap", *IN), ":trap: looking it up stopped: ValueError: a trap\n"),
+    ((":linears", "--input", "9" * 320), ": write sizes, such as 1x3x224x224"),
+    ((":linears", "--input", "1000000x1000000000"), "an input has at most 281,474,976,710,656 numbers along 64 axes"),
+    ((":linears", "--input", "100000x10000000"), "--input 100000x10000000 takes at least 3,725.3 GiB of memory, and t"),
+    ((":linears", *IN, "--seed", "9" * 320), ": must lie between 0 and 4294967295"),
     ((":compressed", *IN), "layer '2': its weight is a tensor of layout sparse_coo, which hides its values; give it a"),
     ((":detached", *IN), ":detached: its output depends on no parameter"),
     (
@@ -67,7 +79,7 @@ MISTAKES = [
     ),
     ((":linears", *IN, "--seed", "-1"), "--seed -1: must lie between 0 and 4294967295"),
     ((":linears", *IN, "--out", "no/where.json"), "--out no/where.json: there is no folder 'no'"),
-    ((":linears", *IN, "--out", "."), "--out .: is a folder; a workload is a file"),
+    ((":linears", *IN, "--out", "."), "--out .: is a folder; name a file"),
 ]
 
 
@@ -80,6 +92,10 @@ def test_one_sentence_and_exit_code_2(
     assert sentence in err
     assert err.count("\n") == 1
     assert (code, out, sorted(path.name for path in tmp_path.iterdir())) == (2, "", before)
+
+
+def test_an_interrupt_is_no_fault_of_the_module(simulate: Run, module: str) -> None:
+    assert simulate("trace", f"{module}:interrupted", *IN)[0] == 130
 
 
 @pytest.mark.parametrize(
@@ -102,7 +118,7 @@ def test_a_workload_file_is_not_overwritten_unasked(simulate: Run, tmp_path: Pat
     assert simulate("trace", f"{module}:linears", *IN)[0] == 0
     before = (tmp_path / "linears.json").read_text()
     code, _, err = simulate("trace", f"{module}:linears", *IN, "--seed", "4")
-    assert code == 2 and "--out linears.json: is there already; choose another file or add --force" in err
+    assert code == 2 and "--out linears.json: is there already; choose another name or add --force" in err
     assert (tmp_path / "linears.json").read_text() == before
     assert simulate("trace", f"{module}:linears", *IN, "--seed", "4", "--force")[0] == 0
     assert (tmp_path / "linears.json").read_text() != before

@@ -101,11 +101,11 @@ main()
 
 @pytest.mark.parametrize(
     ("place", "count"),
-    [  # the first rename is that of the log; every checkpoint has two; the first has nothing to remove
-        ("before a rename", 2),  # no checkpoint yet
-        ("before a rename", 4),  # tensors written, not named
-        ("after a rename", 4),  # tensors named, the JSON still that of the checkpoint before
-        ("before removing", 1),  # both checkpoints there
+    [  # the first renames are those of run.json and the log; every checkpoint has two; every file looks for leftovers
+        ("before a rename", 3),  # no checkpoint yet
+        ("before a rename", 5),  # tensors written, not named
+        ("after a rename", 5),  # tensors named, the JSON still that of the checkpoint before
+        ("before removing", 7),  # both checkpoints there
         ("after a line", 5),
         ("in the file", 2),
     ],

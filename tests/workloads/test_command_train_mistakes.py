@@ -2,6 +2,8 @@
 
 import fcntl
 import json
+import resource
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,9 @@ import pytest
 from tests.command import Run, without
 from tests.workloads.test_command_train import SHORT, SPARSE, result, train
 from tests.workloads.test_datasets import write_fashion
+from workloads.training.checkpoint import seal_of
+from workloads.training.run import start_run
+from workloads.training.settings import Settings
 
 MODEL = ("--model", "resnet9")
 MISTAKES = [
@@ -53,7 +58,7 @@ MISTAKES = [
     ((*SPARSE, "--decay", "-1"), "--decay -1: must be 0 or more"),
     ((*SPARSE, "--weight-decay", "inf"), "--weight-decay inf: must be 0 or more"),
     ((*SPARSE, "--out", "/proc/nowhere/x"), "--out /proc/nowhere/x: cannot be written"),
-    (("--resume", "nowhere"), "--resume nowhere: holds no training run: nowhere/run.json: No such file"),
+    (("--resume", "nowhere"), "--resume nowhere: holds no training run: there is no file nowhere/run.json"),
     (("--resume", "nowhere", "--lr", "1"), "--lr: --resume takes every setting from nowhere; leave it out"),
     (("--resume", "nowhere", "--force"), "--force: --resume takes every setting from nowhere; leave it out"),
     *(
@@ -71,6 +76,23 @@ MISTAKES = [
         )
     ),
 ]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of three steps."""
+    folder = tmp_path_factory.mktemp("trained") / "r"
+    settings = Settings("resnet9", "bdwp", ("2:8",), width=0.1, image=8, batch=8, limit=24, steps=3)
+    start_run(settings, folder, lambda *_: None)
+    return folder
+
+
+@pytest.fixture
+def finished(trained: Path, tmp_path: Path) -> Path:
+    """A copy of it, as if it had not come to its end."""
+    shutil.copytree(trained, tmp_path / "r")
+    (tmp_path / "r/result.json").unlink()
+    return tmp_path / "r"
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), MISTAKES, ids=[" ".join(each) or "nothing" for each, _ in MISTAKES])
@@ -96,7 +118,7 @@ def test_runs_are_never_overwritten_unasked(simulate: Run, tmp_path: Path) -> No
     code, _, err = simulate("train", *SHORT, "--out", "mine", "--force")
     assert code == 2 and "holds something that is not a training run; it is left alone" in err
     code, _, err = simulate("train", *SHORT, "--out", "mine/thesis.tex", "--force")
-    assert code == 2 and "is a file; a run is a folder" in err
+    assert code == 2 and "is a file; name a folder" in err
 
 
 def test_two_processes_do_not_train_in_one_folder(simulate: Run, tmp_path: Path) -> None:
@@ -123,28 +145,110 @@ def test_a_named_folder_of_data_is_trained_on(simulate: Run, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("run.json", "{", "r/run.json is not the description of a training run"),
-        ("run.json", '{"settings": {"model": 3}}', "r/run.json is not the description of a training run"),
-        ("checkpoint.json", "{", "r/checkpoint.json: is not a whole checkpoint of this run: JSONDecodeError"),
-        ("checkpoint-000003.safetensors", "", "r/checkpoint.json: is not a whole checkpoint of this run: Safetensor"),
-        ("log.csv", "step\n", "r/log.csv: has 0 lines where the checkpoint says 3 steps"),
+        ("run.json", "{", "r/run.json:1: the description of a training run is JSON"),
+        ("run.json", '{"schema": 1, "settings": {"model": 3}}', "r/run.json: settings.method: is missing"),
+        ("run.json", '{"schema": 9}', "r/run.json: schema: this has version 9, and this program reads 1"),
+        ("checkpoint.json", "{", "r/checkpoint.json:1: a checkpoint is JSON"),
+        ("checkpoint.json", '{"schema": 1}', "this has version 1, and this program reads 2; without r/checkpoint.json"),
+        (
+            "checkpoint-000003.safetensors",
+            "",
+            "checkpoint-000003.safetensors: is not the file that was written: its di",
+        ),
+        (
+            "log.csv",
+            "step\n",
+            "r/log.csv:1: this line does not name the columns of a log, and the checkpoint says that",
+        ),
     ],
 )
-def test_a_broken_folder_is_not_resumed(simulate: Run, tmp_path: Path, name: str, content: str, sentence: str) -> None:
-    train(simulate, *SHORT, "--out", "r")
-    (tmp_path / "r/result.json").unlink()
-    (tmp_path / "r" / name).write_text(content)
+def test_a_broken_folder_is_not_resumed(simulate: Run, finished: Path, name: str, content: str, sentence: str) -> None:
+    (finished / name).write_text(content)
     code, _, err = simulate("train", "--resume", "r")
     assert code == 2 and sentence in err and err.count("\n") == 1
+    assert (finished / name).read_text() == content and not (finished / "result.json").exists()
 
 
-def test_other_data_is_not_resumed(simulate: Run, tmp_path: Path) -> None:
-    train(simulate, *SHORT, "--out", "r")
-    (tmp_path / "r/result.json").unlink()
-    node = json.loads((tmp_path / "r/checkpoint.json").read_text())
-    (tmp_path / "r/checkpoint.json").write_text(json.dumps({**node, "data": "other digits"}))
+@pytest.mark.parametrize("damage", ["", "x", "3,1,nan,0.1,0.1,1.0,0,0", "2,1,0.1,0.1,0.1,1.0,0,0", "3,1,1,1,1,1,0,1.5"])
+def test_a_damaged_line_of_the_log_is_named(simulate: Run, finished: Path, damage: str) -> None:
+    lines = (finished / "log.csv").read_text().splitlines()
+    (finished / "log.csv").write_text("\n".join([*lines[:3], damage]) + "\n")
+    code, _, err = simulate("train", "--resume", "r")
+    assert code == 2 and "r/log.csv:4: this line is not that of step 3" in err and err.count("\n") == 1
+
+
+def test_without_its_checkpoint_a_run_begins_again(simulate: Run, finished: Path) -> None:
+    before = (finished / "weights.safetensors").read_bytes()
+    (finished / "checkpoint.json").write_text('{"schema": 1}')
+    assert simulate("train", "--resume", "r")[0] == 2
+    (finished / "checkpoint.json").unlink()
+    train(simulate, "--resume", "r")
+    assert (finished / "weights.safetensors").read_bytes() == before
+
+
+def test_other_data_is_not_resumed(simulate: Run, finished: Path) -> None:
+    node = json.loads((finished / "checkpoint.json").read_text()) | {"data": "other digits"}
+    (finished / "checkpoint.json").write_text(json.dumps({**node, "seal": seal_of(node)}))
     code, _, err = simulate("train", "--resume", "r")
     assert code == 2 and "--resume r: trained on 'other digits', and now there is 'digits of scikit-learn" in err
+
+
+@pytest.mark.parametrize("number", ["9" * 320, "1000000000000"])
+@pytest.mark.parametrize(
+    "option", ["batch", "steps", "epochs", "seed", "image", "limit", "threads", "accumulate", "checkpoint-every"]
+)
+def test_a_number_beyond_all_reason_is_named(simulate: Run, tmp_path: Path, option: str, number: str) -> None:
+    code, out, err = simulate("train", *SPARSE, f"--{option}", number, "--out", "r")
+    assert (code, out, err.count("\n"), list(tmp_path.iterdir())) == (2, "", 1, [])
+    assert err.startswith(f"simulate: --{option} 9") or err.startswith(f"simulate: --{option} 1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--width", "1e308"), "--width 1e+308: must be above 0, and at most 1000"),
+        (("--width", "nan"), "--width nan: must be above 0"),
+        (("--width", "900"), "a step of resnet9 at batch 8 and width 900 takes at least "),
+        (("--image", "16000", "--limit", "8"), "a step of resnet9 at batch 8 and width 0.1 takes at least "),
+        (("--capture-at", "9" * 320), ": the run has the steps 1 to 3"),
+        (("--limit", "4", "--steps", "2"), "--batch 8: there are only 4 examples to train on"),
+    ],
+)
+def test_what_no_memory_holds_is_refused_before_it_is_made(
+    simulate: Run, tmp_path: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    code, out, err = simulate("train", *SHORT, *arguments, "--out", "r")
+    assert (code, out, err.count("\n"), list(tmp_path.iterdir())) == (2, "", 1, [])
+    assert sentence in err
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory: 9 bytes")])
+def test_where_memory_ends_a_run_that_is_one_sentence(
+    simulate: Run, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def ended(*_: object) -> float:
+        raise error
+
+    monkeypatch.setattr("workloads.training.loop.Training.run_step", ended)
+    code, _, err = simulate("train", *SHORT, "--out", "r")
+    assert (code, err) == (
+        2,
+        "simulate: there is not enough memory; a smaller --batch, --image, --sequence or --width takes less\n",
+    )
+
+
+def test_where_the_disk_is_full_a_run_stops_in_a_sentence_and_goes_on_later(simulate: Run, tmp_path: Path) -> None:
+    train(simulate, *SHORT, "--out", "whole")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        code, _, err = simulate("train", *SHORT, "--out", "r")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert code == 2 and "r/checkpoint-000003.safetensors: cannot be written: " in err and err.count("\n") == 1
+    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == ["log.csv", "run.json"]
+    train(simulate, "--resume", "r")
+    assert (tmp_path / "r/weights.safetensors").read_bytes() == (tmp_path / "whole/weights.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("package", ["torch", "sklearn"])

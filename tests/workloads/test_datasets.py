@@ -1,6 +1,7 @@
 """Data sets in the formats they are published in, and what is said of those that are missing or broken."""
 
 import gzip
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -131,6 +132,18 @@ def _cut(name: str, size: int = 40) -> Callable[[Path], object]:
     return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:size])
 
 
+def _pipe(name: str) -> Callable[[Path], object]:
+    def damage(folder: Path) -> None:
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    return damage
+
+
+def _image(width: int, height: int, kind: str = "PNG") -> Callable[[Path], object]:
+    return lambda folder: Image.new("L", (width, height)).save(folder / "train/n01/0.JPEG", kind)
+
+
 BROKEN: list[tuple[str, Callable[[Path], object], str]] = [
     ("fashion-mnist", _cut(f"train{IDX[0]}.gz"), "train-images-idx3-ubyte.gz: is not a whole gzip file"),
     (
@@ -154,6 +167,28 @@ BROKEN: list[tuple[str, Callable[[Path], object], str]] = [
         "is not whole: 5 values where its head promises 1568",
     ),
     ("fashion-mnist", lambda folder: write_fashion(folder, label=10), "holds label 10; there are only the classes 0"),
+    (
+        "fashion-mnist",
+        lambda folder: (folder / f"train{IDX[0]}.gz").write_bytes(gzip.compress(idx(bytes(2**26), 12, 28, 28))),
+        "train-images-idx3-ubyte.gz: is not whole: more than 9408 values where its head promises 9408",
+    ),
+    (
+        "fashion-mnist",
+        lambda folder: (folder / f"train{IDX[0]}.gz").write_bytes(gzip.compress(idx(b"", 2**31, 28, 28))),
+        "its head promises 2147483648x28x28 values; 268,435,456 are read, and 4,096 a side",
+    ),
+    (
+        "fashion-mnist",
+        lambda folder: (folder / f"train{IDX[0]}.gz").write_bytes(b"no gzip file"),
+        "train-images-idx3-ubyte.gz: is not a whole gzip file",
+    ),
+    ("cifar10", _pipe("data_batch_3.bin"), "data_batch_3.bin: is not a regular file"),
+    ("cifar10", lambda folder: os.truncate(folder / "data_batch_3.bin", 2**40), "data_batch_3.bin: has more than 256"),
+    ("imagenet", _pipe("train/n01/0.JPEG"), "train/n01/0.JPEG: is not a regular file"),
+    ("imagenet", _image(9000, 9000), "0.JPEG: has 9000x9000 pixels, 37x37 when its shorter side is 37; at most 67,108"),
+    ("imagenet", _image(60000, 1), "has 60000x1 pixels, 2220000x37 when its shorter side is 37; at most 67,108,864"),
+    ("imagenet", _image(15000, 15000), "train/n01/0.JPEG: is not a whole image"),
+    ("imagenet", _image(70, 70, "GIF"), "train/n01/0.JPEG: is not a whole image"),
     ("cifar10", _cut("data_batch_3.bin"), "data_batch_3.bin: is not whole: 40 bytes are no multiple of 3073"),
     (
         "cifar10",

@@ -88,6 +88,39 @@ class Looks(nn.Module):
     def forward(self, x):
         return self.layer(x) if x.sum() > -1e9 else x
 
+class Odd(Exception):
+    def __str__(self): raise ValueError("no words")
+
+class Ends(BaseException):
+    pass
+
+class Second(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.calls = nn.Linear(16, 4), 0
+    def forward(self, x):
+        self.calls += 1
+        if self.calls > 1:
+            raise KeyError("not twice")
+        return self.layer(x)
+
+class Untrainable(nn.Linear):
+    def train(self, mode=True): raise ValueError("never")
+
+def raised(error): raise error
+def down(y): return down(y)
+def deep(): return Gives(down)
+def leaves(): return Gives(lambda y: raised(SystemExit(0)))
+def odd(): return Gives(lambda y: raised(Odd()))
+def ends(): return Gives(lambda y: raised(Ends("all")))
+def interrupted(): return Gives(lambda y: raised(KeyboardInterrupt()))
+def second(): return Second()
+def untrainable(): return Untrainable(16, 4)
+def huge(): return nn.Linear(16, 2**50)
+def __getattr__(name):
+    if name == "trap": raise ValueError("a trap")
+    raise AttributeError(name)
+
 class Stops(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x): return x * 2

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import workloads
-from workloads.errors import UserError
+from workloads.files.writing import check_new
 from workloads.options import FieldOption, PatternOption
 from workloads.pattern import parse_patterns
+from workloads.terminal import say
 
 if TYPE_CHECKING:
     from workloads.training.trace_module import Traced
@@ -40,7 +41,7 @@ def trace(
 ) -> None:
     """Record one training step of your own torch module, for `simulate --workload`."""
     path = out or Path(f"{target.rpartition(':')[2] or 'module'}.json")
-    _check_free(path, force)
+    check_new(path, force, f"--out {path}")
     workloads.split_target(target)
     request = workloads.trace_request(
         target,
@@ -58,23 +59,12 @@ def trace(
     _say(traced, path)
 
 
-def _check_free(path: Path, force: bool) -> None:
-    if path.is_dir():
-        raise UserError(f"--out {path}: is a folder; a workload is a file")
-    if not path.parent.is_dir():
-        raise UserError(f"--out {path}: there is no folder '{path.parent}'")
-    if path.exists() and not force:
-        raise UserError(f"--out {path}: is there already; choose another file or add --force")
-
-
 def _say(traced: "Traced", path: Path) -> None:
     workload, zeros = traced.workload, traced.weight_zeros
-    typer.echo(
-        f"{workload.model}: {traced.products} products, {workload.macs:,} MACs, {workload.parameters:,} parameters"
-    )
-    typer.echo(f"loss: {traced.loss}")
+    say(f"{workload.model}: {traced.products} products, {workload.macs:,} MACs, {workload.parameters:,} parameters")
+    say(f"loss: {traced.loss}")
     if zeros is not None:
-        typer.echo(f"zeros in the weights of the forward pass: {100 * zeros:.1f} %")
+        say(f"zeros in the weights of the forward pass: {100 * zeros:.1f} %")
     if workload.kept_dense:
-        typer.echo(f"dense unless --pattern LAYER=n:m names them: {', '.join(workload.kept_dense)}")
-    typer.echo(f"recorded: simulate --workload {path}")
+        say(f"dense unless --pattern LAYER=n:m names them: {', '.join(workload.kept_dense)}")
+    say(f"recorded: simulate --workload {path}")

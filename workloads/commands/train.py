@@ -1,6 +1,7 @@
 """Train a network with N:M sparsity and record steps of it as workloads."""
 
 import os
+from os.path import realpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 import workloads
 from workloads.errors import UserError
 from workloads.options import FieldOption, ForceOption, PatternOption
+from workloads.terminal import note, say
 from workloads.work import dated_folder, safe_name
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ def train(
         patterns=tuple(pattern),
         method_fields=tuple(method_fields) or None,
         dataset=dataset,
-        data_folder=None if data_folder is None else str(data_folder.resolve()),
+        data_folder=None if data_folder is None else realpath(data_folder),
         limit=limit,
         image=image,
         sequence=sequence,
@@ -123,13 +125,13 @@ def _run(settings: "Settings | None", folder: Path, force: bool) -> None:
             outcome = start(settings, folder, show, force) if settings else resume(folder, show)
     except KeyboardInterrupt:
         if folder.exists():
-            typer.echo(f"to go on: simulate train --resume {folder}", err=True)
+            note(f"to go on: simulate train --resume {folder}")
         raise
     _say(outcome)
 
 
 def _say(outcome: "Outcome") -> None:
     share = f"{100 * outcome.accuracy:.2f} % ({outcome.right:,} of {outcome.tested:,})"
-    typer.echo(f"test accuracy {share} after {outcome.steps} steps; the run is in {outcome.folder}")
+    say(f"test accuracy {share} after {outcome.steps} steps; the run is in {outcome.folder}")
     for path in sorted(outcome.folder.glob("step-*.json")):
-        typer.echo(f"recorded: simulate --workload {path}")
+        say(f"recorded: simulate --workload {path}")

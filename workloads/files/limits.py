@@ -4,8 +4,9 @@ A refused input costs at most 3 seconds and 300 MB, an accepted one of the defau
 `make fuzz` holds the bounds to that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from types import MappingProxyType
 
 from workloads.errors import UserError, unknown_name
 
@@ -21,8 +22,16 @@ CARD_BYTES = 8 * 1024 * 1024
 DIGITS = 40
 # Letters of a name, of a layer or an operand: what a column of a table can show, several times over.
 NAME_LETTERS = 500
+# Globs with a pattern of their own, and those of a workload file: each is held against the name of every layer.
+GLOBS = 1_000
+# Kernel positions of a convolution, which dataflows walk through one by one; the largest known kernels have 51 x 51.
+TAPS = 4_096
+# Values of a JSON text: an empty list takes 64 bytes where its text takes 3.
+JSON_VALUES = 2_000_000
 # Letters of a sentence on standard error; what was given is cut in its middle, its ends say which it was.
 SENTENCE_LETTERS = 1_000
+# Bytes of a file of samples; the largest that is shipped has 0.7 MB.
+SAMPLES_BYTES = 64 * 1024 * 1024
 # Rows of a table of a result or a sweep's bucket: 64 times the ops of the largest step that is taken.
 TABLE_ROWS = 2_000_000
 # Rows times columns of it: each takes 40 bytes as a value of Python's, however few it takes on disk.
@@ -37,31 +46,70 @@ EXPRESSION_LETTERS = 1_000
 SWEEP_VALUES = 2_000
 # Processes of a sweep on this machine: each takes 200 MB.
 JOBS = 1_024
+# Bytes of a checkpoint's tensors for each byte of the weights: with two moments, a gradient and two masks of factors
+# there are six, and the rest is room. Beside them stand the random state and the names.
+CHECKPOINT_TIMES = 8
+CHECKPOINT_ROOM = 16 * 1024 * 1024
+# A line of a training's log has 8 numbers, of at most 25 letters each.
+LOG_LINE = 400
+# Bytes of one array of images as it is unpacked: MNIST has 47 MB, EMNIST's digits 188 MB.
+IMAGES_BYTES = 256 * 1024 * 1024
+# Pixels a side of an image in such an array: one image becomes 64-bit numbers to be measured.
+IMAGES_SIDE = 4096
+# Bytes of one image file, and its pixels, unpacked or enlarged: ImageNet's largest has 61 million.
+IMAGE_BYTES = 64 * 1024 * 1024
+IMAGE_PIXELS = 1 << 26
+# What a training run can be asked for: beyond these, products of sizes leave 64 bits before memory could refuse them.
+TRAINING: Mapping[str, int] = MappingProxyType(
+    {
+        "limit": 10**9,
+        "image": 16_384,
+        "sequence": 10**6,
+        "epochs": 10**9,
+        "steps": 10**9,
+        "batch": 10**6,
+        "accumulate": 10**6,
+        "threads": 512,  # OpenMP ends the process when it gets no more threads
+        "checkpoint_every": 10**9,
+    }
+)
+LARGEST_WIDTH = 1000.0  # times a model's own channels
+# Numbers in one input of a module, and one side of it: torch counts bytes in 64 bits.
+INPUT_NUMBERS = 2**48
+
+
+NOUNS = {"file_mib": "MiB", "side": "rows or columns"}  # where the name of a limit is none in a sentence
 
 
 @dataclass(frozen=True)
 class Limits:
     """The bounds that a user with more memory, or more time, may raise: `--limit points=200000`.
 
-    file_mib: of a workload, a topology or a matrix on disk; JSON takes ten times its size in memory. ops: of a step;
-    each takes about a millisecond to be laid out. elements: stored in one matrix; making one takes 50 bytes for each.
-    side: rows or columns of a matrix; each row takes 8 bytes in several arrays, stored elements or not. multiplies:
-    elementary products of two matrices, all of which are walked through. points: of a sweep, before constraints; each
-    is made before the first is run.
+    file_mib: of a workload, a topology or a matrix on disk, unpacked; JSON takes ten times its size in memory. ops: of
+    a step; each takes about a millisecond to be laid out. distinct_products: of a step, counted by their sizes and
+    patterns; a mapping is looked for in each, which takes 10 to 30 milliseconds. elements: stored in one matrix; making
+    one takes about 100 bytes for each. side: rows or columns of a matrix; a row of a uniform one takes 15 microseconds.
+    multiplies: elementary products of two matrices; the slowest kernels take 1.5 microseconds and 50 bytes for each.
+    comparisons: rows times the elements that each is held against, which kernel `inner` does; 6 nanoseconds each.
+    points: of a sweep, before constraints; each is made before the first is run. commands: carried out one by one by
+    `--exact`, 300,000 of them a second; ResNet-50 has 5.7 million.
     """
 
     file_mib: int = 16
     ops: int = 6_000
-    elements: int = 1 << 22
-    side: int = 1 << 22
-    multiplies: int = 50_000_000
+    distinct_products: int = 300
+    elements: int = 1 << 20
+    side: int = 1 << 18
+    multiplies: int = 4_000_000
+    comparisons: int = 1_000_000_000
     points: int = 50_000
+    commands: int = 6_000_000
 
     def check(self, name: str, size: float, what: str) -> None:
         """Raises UserError where `what` ("a sweep of 3 axes") has a size above the limit of that name."""
         most = getattr(self, name)
         if size > most:
-            noun = name.replace("_mib", " MiB").replace("_", " ")
+            noun = NOUNS.get(name, name.replace("_", " "))
             raise UserError(f"{what} has {_number(size)} {noun}, and {most:,} are taken; --limit {name}=N raises that")
 
     def raised(self) -> dict[str, int]:

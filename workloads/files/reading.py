@@ -6,15 +6,17 @@ Every function takes the name that the file has in sentences, and raises UserErr
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from workloads.errors import UserError
-from workloads.files.limits import CARD_BYTES, DEPTH, DIGITS
+from workloads.files.limits import CARD_BYTES, DEPTH, DIGITS, JSON_VALUES
 
 Kind = TypeVar("Kind")
 Lines = Mapping[tuple[str, ...], int]
@@ -27,22 +29,29 @@ def read_bytes(path: Path, most: int = CARD_BYTES, raises: str = "") -> bytes:
     most: bytes that are read; raises: the name of the limit that a user can raise, where there is one. Raises UserError
     for what is missing, a folder, a device, a pipe, and for a larger file.
     """
+    with opened(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        hint = f"; --limit {raises}=N raises that" if raises else ""
+        raise UserError(f"{path}: has more than {_size(most)}, which is the most that is read{hint}")
+    return content
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BufferedReader]:
+    """A regular file, open to be read piece by piece. Raises UserError as `read_bytes` does, also inside the block."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would wait for its writer
         with os.fdopen(descriptor, "rb") as file:
             mode = os.fstat(descriptor).st_mode
             if not stat.S_ISREG(mode):
                 raise UserError(f"{path}: is {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}")
-            content = file.read(most + 1)
+            yield file
     except OSError as error:
-        said = "is a folder" if isinstance(error, IsADirectoryError) else f"cannot be read: {error.strerror}"
+        said = "is a folder" if isinstance(error, IsADirectoryError) else f"cannot be read: {error.strerror or error}"
         raise UserError(f"{path}: {said}") from None
     except ValueError as error:  # a NUL in a path
         raise UserError(f"{str(path)!a}: cannot be read: {error}") from None
-    if len(content) > most:
-        hint = f"; --limit {raises}=N raises that" if raises else ""
-        raise UserError(f"{path}: has more than {_size(most)}, which is the most that is read{hint}")
-    return content
 
 
 def read_text(path: Path, what: str, most: int = CARD_BYTES, raises: str = "") -> str:
@@ -55,6 +64,8 @@ def read_text(path: Path, what: str, most: int = CARD_BYTES, raises: str = "") -
 
 def parse_json(text: str, place: str, what: str = "this is not JSON") -> object:
     """The values of a JSON text. Raises UserError for what is none, is nested too deeply, or holds an odd number."""
+    if text.count(",") + text.count("[") + text.count("{") > JSON_VALUES:  # or so many of those in words
+        raise UserError(f"{place}: holds more than {JSON_VALUES:,} values, which is the most that is read")
     try:
         node: object = json.loads(text, parse_int=_whole, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
@@ -74,16 +85,21 @@ def read_json(path: Path, what: str, most: int = CARD_BYTES, raises: str = "") -
     return parse_json(read_text(path, what, most, raises), str(path), what)
 
 
-def checked(kind: type[Kind], node: object, place: str, lines: Lines | None = None) -> Kind:
+def checked(
+    kind: type[Kind], node: object, place: str, prefix: str = "", lines: Lines | None = None, strict: bool = False
+) -> Kind:
     """Values as the type they should have.
 
-    lines: of a YAML file, where each field stands. Raises UserError that names the first field that is wrong.
+    prefix: the field that all of it is the value of. lines: of a YAML file, where each field stands. strict: for what
+    the program wrote itself: a text is no number then, nor is a truth. Raises UserError that names the first field that
+    is wrong.
     """
+    adapter = _adapter(kind)  # type: ignore[arg-type]
     try:
-        found: Kind = _adapter(kind).validate_python(node)  # type: ignore[arg-type]
+        found: Kind = adapter.validate_json(json.dumps(node), strict=True) if strict else adapter.validate_python(node)
         return found
     except ValidationError as error:
-        raise field_error(f"{place}{_line_of(error, lines or {})}", error) from None
+        raise field_error(f"{place}{_line_of(error, lines or {})}", error, prefix) from None
     except (RecursionError, OverflowError) as error:
         raise UserError(f"{place}: cannot be read: {error}") from None
 

@@ -1,7 +1,8 @@
 """Tensors on disk, in safetensors: bounded, held against a digest where there is one, read without torch."""
 
 from collections.abc import Mapping
-from hashlib import sha256
+from hashlib import file_digest, sha256
+from io import SEEK_END
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save_file
 
 from workloads.errors import UserError
-from workloads.files.reading import MIB, parse_json, read_bytes
+from workloads.files.limits import SAMPLES_BYTES
+from workloads.files.reading import opened, parse_json, read_bytes
 from workloads.files.writing import new_file
 
-SAMPLES_BYTES = 64 * MIB  # the largest file of samples that is shipped has 0.7 MB
 Array = NDArray[np.generic]
 
 
@@ -55,8 +56,12 @@ def checked_head(head: bytes, path: Path) -> dict[str, object]:
 
 
 def digest_of(path: Path, most: int = SAMPLES_BYTES) -> str:
-    """The SHA-256 of a file's content, in hexadecimal."""
-    return sha256(read_bytes(path, most)).hexdigest()
+    """The SHA-256 of a file's content, in hexadecimal, read piece by piece. Raises UserError for a larger file."""
+    with opened(path) as file:
+        if (size := file.seek(0, SEEK_END)) > most:
+            raise UserError(f"{path}: has {size:,} bytes, and at most {most:,} are read")
+        file.seek(0)
+        return file_digest(file, "sha256").hexdigest()
 
 
 def write_tensors(tensors: Mapping[str, Array], metadata: Mapping[str, str], path: Path) -> None:

@@ -123,6 +123,8 @@ def check_folder(folder: Path, owned: Owned, force: bool, said: str) -> None:
             raise UserError(f"{said}: is a file; name a folder")
         if not force:
             raise UserError(f"{said}: is there already; choose another folder or add --force")
+        if folder.name in ("", ".."):
+            raise UserError(f"{said}: is a folder by its place alone; name it")
         if other := _foreign(folder, owned):
             raise UserError(f"{said}: holds '{other}', which this program did not write; it is left alone")
     except (OSError, ValueError) as error:

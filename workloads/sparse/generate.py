@@ -14,13 +14,12 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from workloads.errors import UserError, unknown_name
+from workloads.files.limits import LIMITS, Limits
 from workloads.sparse.matrix import Index, Matrix, Values, Whole, from_triplets
 
 # Graph500 specification 2.0, section 3.1: A 0.57, B 0.19, C 0.19, D 0.05.
 GRAPH500_A, GRAPH500_B = 0.57, 0.19
-LARGEST_SCALE = 24
-LARGEST_SIDE = 2**28
-LARGEST_NONZEROS = 2**28
+CHOSEN = 20  # numpy lists all places to choose from where more than one of so many is chosen
 EXAMPLES = {
     "rmat": "rmat:14:16",
     "uniform": "uniform:4096x4096:0.01",
@@ -29,8 +28,8 @@ EXAMPLES = {
 }
 
 
-def generate(text: str) -> Matrix:
-    """The matrix a text describes. Raises UserError that says how to write it."""
+def generate(text: str, limits: Limits = LIMITS) -> Matrix:
+    """The matrix a text describes. Raises UserError that says how to write it, and for one above the limits."""
     body, *extra = text.split(",")
     kind, *parts = body.split(":")
     if kind not in EXAMPLES:
@@ -38,7 +37,7 @@ def generate(text: str) -> Matrix:
     options = _options(text, kind, extra)
     rng = np.random.default_rng(int(options.get("seed", 0)))
     maker: Callable[..., Matrix] = {"rmat": _rmat, "uniform": _uniform, "banded": _banded, "block": _block}[kind]
-    return maker(text, parts, options, rng)
+    return maker(text, parts, options, rng, limits)
 
 
 def _options(text: str, kind: str, extra: list[str]) -> Mapping[str, float]:
@@ -56,14 +55,14 @@ def _options(text: str, kind: str, extra: list[str]) -> Mapping[str, float]:
     return options
 
 
-def _rmat(text: str, parts: list[str], options: Mapping[str, float], rng: np.random.Generator) -> Matrix:
+def _rmat(
+    text: str, parts: list[str], options: Mapping[str, float], rng: np.random.Generator, limits: Limits
+) -> Matrix:
     """R-MAT (Chakrabarti, Zhan and Faloutsos 2004) with shuffled labels, as Graph500 shuffles them."""
     scale, edges = _sizes(text, "rmat", parts, 2)
     a = options.get("a", GRAPH500_A)
-    if scale > LARGEST_SCALE or (edges << scale) > LARGEST_NONZEROS:
-        raise UserError(
-            f"--matrix {text}: too large; the scale is at most {LARGEST_SCALE}, elements {LARGEST_NONZEROS}"
-        )
+    side = 2.0 ** min(scale, 1000)
+    _check_size(text, (side, side), edges * side, limits)
     if not 0.25 <= a <= 0.95:
         raise UserError(f"--matrix {text}: a: {a:g} is not a share from 0.25 to 0.95")
     rows, cols = _rmat_edges(scale, edges << scale, a, rng)
@@ -86,22 +85,26 @@ def _rmat_edges(scale: int, count: int, a: float, rng: np.random.Generator) -> t
     return rows, cols
 
 
-def _uniform(text: str, parts: list[str], _options: Mapping[str, float], rng: np.random.Generator) -> Matrix:
+def _uniform(
+    text: str, parts: list[str], _options: Mapping[str, float], rng: np.random.Generator, limits: Limits
+) -> Matrix:
     found = re.fullmatch(r"([0-9]{1,9})x([0-9]{1,9})", parts[0]) if len(parts) == 2 else None
     if not found:
         raise _malformed(text, "uniform")
     rows, cols = int(found[1]), int(found[2])
     density = _density(text, parts[1])
-    _check_side(text, rows, cols, rows * cols * density)
+    _check_size(text, (rows, cols), rows * cols * density, limits)
     counts = rng.binomial(cols, density, rows)
-    chosen = [np.sort(rng.choice(cols, count, replace=False, shuffle=False)) for count in counts]
+    chosen = [np.sort(rng.choice(cols, count, replace=False, shuffle=False)) for count in counts if count]
     indices = np.concatenate([*chosen, np.zeros(0, dtype=np.int64)])
     return _from_rows(text, cols, counts, indices, rng)
 
 
-def _banded(text: str, parts: list[str], _options: Mapping[str, float], rng: np.random.Generator) -> Matrix:
+def _banded(
+    text: str, parts: list[str], _options: Mapping[str, float], rng: np.random.Generator, limits: Limits
+) -> Matrix:
     side, width = _sizes(text, "banded", parts, 2)
-    _check_side(text, side, side, side * (2.0 * width + 1))
+    _check_size(text, (side, side), side * (2.0 * width + 1), limits)
     offsets = np.arange(-width, width + 1)
     cols = (np.arange(side)[:, None] + offsets).reshape(-1)
     inside = (cols >= 0) & (cols < side)
@@ -109,16 +112,19 @@ def _banded(text: str, parts: list[str], _options: Mapping[str, float], rng: np.
     return _from_rows(text, side, counts, cols[inside], rng)
 
 
-def _block(text: str, parts: list[str], _options: Mapping[str, float], rng: np.random.Generator) -> Matrix:
+def _block(
+    text: str, parts: list[str], _options: Mapping[str, float], rng: np.random.Generator, limits: Limits
+) -> Matrix:
     if len(parts) != 3:
         raise _malformed(text, "block")
     side, block = _sizes(text, "block", parts[:2], 2)
     density = _density(text, parts[2])
     if block < 1 or side % block:
         raise UserError(f"--matrix {text}: blocks of {block} do not fill {side} rows; the rows are a multiple of them")
-    _check_side(text, side, side, side * side * density)
     grid = side // block
-    places = np.sort(rng.choice(grid * grid, max(1, round(grid * grid * density)), replace=False))
+    count = max(1, round(grid * grid * density))
+    _check_size(text, (side, side), max(count * block * block, grid * grid * (count > grid * grid // CHOSEN)), limits)
+    places = np.sort(rng.choice(grid * grid, count, replace=False))
     inner = np.arange(block)
     rows = (places // grid * block)[:, None, None] + inner[None, :, None]
     cols = (places % grid * block)[:, None, None] + inner[None, None, :]
@@ -144,18 +150,18 @@ def _sizes(text: str, kind: str, parts: list[str], count: int) -> list[int]:
 
 
 def _density(text: str, part: str) -> float:
-    if not re.fullmatch(r"[0-9]*\.?[0-9]+(e-?[0-9]+)?", part) or not 0 < float(part) <= 1:
+    if not re.fullmatch(r"[0-9]{0,20}\.?[0-9]{1,20}(e-?[0-9]{1,3})?", part) or not 0 < float(part) <= 1:
         raise UserError(f"--matrix {text}: density: '{part}' is not a number above 0 and at most 1")
     return float(part)
 
 
-def _check_side(text: str, rows: int, cols: int, nonzeros: float) -> None:
-    if not (1 <= rows <= LARGEST_SIDE and 1 <= cols <= LARGEST_SIDE):
-        raise UserError(f"--matrix {text}: a side is at least 1 and at most {LARGEST_SIDE}")
-    if nonzeros > LARGEST_NONZEROS:
-        raise UserError(
-            f"--matrix {text}: too large; it would store {nonzeros:.1e} elements, {LARGEST_NONZEROS} at most"
-        )
+def _check_size(text: str, sides: tuple[float, float], elements: float, limits: Limits) -> None:
+    """Raises UserError for a matrix with no rows or columns, and for one above the limits: before any of it is made."""
+    what = f"--matrix {text}:"
+    if min(sides) < 1:
+        raise UserError(f"{what} a side is at least 1")
+    limits.check("side", max(sides), f"{what} the matrix")
+    limits.check("elements", elements, f"{what} the matrix")
 
 
 def _malformed(text: str, kind: str) -> UserError:

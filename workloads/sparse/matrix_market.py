@@ -3,49 +3,58 @@
 The format is that of NIST, math.nist.gov/MatrixMarket/formats.html.
 """
 
+import os
 import re
+import zlib
+from bz2 import BZ2File
 from collections.abc import Sequence
+from gzip import GzipFile
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from scipy.io import mminfo, mmread
 
 from workloads.errors import UserError
+from workloads.files.limits import LIMITS, Limits
+from workloads.files.reading import MIB, read_bytes
 from workloads.sparse.generate import generate
 from workloads.sparse.matrix import Matrix, SparseProduct, from_scipy
 from workloads.workload import Capture, Mode, Workload
 
-LARGEST = 2**31 - 1
+BROKEN = (OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error)
 
 
-def read_matrix(text: str) -> Matrix:
+def read_matrix(text: str, limits: Limits = LIMITS) -> Matrix:
     """The matrix `--matrix` names: a Matrix Market file (.mtx, .mtx.gz), or one to be made such as rmat:14:16."""
     path = Path(text)
-    if path.suffix not in (".mtx", ".gz") and not path.exists():
+    if path.suffix not in (".mtx", ".gz") and not os.path.exists(text):  # noqa: PTH110  Path's fails for odd names
         if ":" in text:  # one to be made
-            return generate(text)
+            return generate(text, limits)
         raise UserError(
             f"--matrix {text}: there is no such file; name a Matrix Market file, or a matrix such as rmat:14:16"
         )
-    return read_matrix_market(path)
+    return read_matrix_market(path, limits)
 
 
-def read_matrix_market(path: Path) -> Matrix:
+def read_matrix_market(path: Path, limits: Limits = LIMITS) -> Matrix:
     """Duplicates are added up, stored zeros kept, symmetric storage unfolded; patterns get ones.
 
-    Raises UserError for a file that is none, is cut, holds complex or infinite values, or is too large.
+    Raises UserError for a file that is none, is cut, holds complex or infinite values, or is above the limits.
     """
-    rows, cols, entries, field = _head(path)
+    content = _unpacked(path, limits)
+    rows, cols, entries, field, symmetry = _head(path, content)
     if field == "complex":
         raise UserError(f"{path}:1: holds complex values; this program multiplies real ones")
-    for name, size in (("rows", rows), ("columns", cols), ("entries", entries)):
-        if size > LARGEST:
-            raise UserError(f"{path}: {size} {name} are too many; there may be {LARGEST} at most")
+    limits.check("side", max(rows, cols), f"{path}: the matrix")
+    limits.check("elements", entries * (1 if symmetry == "general" else 2), f"{path}: the matrix")
     if not rows or not cols:
         raise UserError(f"{path}: has no {'rows' if not rows else 'columns'}; a product needs at least one of each")
+    if entries > len(content):  # room is made for those that the head claims
+        raise UserError(f"{path}: not a whole Matrix Market file: {entries} entries do not fit {len(content)} bytes")
     try:
-        matrix = mmread(path)
-    except (OSError, EOFError, ValueError, OverflowError) as error:
+        matrix = mmread(BytesIO(content))
+    except BROKEN as error:
         raise _wrong(path, error) from None
     found = from_scipy(path.name, matrix)
     if not np.isfinite(found.values).all():
@@ -53,16 +62,28 @@ def read_matrix_market(path: Path) -> Matrix:
     return found
 
 
-def _head(path: Path) -> tuple[int, int, int, str]:
-    if path.is_dir():
-        raise UserError(f"{path}: is a folder; a matrix is a file")
+def _unpacked(path: Path, limits: Limits) -> bytes:
+    """The text of a file, which may be packed. Raises UserError where either is larger than the limit."""
+    most = limits.file_mib * MIB
+    content = read_bytes(path, most, "file_mib")
+    if path.suffix not in (".gz", ".bz2"):
+        return content
+    packed = BytesIO(content)
     try:
-        rows, cols, entries, _, field, _ = mminfo(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: cannot be read: no such file") from None
-    except (OSError, EOFError, ValueError, OverflowError) as error:
+        with GzipFile(fileobj=packed) if path.suffix == ".gz" else BZ2File(packed) as file:
+            content = file.read(most + 1)
+    except BROKEN as error:
         raise _wrong(path, error) from None
-    return rows, cols, entries, field
+    limits.check("file_mib", -(-len(content) // MIB), f"{path}: unpacked, the file")
+    return content
+
+
+def _head(path: Path, content: bytes) -> tuple[int, int, int, str, str]:
+    try:
+        rows, cols, entries, _, field, symmetry = mminfo(BytesIO(content))
+    except BROKEN as error:
+        raise _wrong(path, error) from None
+    return rows, cols, entries, field, symmetry
 
 
 def _wrong(path: Path, error: Exception) -> UserError:
@@ -83,11 +104,11 @@ def _first_bad(matrix: Matrix) -> str:
     return f"({row + 1}, {int(matrix.indices[place]) + 1})"
 
 
-def from_matrices(texts: Sequence[str]) -> Workload:
+def from_matrices(texts: Sequence[str], limits: Limits = LIMITS) -> Workload:
     """The product of one matrix with itself, or of two. Raises UserError for more, and for sizes that do not fit."""
     if len(texts) > 2:
         raise UserError(f"--matrix: {len(texts)} are given; give one to be squared, or two")
-    matrices = [read_matrix(text) for text in texts]
+    matrices = [read_matrix(text, limits) for text in texts]
     return workload_of(SparseProduct(matrices[0], matrices[-1]))
 
 

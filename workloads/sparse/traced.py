@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from workloads.masks import group_mask
 from workloads.op import MatrixOp, Operand, Phase
 from workloads.pattern import DENSE, Pattern
-from workloads.samples import LayerSample, read_sample, sampled_layers
+from workloads.samples import LayerSample, read_samples
 from workloads.sparse.matrix import Matrix, SparseProduct, from_triplets
 from workloads.workload import Workload
 
@@ -105,9 +105,7 @@ def _matrix(name: str, values: Dense) -> Matrix:
 
 
 def _sample(workload: Workload, op: MatrixOp) -> LayerSample | None:
-    if workload.tensors is None or op.layer not in sampled_layers(workload.tensors):
-        return None
-    return read_sample(workload.tensors, op.layer)
+    return read_samples(workload.tensors, workload.samples).layers.get(op.layer) if workload.tensors else None
 
 
 def _sampled_pair(sample: LayerSample, op: MatrixOp) -> tuple[Dense, Dense] | None:

@@ -147,6 +147,7 @@ class Update(ABC):
     """How a weight follows its gradient."""
 
     optimizer: ClassVar[Optimizer]
+    states: ClassVar[tuple[str, ...]]  # the names of what it keeps for each weight
     learning_rate: float
     weight_decay: float
 
@@ -161,6 +162,7 @@ class Momentum(Update):
     """v = momentum v + (g + decay w); w = w - rate v."""
 
     optimizer = Optimizer.MOMENTUM
+    states = ("momentum",)
     momentum: float = 0.9
 
     @torch.no_grad()
@@ -181,6 +183,7 @@ class AdamW(Update):
     """
 
     optimizer = Optimizer.ADAMW
+    states = ("first_moment", "second_moment")
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8

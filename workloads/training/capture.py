@@ -152,12 +152,12 @@ def capture(spec: ModelSpec, folder: Path) -> Path:
         versions=versions(),
     )
     path = folder / f"{spec.name}.json"
-    write_samples(run.samples, run.settings, path.with_suffix(".safetensors"))
-    write_template(_template(spec, shapes, told), path)
+    digest = write_samples(run.samples, run.settings, path.with_suffix(".safetensors"))
+    write_template(_template(spec, shapes, told, digest), path)
     return path
 
 
-def _template(spec: ModelSpec, shapes: Shapes, told: Capture) -> Template:
+def _template(spec: ModelSpec, shapes: Shapes, told: Capture, samples: str = "") -> Template:
     return Template(
         schema_version=SCHEMA,
         model=spec.name,
@@ -172,6 +172,7 @@ def _template(spec: ModelSpec, shapes: Shapes, told: Capture) -> Template:
         training_only=spec.training_only,
         capture=told,
         ops=shapes.ops,
+        samples=samples,
     )
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from workloads.errors import UserError
+from workloads.files.reading import read_bytes
 from workloads.models.loss import IGNORED
 from workloads.models.spec import DataKind, ModelSpec, Objective
 
@@ -31,7 +32,7 @@ SMALLEST = 50_000  # bytes of text below which training on it says nothing
 MASK_BYTE = 0  # stands for a hidden token; no text holds it
 HIDDEN = 0.15  # share of tokens hidden, arXiv 1810.04805
 Batch = tuple[Tensor, Tensor]
-CHUNK = 1000  # images looked at together
+CHUNK, CHUNK_VALUES = 1000, 4_000_000  # images looked at together, and the values in them
 
 
 def describe(spec: ModelSpec, image: int | None = None) -> str:
@@ -105,7 +106,7 @@ def corpus(licences: Path = LICENCES) -> bytes:
 
     Raises UserError where Python was installed without documentation (-OO).
     """
-    parts = [path.read_bytes() for path in sorted(licences.glob("*")) if path.is_file() and not path.is_symlink()]
+    parts = [read_bytes(path) for path in sorted(licences.glob("*")) if path.is_file() and not path.is_symlink()]
     parts += [text.encode() for text in _language_reference() + _docstrings()]
     text = b"\n\n".join(parts).replace(bytes([MASK_BYTE]), b" ")
     if len(text) < SMALLEST:
@@ -162,7 +163,7 @@ class Scaling:
 def scaling_of(pixels: Tensor, side: int) -> Scaling:
     """The scaling that gives these images mean 0 and deviation 1 in every channel."""
     total = torch.zeros(2, pixels.shape[1], dtype=torch.float64)
-    for part in torch.split(pixels, CHUNK):
+    for part in torch.split(pixels, min(CHUNK, max(1, CHUNK_VALUES // max(1, pixels[0].numel())))):
         values = part.double()
         total += torch.stack([values.sum((0, 2, 3)), values.square().sum((0, 2, 3))])
     mean, square = total / (pixels.numel() / pixels.shape[1])

@@ -6,16 +6,21 @@ MNIST's and CIFAR-10's binary files are read whole. ImageNet in its usual layout
 
 import gzip
 import math
+import warnings
 import zlib
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
-from typing import final
+from typing import BinaryIO, final
 
 import torch
 from torch import Tensor
 
 from workloads.errors import UserError
+from workloads.files.limits import IMAGE_BYTES, IMAGE_PIXELS, IMAGES_BYTES, IMAGES_SIDE
+from workloads.files.reading import MIB, opened, read_bytes
 from workloads.training.data import Batch, Examples, Scaling
 
 IDX_BYTES = 0x08  # the type code of unsigned bytes
@@ -24,6 +29,7 @@ CIFAR_TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 CIFAR_TEST = ("test_batch.bin",)
 CLASSES = 10
 Pixels = tuple[Tensor, Tensor]  # (N, C, H, W) and (N,)
+FORMATS = ("JPEG", "PNG")  # other decoders would run, and one of them a program, whatever the name ends in
 ENDINGS = (".jpeg", ".jpg", ".png")
 MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of the training images, as everybody uses them
 MARGIN = 256 / 224  # the shorter side of an image before its middle is cut out
@@ -50,26 +56,41 @@ def _idx_path(folder: Path, name: str, missing: str) -> Path:
 
 
 def _read_idx(path: Path, axes: int) -> Tensor:
-    content = _content(path)
-    head = 4 + 4 * axes
-    if len(content) < head or content[:4] != bytes([0, 0, IDX_BYTES, axes]):
+    with opened(path) as raw:
+        try:
+            with gzip.open(raw) if path.suffix == ".gz" else nullcontext(raw) as file:
+                shape = _shape(file, path, axes)
+                size = math.prod(shape)
+                content, found = _filled(file, size)
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            raise UserError(f"{path}: is not a whole gzip file") from None
+    if size == 0 or found != size:
+        what = f"more than {size}" if found > size else str(found)
+        raise UserError(f"{path}: is not whole: {what} values where its head promises {size}")
+    return torch.frombuffer(content, dtype=torch.uint8).reshape(shape)
+
+
+def _shape(file: BinaryIO | gzip.GzipFile, path: Path, axes: int) -> list[int]:
+    """The extents that the head of a file promises. Raises UserError for another kind of file, and for larger ones."""
+    head = file.read(4 + 4 * axes)
+    if len(head) < 4 + 4 * axes or head[:4] != bytes([0, 0, IDX_BYTES, axes]):
         raise UserError(f"{path}: is not an IDX file of bytes with {axes} {'axis' if axes == 1 else 'axes'}")
-    shape = [int.from_bytes(content[at : at + 4], "big") for at in range(4, head, 4)]
-    values = torch.frombuffer(bytearray(content), dtype=torch.uint8)[head:]
-    size = math.prod(shape)
-    if size == 0 or len(values) != size:
-        raise UserError(f"{path}: is not whole: {len(values)} values where its head promises {size}")
-    return values.reshape(shape)
+    shape = [int.from_bytes(head[at : at + 4], "big") for at in range(4, len(head), 4)]
+    if math.prod(shape) > IMAGES_BYTES or max(shape[1:], default=0) > IMAGES_SIDE:
+        raise UserError(
+            f"{path}: its head promises {'x'.join(map(str, shape))} values; {IMAGES_BYTES:,} are read, and "
+            f"{IMAGES_SIDE:,} a side"
+        )
+    return shape
 
 
-def _content(path: Path) -> bytes:
-    try:
-        raw = path.read_bytes()
-        return gzip.decompress(raw) if path.suffix == ".gz" else raw
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise UserError(f"{path}: is not a whole gzip file") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+def _filled(file: BinaryIO | gzip.GzipFile, size: int) -> tuple[bytearray, int]:
+    """The bytes that follow, and how many there are, counted to one more than were asked for."""
+    content, found = bytearray(size), 0
+    while found < size and (part := file.read(min(MIB, size - found))):
+        content[found : found + len(part)] = part
+        found += len(part)
+    return content, found + len(file.read(1))
 
 
 def read_cifar(folder: Path, names: tuple[str, ...]) -> Pixels:
@@ -86,7 +107,7 @@ def _read_cifar_file(folder: Path, name: str) -> Pixels:
         pickled = (folder / path.stem).exists() or (folder / "cifar-10-batches-py").exists()
         also = "; this is the Python version, whose files are pickles and are not read" if pickled else ""
         raise UserError(f"{folder}: holds no {name}, a file of CIFAR-10's binary version{also}")
-    content = _content(path)
+    content = read_bytes(path, IMAGES_BYTES)
     if not content or len(content) % CIFAR_ROW:
         raise UserError(f"{path}: is not whole: {len(content)} bytes are no multiple of {CIFAR_ROW}")
     rows = torch.frombuffer(bytearray(content), dtype=torch.uint8).reshape(-1, CIFAR_ROW)
@@ -151,16 +172,30 @@ def find_images(folder: Path, part: str, classes: list[str]) -> tuple[tuple[Path
 
 def _middle(path: Path, side: int) -> Tensor:
     """The middle of an image as bytes: (3, side, side)."""
-    from PIL import Image, UnidentifiedImageError  # an extra, which other data sets do without
+    from PIL import Image  # an extra, which other data sets do without
 
+    content, wanted = BytesIO(read_bytes(path, IMAGE_BYTES)), round(side * MARGIN)
     try:
-        with Image.open(path) as image:
+        with warnings.catch_warnings(), Image.open(content, formats=FORMATS) as image:
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # there is a bound of our own
+            width, height = _enlarged(path, image.size, wanted)
             colours = image.convert("RGB")
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
+    except UserError:
+        raise
+    except Exception:  # on damaged images the decoders fail in ways of their own
         raise UserError(f"{path}: is not a whole image") from None
-    wanted = round(side * MARGIN)
-    scale = wanted / min(colours.size)
-    width, height = (max(wanted, round(size * scale)) for size in colours.size)
     left, top = (width - side) // 2, (height - side) // 2
     cut = colours.resize((width, height), Image.Resampling.BILINEAR).crop((left, top, left + side, top + side))
     return torch.frombuffer(bytearray(cut.tobytes()), dtype=torch.uint8).reshape(side, side, 3).permute(2, 0, 1)
+
+
+def _enlarged(path: Path, size: tuple[int, int], wanted: int) -> tuple[int, int]:
+    """The size at which the shorter side is the wanted one. Raises UserError for more pixels than are unpacked."""
+    scale = wanted / min(size)
+    width, height = (max(wanted, round(length * scale)) for length in size)
+    if max(math.prod(size), width * height) > IMAGE_PIXELS:
+        raise UserError(
+            f"{path}: has {size[0]}x{size[1]} pixels, {width}x{height} when its shorter side is {wanted}; at most "
+            f"{IMAGE_PIXELS:,} are unpacked"
+        )
+    return width, height

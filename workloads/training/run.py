@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from workloads.errors import UserError
+from workloads.files.writing import write_text
 from workloads.methods.fields import fitted, load_method
 from workloads.models.loss import IGNORED
 from workloads.models.spec import ModelSpec
@@ -26,34 +27,22 @@ from workloads.registry import MODELS, load_part
 from workloads.samples import write_samples
 from workloads.stored import template_of, write_template
 from workloads.training.arithmetic import update_for
-from workloads.training.checkpoint import (
-    load_checkpoint,
-    save_checkpoint,
-    weights_of,
-    write_tensors,
-    write_text,
-)
+from workloads.training.checkpoint import load_checkpoint, save_checkpoint, write_tensors
+from workloads.training.checkpoint_tensors import weights_of
 from workloads.training.data import Batch, Examples, batch_at, in_order, steps_an_epoch
 from workloads.training.datasets import DataSet, Request, default_data, load_data
 from workloads.training.layers import make_masks, method_layers
 from workloads.training.loop import Recipe, Training, trace_step
+from workloads.training.memory import check_memory, least_of_step, memory_said
 from workloads.training.record import versions
+from workloads.training.run_folder import RESULT, WEIGHTS, held, new_run, read_unfinished
 from workloads.training.run_log import NAME as LOG
 from workloads.training.run_log import Log, Row, Show, flips, masks_of, start_log
 from workloads.training.sampling import Sampler
-from workloads.training.settings import (
-    RESULT,
-    Schedule,
-    Settings,
-    checked_settings,
-    filled,
-    held,
-    make_folder,
-    method_of,
-    read_unfinished,
-)
+from workloads.training.settings import Schedule, Settings, checked_settings, filled, method_of
 
 SCHEMA = 1
+SMALLER = "a smaller --batch, --image, --sequence or --width"
 
 
 @final
@@ -77,13 +66,14 @@ def prepare(wanted: Settings) -> Prepared:
     assert settings.batch is not None and settings.dataset is not None
     folder = Path(settings.data_folder) if settings.data_folder else None
     data = load_data(Request(settings.dataset, folder, settings.limit, settings.image, settings.sequence), spec)
-    steps = settings.steps or (settings.epochs or 1) * steps_an_epoch(data.train, settings.batch)
+    epoch = steps_an_epoch(data.train, settings.batch)
+    steps = settings.steps or (settings.epochs or 1) * epoch
     for step in settings.capture_at:
         if not 1 <= step <= steps:
             raise UserError(f"--capture-at {step}: the run has the steps 1 to {steps}")
-    torch.manual_seed(settings.seed)
     recipe = replace(recipe, method=fitted(recipe.method, steps))
-    training = Training(_built(settings, spec, data), recipe)
+    with memory_said(SMALLER):
+        training = Training(_built(settings, spec, data, recipe), recipe)
     decay = recipe.method.decay
     asked = decay != load_method(settings.method).decay
     if asked and all(layer.masks is None for _, layer in method_layers(training.model)):
@@ -101,7 +91,17 @@ def _recipe(settings: Settings, spec: ModelSpec) -> Recipe:
     return Recipe(method_of(settings), patterns, spec.kept_dense, update, settings.mixed_precision, parts=parts)
 
 
-def _built(settings: Settings, spec: ModelSpec, data: DataSet) -> nn.Module:
+def _built(settings: Settings, spec: ModelSpec, data: DataSet, recipe: Recipe) -> nn.Module:
+    assert settings.batch is not None
+    count = settings.batch // recipe.parts
+    shape = (count, 3, data.image, data.image) if data.image else (count, settings.sequence or spec.sequence)
+    least = least_of_step(
+        lambda: spec.build(settings.width, data.classes, data.image or None),
+        lambda: torch.zeros(shape, dtype=torch.float32 if data.image else torch.int64),
+        len(recipe.update.states),
+    )
+    check_memory(least, f"a step of {spec.name} at batch {settings.batch} and width {settings.width:g}")
+    torch.manual_seed(settings.seed)
     model = spec.build(settings.width, data.classes, data.image or None)
     if data.image:
         try:
@@ -131,26 +131,27 @@ class Outcome:
 def start_run(settings: Settings, folder: Path, show: Show, force: bool = False) -> Outcome:
     """Train in a new folder. Raises UserError for a mistake, before the folder is made, and for a loss that is none."""
     prepared = prepare(settings)
-    make_folder(folder, prepared.settings, force)
-    with held(folder):
+    with new_run(folder, prepared.settings, force):
         return _train(prepared, folder, show, seconds=0.0)
 
 
 def resume_run(folder: Path, show: Show) -> Outcome:
     """Go on from a folder's checkpoint. Raises UserError for a finished run and where the data has changed."""
-    prepared = prepare(read_unfinished(folder))
     with held(folder):
+        prepared = prepare(read_unfinished(folder))
         found = load_checkpoint(prepared.training, folder)
         data = prepared.data.description
         if found and found.data != data:
             raise UserError(f"--resume {folder}: trained on '{found.data}', and now there is '{data}'")
+        if found and found.step > prepared.steps:
+            raise UserError(f"--resume {folder}: has made {found.step} steps, and the run has {prepared.steps}")
         return _train(prepared, folder, show, found.seconds if found else 0.0)
 
 
 def _train(prepared: Prepared, folder: Path, show: Show, seconds: float) -> Outcome:
     training, settings, began = prepared.training, prepared.settings, time.perf_counter() - seconds
     start_log(folder, training.step)
-    with closing(Log(folder)) as log:
+    with closing(Log(folder)) as log, memory_said(SMALLER):
         while training.step < prepared.steps:
             row = _step(prepared, folder)
             log.add(row)
@@ -205,13 +206,14 @@ def _capture(prepared: Prepared, batch: Batch, folder: Path) -> float:
     workload = trace_step(spec, training, batch, prepared.data.description, settings.seed, watch)
     narrow = f" at width {settings.width:g}" if settings.width != 1 else ""
     path = folder / f"step-{training.step:06d}.json"
+    digest = ""
     if sampler:
-        write_samples(
+        digest = write_samples(
             sampler.samples(scale),
             {"step": training.step, **asdict(training.recipe.update)},
             path.with_suffix(".safetensors"),
         )
-    write_template(template_of(replace(workload, model=spec.name + narrow)), path)
+    write_template(template_of(replace(workload, model=spec.name + narrow, samples=digest)), path)
     assert workload.capture.loss is not None
     return workload.capture.loss
 
@@ -235,7 +237,8 @@ def tested_hits(training: Training, examples: Examples, batch: int, seed: int) -
 def _finish(prepared: Prepared, folder: Path, seconds: float) -> Outcome:
     training, settings = prepared.training, prepared.settings
     assert settings.batch is not None
-    right, tested = tested_hits(training, prepared.data.test, settings.batch, settings.seed)
+    with memory_said(SMALLER):
+        right, tested = tested_hits(training, prepared.data.test, settings.batch, settings.seed)
     outcome = Outcome(folder, training.step, right, tested)
     result = {
         "schema": SCHEMA,
@@ -251,6 +254,6 @@ def _finish(prepared: Prepared, folder: Path, seconds: float) -> Outcome:
         "versions": versions(),
         "settings": asdict(settings),
     }
-    write_tensors(weights_of(training.model), folder / "weights.safetensors")
-    write_text(json.dumps(result, indent=1) + "\n", folder / RESULT)
+    write_tensors(weights_of(training.model), folder / WEIGHTS)
+    write_text(folder / RESULT, json.dumps(result, indent=1) + "\n")
     return outcome

@@ -1,9 +1,11 @@
 """The log of a run, and what is shown of it: a line a step, with the loss and how many mask bits flipped."""
 
 import csv
+import math
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import final
@@ -11,8 +13,10 @@ from typing import final
 from torch import Tensor, nn
 
 from workloads.errors import UserError
+from workloads.files.limits import LOG_LINE
+from workloads.files.reading import opened
+from workloads.files.writing import new_file, not_written
 from workloads.progress import counted
-from workloads.training.checkpoint import write_text
 from workloads.training.layers import Masks, method_layers
 
 NAME = "log.csv"
@@ -47,10 +51,14 @@ class Log:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / NAME
-        self._file = self._path.open("a", encoding="utf-8", newline="")
+        try:
+            self._file = self._path.open("a", encoding="utf-8", newline="")
+        except OSError as error:
+            raise not_written(str(self._path), error) from None
 
     def close(self) -> None:
-        self._file.close()
+        with suppress(OSError):  # what it would say, `add` has said
+            self._file.close()
 
     def add(self, row: Row) -> None:
         """Raises UserError where the disk takes no more."""
@@ -58,20 +66,56 @@ class Log:
             csv.writer(self._file, lineterminator="\n").writerow(asdict(row).values())
             self._file.flush()
         except OSError as error:
-            raise UserError(f"{self._path}: cannot be written: {error.strerror}") from None
+            raise not_written(str(self._path), error) from None
 
     def sync(self) -> None:
         """Returns when all lines are on the disk."""
-        os.fsync(self._file.fileno())
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise not_written(str(self._path), error) from None
 
 
 def start_log(folder: Path, steps: int) -> None:
-    """Make a log, or cut the one that is there, so that it ends after `steps` steps."""
+    """Make a log, or cut the one that is there, so that it ends after `steps` steps.
+
+    Raises UserError where its lines are not those of the steps.
+    """
     path = folder / NAME
-    lines = path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else []
-    if len(lines) < steps:
-        raise UserError(f"{path}: has {len(lines)} lines where the checkpoint says {steps} steps")
-    write_text("".join(f"{line}\n" for line in [HEADER, *lines[:steps]]), path)
+    with new_file(path) as partial, partial.open("wb") as file:
+        file.write(f"{HEADER}\n".encode())
+        if steps:
+            file.writelines(_lines(path, steps))
+
+
+def _lines(path: Path, steps: int) -> Iterator[bytes]:
+    """The lines of the first steps, each held against what a line is."""
+    with opened(path) as file:
+        for number in range(steps + 1):
+            line = file.readline(LOG_LINE)
+            try:
+                whole = line.endswith(b"\n") and _is_line(line.decode("ascii").removesuffix("\n"), number)
+            except ValueError:
+                whole = False
+            if not whole:
+                what = f"is not that of step {number}" if number else "does not name the columns of a log"
+                raise UserError(
+                    f"{path}:{number + 1}: this line {what}, and the checkpoint says that {steps} steps were made; "
+                    f"without {path.with_name('checkpoint.json')} --resume trains from the first step again"
+                )
+            if number:
+                yield line
+
+
+def _is_line(text: str, number: int) -> bool:
+    """Raises ValueError for a word where a number should be."""
+    if number == 0:
+        return text == HEADER
+    words, kinds = text.split(","), [field.type for field in fields(Row)]
+    if re.fullmatch(r"[0-9.,e+-]*", text) is None:
+        return False
+    values = [kind(word) for kind, word in zip(kinds, words, strict=True)]  # type: ignore[operator]
+    return all(map(math.isfinite, values)) and values[0] == number
 
 
 def masks_of(model: nn.Module) -> MaskState:
@@ -96,13 +140,6 @@ def _changed(old: Tensor, new: Tensor) -> int:
 def _kept(mask: Tensor) -> Tensor:
     """Of a mask of factors, what is there in full."""
     return mask if not mask.dtype.is_floating_point else mask >= 1
-
-
-def rows_of(folder: Path) -> Iterator[Row]:
-    """The lines of a log."""
-    with (folder / NAME).open(encoding="utf-8", newline="") as file:
-        for entry in csv.DictReader(file):
-            yield Row(**{field.name: field.type(entry[field.name]) for field in fields(Row)})  # type: ignore[operator]
 
 
 class Smooth:

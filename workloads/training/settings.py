@@ -1,28 +1,18 @@
-"""What a training run is asked to do, and the folder it stands in: made, held, found unfinished. Needs no torch."""
+"""What a training run is asked to do. Needs no torch."""
 
-import fcntl
-import json
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from pathlib import Path
-from typing import final
-
-from pydantic import TypeAdapter, ValidationError
+from typing import ClassVar, final
 
 from workloads.errors import UserError, unknown_name
+from workloads.files.limits import LARGEST_WIDTH, TRAINING
 from workloads.methods.base import Method
 from workloads.methods.fields import asked_method, settable
 from workloads.models.spec import DataKind, ModelSpec
-from workloads.op import Optimizer
+from workloads.op import CLOSED, Optimizer
 from workloads.pattern import parse_patterns
 from workloads.registry import MODELS, entry_of
 
-SCHEMA = 1
-NAME, RESULT = "run.json", "result.json"
 IMAGES, TEXTS = 128, 8  # a step, unless the user says otherwise
 LARGEST_SEED = 2**32 - 1
 DATA_SETS = ("digits", "fashion-mnist", "cifar10", "imagenet", "text")
@@ -63,6 +53,8 @@ class Settings:
     checkpoint_every: int = 100
     capture_at: tuple[int, ...] = ()
 
+    __pydantic_config__: ClassVar[dict[str, str]] = CLOSED
+
 
 def checked_settings(settings: Settings) -> Settings:
     """The settings themselves. Raises UserError for a number out of range and for a name that nothing has."""
@@ -94,31 +86,24 @@ def method_of(settings: Settings) -> Method:
 
 
 def _check_numbers(settings: Settings) -> None:
-    at_least_one = (
-        "limit",
-        "image",
-        "sequence",
-        "epochs",
-        "steps",
-        "batch",
-        "accumulate",
-        "threads",
-        "checkpoint_every",
-    )
-    for name in at_least_one:
+    for name, most in TRAINING.items():
         value = getattr(settings, name)
         if value is not None and value < 1:
             raise UserError(f"--{name.replace('_', '-')} {value}: must be at least 1")
+        if value is not None and value > most:
+            raise UserError(f"--{name.replace('_', '-')} {value}: must be at most {most:,}")
     numbers = {"--lr": settings.learning_rate, "--decay": settings.decay, "--weight-decay": settings.weight_decay}
     for option, number in numbers.items():
         if number is not None and not 0 <= number < float("inf"):
             raise UserError(f"{option} {number:g}: must be 0 or more")
-    if not 0 < settings.width < float("inf"):
-        raise UserError(f"--width {settings.width:g}: must be above 0")
+    if not 0 < settings.width <= LARGEST_WIDTH:
+        raise UserError(f"--width {settings.width:g}: must be above 0, and at most {LARGEST_WIDTH:g}")
     if not 0 <= settings.seed <= LARGEST_SEED:
         raise UserError(f"--seed {settings.seed}: must lie between 0 and {LARGEST_SEED}")
     if settings.epochs is not None and settings.steps is not None:
         raise UserError("--epochs and --steps: give one of them")
+    if any("\ud800" <= letter <= "\udfff" for letter in settings.data_folder or ""):
+        raise UserError(f"--data-folder {settings.data_folder!a}: is not a name that a text file can hold")
 
 
 def filled(settings: Settings, spec: ModelSpec, dataset: str) -> Settings:
@@ -131,69 +116,3 @@ def filled(settings: Settings, spec: ModelSpec, dataset: str) -> Settings:
         optimizer=settings.optimizer or spec.optimizer.value,
         epochs=1 if settings.epochs is None and settings.steps is None else settings.epochs,
     )
-
-
-def read_settings(folder: Path) -> Settings:
-    """The settings of the run in a folder. Raises UserError where there is none."""
-    path = folder / NAME
-    try:
-        node = json.loads(path.read_text(encoding="utf-8"))
-        settings = TypeAdapter(Settings).validate_python(node["settings"])
-    except OSError as error:
-        raise UserError(f"--resume {folder}: holds no training run: {path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, ValidationError):
-        raise UserError(f"--resume {folder}: {path} is not the description of a training run") from None
-    return checked_settings(settings)
-
-
-def check_run_folder(folder: Path, force: bool) -> None:
-    """Raises UserError where a run may not be written: a folder in use, or anything that is not a run."""
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise UserError(f"--out {folder}: is a file; a run is a folder")
-    if not force:
-        raise UserError(f"--out {folder}: is there already; choose another folder, add --force, or use --resume")
-    if not (folder / NAME).exists() and any(folder.iterdir()):
-        raise UserError(f"--out {folder}: holds something that is not a training run; it is left alone")
-    if (folder / NAME).exists():
-        with held(folder):
-            pass
-
-
-@contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Raises UserError where another process trains in the folder; a killed one does not count."""
-    with (folder / NAME).open(encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{folder}: another process is training there") from None
-        yield
-
-
-def make_folder(folder: Path, settings: Settings, force: bool) -> None:
-    """Make a run's folder, with its settings in it from the first moment on."""
-    check_run_folder(folder, force)
-    partial = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        text = json.dumps({"schema": SCHEMA, "settings": asdict(settings)}, indent=1) + "\n"
-        (partial / NAME).write_text(text, encoding="utf-8")
-        partial.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
-    except OSError as error:
-        if partial:
-            shutil.rmtree(partial, ignore_errors=True)
-        raise UserError(f"--out {folder}: cannot be written: {error.strerror or error}") from None
-
-
-def read_unfinished(folder: Path) -> Settings:
-    """The settings of a run that can go on. Raises UserError where there is none or it came to its end."""
-    settings = read_settings(folder)
-    if (folder / RESULT).exists():
-        raise UserError(f"--resume {folder}: this run came to its end; its result is in {folder / RESULT}")
-    return settings

@@ -7,22 +7,27 @@ on one folder: a run that another one holds is left to it.
 
 import fcntl
 import json
-import shutil
+import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
+from math import isfinite
 from pathlib import Path
-from typing import TypedDict, cast, final
+from typing import final
 
 from workloads.errors import UserError
-from workloads.training.checkpoint import write_text
+from workloads.files.reading import check_schema, checked, read_json
+from workloads.files.writing import new_folder, not_written, remove_folder, write_text
+from workloads.op import Amount, Count
 from workloads.training.run import resume_run, start_run
+from workloads.training.run_folder import NAME as RUN
+from workloads.training.run_folder import RESULT, owned
 from workloads.training.run_log import Show
-from workloads.training.settings import NAME as RUN
-from workloads.training.settings import RESULT, Settings
+from workloads.training.settings import Settings
 
 NAME, RUNS = "study.json", "runs"
 SCHEMA = 1
+WHAT, RECORD = "the description of a study", "the record of a run"
 VARIED = ("method", "patterns", "seed")  # what differs between the runs of a study
 
 
@@ -37,24 +42,45 @@ class Cell:
 
     @property
     def name(self) -> str:
-        return "-".join([self.method, *([self.pattern.replace(":", "of")] if self.pattern else []), f"seed{self.seed}"])
+        return "-".join(
+            [
+                self.method,
+                *([self.pattern.replace(":", "of").replace("/", "_")] if self.pattern else []),
+                f"seed{self.seed}",
+            ]
+        )
 
     def settings(self, common: Settings) -> Settings:
         """Those of this run."""
         return replace(common, method=self.method, patterns=(self.pattern,) if self.pattern else (), seed=self.seed)
 
 
-class Record(TypedDict):
-    """The result of a run, as it writes it into its folder."""
+@final
+@dataclass(frozen=True)
+class Record:
+    """The result of a run, as it writes it into its folder; what else is there is not looked at."""
 
+    schema: int
     model: str
     data: str
-    steps: int
-    test_accuracy: float
-    test_right: int
-    test_examples: int
+    steps: Count
+    test_right: Amount
+    test_examples: Amount
     seconds: float
-    settings: dict[str, object]
+    settings: Settings
+
+    @property
+    def accuracy(self) -> float:
+        return self.test_right / max(1, self.test_examples)
+
+
+@final
+@dataclass(frozen=True)
+class Common:
+    """What `study.json` holds: the settings that all runs share. One that it does not know is its default."""
+
+    schema: int
+    settings: Settings
 
 
 def cells(methods: Sequence[str], patterns: Sequence[str], seeds: int) -> list[Cell]:
@@ -69,23 +95,38 @@ def cells(methods: Sequence[str], patterns: Sequence[str], seeds: int) -> list[C
 
 def open_study(folder: Path, common: Settings) -> None:
     """Make a study's folder, or find it made for the same runs. Raises UserError where it is something else."""
-    path = folder / NAME
-    shared = {name: value for name, value in asdict(common).items() if name not in VARIED}
+    path, said = folder / NAME, f"--out {folder}"
     if not path.exists():
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UserError(f"--out {folder}: holds something that is not a study; it is left alone")
-        try:
-            (folder / RUNS).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"--out {folder}: cannot be written: {error.strerror or error}") from None
-        write_text(json.dumps({"schema": SCHEMA, "settings": shared}, indent=1) + "\n", path)
-    before = _read(path)["settings"]
+        _make(folder, common, said)
+    before = _common(path)
     for field in fields(Settings):
-        if field.name not in VARIED and _plain(before.get(field.name)) != _plain(shared[field.name]):
+        one, other = (getattr(each, field.name) for each in (before, common))
+        if field.name not in VARIED and one != other:
             raise UserError(
-                f"--out {folder}: a study is there whose {field.name} is {before.get(field.name)}, not "
-                f"{shared[field.name]}; repeat its options to go on, or choose another folder"
+                f"{said}: a study is there whose {field.name} is {one}, not {other}; repeat its options to go on, or "
+                "choose another folder"
             )
+
+
+def _make(folder: Path, common: Settings, said: str) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{said}: holds something that is not a study; it is left alone")
+    shared = {name: value for name, value in asdict(common).items() if name not in VARIED}
+    try:
+        with new_folder(folder, lambda _: False, force=True, said=said) as partial:
+            (partial / RUNS).mkdir()
+            write_text(partial / NAME, json.dumps({"schema": SCHEMA, "settings": shared}, indent=1) + "\n")
+    except UserError:
+        if not (folder / NAME).exists():  # otherwise another process has made it meanwhile
+            raise
+
+
+def _common(path: Path) -> Settings:
+    node = check_schema(read_json(path, f"{WHAT} is JSON"), str(path), SCHEMA, WHAT)
+    given = node.get("settings")
+    if isinstance(given, dict):  # those that vary are not there
+        node = {**node, "settings": {**given, "method": "", "patterns": [], "seed": 0}}
+    return checked(Common, node, str(path), strict=True).settings
 
 
 def work_off(
@@ -104,40 +145,50 @@ def work_off(
                     if (place / RUN).exists()
                     else start_run(cell.settings(common), place, steps)
                 )
-            write_text((place / RESULT).read_text(encoding="utf-8"), done)
-            shutil.rmtree(place, ignore_errors=True)
+            write_text(done, json.dumps(_record(place / RESULT, cell)[0], indent=1) + "\n")
+            remove_folder(place, owned)
         yield cell
 
 
 @contextmanager
 def claimed(path: Path) -> Iterator[bool]:
     """Whether this process got the lock file, which goes again afterwards; a killed one's claim does not count."""
-    with path.open("a", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-        path.unlink(missing_ok=True)
+    try:
+        path.parent.mkdir(exist_ok=True)
+        lock = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise not_written(str(path), error) from None
+    try:
+        ours = _locked(lock, path)
+        yield ours
+        if ours:
+            path.unlink(missing_ok=True)
+    finally:
+        os.close(lock)
+
+
+def _locked(lock: int, path: Path) -> bool:
+    with suppress(BlockingIOError, FileNotFoundError):  # another one's, or it was and is done
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(lock), path.stat())
+    return False
 
 
 def outcomes(folder: Path, wanted: Sequence[Cell]) -> list[tuple[Cell, Record]]:
     """The results there are, in the order of the cells. Raises UserError for a file that is none."""
     paths = [(cell, folder / RUNS / f"{cell.name}.json") for cell in wanted]
-    return [(cell, _read(path)) for cell, path in paths if path.exists()]
+    return [(cell, _record(path, cell)[1]) for cell, path in paths if path.exists()]
 
 
-def _read(path: Path) -> Record:
-    """A result; of the study itself there are the settings alone."""
+def _record(path: Path, cell: Cell) -> tuple[dict[str, object], Record]:
+    """The result of a cell's run, as it lies in the file and as what it says."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        found = None
-    if not isinstance(found, dict) or not isinstance(found.get("settings"), dict):
-        raise UserError(f"{path}: is not the record of a study; remove it to train this run again")
-    return cast(Record, found)
-
-
-def _plain(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value
+        node = check_schema(read_json(path, f"{RECORD} is JSON"), str(path), SCHEMA, RECORD)
+        found = checked(Record, node, str(path), strict=True)
+        if found.settings != cell.settings(found.settings):
+            raise UserError(f"{path}: settings: are those of another run than {cell.name}")
+        if found.test_right > found.test_examples or not (isfinite(found.seconds) and found.seconds >= 0):
+            raise UserError(f"{path}: test_right, test_examples or seconds is not what a run can have")
+    except UserError as error:
+        raise UserError(f"{error}; remove {path.name} to train this run again") from None
+    return node, found

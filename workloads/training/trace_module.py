@@ -3,6 +3,7 @@
 One real step becomes a workload: forward, a loss, backward; updates are recorded, not run.
 """
 
+import math
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from workloads.models.loss import CrossEntropy
 from workloads.op import MatrixOp, Optimizer, Phase, Role
 from workloads.pattern import PatternMap
 from workloads.training.layers import InForce, Layers, make_masks, sparsify
+from workloads.training.memory import check_memory
 from workloads.training.operators import refuse_hidden_parameters
 from workloads.training.record import Recorded, record_pass, versions
 from workloads.training.tensor_names import is_fake
@@ -33,6 +35,8 @@ from workloads.training.user_module import (
     uncompiled,
 )
 from workloads.workload import Capture, Mode, Workload
+
+BYTES = 4  # of the smallest number that is drawn
 
 
 @final
@@ -80,7 +84,8 @@ def record_step(request: Request, model: nn.Module, inputs: tuple[Tensor, ...]) 
     value: list[float] = []
 
     def run() -> None:
-        made = loss(model(*inputs), targets)
+        with blamed_on(f"{request.target}: its forward pass stopped"):
+            made = loss(model(*inputs), targets)
         if not made.requires_grad:
             raise UserError(f"{request.target}: its output depends on no parameter, so there is nothing to train")
         if not is_fake(made) and not made.isfinite():
@@ -218,6 +223,8 @@ def _without_values(request: Request, found: Builder) -> Traced:
 def _traced(request: Request, found: Builder) -> Traced:
     torch.manual_seed(request.seed)
     model = build(request.target, found)
+    if not request.shapes_only:
+        check_memory(BYTES * sum(math.prod(each.shape) for each in request.inputs), f"--input {request.sizes}")
     drawn = [
         torch.randn(each.shape) if each.below is None else torch.randint(0, each.below, each.shape)
         for each in request.inputs

@@ -1,5 +1,6 @@
 """What is to be recorded of a user's module, and how. Needs no torch."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,12 +8,15 @@ from enum import StrEnum
 from typing import final
 
 from workloads.errors import UserError, unknown_name
+from workloads.files.limits import INPUT_NUMBERS
 from workloads.methods.base import Method
 from workloads.methods.fields import asked_method
 from workloads.op import Optimizer
 from workloads.pattern import PatternMap
 from workloads.training.settings import LARGEST_SEED
 
+SIZES = r"([0-9]{1,40}(?:x[0-9]{1,40})*)(?::([0-9]{1,40}))?"
+AXES, LARGEST_BELOW = 64, 2**62  # of a tensor of torch, and what fits its integers
 USUAL_METHOD = "bdwp"  # with patterns
 
 
@@ -101,11 +105,16 @@ def parse_inputs(texts: Sequence[str]) -> list[Input]:
 
 def parse_input(text: str) -> Input:
     """Read sizes such as 1x3x224x224, or 8x128:30522 for integers. Raises UserError for anything else."""
-    found = re.fullmatch(r"(\d+(?:x\d+)*)(?::(\d+))?", text.strip())
+    found = re.fullmatch(SIZES, text.strip())
     shape = tuple(int(size) for size in found[1].split("x")) if found else ()
     below = int(found[2]) if found and found[2] else None
     if not shape or min(shape) < 1 or below == 0:
         raise UserError(f"--input {text}: write sizes, such as 1x3x224x224, or 8x128:30522 for integers below 30522")
+    if math.prod(shape) > INPUT_NUMBERS or (below or 0) > LARGEST_BELOW or len(shape) > AXES:
+        raise UserError(
+            f"--input {text}: an input has at most {INPUT_NUMBERS:,} numbers along {AXES} axes, and integers below "
+            f"{LARGEST_BELOW:,}"
+        )
     return Input(shape, below)
 
 

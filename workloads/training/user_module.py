@@ -11,8 +11,10 @@ from torch import nn
 
 from workloads.errors import UserError, unknown_name
 from workloads.training.layers import Layers
+from workloads.training.memory import is_memory
 from workloads.training.trace_request import split_target
 
+MISSING = object()
 Builder = Callable[[], object] | nn.Module
 
 
@@ -32,24 +34,25 @@ def find_target(target: str) -> Builder:
     """What `package.module:name` names: a module, or what builds one. Raises UserError where there is none."""
     place, name = split_target(target)
     module = _imported(place)
-    if not hasattr(module, name):
+    with blamed_on(f"{target}: looking it up stopped"):
+        found = getattr(module, name, MISSING)
+    if found is MISSING:
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise unknown_name(f"name in {place}", name, known)
-    found = getattr(module, name)
     if not isinstance(found, nn.Module) and not callable(found):
         raise UserError(
             f"{target}: is a {type(found).__name__}; wanted is a torch module or a function that builds one"
         )
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def build(target: str, found: Builder) -> nn.Module:
     """The module, not compiled and in training mode. Raises UserError where building fails or gives something else."""
     with blamed_on(f"{target}: building it stopped"):
         model = found if isinstance(found, nn.Module) else found()
-    if not isinstance(model, nn.Module):
-        raise UserError(f"{target}: gives a {type(model).__name__}; wanted is a torch module")
-    return uncompiled(model).train()
+        if isinstance(model, nn.Module):
+            return uncompiled(model).train()
+    raise UserError(f"{target}: gives a {type(model).__name__}; wanted is a torch module")
 
 
 @contextmanager
@@ -57,12 +60,22 @@ def blamed_on(what: str) -> Iterator[None]:
     """Whatever the user's code raises becomes one sentence that starts with `what`."""
     try:
         yield
-    except UserError:
+    except (UserError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # a user's own may stand beside Exception, as SystemExit does
+        raise UserError(f"{what}: {_said(error)}") from None
+
+
+def _said(error: BaseException) -> str:
+    """The kind of an error and its first sentence, as far as it can be asked for."""
+    if is_memory(error):
+        return "there is not enough memory for that"
+    try:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        first = lines[0].partition(". ")[0] if lines else ""  # torch's own lists go on for pages
-        raise UserError(f"{what}: {type(error).__name__}{': ' + first if first else ''}") from None
+    except Exception:  # its text is made by the user's code too
+        lines = []
+    first = lines[0].partition(". ")[0] if lines else ""  # torch's own lists go on for pages
+    return f"{type(error).__name__}{': ' + first if first else ''}"
 
 
 def uncompiled(model: nn.Module) -> nn.Module:
@@ -103,12 +116,11 @@ def layers_of(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def _imported(place: str) -> ModuleType:
-    try:
-        return importlib.import_module(place)
-    except ModuleNotFoundError as error:
-        if error.name and f"{place}.".startswith(f"{error.name}."):
-            where = "the current folder and the installed packages"
-            raise UserError(f"there is no module '{error.name}'; looked for '{place}' in {where}") from None
-        raise UserError(f"{place}: importing it needs the package '{error.name}', which is missing") from None
-    except (Exception, SystemExit) as error:
-        raise UserError(f"{place}: importing it stopped: {type(error).__name__}: {error}") from None
+    with blamed_on(f"{place}: importing it stopped"):
+        try:
+            return importlib.import_module(place)
+        except ModuleNotFoundError as error:
+            if error.name and f"{place}.".startswith(f"{error.name}."):
+                where = "the current folder and the installed packages"
+                raise UserError(f"there is no module '{error.name}'; looked for '{place}' in {where}") from None
+            raise UserError(f"{place}: importing it needs the package '{error.name}', which is missing") from None

@@ -1,0 +1,1 @@
+"""What is fuzzed: a module for kinds that belong together. Every module here is loaded by itself."""
