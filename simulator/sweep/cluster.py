@@ -72,10 +72,11 @@ def cluster(
 
 
 def _started(jobs: int) -> LocalCluster:
-    """A scheduler and workers here. These write no warnings: what is wrong with a point is in its row."""
-    environ = {**config.get("distributed.nanny.pre-spawn-environ", {}), "DASK_LOGGING__DISTRIBUTED": "error"}
+    """A scheduler and workers here. These write nothing: what is wrong with a point is in its row."""
+    environ = {**config.get("distributed.nanny.pre-spawn-environ", {}), "DASK_LOGGING__DISTRIBUTED": "critical"}
     config.set({"distributed.nanny.pre-spawn-environ": environ})
-    return LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
+    where = "127.0.0.1:0"  # of its page: a port that is free, where None would try the same one each time
+    return LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=where)
 
 
 def _check_versions(client: Client, address: str, version: Callable[[], str]) -> None:

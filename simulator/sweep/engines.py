@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
+from threading import current_thread, main_thread
 from typing import Protocol
 
 from joblib import Parallel, delayed
@@ -17,6 +18,8 @@ from simulator.rows import Row
 from workloads.errors import UserError
 
 AHEAD = 2  # tasks a worker has waiting
+# of a sweep that is interrupted; they are run again next time
+GIVEN_UP = r"\d+ tasks (have been successfully executed|which were still)"
 Evaluate = Callable[[Sequence[Job]], Sequence[Row]]
 
 
@@ -53,10 +56,12 @@ class LocalEngine:
         if self.jobs == 1:
             yield from (carried_out(evaluate, task) for task in tasks)
             return
+        warnings.filterwarnings("ignore", GIVEN_UP, UserWarning)
         pool = Parallel(self.jobs, return_as="generator_unordered", batch_size=1, pre_dispatch=AHEAD * self.jobs)
-        with without_interrupts():
-            results = pool(delayed(carried_out)(evaluate, task) for task in tasks)
+        results = None
         try:
+            with without_interrupts():
+                results = pool(delayed(carried_out)(evaluate, task) for task in tasks)
             yield from results
         except TerminatedWorkerError:
             raise UserError(
@@ -64,8 +69,7 @@ class LocalEngine:
                 "same command goes on from there"
             ) from None
         finally:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of tasks that are given up: they are run again next time
+            if results is not None:
                 results.close()
 
 
@@ -77,12 +81,21 @@ def carried_out(evaluate: Evaluate, task: Task) -> Done:
 def without_interrupts() -> Iterator[None]:
     """Processes that are started inside never see Ctrl-C, which a terminal sends to all: this one alone ends them.
 
-    What is blocked is handed down to them, and to those that are started in their place.
+    What is blocked is handed down to them, and to those that are started in their place. Here it waits until the block
+    ends: a process that is half started could not be ended.
     """
     resource_tracker.ensure_running()  # it would unblock the signal when it is started later
     loky_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    noted: list[int] = []
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    main = current_thread() is main_thread()
+    # other threads of the process do not block it, and Python would raise it here
+    handler = signal.signal(signal.SIGINT, lambda number, _: noted.append(number)) if main else None
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        if main:
+            signal.signal(signal.SIGINT, handler)
+            for number in noted[:1]:
+                signal.raise_signal(number)
