@@ -44,6 +44,13 @@ class TableReader:
         for name in COUNTED:
             if sum(ops[name]) >= LARGEST:
                 raise self._wrong(path, f"{name}: its sum does not fit 64 bits")
+        stalls = [name for name in ops if name.startswith(STALL)]
+        for name in stalls:
+            if name.removeprefix(STALL) not in self.card.causes:
+                raise self._wrong(path, f"{name}: the card does not know this cause")
+        spent = [sum(row) for row in zip(ops["busy_cycles"], *(ops[name] for name in stalls), strict=True)]
+        if spent != ops["cycles"]:
+            raise self._wrong(path, "cycles: are not the sum of busy_cycles and all stalls")
         return ops, self._actions(self.folder / f"{prefix}actions.parquet", len(ops["cycles"]))
 
     def tiles(self) -> Columns:
