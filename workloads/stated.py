@@ -97,8 +97,8 @@ def _check_names(path: Path, rows: Rows) -> None:
 
 
 def _layer(place: str, cells: list[str], gemm: bool, batch: int) -> list[MatrixOp]:
-    while cells and not cells[-1]:
-        cells = cells[:-1]
+    filled = max((place for place, cell in enumerate(cells, 1) if cell), default=0)  # a line may end in commas
+    cells = cells[:filled]
     columns = GEMM_COLUMNS if gemm else CONV_COLUMNS
     pattern = DENSE
     if len(cells) == len(columns) + 2 and ":" in cells[-1]:

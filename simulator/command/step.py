@@ -13,7 +13,7 @@ from simulator.folder import TRACE_FILES, check_free
 from simulator.job import Job, Source, split_options
 from simulator.runner import carry_out, prepare
 from workloads.errors import UserError
-from workloads.files.limits import parse_limits
+from workloads.files.limits import HIL_TILES, parse_limits
 from workloads.files.writing import check_folder, check_new
 from workloads.options import (
     ArchOption,
@@ -168,11 +168,14 @@ def _check_files(out: Path | None, force: bool, files: dict[str, Path | None], b
 
 def _draw(hardware: str | None, tiles: int | None, seed: int | None) -> tuple[int, int]:
     """How many tiles, and the seed that draws them. Raises UserError for options that would do nothing."""
-    for option, value, least in (("--hil-tiles", tiles, 1), ("--hil-seed", seed, 0)):
+    limits = (("--hil-tiles", tiles, 1, HIL_TILES), ("--hil-seed", seed, 0, 2**64))
+    for option, value, least, most in limits:
         if value is not None and hardware is None:
             raise UserError(f"{option}: says what --hil does; give that too")
         if value is not None and value < least:
             raise UserError(f"{option} {value}: must be at least {least}")
+        if value is not None and value > most:
+            raise UserError(f"{option} {value}: must be at most {most}")
     return 64 if tiles is None else tiles, 1 if seed is None else seed
 
 

@@ -22,13 +22,8 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         busy = f"--hil: another process is at this very run ({path}); wait for it, or stop it"
-        self._lines = LineFile(path, busy, DAMAGED)
-        try:
-            read = [_outcome(node, f"{path}:{number}") for number, node in enumerate(self._lines.found, 1)]
-        except BaseException:
-            self._lines.close()
-            raise
-        self.found = {each.tile: each for each in read if each.status != UNCONFIRMED}
+        self._lines = LineFile(path, busy, DAMAGED, _outcome)
+        self.found = {each.tile: each for each in self._lines.found if each.status != UNCONFIRMED}
 
     def add(self, outcome: Outcome) -> None:
         """Keep an outcome. Raises UserError where it cannot be written; those before it are kept."""

@@ -115,7 +115,7 @@ class _Lock:
 @contextmanager
 def _logged(log: Path) -> Iterator[None]:
     """What optuna makes of a log that is damaged, or cannot be written, is a sentence."""
-    with LineFile(log, "", DAMAGED):
+    with LineFile(log, "", DAMAGED, lambda node, _: node):
         pass  # every line is whole, and optuna begins after the last
     try:
         yield

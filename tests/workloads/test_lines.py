@@ -9,8 +9,8 @@ from workloads.errors import UserError
 from workloads.files.lines import LineFile
 
 
-def lines(path: Path) -> LineFile:
-    return LineFile(path, "somebody has it", "take it away")
+def lines(path: Path) -> LineFile[object]:
+    return LineFile(path, "somebody has it", "take it away", lambda node, _: node)
 
 
 def test_a_cut_line_is_dropped_and_the_next_stands_alone(tmp_path: Path) -> None:

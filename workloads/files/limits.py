@@ -38,6 +38,8 @@ TABLE_ROWS = 2_000_000
 TABLE_VALUES = 8_000_000
 # Bytes of a table on disk, and of it in memory as the file itself states them.
 TABLE_BYTES = 256 * 1024 * 1024
+# Tiles of a run on hardware: on a link each takes a second or two, so that these are a day or two.
+HIL_TILES = 100_000
 # Bytes of a file that grows by a line for every tile of a run or every proposal of a search, of 1 to 10 kB each.
 LINES_BYTES = 64 * 1024 * 1024
 # Letters of a sweep's constraints and ties, all together: each is worked out for every point. Ours have 60.

@@ -8,29 +8,31 @@ import fcntl
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self, final
+from typing import Generic, Self, TypeVar, final
 
 from workloads.errors import UserError
 from workloads.files.limits import LINES_BYTES
 from workloads.files.reading import MIB, parse_json
 from workloads.files.writing import not_written
 
+Line = TypeVar("Line")
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe would wait
 
 
 @final
-class LineFile:
-    """A file of lines, made where there is none, and held until it is closed. `found`: the values of its lines.
+class LineFile(Generic[Line]):
+    """A file of lines, made where there is none, and held until it is closed. `found`: what `read` made of its lines.
 
-    busy: what is said where another process holds it. damaged: what can be done about a file that is not whole. Raises
-    UserError for both, and where it cannot be read or written.
+    busy: what is said where another process holds it. damaged: what can be done about a file that is not whole. read:
+    takes the values of a line and its place; UserError where they are wrong. Raises UserError for all three, and where
+    the file cannot be read or written; then it stays as it is.
     """
 
-    def __init__(self, path: Path, busy: str, damaged: str) -> None:
+    def __init__(self, path: Path, busy: str, damaged: str, read: Callable[[object, str], Line]) -> None:
         self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +40,7 @@ class LineFile:
         except OSError as error:
             raise not_written(str(path), error) from None
         try:
-            self.found = _whole_lines(self._descriptor, path, damaged)
+            self.found = _whole_lines(self._descriptor, path, damaged, read)
         except BaseException:
             self.close()
             raise
@@ -109,21 +111,24 @@ def _opened(path: Path, busy: str) -> int:
         os.close(descriptor)
 
 
-def _whole_lines(descriptor: int, path: Path, damaged: str) -> list[object]:
-    """The values of all whole lines; a last one that is not whole is taken away."""
+def _whole_lines(descriptor: int, path: Path, damaged: str, read: Callable[[object, str], Line]) -> list[Line]:
+    """What all whole lines hold; a last one that is not whole is taken away once the others are known to be right."""
     size = os.fstat(descriptor).st_size
     if size > LINES_BYTES:
         raise UserError(f"{path}: has more than {LINES_BYTES // MIB} MiB, which is the most that is read; {damaged}")
     with open(descriptor, "rb", closefd=False) as file:
         lines = file.read(size).splitlines(keepends=True)
-    found: list[object] = []
+    found: list[Line] = []
     for number, line in enumerate(lines, 1):
+        place = f"{path}:{number}"
         try:
             if not line.endswith(b"\n"):
-                raise UserError(f"{path}:{number}: does not end")
-            found.append(parse_json(line.decode("utf-8"), f"{path}:{number}"))
+                raise UserError(f"{place}: does not end")
+            node = parse_json(line.decode("utf-8"), place)
         except (UserError, UnicodeDecodeError):
             if number < len(lines):
-                raise UserError(f"{path}:{number}: this line is damaged; {damaged}") from None
+                raise UserError(f"{place}: this line is damaged; {damaged}") from None
             os.ftruncate(descriptor, size - len(line))
+            break
+        found.append(read(node, place))
     return found
