@@ -123,7 +123,7 @@ def instantiate(
 
 def _op(node: object, path: Path, number: int) -> Op:
     """An op; work on elements one by one has a kind."""
-    kind = VectorOp if isinstance(node, dict) and "kind" in node else MatrixOp
+    kind: type[Op] = VectorOp if isinstance(node, dict) and "kind" in node else MatrixOp
     return checked(kind, node, str(path), f"ops.{number}")
 
 
