@@ -19,7 +19,6 @@ from workloads.sparse.matrix import Index, Matrix, Values, Whole, from_triplets
 
 # Graph500 specification 2.0, section 3.1: A 0.57, B 0.19, C 0.19, D 0.05.
 GRAPH500_A, GRAPH500_B = 0.57, 0.19
-CHOSEN = 20  # numpy lists all places to choose from where more than one of so many is chosen
 EXAMPLES = {
     "rmat": "rmat:10:8",
     "uniform": "uniform:2048x2048:0.01",
@@ -122,7 +121,7 @@ def _block(
         raise UserError(f"--matrix {text}: blocks of {block} do not fill {side} rows; the rows are a multiple of them")
     grid = side // block
     count = max(1, round(grid * grid * density))
-    _check_size(text, (side, side), max(count * block * block, grid * grid * (count > grid * grid // CHOSEN)), limits)
+    _check_size(text, (side, side), count * block * block, limits)
     places = np.sort(rng.choice(grid * grid, count, replace=False))
     inner = np.arange(block)
     rows = (places // grid * block)[:, None, None] + inner[None, :, None]
