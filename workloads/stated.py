@@ -61,7 +61,7 @@ def _rows(path: Path, limits: Limits) -> Rows:
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     said = sum(not BLANK.fullmatch(line) for line in lines)
     limits.check("ops", OPS_A_LAYER * (said - 1), f"{path}: a step of so many layers")
-    rows, reader = [], csv.reader(lines)
+    rows, reader = [], csv.reader(f"{line}\n" for line in lines)
     try:
         for line in reader:
             cells = [cell.strip() for cell in line]

@@ -123,9 +123,8 @@ def instantiate(
 
 def _op(node: object, path: Path, number: int) -> Op:
     """An op; work on elements one by one has a kind."""
-    if isinstance(node, dict) and "kind" in node:
-        return checked(VectorOp, node, str(path), f"ops.{number}")
-    return checked(MatrixOp, node, str(path), f"ops.{number}")
+    kind: type[Op] = VectorOp if isinstance(node, dict) and "kind" in node else MatrixOp
+    return checked(kind, node, str(path), f"ops.{number}")
 
 
 def _samples(template: Template, path: Path, tensors: Path) -> Path | None:

@@ -20,6 +20,7 @@ from simulator.result import Result
 from simulator.runner import run_job
 from simulator.runs import Runs
 from workloads.errors import UserError
+from workloads.files.limits import Limits
 from workloads.options import SetOption
 from workloads.registry import KERNELS, REFERENCES, load_entry
 from workloads.sparse.generate import generate
@@ -50,6 +51,7 @@ VERSIONS = ("smash-v1", "smash-v2", "smash-v3")  # in the thesis's order, each t
 TURNS: Options = (("dma", "operands"), ("deal", "pieces"), ("spread", 1), ("token", 64), ("hash", "low-bits"))
 SKEWS = (0.25, 0.35, 0.45, 0.57, 0.65)
 DENSITIES = (2, 4, 8, 16, 32)
+LIMITS = Limits(multiplies=2**30, comparisons=2**40)  # --largest bounds what is run: about 2**27 multiplies at 16
 SMALL = ("rmat:6:8", "rmat:8:8", "rmat:8:8,a=0.25", "uniform:64x64:0.3", "banded:256:4")
 STRESSES = (
     "",
@@ -113,7 +115,7 @@ def squared(matrix: str, kernel: str, options: Options, settings: tuple[str, ...
     """A matrix multiplied with itself. Raises UserError for what does not fit the machine."""
     job = Job(
         machine=Source(MACHINE),
-        work=Work(matrices=(matrix,)),
+        work=Work(matrices=(matrix,), limits=LIMITS),
         settings=settings,
         options=(("kernel", kernel), *options),
     )

@@ -101,7 +101,7 @@ FILES = [
     ("a.csv", "--topology", HEADER, "a.csv: holds no layers"),
     ("a.csv", "--topology", "Layer, M, N, K,\nfc,1,-2,3\n", "a.csv:2: N: '-2' is not a whole number above 0"),
     ("a.json", "--workload", "{", "a.json:1: not a whole workload"),
-    ("a.json", "--workload", '{"model": "x"}', "a.json: schema_version: field required"),
+    ("a.json", "--workload", '{"model": "x"}', "a.json: schema_version: is missing"),
     ("a.yaml", "--arch", "extends: sat\ndram:\n  bandwith: null\n", "a.yaml:3: dram.bandwith: unknown field"),
     ("a.yaml", "--arch", "extends: sat\narray:\n  rwos: 5\n", "a.yaml:3: array.rwos: unknown field; did you mean"),
     ("a.yaml", "--arch", "extends: sat\narray:\n  rows: 5\n", "a.yaml:3: array.rows: a number needs its provenance"),

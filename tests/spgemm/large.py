@@ -11,6 +11,7 @@ from dataflows.spgemm.options import FabricOptions
 from dataflows.spgemm.smash import V3
 from simulator.arch.machine import load_machine
 from tests.spgemm.hashes import RowHashes, mix
+from workloads.files.limits import Limits
 from workloads.sparse.matrix import SparseProduct
 from workloads.sparse.matrix_market import read_matrix
 
@@ -31,7 +32,7 @@ class Compared:
 
 def compare(matrix: str, *settings: str) -> Compared:
     """Square a matrix both ways, keeping no more than a panel of the result."""
-    given = read_matrix(matrix)
+    given = read_matrix(matrix, Limits(side=2**24, elements=2**28))
     product = SparseProduct(given, given)
     sink = RowHashes(given.rows)
     began = time.process_time()

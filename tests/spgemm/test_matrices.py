@@ -1,16 +1,23 @@
 """Matrices made and read: what they hold, and what is said of those that are wrong."""
 
+import bz2
 import gzip
+import time
+from collections.abc import Callable
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
 
+from simulator import library
 from tests.command import Run
 from workloads.errors import UserError
+from workloads.files.limits import Limits
 from workloads.sparse.generate import GRAPH500_A, generate
 from workloads.sparse.matrix import SparseProduct
 from workloads.sparse.matrix_market import read_matrix, read_matrix_market
+from workloads.work import Work
 
 HEAD = "%%MatrixMarket matrix coordinate real general\n"
 
@@ -89,7 +96,10 @@ WRONG = [
     (HEAD + "3 3 1\n1 1 1\n2 2 1\n", "a.mtx:4: not a whole Matrix Market file: too many lines"),
     (HEAD + "3 3 1\n1 1 nan\n", "a.mtx: holds values that are not finite numbers, the first as element (1, 1)"),
     (HEAD + "0 3 0\n", "a.mtx: has no rows; a product needs at least one of each"),
-    (HEAD + "3 3000000000 0\n", "a.mtx: 3000000000 columns are too many; there may be 2147483647 at most"),
+    (
+        HEAD + "3 3000000000 0\n",
+        "a.mtx: the matrix has 3,000,000,000 rows or columns, and 262,144 are taken; --limit side=N",
+    ),
     (HEAD + "99999999999999999999 3 0\n", "a.mtx: not a whole Matrix Market file: integer out of range"),
     ("%%MatrixMarket matrix coordinate complex general\n1 1 1\n1 1 1 1\n", "a.mtx:1: holds complex values"),
     ("", "a.mtx:1: not a whole Matrix Market file"),
@@ -106,16 +116,22 @@ def test_wrong_files(simulate: Run, tmp_path: Path, text: str, sentence: str) ->
 
 PIUMA = ("--arch", "piuma")
 MISTAKES = [
-    ((*PIUMA, "--matrix", "none.mtx"), "none.mtx: cannot be read: no such file"),
+    ((*PIUMA, "--matrix", "none.mtx"), "none.mtx: cannot be read: No such file"),
     ((*PIUMA, "--matrix", "none"), "--matrix none: there is no such file; name a Matrix Market file, or a matrix such"),
     ((*PIUMA, "--matrix", "rmta:3:4"), "unknown kind of matrix 'rmta'; did you mean 'rmat'?"),
-    ((*PIUMA, "--matrix", "rmat:3"), "--matrix rmat:3: is not a rmat matrix; write it like rmat:14:16"),
-    ((*PIUMA, "--matrix", "rmat:30:16"), "too large; the scale is at most 24"),
+    ((*PIUMA, "--matrix", "rmat:3"), "--matrix rmat:3: is not a rmat matrix; write it like rmat:10:8"),
+    (
+        (*PIUMA, "--matrix", "rmat:30:16"),
+        "the matrix has 1,073,741,824 rows or columns, and 262,144 are taken; --limit side=N raises",
+    ),
     ((*PIUMA, "--matrix", "rmat:5:4,a=0.1"), "a: 0.1 is not a share from 0.25 to 0.95"),
     ((*PIUMA, "--matrix", "rmat:5:4,sede=1"), "unknown option 'sede'; did you mean 'seed'?"),
     ((*PIUMA, "--matrix", "uniform:5x5:2"), "density: '2' is not a number above 0 and at most 1"),
     ((*PIUMA, "--matrix", "uniform:0x5:0.1"), "a side is at least 1"),
-    ((*PIUMA, "--matrix", "uniform:99999999x99999999:1"), "too large; it would store 1.0e+16 elements"),
+    (
+        (*PIUMA, "--matrix", "uniform:99999999x99999999:1"),
+        "the matrix has 99,999,999 rows or columns, and 262,144 are taken",
+    ),
     ((*PIUMA, "--matrix", "block:10:3:0.1"), "blocks of 3 do not fill 10 rows"),
     ((*PIUMA, "--matrix", "uniform:3x4:0.5"), "(3 x 4) cannot be multiplied by uniform:3x4:0.5 (3 x 4)"),
     ((*PIUMA, *("--matrix", "rmat:3:4") * 3), "--matrix: 3 are given; give one to be squared, or two"),
@@ -162,3 +178,83 @@ def test_one_sentence_and_exit_code_2(simulate: Run, arguments: tuple[str, ...],
     assert sentence in err
     assert err.count("\n") == 1
     assert (code, out, list(tmp_path.iterdir())) == (2, "", [])
+
+
+LARGE = [
+    ("rmat:18:999999999", "--matrix rmat:18:999999999: the matrix has 2.6e+14 elements, and 1,048,576 are taken"),
+    ("rmat:999999999:1", "the matrix has 1.3e+30 rows or columns, and 262,144 are taken; --limit side=N raises that"),
+    ("uniform:200000x200000:0.1", "the matrix has 4.0e+09 elements"),
+    ("banded:200000:999999999", "the matrix has 4.0e+14 elements"),
+    ("block:200000:1:0.1", "elements, and 1,048,576 are taken"),
+    ("uniform:9x9:" + "1" * 100_000, "is not a number above 0 and at most 1"),
+    ("rmat:" + "9" * 300, "is not a rmat matrix"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), LARGE, ids=[text[:30] for text, _ in LARGE])
+def test_a_matrix_above_the_limits_is_refused_before_it_is_made(text: str, said: str) -> None:
+    began = time.process_time()
+    with pytest.raises(UserError) as caught:
+        read_matrix(text)
+    assert said in str(caught.value)
+    assert time.process_time() - began < 1
+
+
+def test_a_file_is_refused_for_what_its_head_claims(tmp_path: Path) -> None:
+    path = tmp_path / "a.mtx"
+    for head, said in (
+        ("100000000 100000000 1\n1 1 1\n", "the matrix has 100,000,000 rows or columns"),
+        ("9 9 2000000000\n1 1 1\n", "the matrix has 2,000,000,000 elements"),
+        ("9 9 1000000\n1 1 1\n", "1000000 entries do not fit 64 bytes"),
+    ):
+        path.write_text(HEAD + head)
+        with pytest.raises(UserError, match=said):
+            read_matrix(str(path))
+
+
+@pytest.mark.parametrize(("ending", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress)])
+def test_a_packed_file_is_unpacked_no_further_than_the_limit(
+    tmp_path: Path, ending: str, pack: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / f"a.mtx{ending}"
+    path.write_bytes(pack(HEAD.encode() + b"% \n" * 1_000_000))
+    with pytest.raises(
+        UserError, match="unpacked, the file has 2 MiB, and 1 are taken; --limit file_mib=N raises that"
+    ):
+        read_matrix(str(path), Limits(file_mib=1))
+    path.write_bytes(pack(HEAD.encode())[:-9])
+    with pytest.raises(UserError, match="not a whole Matrix Market file"):
+        read_matrix(str(path))
+
+
+def test_a_product_is_refused_before_it_is_multiplied(simulate: Run) -> None:
+    code, _, err = simulate(*PIUMA, "--matrix", "rmat:8:8", "--limit", "multiplies=1000")
+    assert code == 2 and "rmat:8:8 squared by kernel 'smash-v3' has 36,259 multiplies, and 1,000 are taken" in err
+    code, _, err = simulate(*PIUMA, "--matrix", "banded:50000:0", "--kernel", "inner")
+    assert code == 2 and "by kernel 'inner' has 5,000,000,000 comparisons, and 500,000,000 are taken" in err
+
+
+def test_the_library_takes_limits() -> None:
+    with pytest.raises(UserError, match="has 36,259 multiplies, and 1,000 are taken; --limit multiplies=N"):
+        library.simulate("piuma", None, "rmat:8:8", limits={"multiplies": 1000})
+    with pytest.raises(UserError, match="unknown limit 'multiply'; did you mean 'multiplies'"):
+        library.simulate("piuma", None, "rmat:8:8", limits={"multiply": 1000})
+    with pytest.raises(UserError, match="limits: a Work says these itself"):
+        library.simulate("piuma", None, Work(matrices=("rmat:8:8",)), limits={"side": 1000})
+
+
+SAME = {
+    "rmat:8:8": 2781437550,
+    "rmat:6:4,a=0.3,seed=2": 2299072523,
+    "uniform:300x200:0.004": 1770983612,
+    "uniform:64x64:0.3": 4096988834,
+    "banded:50:3": 1616546670,
+    "block:640:2:0.01": 430884343,
+    "block:64:8:0.25": 203240971,
+}
+
+
+def test_matrices_are_those_of_earlier_versions() -> None:
+    """Digests of the stored places, so that what was published can be made again."""
+    found = {text: crc32(generate(text).indices.tobytes()) for text in SAME}
+    assert found == SAME

@@ -92,7 +92,7 @@ class Limits:
     patterns; a mapping is looked for in each, which takes 10 to 30 milliseconds. elements: stored in one matrix; making
     one takes about 100 bytes for each. side: rows or columns of a matrix; a row of a uniform one takes 15 microseconds.
     multiplies: elementary products of two matrices; the slowest kernels take 1.5 microseconds and 50 bytes for each.
-    comparisons: rows times the elements that each is held against, which kernel `inner` does; 6 nanoseconds each.
+    comparisons: rows times the elements that each is held against, which kernel `inner` does; 10 nanoseconds each.
     points: of a sweep, before constraints; each is made before the first is run. commands: carried out one by one by
     `--exact`, 300,000 of them a second; ResNet-50 has 5.7 million.
     """
@@ -103,7 +103,7 @@ class Limits:
     elements: int = 1 << 20
     side: int = 1 << 18
     multiplies: int = 4_000_000
-    comparisons: int = 1_000_000_000
+    comparisons: int = 500_000_000
     points: int = 50_000
     commands: int = 6_000_000
 

@@ -26,13 +26,13 @@ BROKEN = (OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error)
 
 
 def read_matrix(text: str, limits: Limits = LIMITS) -> Matrix:
-    """The matrix `--matrix` names: a Matrix Market file (.mtx, .mtx.gz), or one to be made such as rmat:14:16."""
+    """The matrix `--matrix` names: a Matrix Market file (.mtx, .mtx.gz), or one to be made such as rmat:10:8."""
     path = Path(text)
     if path.suffix not in (".mtx", ".gz") and not os.path.exists(text):  # noqa: PTH110  Path's fails for odd names
         if ":" in text:  # one to be made
             return generate(text, limits)
         raise UserError(
-            f"--matrix {text}: there is no such file; name a Matrix Market file, or a matrix such as rmat:14:16"
+            f"--matrix {text}: there is no such file; name a Matrix Market file, or a matrix such as rmat:10:8"
         )
     return read_matrix_market(path, limits)
 
