@@ -13,8 +13,9 @@ from typing import NamedTuple
 import pandas as pd
 from scipy.special import stdtrit
 
-from reports.output import text_table, wide_console, written_to
+from reports.output import text_table, wide_console
 from reports.published import PUBLISHED
+from workloads.files.writing import write_text
 
 CONFIDENCE = 0.95
 DENSE = "dense"
@@ -161,12 +162,11 @@ def verdict(noise: Sequence[str]) -> str:
 
 def write_accuracy(folder: Path, runs: pd.DataFrame, table: pd.DataFrame, noise: Sequence[str], note: str) -> None:
     """Write runs.csv, accuracy.csv and README.md. Raises UserError where that cannot be."""
-    with written_to(folder):
-        runs.round(4).to_csv(folder / "runs.csv", index=False)
-        table.round(4).to_csv(folder / "accuracy.csv", index=False)
-        hours = runs["seconds"].sum() / 3600
-        text = f"{note}\n\n{len(runs)} runs, {hours:.2f} hours of training in all (measured, wall time).\n"
-        (folder / "README.md").write_text(f"{text}\n{verdict(noise).capitalize()}.\n", encoding="utf-8")
+    hours = runs["seconds"].sum() / 3600
+    text = f"{note}\n\n{len(runs)} runs, {hours:.2f} hours of training in all (measured, wall time).\n"
+    write_text(folder / "runs.csv", runs.round(4).to_csv(index=False))
+    write_text(folder / "accuracy.csv", table.round(4).to_csv(index=False))
+    write_text(folder / "README.md", f"{text}\n{verdict(noise).capitalize()}.\n")
 
 
 def _text(mean: float, half: float, sign: str = "") -> str:
