@@ -11,7 +11,7 @@ import pytest
 from tests.command import Run, without
 from tests.workloads.test_command_train import SHORT, SPARSE, result, train
 from tests.workloads.test_datasets import write_fashion
-from workloads.training.checkpoint import seal_of
+from workloads.training.checkpoint_file import seal_of
 from workloads.training.run import start_run
 from workloads.training.settings import Settings
 

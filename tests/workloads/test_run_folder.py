@@ -11,7 +11,7 @@ import pytest
 
 from workloads.errors import UserError
 from workloads.training.run_folder import NAME, check_run_folder, held, new_run, owned, read_settings
-from workloads.training.settings import Settings
+from workloads.training.settings import Settings, check_here
 
 SETTINGS = Settings("resnet9", "bdwp", ("2:8",), steps=3, batch=8, learning_rate=0.1, optimizer="adamw")
 OWN = [
@@ -132,3 +132,11 @@ def test_settings_that_lack_a_field_or_have_another_type_are_refused(run: Path) 
         (run / NAME).write_text(json.dumps(edited))
         with pytest.raises(UserError, match=r"run|--"):
             read_settings(run)
+
+
+def test_where_the_current_folder_is_gone_torch_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(UserError, match="the current folder is not there any more"):
+        check_here()

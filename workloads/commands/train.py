@@ -73,6 +73,7 @@ def train(
     if resume is not None:
         _only_resume(context, resume)
         workloads.read_unfinished(resume)
+        workloads.read_checkpoint(resume)  # before torch, which takes seconds
         _run(None, resume, force)
         return
     if model is None:

@@ -48,10 +48,6 @@ EXPRESSION_LETTERS = 1_000
 SWEEP_VALUES = 2_000
 # Processes of a sweep on this machine: each takes 200 MB.
 JOBS = 1_024
-# Bytes of a checkpoint's tensors for each byte of the weights: with two moments, a gradient and two masks of factors
-# there are six, and the rest is room. Beside them stand the random state and the names.
-CHECKPOINT_TIMES = 8
-CHECKPOINT_ROOM = 16 * 1024 * 1024
 # A line of a training's log has 8 numbers, of at most 25 letters each.
 LOG_LINE = 400
 # Bytes of one array of images as it is unpacked: MNIST has 47 MB, EMNIST's digits 188 MB.
@@ -76,6 +72,9 @@ TRAINING: Mapping[str, int] = MappingProxyType(
     }
 )
 LARGEST_WIDTH = 1000.0  # times a model's own channels
+# Pixels and tokens of a step, at up to its own width, for which no model that is known takes more than a few GB: there
+# its memory is not looked at before, which takes seconds.
+SMALL_PIXELS, SMALL_TOKENS = 1 << 20, 1 << 11
 # Numbers in one input of a module, and one side of it: torch counts bytes in 64 bits.
 INPUT_NUMBERS = 2**48
 

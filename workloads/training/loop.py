@@ -4,7 +4,7 @@ In mixed precision there is a loss scale.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import final
 
 import torch
@@ -17,28 +17,11 @@ from workloads.op import Phase
 from workloads.pattern import PatternMap
 from workloads.training.arithmetic import State, Update
 from workloads.training.layers import InForce, MethodLayer, make_masks, method_layers, sparsify
+from workloads.training.loss_scale import LossScale
 from workloads.training.record import Recorded, Watcher, record_pass, versions
 from workloads.workload import Capture, Mode, Workload
 
 Batch = tuple[Tensor, Tensor]
-
-
-@final
-@dataclass(frozen=True)
-class LossScale:
-    """What the loss is multiplied by, so that small gradients survive in FP16: halved after an overflow, whose step is
-    left out, and doubled after `patience` steps without one."""
-
-    scale: float = 2.0**14
-    patience: int = 200
-    good_steps: int = 0
-
-    def after(self, finite: bool) -> "LossScale":
-        if not finite:
-            return replace(self, scale=max(1.0, self.scale / 2), good_steps=0)
-        if self.good_steps + 1 == self.patience:
-            return replace(self, scale=self.scale * 2, good_steps=0)
-        return replace(self, good_steps=self.good_steps + 1)
 
 
 @final
@@ -52,7 +35,7 @@ class Recipe:
     kept_dense: Sequence[str]
     update: Update
     mixed: bool = False
-    loss_scale: LossScale = LossScale()
+    loss_scale: LossScale = field(default_factory=LossScale)
     parts: int = 1
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from workloads.errors import UserError
+from workloads.files.limits import SMALL_PIXELS, SMALL_TOKENS
 from workloads.files.writing import write_text
 from workloads.methods.fields import fitted, load_method
 from workloads.models.loss import IGNORED
@@ -92,15 +93,7 @@ def _recipe(settings: Settings, spec: ModelSpec) -> Recipe:
 
 
 def _built(settings: Settings, spec: ModelSpec, data: DataSet, recipe: Recipe) -> nn.Module:
-    assert settings.batch is not None
-    count = settings.batch // recipe.parts
-    shape = (count, 3, data.image, data.image) if data.image else (count, settings.sequence or spec.sequence)
-    least = least_of_step(
-        lambda: spec.build(settings.width, data.classes, data.image or None),
-        lambda: torch.zeros(shape, dtype=torch.float32 if data.image else torch.int64),
-        len(recipe.update.states),
-    )
-    check_memory(least, f"a step of {spec.name} at batch {settings.batch} and width {settings.width:g}")
+    _check_size(settings, spec, data, recipe)
     torch.manual_seed(settings.seed)
     model = spec.build(settings.width, data.classes, data.image or None)
     if data.image:
@@ -111,6 +104,22 @@ def _built(settings: Settings, spec: ModelSpec, data: DataSet, recipe: Recipe) -
             reason = str(error).splitlines()[0]
             raise UserError(f"--image {data.image}: {spec.name} cannot take images of this side: {reason}") from None
     return model.train()
+
+
+def _check_size(settings: Settings, spec: ModelSpec, data: DataSet, recipe: Recipe) -> None:
+    """Raises UserError for a step that takes more memory than there is."""
+    assert settings.batch is not None
+    count, side = settings.batch // recipe.parts, data.image
+    shape = (count, 3, side, side) if side else (count, settings.sequence or spec.sequence)
+    small = math.prod(shape) <= (3 * SMALL_PIXELS if side else SMALL_TOKENS)
+    if small and settings.width <= 1:
+        return
+    least = least_of_step(
+        lambda: spec.build(settings.width, data.classes, side or None),
+        lambda: torch.zeros(shape, dtype=torch.float32 if side else torch.int64),
+        len(recipe.update.states),
+    )
+    check_memory(least, f"a step of {spec.name} at batch {settings.batch} and width {settings.width:g}")
 
 
 @final

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import ClassVar, final
 
 from workloads.errors import UserError, unknown_name
@@ -58,6 +59,7 @@ class Settings:
 
 def checked_settings(settings: Settings) -> Settings:
     """The settings themselves. Raises UserError for a number out of range and for a name that nothing has."""
+    check_here()
     _check_numbers(settings)
     entry_of(MODELS, "model", settings.model)
     parse_patterns(list(settings.patterns))
@@ -70,6 +72,14 @@ def checked_settings(settings: Settings) -> Settings:
         if given is not None and given not in known:
             raise unknown_name(what, given, known, f"--{option}")
     return settings
+
+
+def check_here() -> None:
+    """Raises UserError where the current folder is gone: torch's libraries end the process there."""
+    try:
+        Path.cwd()
+    except OSError:
+        raise UserError("the current folder is not there any more; change to another one") from None
 
 
 def method_of(settings: Settings) -> Method:

@@ -13,7 +13,7 @@ from workloads.methods.base import Method
 from workloads.methods.fields import asked_method
 from workloads.op import Optimizer
 from workloads.pattern import PatternMap
-from workloads.training.settings import LARGEST_SEED
+from workloads.training.settings import LARGEST_SEED, check_here
 
 SIZES = r"([0-9]{1,40}(?:x[0-9]{1,40})*)(?::([0-9]{1,40}))?"
 AXES, LARGEST_BELOW = 64, 2**62  # of a tensor of torch, and what fits its integers
@@ -76,6 +76,7 @@ def trace_request(
     given: bool = False,
 ) -> Request:
     """What to record, by names. Raises UserError for whatever can be known to be wrong before the module is there."""
+    check_here()
     name = method or (USUAL_METHOD if patterns else "dense")
     chosen = asked_method(name, patterns is not None, method_fields)
     for option, word, known in (("optimizer", optimizer, Optimizer), ("loss", loss, Loss)):
