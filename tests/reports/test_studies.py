@@ -72,9 +72,9 @@ def test_the_iso_area_baseline_stands_beside_dense_and_sparse(simulate: Run, tmp
 
 
 MISTAKES = [
-    (("study", "pareto", "none.csv"), "none.csv: is not a table of accuracies"),
+    (("study", "pareto", "none.csv"), "none.csv: cannot be read: No such file"),
     (("study", "pareto", "bad.csv"), "bad.csv: is not what `simulate study accuracy` writes (accuracy.csv): it has no"),
-    (("study", "iso-area", "none.csv"), "none.csv: no area table: No such file"),
+    (("study", "iso-area", "none.csv"), "none.csv: cannot be read: No such file"),
     (("study", "iso-area", "bad.csv"), "bad.csv: an area table has the columns pe, luts, fmax_mhz"),
     (("study", "iso-area", "zero.csv"), "zero.csv: luts and fmax_mhz are above 0"),
 ]
