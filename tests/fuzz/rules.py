@@ -41,10 +41,13 @@ class Seen:
     words: str  # the sentence it was refused with, or the end of a traceback
 
 
+TRIED = " points could be run"  # a sweep all of whose points failed: what each said is kept in its folder
+
+
 def judged(given: Input, ended: Ended, before: Names, folder: Path) -> Seen:
     """An ended child held against every rule."""
     accepted = ended.code in (0, 1)
-    wrong = [*_how_it_ended(ended), *_left(given, accepted, before, names_in(folder))]
+    wrong = [*_how_it_ended(ended), *_left(given, accepted or TRIED in ended.err, before, names_in(folder))]
     if ended.code in (0, 1, 2) and not ended.waited:
         for what, used, most in (
             ("seconds of CPU", ended.cpu, CPU[accepted]),

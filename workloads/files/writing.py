@@ -9,6 +9,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -19,6 +20,7 @@ from pathlib import Path
 from workloads.errors import UserError
 
 ENDING = ".partial"
+HALF = re.compile(r"\..+\.[\w-]{8}\.partial")
 LETTERS = 8  # random ones, of 64 kinds: nobody makes such a name before we do
 NAME_BYTES = 200  # of the name itself that go into the other one; a name has 255 at most
 EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
@@ -183,7 +185,7 @@ def _clean(folder: Path, start: str, length: int | None, owned: Owned | None) ->
     """Take away what killed processes left: ours by its name (of that length) and its owner, and held by nobody."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in list(entries):
-            if not (entry.name.startswith(start) and entry.name.endswith(ENDING)):
+            if not (entry.name.startswith(start) and HALF.fullmatch(entry.name)):
                 continue
             if length is not None and len(entry.name) != length:
                 continue
@@ -258,10 +260,10 @@ def _forget(partial: Path, lock: int, owned: Owned) -> None:
 
 
 def _foreign(folder: Path, owned: Owned) -> str | None:
-    """The first name in a folder, and in those inside it, that is not the program's."""
+    """The first name in a folder, and in those inside it, that is not the program's: a killed one's halves are."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_symlink() or not (owned(name) or path.is_dir()):
+        if path.is_symlink() or not (owned(name) or path.is_dir() or HALF.fullmatch(path.name)):
             return name
     return None
 
