@@ -62,11 +62,7 @@ def write_files(
     """
     ours = files.keys().__contains__ if owned is None else owned
     check_folder(folder, ours, force)
-    try:
-        place = folder.resolve()  # "." has no name of its own
-    except (OSError, ValueError) as error:
-        raise writing.not_written(f"--out: {str(folder)!a}", error) from None
-    with new_folder(place, ours, force=force or place.exists(), said=f"--out: {folder}") as partial:
+    with new_folder(folder, ours, force=force or folder.exists(), said=f"--out: {folder}") as partial:
         for name, content in files.items():
             path = partial / name
             path.parent.mkdir(parents=True, exist_ok=True)

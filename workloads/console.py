@@ -5,7 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from workloads.terminal import plain
+from workloads.errors import plain
 
 
 class PlainConsole(Console):
@@ -14,6 +14,10 @@ class PlainConsole(Console):
     def render_str(self, text: str, **how: Any) -> Text:
         """A text as it is shown. It takes what rich's own takes."""
         return super().render_str(plain(text), **how)
+
+    def on_broken_pipe(self) -> None:
+        """Nobody reads any more: the command says with which exit code it ends, where rich would end the process."""
+        raise BrokenPipeError
 
 
 def console(error: bool = False, width: int | None = None) -> PlainConsole:

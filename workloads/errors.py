@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+KEPT = "\n\t"
+
 
 class UserError(Exception):
     """A mistake in what the user gave. The command prints it as one sentence and exits with code 2.
@@ -10,6 +12,23 @@ class UserError(Exception):
     >>> str(unknown_name("model", "resnet81", ["resnet18", "vgg19"]))
     "unknown model 'resnet81'; did you mean 'resnet18'? (known: resnet18, vgg19)"
     """
+
+    def __str__(self) -> str:
+        return plain(super().__str__())
+
+
+def plain(text: str) -> str:
+    """The text with everything escaped that a terminal would obey or that turns the order of letters round.
+
+    >>> plain("layer\\x1b[31m")
+    'layer\\\\x1b[31m'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() or letter in KEPT else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
 
 
 def unknown_name(what: str, given: str, known: Iterable[str], where: str = "") -> UserError:

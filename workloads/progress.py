@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from workloads.console import console
-from workloads.terminal import plain
+from workloads.errors import plain
 
 SECONDS = 10  # between two lines
 Show = Callable[[int, int, str], None]  # how many are done, of how many, and more in words

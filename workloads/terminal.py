@@ -6,23 +6,8 @@ from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 
+from workloads.errors import plain
 from workloads.files.limits import SENTENCE_LETTERS
-
-KEPT = "\n\t"
-
-
-def plain(text: str) -> str:
-    """The text with everything escaped that a terminal would obey or that turns the order of letters round.
-
-    >>> plain("layer\\x1b[31m")
-    'layer\\\\x1b[31m'
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        letter if letter.isprintable() or letter in KEPT else letter.encode("unicode_escape").decode()
-        for letter in text
-    )
 
 
 def cut(sentence: str) -> str:

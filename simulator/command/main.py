@@ -12,9 +12,9 @@ from typer.exceptions import TyperException
 
 from simulator.command.step import step
 from simulator.lazy_commands import HELP_NAMES, group_of
-from workloads.errors import UserError
+from workloads.errors import UserError, plain
 from workloads.registry import COMMANDS, MACHINES, METHODS, MODELS, LeftOut, names, needs
-from workloads.terminal import cut, note, open_streams, plain
+from workloads.terminal import cut, note, open_streams
 
 NAME, COMPLETION = "simulate", "_SIMULATE_COMPLETE"  # the variable is there when a shell asks for completions
 LEAST_MEMORY = 1000 << 20  # bytes of addresses: at 700 MB the main job ends for want of memory, at 977 it runs

@@ -112,14 +112,6 @@ def test_the_command(simulate: Run, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["v"]
 
 
-def test_the_folder_one_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    write_files(Path(), {"a/b": "b", "c": b"c"})
-    assert (tmp_path / "here/a/b").read_text() == "b"
-    assert [path.name for path in tmp_path.iterdir()] == ["here"]
-
-
 @pytest.mark.parametrize("out", ["file", "link", "file/below", "nul\0", "x" * 300])
 def test_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str) -> None:
     monkeypatch.chdir(tmp_path)

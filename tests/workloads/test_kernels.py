@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,12 +20,13 @@ if __name__ == "__main__":
 """
 
 
-def run(folder: Path, cache: str = "cache", **environment: str) -> tuple[str, str]:
+HOMELESS = "import pwd, runpy; pwd.getpwuid = {}.__getitem__; runpy.run_path('double.py', run_name='__main__')"
+
+
+def run(folder: Path, cache: str = "cache", words: Sequence[str] = ("double.py",)) -> tuple[str, str]:
     """What the module says, and what stands on standard error."""
     given = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), "NUMBA_CACHE_DIR": cache}
-    done = subprocess.run(
-        [sys.executable, "double.py"], cwd=folder, env=given | environment, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, *words], cwd=folder, env=given, capture_output=True, text=True)
     return done.stdout.strip(), done.stderr.strip()
 
 
@@ -67,8 +68,7 @@ def test_a_damaged_kernel_is_compiled_again(folder: Path, ending: str, harm: Cal
 
 def test_a_kernel_lives_in_memory_where_nothing_can_be_kept(folder: Path) -> None:
     (folder / "__pycache__").write_text("in the way")
-    (folder / "file").write_text("in the way")
-    said, note = run(folder, cache="", HOME=str(folder / "file"))
+    said, note = run(folder, cache="", words=("-c", HOMELESS))
     assert said == "42 0"
     assert "compiled code is kept for this run alone" in note
     assert not (folder / "~").exists()

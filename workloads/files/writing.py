@@ -20,7 +20,7 @@ from pathlib import Path
 from workloads.errors import UserError
 
 ENDING = ".partial"
-HALF = re.compile(r"\..+\.[\w-]{8}\.partial")
+HALF = re.compile(r"\.(.+)\.[\w-]{8}\.partial")
 LETTERS = 8  # random ones, of 64 kinds: nobody makes such a name before we do
 NAME_BYTES = 200  # of the name itself that go into the other one; a name has 255 at most
 EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
@@ -93,6 +93,7 @@ def new_folder(folder: Path, owned: Owned, force: bool = False, said: str = "") 
 
 def check_file(path: Path, said: str) -> None:
     """Raises UserError where no file can have this name: a folder or a link is there, or there is no folder for it."""
+    _check_name(path, said)
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
@@ -116,6 +117,7 @@ def check_new(path: Path, force: bool, said: str) -> None:
 
 def check_folder(folder: Path, owned: Owned, force: bool, said: str) -> None:
     """Raises UserError where a folder may not be written: one in use, or one with files that are not the program's."""
+    _check_name(folder, said)
     try:
         if folder.is_symlink():
             raise UserError(f"{said}: is a link; name the folder itself")
@@ -131,6 +133,11 @@ def check_folder(folder: Path, owned: Owned, force: bool, said: str) -> None:
             raise UserError(f"{said}: holds '{other}', which this program did not write; it is left alone")
     except (OSError, ValueError) as error:
         raise not_written(said, error) from None
+
+
+def _check_name(path: Path, said: str) -> None:
+    if "\0" in str(path):
+        raise UserError(f"{said}: cannot be written: no name holds a NUL")
 
 
 def remove_folder(folder: Path, owned: Owned) -> None:
@@ -263,7 +270,9 @@ def _foreign(folder: Path, owned: Owned) -> str | None:
     """The first name in a folder, and in those inside it, that is not the program's: a killed one's halves are."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_symlink() or not (owned(name) or path.is_dir() or HALF.fullmatch(path.name)):
+        half = HALF.fullmatch(path.name)
+        whole = name if half is None else (path.relative_to(folder).parent / half[1]).as_posix()
+        if path.is_symlink() or not (owned(name) or owned(whole) or path.is_dir()):
             return name
     return None
 
