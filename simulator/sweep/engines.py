@@ -1,12 +1,14 @@
 """Where the points of a sweep are run: processes of this machine (joblib). `cluster` has those of a dask cluster."""
 
 import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from threading import current_thread, main_thread
+from types import FrameType
 from typing import Protocol
 
 from joblib import Parallel, delayed
@@ -60,9 +62,10 @@ class LocalEngine:
         pool = Parallel(self.jobs, return_as="generator_unordered", batch_size=1, pre_dispatch=AHEAD * self.jobs)
         results = None
         try:
-            with without_interrupts():
-                results = pool(delayed(carried_out)(evaluate, task) for task in tasks)
-            yield from results
+            with interrupts_kept():
+                with without_interrupts():
+                    results = pool(delayed(carried_out)(evaluate, task) for task in tasks)
+                yield from results
         except TerminatedWorkerError:
             raise UserError(
                 "a worker process has died (was it killed, or short of memory?); what was finished is kept, and the "
@@ -75,6 +78,34 @@ class LocalEngine:
 
 def carried_out(evaluate: Evaluate, task: Task) -> Done:
     return Done(task, evaluate(task.points))
+
+
+@contextmanager
+def interrupts_kept() -> Iterator[None]:
+    """Raises KeyboardInterrupt at the end for a Ctrl-C that got lost inside.
+
+    Python drops one that comes while an object is taken down or a callback runs, as a pool does all the time. Threads
+    of a pool that is ended by force print what they think of it, which nobody needs to read.
+    """
+    if current_thread() is not main_thread():
+        yield
+        return
+    noted: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(number: int, frame: FrameType | None) -> None:
+        noted.append(number)
+        threading.excepthook = lambda _: None
+        if callable(before):
+            before(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if noted:
+        raise KeyboardInterrupt
 
 
 @contextmanager
