@@ -1,9 +1,11 @@
 """The one exception a user's mistake ends in."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
 KEPT = "\n\t"
+LONG = re.compile(r"\S{400,}")  # a word that nobody reads to its end; paths are shorter
 
 
 class UserError(Exception):
@@ -14,7 +16,7 @@ class UserError(Exception):
     """
 
     def __str__(self) -> str:
-        return plain(super().__str__())
+        return plain(LONG.sub(lambda word: f"{word[0][:200]}[...]{word[0][-60:]}", super().__str__()))
 
 
 def plain(text: str) -> str:

@@ -120,10 +120,10 @@ def _sample(path: Path, layer: str, found: dict[str, Array], update: _Update) ->
     for name in wanted:
         if name not in found:
             raise UserError(f"{path}: {layer}/{name}: is missing")
-    for name, tensor in found.items():
+    for name in dict.fromkeys(("weight", "input", *found)):  # the others are held against these two
         if name not in wanted:
             raise UserError(f"{path}: {layer}/{name}: is no tensor of a sample, which has {', '.join(wanted)}")
-        if wrong := _fault(name, tensor, found["weight"].shape, found["input"].shape):
+        if wrong := _fault(name, found[name], found["weight"].shape, found["input"].shape):
             raise UserError(f"{path}: {layer}/{name}: {wrong}")
     state = {name.removeprefix(STATE): found[name] for name in states}
     return LayerSample(layer=layer, state=state, **{name: found[name] for name in plain})
