@@ -11,6 +11,7 @@ from tests.fuzz.child import CPU_SECONDS, WALL_SECONDS, Ended
 from tests.fuzz.kinds import Input
 
 LETTERS = 1_200  # of a sentence, "simulate: " included
+TIMED = "seconds of CPU"
 CPU = {True: 10.0, False: 3.0}  # seconds of an accepted and of a refused input
 # 500 and 300 MB less what is imported on the way, which the server has already: about 250 MB of a whole step, and
 # 100 MB where a file is refused.
@@ -50,7 +51,7 @@ def judged(given: Input, ended: Ended, before: Names, folder: Path) -> Seen:
     wrong = [*_how_it_ended(ended), *_left(given, accepted or TRIED in ended.err, before, names_in(folder))]
     if ended.code in (0, 1, 2) and not ended.waited:
         for what, used, most in (
-            ("seconds of CPU", ended.cpu, CPU[accepted]),
+            (TIMED, ended.cpu, CPU[accepted]),
             ("MiB more than at first", ended.grown, GROWN[accepted]),
         ):
             if used > most:
