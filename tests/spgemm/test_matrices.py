@@ -258,3 +258,9 @@ def test_matrices_are_those_of_earlier_versions() -> None:
     """Digests of the stored places, so that what was published can be made again."""
     found = {text: crc32(generate(text).indices.tobytes()) for text in SAME}
     assert found == SAME
+
+
+def test_a_number_that_is_no_integer_is_read_whole_and_may_end_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.mtx"
+    path.write_text("%%MatrixMarket matrix coordinate integer general\n2 2 2\n1 1 2.5\n2 1 1e-3")
+    assert read_matrix_market(path).values.tolist() == [2.5, 0.001]

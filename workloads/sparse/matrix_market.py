@@ -53,7 +53,7 @@ def read_matrix_market(path: Path, limits: Limits = LIMITS) -> Matrix:
     if entries > len(content):  # room is made for those that the head claims
         raise UserError(f"{path}: not a whole Matrix Market file: {entries} entries do not fit {len(content)} bytes")
     try:
-        matrix = mmread(BytesIO(content))
+        matrix = mmread(BytesIO(_readable(content)))
     except BROKEN as error:
         raise _wrong(path, error) from None
     found = from_scipy(path.name, matrix)
@@ -76,6 +76,16 @@ def _unpacked(path: Path, limits: Limits) -> bytes:
         raise _wrong(path, error) from None
     limits.check("file_mib", -(-len(content) // MIB), f"{path}: unpacked, the file")
     return content
+
+
+def _readable(content: bytes) -> bytes:
+    """The text as scipy's reader takes it safely.
+
+    Behind the last number it looks for the end of the line, and ends the process where there is none. In a file of
+    integers it reads 2.5 as 2; values are 64-bit floats here, so that such a file is read as one of real numbers.
+    """
+    head, _, body = content.partition(b"\n")
+    return re.sub(rb"(?i)\binteger\b", b"real", head) + b"\n" + body + b"\n"
 
 
 def _head(path: Path, content: bytes) -> tuple[int, int, int, str, str]:
