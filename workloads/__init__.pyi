@@ -13,6 +13,7 @@ from workloads.training.run import resume_run as resume_run
 from workloads.training.run import start_run as start_run
 from workloads.training.run_folder import check_run_folder as check_run_folder
 from workloads.training.run_folder import read_unfinished as read_unfinished
+from workloads.training.run_log import check_log as check_log
 from workloads.training.run_log import training_shown as training_shown
 from workloads.training.settings import Settings as Settings
 from workloads.training.settings import checked_settings as checked_settings

@@ -73,7 +73,9 @@ def train(
     if resume is not None:
         _only_resume(context, resume)
         workloads.read_unfinished(resume)
-        workloads.read_checkpoint(resume)  # before torch, which takes seconds
+        checkpoint = workloads.read_checkpoint(resume)  # before torch, which takes seconds
+        if checkpoint is not None:
+            workloads.check_log(resume, checkpoint.step)
         _run(None, resume, force)
         return
     if model is None:

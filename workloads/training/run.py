@@ -32,13 +32,14 @@ from workloads.training.checkpoint import load_checkpoint, save_checkpoint, writ
 from workloads.training.checkpoint_tensors import weights_of
 from workloads.training.data import Batch, Examples, batch_at, in_order, steps_an_epoch
 from workloads.training.datasets import DataSet, Request, default_data, load_data
+from workloads.training.flips import flips, masks_of
 from workloads.training.layers import make_masks, method_layers
 from workloads.training.loop import Recipe, Training, trace_step
 from workloads.training.memory import check_memory, least_of_step, memory_said
 from workloads.training.record import versions
 from workloads.training.run_folder import RESULT, WEIGHTS, held, new_run, read_unfinished
 from workloads.training.run_log import NAME as LOG
-from workloads.training.run_log import Log, Row, Show, flips, masks_of, start_log
+from workloads.training.run_log import Log, Row, Show, start_log
 from workloads.training.sampling import Sampler
 from workloads.training.settings import Schedule, Settings, checked_settings, filled, method_of
 

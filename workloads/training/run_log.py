@@ -1,26 +1,25 @@
-"""The log of a run, and what is shown of it: a line a step, with the loss and how many mask bits flipped."""
+"""The log of a run, and what is shown of it: a line a step, with the loss and how many mask bits flipped.
+
+Needs no torch, so that a damaged log is told before torch is imported.
+"""
 
 import csv
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import final
-
-from torch import Tensor, nn
 
 from workloads.errors import UserError
 from workloads.files.limits import LOG_LINE
 from workloads.files.reading import opened
 from workloads.files.writing import new_file, not_written
 from workloads.progress import counted
-from workloads.training.layers import Masks, method_layers
 
 NAME = "log.csv"
-MaskState = Mapping[str, Masks | None]
 RECENT = 0.9  # the weight of what was before in the accuracy shown
 
 
@@ -88,6 +87,16 @@ def start_log(folder: Path, steps: int) -> None:
             file.writelines(_lines(path, steps))
 
 
+def check_log(folder: Path, steps: int) -> None:
+    """Raises UserError where the log in a run's folder does not begin with a line for each of the first `steps` steps.
+
+    Without a step made there is nothing to hold it against: the log is then started anew.
+    """
+    if steps:
+        for _ in _lines(folder / NAME, steps):
+            pass
+
+
 def _lines(path: Path, steps: int) -> Iterator[bytes]:
     """The lines of the first steps, each held against what a line is."""
     with opened(path) as file:
@@ -116,30 +125,6 @@ def _is_line(text: str, number: int) -> bool:
         return False
     values = [kind(word) for kind, word in zip(kinds, words, strict=True)]  # type: ignore[operator]
     return all(map(math.isfinite, values)) and values[0] == number
-
-
-def masks_of(model: nn.Module) -> MaskState:
-    """The masks in force, by layer."""
-    return {name: layer.masks for name, layer in method_layers(model)}
-
-
-def flips(before: MaskState, after: MaskState) -> tuple[int, int]:
-    """How many weights changed their place in the masks of FF and of BP. A layer without masks then or now has none."""
-    pairs = [(before.get(name), masks) for name, masks in after.items()]
-    both = [(old, new) for old, new in pairs if old is not None and new is not None]
-    return (
-        sum(_changed(old.forward, new.forward) for old, new in both),
-        sum(_changed(old.backward, new.backward) for old, new in both),
-    )
-
-
-def _changed(old: Tensor, new: Tensor) -> int:
-    return 0 if old is new else int((_kept(old) != _kept(new)).sum())
-
-
-def _kept(mask: Tensor) -> Tensor:
-    """Of a mask of factors, what is there in full."""
-    return mask if not mask.dtype.is_floating_point else mask >= 1
 
 
 class Smooth:
