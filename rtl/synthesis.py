@@ -19,6 +19,7 @@ from rtl.array import TOP, array_verilog, block_verilog
 from rtl.files import ToolFailed, read_report
 from rtl.parameters import Parameters
 from rtl.pe import SparsePE
+from rtl.tools import home_for_tools
 from workloads.errors import UserError
 from workloads.files import cache
 from workloads.files.kept import kept
@@ -169,9 +170,10 @@ def run_tool(tool: str, arguments: Sequence[str], work: Path) -> None:
     if not binary.exists():
         raise UserError(f"this needs {tool}, which is not installed: {INSTALL}")
     try:
-        done = subprocess.run(
-            [str(binary), *arguments], cwd=work, capture_output=True, text=True, errors="replace", check=False
-        )
+        with home_for_tools():
+            done = subprocess.run(
+                [str(binary), *arguments], cwd=work, capture_output=True, text=True, errors="replace", check=False
+            )
     except OSError as error:
         raise UserError(f"this needs {tool}, which fails: {error.strerror}") from None
     if done.returncode:

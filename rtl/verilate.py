@@ -20,11 +20,12 @@ from string import Template
 
 import numpy as np
 from amaranth import Shape
-from amaranth.back import rtlil, verilog
+from amaranth.back import rtlil
 from amaranth.lib.wiring import Flow
 from numpy.typing import NDArray
 
 from rtl.files import ToolFailed
+from rtl.tools import to_verilog
 from workloads.errors import UserError
 from workloads.files.cache import cache_folder
 from workloads.files.kept import kept
@@ -104,7 +105,7 @@ def _pointers(columns: Mapping[str, Words]) -> ctypes.Array[ctypes.c_void_p]:
 def compiled(component: object, name: str = "block") -> Compiled:
     """Compile an Amaranth component, or find it in the cache. Raises UserError when a tool is missing."""
     text = rtlil.convert(component, name=name, emit_src=False)
-    return built(text, lambda: verilog.convert(component, name=name, emit_src=False), name, ports_of(component))
+    return built(text, lambda: to_verilog(component, name), name, ports_of(component))
 
 
 def ports_of(component: object) -> list[Port]:

@@ -37,9 +37,13 @@ def op_rows(schedule: Schedule, runs: Runs, show: Show = silent) -> list[Row]:
         rows.append(_row(scheduled, _timings(scheduled, runs), causes))
         show(number, len(schedule), f"{rows[-1]['layer']} {rows[-1]['phase']}")
     for column in COUNTED:
-        if sum(int(row[column]) for row in rows) >= LARGEST:
-            raise UserError(f"the step is too large: its {column} do not fit 64 bits; take a smaller one")
+        _check_size(sum(int(row[column]) for row in rows), column)
     return rows
+
+
+def _check_size(size: int, noun: str) -> None:
+    if size >= LARGEST:
+        raise UserError(f"the step is too large: its {noun} do not fit 64 bits; take a smaller one")
 
 
 def causes_of(schedule: Schedule, runs: Runs) -> tuple[Stall, ...]:
@@ -49,8 +53,10 @@ def causes_of(schedule: Schedule, runs: Runs) -> tuple[Stall, ...]:
 
 
 def actions_of(schedule: Schedule, runs: Runs) -> list[Amounts]:
-    """Amounts by (kind, tensor) of every op, in order and sorted."""
-    sums = (total(timing.actions for timing in _timings(scheduled, runs)) for scheduled in schedule)
+    """Amounts by (kind, tensor) of every op, in order and sorted. Raises UserError where they do not fit 64 bits."""
+    sums = [total(timing.actions for timing in _timings(scheduled, runs)) for scheduled in schedule]
+    for (kind, tensor), amount in total(sums).items():
+        _check_size(amount, f"amounts of {kind} {tensor}".rstrip())
     return [Counter(dict(sorted(each.items()))) for each in sums]
 
 

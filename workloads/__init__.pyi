@@ -8,12 +8,10 @@ from workloads.stored import read_template as read_template
 from workloads.stored import template_of as template_of
 from workloads.stored import write_template as write_template
 from workloads.training.capture import captured_template as captured_template
-from workloads.training.checkpoint_file import read_checkpoint as read_checkpoint
 from workloads.training.run import resume_run as resume_run
 from workloads.training.run import start_run as start_run
+from workloads.training.run_folder import check_resumable as check_resumable
 from workloads.training.run_folder import check_run_folder as check_run_folder
-from workloads.training.run_folder import read_unfinished as read_unfinished
-from workloads.training.run_log import check_log as check_log
 from workloads.training.run_log import training_shown as training_shown
 from workloads.training.settings import Settings as Settings
 from workloads.training.settings import checked_settings as checked_settings

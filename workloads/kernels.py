@@ -34,7 +34,7 @@ def compiled(nogil: bool = False) -> Callable[[Kernel], Kernel]:
 
     def make(function: Kernel) -> Kernel:
         kernel: Any = njit(nogil=nogil)(function)
-        with suppress(RuntimeError):  # numba's word for: there is no place to keep it
+        with suppress(RuntimeError, OSError):  # numba's word for no place to keep it; a module that is no file
             kernel._cache = _Kept(function)
         made: Kernel = kernel
         return made

@@ -46,7 +46,7 @@ def pipeline_cycles(timing: FabricTiming, cycles: int, arch: FabricArch) -> dict
     waits = np.array([timing.spent[each] for each in STALLS], dtype=float)
     if not waits.sum():
         return {}
-    whole = np.floor(waits * ((1 - share) * cycles / waits.sum())).astype(int)
+    whole = waits * ((1 - share) * cycles / waits.sum())
     return {stall: int(each) for stall, each in zip(STALLS.values(), whole, strict=True)}
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from amaranth.back import rtlil, verilog
+from amaranth.back import rtlil
 
 from rtl.array import blocks_verilog, fingerprint
 from rtl.controller import NONE
@@ -27,6 +27,7 @@ from rtl.link.linked import LinkedArray, PinnedArray, PoweredUp
 from rtl.link.serving import CYCLES, serve
 from rtl.parameters import Parameters
 from rtl.placing import as_instance
+from rtl.tools import to_verilog
 from rtl.verilate import Compiled, built, ports_of
 from workloads.errors import UserError
 from workloads.files.reading import checked, parse_json
@@ -115,7 +116,7 @@ def _build(p: Parameters, pins: bool, edit: Edit | None, lanes: Lanes) -> Compil
     key = f"{p} {fingerprint(p)} {text}"
 
     def whole() -> str:
-        made = blocks_verilog(p) + verilog.convert(top, name="board", emit_src=False)
+        made = blocks_verilog(p) + to_verilog(top, "board")
         if p.rows * p.cols > INLINE:
             made = re.sub(r"(module sparse_pe\(.*?\);)", r"\1 /*verilator no_inline_module*/", made, count=1)
         return made if edit is None else edit(made)

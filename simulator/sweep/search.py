@@ -4,7 +4,7 @@ It needs the extra `search`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -22,7 +22,7 @@ from simulator.sweep.runner import Counts, Show, Sweep
 from simulator.sweep.spec import SweepSpec, make_point
 from simulator.sweep.store import Store
 from workloads.errors import UserError, unknown_name
-from workloads.files.lines import LineFile, held
+from workloads.files.lines import LineFile
 from workloads.files.writing import not_written
 
 DEFAULT = ("min:seconds", "min:energy_j", "min:pes")
@@ -45,8 +45,9 @@ def search_points(
 ) -> Counts:
     """Run `wanted` points in all, those of earlier searches of the same space included.
 
-    Raises UserError for an objective that no row has, where the constraints leave too little to find, and where no
-    proposal can be run.
+    Raises UserError for an objective that no row has, where the constraints leave too little to find, where no proposal
+    can be run, and where another process searches in the folder: what it proposed and has not run yet would be taken
+    for what a killed search left.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     check_search(spec, machines, wanted)
@@ -98,29 +99,24 @@ def _hopeless(failures: int, store: Store) -> str:
 
 @final
 class _Lock:
-    """The lock of a search's log, as optuna asks for it: the operating system's, so that it goes with its process."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._held = ExitStack()
+    """The lock that optuna asks for at every line. It has nothing to do: this process holds the log all the time."""
 
     def acquire(self) -> bool:
-        self._held.enter_context(held(self._path))
         return True
 
     def release(self) -> None:
-        self._held.close()
+        """Nothing is to be given back."""
 
 
 @contextmanager
 def _logged(log: Path) -> Iterator[None]:
-    """What optuna makes of a log that is damaged, or cannot be written, is a sentence."""
-    with LineFile(log, "", DAMAGED, lambda node, _: node):
-        pass  # every line is whole, and optuna begins after the last
-    try:
-        yield
-    except OSError as error:
-        raise not_written(str(log), error) from None
+    """Hold the log, with every line whole; what optuna makes of one that cannot be written is a sentence."""
+    busy = f"--search: another process searches in {log.parent}; wait for it, or stop it"
+    with LineFile(log, busy, DAMAGED, lambda *_: None):
+        try:
+            yield
+        except OSError as error:
+            raise not_written(str(log), error) from None
 
 
 def _goal(text: str) -> tuple[str, str]:
@@ -137,7 +133,7 @@ def _study(spec: SweepSpec, store: Store, goals: Sequence[tuple[str, str]], vers
     log = store.folder / "search.log"
     try:
         study = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(log), _Lock(log))),
+            storage=JournalStorage(JournalFileBackend(str(log), _Lock())),
             study_name=f"{seed:08x}",
             directions=[direction for _, direction in goals],
             load_if_exists=True,

@@ -14,9 +14,10 @@ from filelock import FileLock, Timeout
 
 from simulator.rows import Row
 from workloads.errors import UserError
+from workloads.files.partials import clean_folder
 from workloads.files.reading import checked, read_json
 from workloads.files.tables import Column, read_table, table_bytes
-from workloads.files.writing import check_file, clean_folder, not_written, write_bytes
+from workloads.files.writing import check_file, not_written, write_bytes
 
 RESULTS = "cycles"  # columns from here on are results, those before it say what the point is
 POINTS, ERRORS, LOCKS = "points", "errors", "locks"

@@ -38,6 +38,14 @@ MISTAKES = [
         "kernel is given already",
     ),
     (
+        ("--arch", "piuma", "--gemm", "1x300000000x300000000", "--set", "vector.instructions_per_element=100"),
+        "the step is too large: its amounts of instruction float do not fit 64 bits; take a smaller one",
+    ),
+    (
+        ("--arch", "piuma", "--gemm", "1000000x1000000x380000", "--set", "pipeline.float_cycles=1000000"),
+        "the step is too large: its cycles do not fit 64 bits; take a smaller one",
+    ),
+    (
         (*RESNET, "--kernel", "outer"),
         "kernel: a machine of kind systolic has no such choice (it has check_capacity, dataflow)",
     ),

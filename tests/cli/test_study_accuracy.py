@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 
 from tests.command import Run
+from workloads.errors import UserError
 from workloads.training import study
+from workloads.training.settings import Settings
 
 TINY = ("--model", "resnet9", "--width", "0.1", "--image", "8", "--batch", "8", "--limit", "24", "--steps", "4")
 TWO = (*TINY, "--seeds", "2", "--method", "dense", "--method", "bdwp", "--pattern", "2:4", "--pattern", "1:8")
@@ -81,6 +83,23 @@ def test_a_run_that_another_process_trains_is_left_to_it(simulate: Run, tmp_path
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert "1 of 6 runs are still trained by another process" in run(simulate, *TWO, "--out", "s")
     assert "dense-seed1: test accuracy" in run(simulate, *TWO, "--out", "s")
+
+
+def test_a_run_has_a_lock_of_its_own_which_goes_with_its_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+
+    def failing(*_: object) -> None:
+        seen.append([path.name for path in (tmp_path / "runs").iterdir()])
+        raise UserError("the loss is not a number")
+
+    monkeypatch.setattr(study, "start_run", failing)
+    for cell in study.cells(["bdwp"], ["layer3.*=1:8"], 2):
+        with pytest.raises(UserError, match="the loss is not a number"):
+            next(study.work_off(tmp_path, Settings("resnet9", "bdwp"), [cell], lambda *_: lambda *_: None))
+    assert seen == [[f"bdwp-layer3.*=1of8-seed{seed}.lock"] for seed in (0, 1)]
+    assert not list((tmp_path / "runs").iterdir())
 
 
 def test_data_and_width_change_the_study(simulate: Run, tmp_path: Path) -> None:

@@ -73,6 +73,8 @@ def _streams(place: Path) -> Iterator[Tried]:
         for line in (LISTED, ("--arch", "nowhere")):
             done = finished(folder, line, lambda number=number: os.close(number))
             wrong = [] if done.code in (0, 2) and "Traceback" not in done.err else [str(done)]
+            if "simulate:" in done.out:
+                wrong.append(f"the sentence is on standard output: {done}")
             yield f"simulate {' '.join(line)}, standard {name} closed", wrong
 
 
@@ -80,6 +82,10 @@ def _homes(place: Path) -> Iterator[Tried]:
     folder = _new(place, "homes")
     yield "a step without HOME", _ran(finished(folder, RESULT, more=HOMES))
     yield "a report without HOME", _ran(finished(folder, REPORT, more=HOMES))
+    verilog = ("verilog", "--pattern", "2:4", "--rows", "1", "--cols", "1", "--format", "int8", "--out", "v")
+    for home in (None, "/proc/nowhere"):
+        done = finished(_new(place, f"verilog-{bool(home)}"), verilog, more={**HOMES, "HOME": home})
+        yield f"Verilog with HOME={home}", _ran(done)
     nowhere: dict[str, str | None] = {**HOMES, "HOME": "/nonexistent", "TMPDIR": "/nonexistent"}
     yield (
         "a step with a HOME and a TMPDIR that are not there",

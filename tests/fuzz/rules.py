@@ -58,6 +58,8 @@ def judged(given: Input, ended: Ended, before: Names, folder: Path) -> Seen:
                 wrong.append(f"{what}: {used:.1f}, of {most:.0f} for {'an accepted' if accepted else 'a refused'} one")
     if ended.code == 2:
         wrong += _sentence(ended.err)
+    if accepted and _unprintable(ended.out.replace("\n", "").replace("\t", "")):
+        wrong.append("standard output holds control characters")
     if accepted and not wrong and (said := given.check(folder, ended.out)):
         wrong.append(said)
     verdict = Verdict.FAILED if wrong else Verdict.ACCEPTED if accepted else Verdict.REFUSED

@@ -205,6 +205,7 @@ def full_disk(left: int) -> Iterator[None]:
         ("--gemm", "64x64x64", "--timeline", "new"),
         ("--gemm", "64x64x64", "--dram-trace", "new"),
         ("report", "r", "--no-sensitivity", "--out", "new"),
+        ("report", "r", "--no-sensitivity", "--out", "new", "--figures", "f"),
         ("study", "iso-area", "a.csv", "--model", "resnet9", "--batch", "2", "--out", "new"),
     ],
 )

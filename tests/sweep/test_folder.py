@@ -1,5 +1,6 @@
 """A sweep's folder when something in it is not as it was left, and sweeps that end early or give nothing."""
 
+import fcntl
 import json
 import os
 import signal
@@ -173,6 +174,10 @@ def test_a_damaged_log_of_a_search_is_said(simulate: Run, tmp_path: Path) -> Non
     whole = log.read_text()
     log.write_text(f'{whole}{{"op_code": 4')  # cut by a kill
     assert simulate(*line, "2")[0] == 0
+    with log.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        code, _, err = simulate(*line, "3")
+        assert code == 2 and "--search: another process searches in s; wait for it, or stop it" in err, err
     for text, said in (
         (whole.replace("op_code", '"op', 1), "s/search.log:1: this line is damaged; take it away to begin the search"),
         ('{"op_code": 77, "x": []}\n', "s/search.log: is no log of a search: "),

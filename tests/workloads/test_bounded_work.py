@@ -193,6 +193,22 @@ def test_samples_that_are_not_what_they_should_be_are_refused(
         instantiate(read_template(workload), workload)
 
 
+@pytest.mark.parametrize("kind", ["BF16", "F8_E4M3", "F8_E5M2"])
+def test_samples_of_a_type_that_numpy_has_not_are_refused(kind: str, tmp_path: Path) -> None:
+    path = altered(lambda _: None, tmp_path)
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    head = json.loads(content[8 : 8 + length])
+    name = next(name for name, each in head.items() if name != "__metadata__" and each["dtype"] == "F16")
+    head[name]["dtype"] = kind
+    if kind != "BF16":
+        head[name]["shape"][-1] *= 2  # of half as many bytes each
+    text = json.dumps(head).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
+    with pytest.raises(UserError, match=f"a tensor has the type '{kind}', which is not read; use F16, F32 or F64"):
+        read_samples(path)
+
+
 def test_samples_of_the_first_update_start_from_zeros(tmp_path: Path) -> None:
     path = altered(
         lambda tensors: [tensors.pop(key) for key in list(tensors) if "state" in key] and None,

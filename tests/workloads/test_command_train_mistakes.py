@@ -113,6 +113,11 @@ def test_runs_are_never_overwritten_unasked(simulate: Run, tmp_path: Path) -> No
     assert (tmp_path / "r/weights.safetensors").read_bytes() == before
     train(simulate, *SHORT, "--seed", "3", "--out", "r", "--force")
     assert (tmp_path / "r/weights.safetensors").read_bytes() != before
+    (tmp_path / "r/thesis.tex").write_text("mine")
+    whole = {path.name: path.read_bytes() for path in (tmp_path / "r").iterdir()}
+    code, _, err = simulate("train", *SHORT, "--out", "r", "--force")
+    assert code == 2 and "--out r: holds 'thesis.tex', which this program did not write; it is left alone" in err
+    assert {path.name: path.read_bytes() for path in (tmp_path / "r").iterdir()} == whole
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.tex").write_text("")
     code, _, err = simulate("train", *SHORT, "--out", "mine", "--force")
@@ -268,7 +273,7 @@ def test_without_a_package_it_says_how_to_get_it(tmp_path: Path, package: str) -
         ((*SPARSE, "--set", "perod=2"), "--set: unknown field of method 'bdwp' 'perod'"),
         ((*SPARSE, "--dataset", "mnist"), "--dataset: unknown data set 'mnist'"),
         ((*SPARSE, "--optimizer", "adan"), "--optimizer: unknown optimizer 'adan'"),
-        ((*SPARSE, "--out", "."), "--out .: is there already"),
+        ((*SPARSE, "--out", "."), "--out .: is a folder by its place alone; name it"),
         (("--resume", "nowhere"), "--resume nowhere: holds no training run"),
     ],
 )

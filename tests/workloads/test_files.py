@@ -1,5 +1,6 @@
 """Reading and writing: what a file may be, and what stands under a name at every moment."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -121,6 +122,117 @@ def test_a_file_of_somebody_else_keeps_its_folder(tmp_path: Path) -> None:
     (folder / "b").symlink_to("/etc/passwd")
     with pytest.raises(UserError, match="holds 'b'"):
         check_folder(folder, owned, True, "--out run")
+
+
+def test_the_first_foreign_file_ends_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run" / "deep").mkdir(parents=True)
+    (tmp_path / "run" / "thesis.tex").write_text("mine")
+    listed: list[str] = []
+    walk = os.scandir
+
+    def counted(path: str) -> object:
+        listed.append(str(path))
+        return walk(path)
+
+    monkeypatch.setattr(os, "scandir", counted)
+    with pytest.raises(UserError, match=r"holds 'thesis\.tex'"):
+        check_folder(tmp_path / "run", owned, True, "--out run")
+    assert not any(path.endswith("deep") for path in listed)
+
+
+def test_a_file_keeps_who_may_read_it(tmp_path: Path) -> None:
+    write_text(tmp_path / "page", "old")
+    (tmp_path / "page").chmod(0o600)
+    write_text(tmp_path / "page", "new")
+    assert (tmp_path / "page").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_appeared_meanwhile_stays(tmp_path: Path) -> None:
+    with (
+        pytest.raises(UserError, match="page: cannot be written: File exists"),
+        new_file(tmp_path / "page", replace=False) as partial,
+    ):
+        partial.write_text("new")
+        (tmp_path / "page").write_text("mine")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("page", "mine")]
+    write_text(tmp_path / "other", "new", replace=False)
+    assert (tmp_path / "other").read_text() == "new" and (tmp_path / "other").stat().st_nlink == 1
+
+
+def test_an_empty_folder_is_filled_unasked(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with new_folder(tmp_path / "run", owned) as partial:
+        (partial / "a").write_text("new")
+    with pytest.raises(UserError, match="is there already"):
+        new_folder(tmp_path / "run", owned).__enter__()
+    with pytest.raises(UserError, match="cannot be written"), new_folder(tmp_path / "two", owned) as partial:
+        (tmp_path / "two").mkdir()
+        (tmp_path / "two" / "thesis").write_text("mine")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "run", "thesis", "two"]
+
+
+def test_where_folders_cannot_be_exchanged_the_old_one_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with new_folder(tmp_path / "run", owned) as partial:
+        (partial / "a").write_text("old")
+    monkeypatch.setattr("workloads.files.writing.EXCHANGE", 1 << 30)  # a flag that no system knows
+    with pytest.raises(UserError, match="this file system cannot exchange a folder for another in one step"):
+        new_folder(tmp_path / "run", owned, force=True).__enter__()
+    assert [(path.name, path.read_text()) for path in tmp_path.rglob("a")] == [("a", "old")]
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_names_like_those_of_halves_may_be_anything(tmp_path: Path) -> None:
+    """A link, a pipe and a file in the place of a folder, with names as if a killed process had left them."""
+    (tmp_path / "thesis").write_text("mine")
+    for name in (".p.html.partial", ".p.html.abcdefgh.partial"):
+        (tmp_path / name).symlink_to("thesis")
+    os.mkfifo(tmp_path / ".p.html.bbbbbbbb.partial")
+    (tmp_path / ".r.cccccccc.partial").symlink_to(tmp_path)
+    (tmp_path / ".r.dddddddd.partial").write_text("mine")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    write_text(tmp_path / "p.html", "page")
+    with new_folder(tmp_path / "r", owned) as partial:
+        (partial / "a").write_text("new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*before, "p.html", "r"])
+    assert (tmp_path / "thesis").read_text() == "mine" and (tmp_path / ".p.html.partial").is_symlink()
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_name_that_is_taken_for_a_dead_ones_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The moments between the making of a name and its lock: it is gone, or somebody who cleans up holds it."""
+    real, calls = os.open, iter(["gone", "held"])
+    held = []
+
+    def opened(path: Path, flags: int, *mode: int) -> int:
+        if ".partial" in str(path) and not flags & os.O_CREAT and (what := next(calls, "")):
+            if what == "gone":
+                path.rmdir() if path.is_dir() else path.unlink()
+            else:
+                held.append(real(path, os.O_RDONLY))
+                fcntl.flock(held[0], fcntl.LOCK_EX)
+        return real(path, flags, *mode)
+
+    monkeypatch.setattr("workloads.files.partials.os.open", opened)
+    made = new_file(tmp_path / "out") if kind == "file" else new_folder(tmp_path / "out", owned)
+    with made as partial:
+        assert next(calls, "") == ""
+        assert os.path.samestat(partial.stat(), partial.stat()) and len(held) == 1
+        assert not os.path.samestat(partial.stat(), os.fstat(held[0]))
+    os.close(held[0])
+    assert (tmp_path / "out").exists()
+
+
+def test_a_file_of_any_size_may_be_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "small").write_bytes(b"{}")
+    assert read_bytes(tmp_path / "small", 2**62) == b"{}"
+
+
+def test_a_field_that_is_there_twice_is_found_in_a_step() -> None:
+    text = "{" + "".join(f'"a{n}":1,' for n in range(100_000)) + '"a99999":2}'
+    with pytest.raises(UserError, match="holds the field 'a99999' twice"):
+        parse_json(text, "f")  # all pairs of them would take minutes
 
 
 def test_an_older_folder_is_exchanged_in_one_step(tmp_path: Path) -> None:

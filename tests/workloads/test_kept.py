@@ -41,7 +41,7 @@ def test_an_entry_is_made_once(folder: Path) -> None:
     assert first == second
     assert first.content == {name: f"{name} as it was made".encode() for name in NAMES}
     assert sorted(path.name for path in first.folder.iterdir()) == sorted([*NAMES, DIGESTS])
-    assert [path.name for path in folder.iterdir()] == ["key"]
+    assert sorted(path.name for path in folder.iterdir()) == ["key", "key.lock"]
 
 
 def empty(entry: Path) -> None:
@@ -69,7 +69,9 @@ def no_json(entry: Path) -> None:
 
 
 def of_another_entry(entry: Path) -> None:
-    (entry / DIGESTS).write_text((entry / DIGESTS).read_text().replace('"key"', '"kex"', 2))
+    text = (entry / DIGESTS).read_text()
+    assert '": "key"' in text
+    (entry / DIGESTS).write_text(text.replace('": "key"', '": "kex"'))
 
 
 def a_link(entry: Path) -> None:
@@ -140,7 +142,26 @@ def test_what_fails_leaves_nothing(folder: Path) -> None:
 
     with pytest.raises(UserError, match="it failed"):
         kept(folder, "key", NAMES, fails)
-    assert not list(folder.iterdir())
+    assert [path.name for path in folder.iterdir()] == ["key.lock"]
+
+
+def test_what_a_killed_one_left_is_taken_away(folder: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from workloads.files.kept import kept\n"
+        "kept(Path(sys.argv[1]), 'other', ('code',), lambda work: os._exit(9))"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(folder)], check=False).returncode == 9
+    assert any(path.name.endswith(".partial") for path in folder.iterdir())
+    kept(folder, "key", NAMES, Maker())
+    assert not any(path.name.endswith(".partial") for path in folder.iterdir())
+
+
+def test_a_tool_that_is_missing_is_no_file_that_cannot_be_written(folder: Path) -> None:
+    def fails(_: Path) -> None:
+        raise FileNotFoundError(2, "No such file or directory", "g++")
+
+    with pytest.raises(FileNotFoundError):
+        kept(folder, "key", NAMES, fails)
 
 
 def test_a_lock_that_cannot_be_written_is_a_sentence(folder: Path) -> None:

@@ -19,15 +19,25 @@ def test_a_cut_line_is_dropped_and_the_next_stands_alone(tmp_path: Path) -> None
         file.append({"a": 1})
         with pytest.raises(UserError, match="somebody has it"):
             lines(path)
-    for cut in (b'{"a": 2', b'{"a": \xff}\n', b"\0\0\0\n"):
+    for cut in (b'{"a": 2', b'{"a": \xff', b"\0\0\0"):
         path.write_bytes(b'{"a": 1}\n' + cut)
         with lines(path) as file:
             assert file.found == [{"a": 1}]
             file.append({"a": 3})
         assert path.read_bytes() == b'{"a": 1}\n{"a": 3}\n'
-    path.write_bytes(b'{"a": 1}\n{"a": \n{"a": 3}\n')
-    with pytest.raises(UserError, match=r"f\.jsonl:2: this line is damaged; take it away"):
-        lines(path)
+    for damaged in (b'{"a": \n{"a": 3}\n', b'{"a": 1, "a": 2}\n', b"\0\n", b"my notes", b"[" + bytes(2**20)):
+        path.write_bytes(b'{"a": 1}\n' + damaged)
+        with pytest.raises(UserError, match=r"f\.jsonl:2: this line is damaged; take it away"):
+            lines(path)
+        assert path.read_bytes() == b'{"a": 1}\n' + damaged
+
+
+def test_the_notes_of_somebody_else_stay(tmp_path: Path) -> None:
+    for text in ("my notes", "my notes\n", "[1]\n[2"):
+        (tmp_path / "f").write_text(text)
+        with pytest.raises(UserError, match="is damaged"):
+            lines(tmp_path / "f")
+        assert (tmp_path / "f").read_text() == text
 
 
 def test_an_empty_file_is_taken_away(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -10,13 +11,22 @@ from pathlib import Path
 import pytest
 
 from workloads.errors import UserError
-from workloads.training.run_folder import NAME, check_run_folder, held, new_run, owned, read_settings
+from workloads.training.run_folder import (
+    NAME,
+    RESULT,
+    check_resumable,
+    check_run_folder,
+    held,
+    new_run,
+    owned,
+    read_settings,
+)
 from workloads.training.settings import Settings, check_here
 
 SETTINGS = Settings("resnet9", "bdwp", ("2:8",), steps=3, batch=8, learning_rate=0.1, optimizer="adamw")
 OWN = [
     *("run.json", "log.csv", "checkpoint.json", "checkpoint-000012.safetensors", "step-000001.json"),
-    *("step-000001.safetensors", "weights.safetensors", "result.json", ".log.csv.aB-_9012.partial"),
+    *("step-000001.safetensors", "weights.safetensors", "result.json"),
 ]
 
 
@@ -24,7 +34,7 @@ OWN = [
 def run(tmp_path: Path) -> Path:
     with new_run(tmp_path / "run", SETTINGS, force=False):
         pass
-    for name in OWN[1:]:
+    for name in (*OWN[1:], ".log.csv.aB-_9012.partial"):
         (tmp_path / "run" / name).write_text("old")
     return tmp_path / "run"
 
@@ -78,11 +88,13 @@ def test_what_only_looks_like_a_run_is_left_as_it_is(tmp_path: Path, monkeypatch
 
 
 def test_a_run_that_is_held_keeps_its_folder(run: Path) -> None:
+    (run / RESULT).unlink()
     before = content(run)
     with held(run):
-        for force in (True, True):
-            with pytest.raises(UserError, match="run: another process is training there"):
-                new_run(run, SETTINGS, force).__enter__()
+        with pytest.raises(UserError, match="run: another process is training there"):
+            new_run(run, SETTINGS, force=True).__enter__()
+        with pytest.raises(UserError, match="run: another process is training there"):
+            check_resumable(run)
     assert content(run) == before
     (run / NAME).unlink()
     os.mkfifo(run / NAME)
@@ -98,15 +110,17 @@ def test_of_several_that_begin_at_once_one_trains(run: Path) -> None:
         try:
             with held(run):
                 begun.append("trains")
-                done.wait()
+                done.wait(60)
         except UserError as error:
             begun.append(str(error).partition(": ")[2])
 
     threads = [threading.Thread(target=train) for _ in range(4)]
     for thread in threads:
         thread.start()
-    while len(begun) < 4:
-        pass
+    for _ in range(6000):
+        if len(begun) == 4:
+            break
+        time.sleep(0.01)
     done.set()
     for thread in threads:
         thread.join()

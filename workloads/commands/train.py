@@ -72,10 +72,7 @@ def train(
     """Train a network with N:M sparsity and record steps of it as workloads."""
     if resume is not None:
         _only_resume(context, resume)
-        workloads.read_unfinished(resume)
-        checkpoint = workloads.read_checkpoint(resume)  # before torch, which takes seconds
-        if checkpoint is not None:
-            workloads.check_log(resume, checkpoint.step)
+        workloads.check_resumable(resume)
         _run(None, resume, force)
         return
     if model is None:
@@ -122,15 +119,25 @@ def _only_resume(context: typer.Context, folder: Path) -> None:
 def _run(settings: "Settings | None", folder: Path, force: bool) -> None:
     """Train with these settings, or, without any, go on with the run in the folder."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # torch's threads would spin, and starve whatever else runs
+    before = _identity(folder) if settings else None
     try:
         with workloads.training_shown() as show:
             start, resume = workloads.start_run, workloads.resume_run
             outcome = start(settings, folder, show, force) if settings else resume(folder, show)
     except KeyboardInterrupt:
-        if folder.exists():
+        if _identity(folder) not in (None, before):  # an older run, which was to be replaced, is no run to go on with
             note(f"to go on: simulate train --resume {folder}")
         raise
     _say(outcome)
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Which folder has the name; None where none has."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _say(outcome: "Outcome") -> None:

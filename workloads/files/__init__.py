@@ -1,6 +1,8 @@
-"""The one place that reads and writes files: everything the program takes from a disk, or leaves there, passes here.
+"""The place that reads and writes files; tests/test_house.py names the few modules that do so themselves, and why.
 
 `reading` bounds the size and the depth of a file before anything is built of it, holds it against a typed schema, and
 turns every failure into a sentence. `yaml`, `tensors` and `tables` read one format each. `writing` gives a file or a
-folder its name only once it is whole. `limits` names every bound, with its reason.
+folder its name only once it is whole; `partials` is about the name before that. `lines` is a file that grows line by
+line, `cache` and `kept` what is kept from run to run. `locks` holds a file, `limits` names every
+bound, with its reason.
 """

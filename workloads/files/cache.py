@@ -56,7 +56,7 @@ def _bases() -> Iterator[Path]:
     with suppress(KeyError):  # a user without an entry
         homes.append(pwd.getpwuid(os.getuid()).pw_dir)
     for home in homes:
-        if home.startswith("/") and Path(home).is_dir():
+        if home.startswith("/") and os.path.isdir(home):  # noqa: PTH112 - Path's raises where a folder above is closed
             yield Path(home) / ".cache"
 
 

@@ -7,9 +7,8 @@ the very bytes that are handed on have the digest that they were kept with. Anyt
 import json
 import os
 import stat
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -18,8 +17,10 @@ from filelock import FileLock, Timeout
 
 from workloads.errors import UserError
 from workloads.files.cache import folder_of_this_run, is_trusted
+from workloads.files.partials import work_folder
 from workloads.files.reading import checked, parse_json
 from workloads.files.writing import not_written, write_bytes
+from workloads.terminal import note
 
 # Bytes of one file of an entry: the largest compiled array has 20 MB, the largest report of a placer 60 MB.
 CACHED_BYTES = 256 * 1024 * 1024
@@ -55,13 +56,15 @@ def kept(folder: Path, key: str, names: Sequence[str], make: Callable[[Path], No
         return Kept(entry, found)
     with _sentences(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _locked(folder / f"{key}.lock"):
-            if (found := _whole(entry, names)) is not None:
-                return Kept(entry, found)
-            with tempfile.TemporaryDirectory(dir=folder) as work:
-                make(Path(work))
-                content = {name: (Path(work) / name).read_bytes() for name in names}
-            return _keep(entry, content)
+    with _locked(folder / f"{key}.lock"):
+        if (found := _whole(entry, names)) is not None:
+            return Kept(entry, found)
+        with ExitStack() as stack:
+            with _sentences(folder):
+                work = stack.enter_context(work_folder(entry))
+            make(work)  # says itself what it lacks
+            with _sentences(folder):
+                return _keep(entry, {name: (work / name).read_bytes() for name in names})
 
 
 def _whole(entry: Path, names: Sequence[str]) -> dict[str, bytes] | None:
@@ -79,12 +82,15 @@ def _whole(entry: Path, names: Sequence[str]) -> dict[str, bytes] | None:
 
 
 def _own_bytes(path: Path) -> bytes:
-    """The content of a file that only its owner can write, this user or root. Raises PermissionError for another."""
+    """The content of a file that only its owner can write, this user or root.
+
+    Raises PermissionError for another, for what is no regular file, and for a larger one than an entry has.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or not is_trusted(found) or found.st_size > CACHED_BYTES:
-            raise PermissionError(f"{path}: others could have written it")
+            raise PermissionError(f"{path}: is not what was kept")
         return file.read(CACHED_BYTES)
 
 
@@ -123,10 +129,17 @@ def _clear(path: Path, wanted: Callable[[int], bool]) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """One process at a time. Raises UserError where the lock cannot be written."""
-    lock = FileLock(path, timeout=PATIENCE, mode=0o600)
+    """One process at a time. Raises UserError where the lock cannot be written.
+
+    The file stays: were it taken away, one that waits for it and one that makes it anew would both hold a lock.
+    """
+    lock = FileLock(path, mode=0o600)
     try:
-        lock.acquire()
+        try:
+            lock.acquire(timeout=1)
+        except Timeout:
+            note("simulate: another process makes the same compiled code; waiting for it")
+            lock.acquire(timeout=PATIENCE)
     except (Timeout, NotImplementedError):
         pass  # the other has stopped, or its machine has; a file system without locks
     except OSError as error:
@@ -134,8 +147,6 @@ def _locked(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if lock.is_locked:
-            path.unlink(missing_ok=True)
         lock.release()
 
 

@@ -40,8 +40,11 @@ TABLE_VALUES = 8_000_000
 TABLE_BYTES = 256 * 1024 * 1024
 # Tiles of a run on hardware: on a link each takes a second or two, so that these are a day or two.
 HIL_TILES = 100_000
-# Bytes of a file that grows by a line for every tile of a run or every proposal of a search, of 1 to 10 kB each.
-LINES_BYTES = 64 * 1024 * 1024
+# Bytes of a file that grows by a line for every tile of a run or every step of a proposal: 1.4 kB a tile with the
+# longest names, 2 to 14 kB a proposal, so that 50,000 of either fit. It is read line by line.
+LINES_BYTES = 1024 * 1024 * 1024
+# Bytes of one of its lines: the longest that was seen has 10 kB.
+LINE_BYTES = 1024 * 1024
 # Letters of a sweep's constraints and ties, all together: each is worked out for every point. Ours have 60.
 EXPRESSION_LETTERS = 1_000
 # Values of a machine's fields that a sweep names: each is held against its machine first, in half a millisecond.
@@ -100,7 +103,7 @@ class Limits:
     ops: int = 6_000
     distinct_products: int = 300
     elements: int = 1 << 20
-    side: int = 1 << 18
+    side: int = 1 << 17
     multiplies: int = 4_000_000
     comparisons: int = 500_000_000
     points: int = 50_000

@@ -1,25 +1,29 @@
 """A file that grows by a line of JSON at a time, so that a run that was killed goes on where it was.
 
-The line that a kill has cut is dropped, and taken away so that the next one stands alone; any other damage is said. The
-file itself is locked, by the operating system, so that a lock goes with its process and no second file is left behind.
+A last line without its end is that of a kill: it is dropped, and taken away so that the next one stands alone. Any
+other damage is said. The file itself is locked, so that no second file is left behind.
 """
 
-import fcntl
 import json
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Generic, Self, TypeVar, final
 
 from workloads.errors import UserError
-from workloads.files.limits import LINES_BYTES
+from workloads.files.limits import LINE_BYTES, LINES_BYTES
+from workloads.files.locks import take
 from workloads.files.reading import MIB, parse_json
-from workloads.files.writing import not_written
+from workloads.files.writing import not_written, settle
 
 Line = TypeVar("Line")
+# What a cut line of ours begins with: a mapping, or what a file system shows where a power cut left a length and no
+# content. Anything else that has no end is somebody else's.
+BEGINNINGS = (b"{", b"\0", b"")
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe would wait
 
 
@@ -37,10 +41,11 @@ class LineFile(Generic[Line]):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = _opened(path, busy)
+            settle(path.parent)
         except OSError as error:
             raise not_written(str(path), error) from None
         try:
-            self.found = _whole_lines(self._descriptor, path, damaged, read)
+            self.found = list(_whole_lines(self._descriptor, path, damaged, read))
         except BaseException:
             self.close()
             raise
@@ -74,61 +79,35 @@ class LineFile(Generic[Line]):
         self.close()
 
 
-@contextmanager
-def held(path: Path) -> Iterator[None]:
-    """Hold the lock of a file of lines for as long as another library writes it; waits for whoever has it.
-
-    Raises UserError where it cannot be opened.
-    """
-    try:
-        descriptor = _opened(path, "")
-    except OSError as error:
-        raise not_written(str(path), error) from None
-    try:
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _opened(path: Path, busy: str) -> int:
-    """The descriptor of a file, locked; waits for whoever has it where nothing is said of that."""
-    while True:
-        descriptor = os.open(path, FLAGS, 0o666)
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise UserError(f"{path}: is not a regular file")
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
-            if os.path.samestat(os.fstat(descriptor), path.stat()):
-                return descriptor
-        except BlockingIOError:
-            os.close(descriptor)
-            raise UserError(busy) from None
-        except FileNotFoundError:  # whoever had it took it away: another one is made
-            pass
-        except BaseException:
-            os.close(descriptor)
-            raise
+    descriptor = os.open(path, FLAGS, 0o666)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise UserError(f"{path}: is not a regular file")
+        if not take(descriptor, path):
+            raise UserError(busy)
+    except BaseException:
         os.close(descriptor)
+        raise
+    return descriptor
 
 
-def _whole_lines(descriptor: int, path: Path, damaged: str, read: Callable[[object, str], Line]) -> list[Line]:
-    """What all whole lines hold; a last one that is not whole is taken away once the others are known to be right."""
-    size = os.fstat(descriptor).st_size
+def _whole_lines(descriptor: int, path: Path, damaged: str, read: Callable[[object, str], Line]) -> Iterator[Line]:
+    """What all whole lines hold; a last one that has no end is taken away once the others are known to be right."""
+    size, whole = os.fstat(descriptor).st_size, 0
     if size > LINES_BYTES:
         raise UserError(f"{path}: has more than {LINES_BYTES // MIB} MiB, which is the most that is read; {damaged}")
     with open(descriptor, "rb", closefd=False) as file:
-        lines = file.read(size).splitlines(keepends=True)
-    found: list[Line] = []
-    for number, line in enumerate(lines, 1):
-        place = f"{path}:{number}"
-        try:
-            if not line.endswith(b"\n"):
-                raise UserError(f"{place}: does not end")
-            node = parse_json(line.decode("utf-8"), place)
-        except (UserError, UnicodeDecodeError):
-            if number < len(lines):
+        for number in count(1):
+            line, place = file.readline(LINE_BYTES), f"{path}:{number}"
+            if whole + len(line) == size and line[:1] in BEGINNINGS and not line.endswith(b"\n"):
+                os.ftruncate(descriptor, whole)
+                return
+            try:
+                if not line.endswith(b"\n"):
+                    raise UserError(f"{place}: has no end")
+                node = parse_json(line.decode("utf-8"), place)
+            except (UserError, UnicodeDecodeError):
                 raise UserError(f"{place}: this line is damaged; {damaged}") from None
-            os.ftruncate(descriptor, size - len(line))
-            break
-        found.append(read(node, place))
-    return found
+            yield read(node, place)
+            whole += len(line)

@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from functools import cache
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from workloads.errors import UserError
 from workloads.files.limits import CARD_BYTES, DEPTH, DIGITS, JSON_VALUES
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsRead
 
 Kind = TypeVar("Kind")
 Lines = Mapping[tuple[str, ...], int]
@@ -30,18 +33,33 @@ def read_bytes(path: Path, most: int = CARD_BYTES, raises: str = "") -> bytes:
     for what is missing, a folder, a device, a pipe, and for a larger file.
     """
     with opened(path) as file:
-        content = file.read(most + 1)
+        content = read_most(file, most)
     if len(content) > most:
         hint = f"; --limit {raises}=N raises that" if raises else ""
         raise UserError(f"{path}: has more than {_size(most)}, which is the most that is read{hint}")
     return content
 
 
+def read_most(file: "SupportsRead[bytes]", most: int) -> bytes:
+    """What a file still has, and one byte more than `most` where it has more than that.
+
+    Read piece by piece: Python makes room for all that is asked for, however little there is.
+    """
+    pieces, left = [], most + 1
+    while left and (piece := file.read(min(left, MIB))):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[BufferedReader]:
     """A regular file, open to be read piece by piece. Raises UserError as `read_bytes` does, also inside the block."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would wait for its writer
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would wait for its writer
+        except ValueError as error:  # a NUL in a path
+            raise UserError(f"{str(path)!a}: cannot be read: {error}") from None
         with os.fdopen(descriptor, "rb") as file:
             mode = os.fstat(descriptor).st_mode
             if not stat.S_ISREG(mode):
@@ -50,8 +68,6 @@ def opened(path: Path) -> Iterator[BufferedReader]:
     except OSError as error:
         said = "is a folder" if isinstance(error, IsADirectoryError) else f"cannot be read: {error.strerror or error}"
         raise UserError(f"{path}: {said}") from None
-    except ValueError as error:  # a NUL in a path
-        raise UserError(f"{str(path)!a}: cannot be read: {error}") from None
 
 
 def read_text(path: Path, what: str, most: int = CARD_BYTES, raises: str = "") -> str:
@@ -90,9 +106,9 @@ def checked(
 ) -> Kind:
     """Values as the type they should have.
 
-    prefix: the field that all of it is the value of. lines: of a YAML file, where each field stands. strict: for what
-    the program wrote itself: a text is no number then, nor is a truth. Raises UserError that names the first field that
-    is wrong.
+    prefix: the field that all of it is the value of. lines: of a YAML file, where each field stands. strict: a text is
+    no number then, nor is a truth, which only a person would mean. Raises UserError that names the first field that is
+    wrong.
     """
     adapter = _adapter(kind)  # type: ignore[arg-type]
     try:
@@ -140,10 +156,11 @@ def _whole(text: str) -> int:
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """A mapping. Raises ValueError for a name that it has twice: readers differ in which of the two they take."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"holds the field '{next(name for name in names if names.count(name) > 1)}' twice")
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"holds the field '{name}' twice")
+        found[name] = value
     return found
 
 

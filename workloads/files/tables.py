@@ -11,7 +11,6 @@ from pyarrow import parquet
 from workloads.errors import UserError
 from workloads.files.limits import TABLE_BYTES, TABLE_ROWS, TABLE_VALUES
 from workloads.files.reading import read_bytes
-from workloads.files.writing import write_bytes
 
 Columns = Mapping[str, Sequence[object]]
 STRINGS, CONTAINERS = 16 * 1024 * 1024, 1_000_000  # of a file's own description: no table of ours has 1,000 columns
@@ -57,11 +56,6 @@ def read_table(path: Path, wanted: Mapping[str, Column] | None = None, damaged: 
             if not kind.takes(value):
                 raise UserError(f"{path}: {name}: row {row} holds {value!r}, which is no {kind.name.lower()}{hint}")
     return columns
-
-
-def write_table(columns: Columns, path: Path, said: str = "") -> None:
-    """Write a table, which appears whole or not at all. Raises UserError where it cannot be written."""
-    write_bytes(path, table_bytes(columns), said)
 
 
 def table_bytes(columns: Columns, compression: str = "snappy") -> bytes:

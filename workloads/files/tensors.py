@@ -39,12 +39,12 @@ def read_tensors(path: Path, most: int = SAMPLES_BYTES, digest: str = "") -> tup
 def _metadata(content: bytes, path: Path) -> dict[str, str]:
     """What the head of a file says beside its tensors."""
     length = int.from_bytes(content[:8], "little")
-    node = checked_head(content[8 : 8 + length], path)
+    node = _checked_head(content[8 : 8 + length], path)
     found = node.get("__metadata__", {})
     return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
 
-def checked_head(head: bytes, path: Path) -> dict[str, object]:
+def _checked_head(head: bytes, path: Path) -> dict[str, object]:
     """The head of a safetensors file. Raises UserError where it is none."""
     try:
         node = parse_json(head.decode("utf-8"), str(path), "not a whole file of tensors")

@@ -17,7 +17,7 @@ from scipy.io import mminfo, mmread
 
 from workloads.errors import UserError
 from workloads.files.limits import LIMITS, Limits
-from workloads.files.reading import MIB, read_bytes
+from workloads.files.reading import MIB, read_bytes, read_most
 from workloads.sparse.generate import generate
 from workloads.sparse.matrix import Matrix, SparseProduct, from_scipy
 from workloads.workload import Capture, Mode, Workload
@@ -71,7 +71,7 @@ def _unpacked(path: Path, limits: Limits) -> bytes:
     packed = BytesIO(content)
     try:
         with GzipFile(fileobj=packed) if path.suffix == ".gz" else BZ2File(packed) as file:
-            content = file.read(most + 1)
+            content = read_most(file, most)
     except BROKEN as error:
         raise _wrong(path, error) from None
     limits.check("file_mib", -(-len(content) // MIB), f"{path}: unpacked, the file")

@@ -1,6 +1,5 @@
 """The folder that a training run stands in: made, held, found unfinished. Needs no torch."""
 
-import fcntl
 import json
 import os
 import re
@@ -12,9 +11,12 @@ from pathlib import Path
 from typing import ClassVar, final
 
 from workloads.errors import UserError
+from workloads.files.locks import take
 from workloads.files.reading import check_schema, checked, read_json
 from workloads.files.writing import check_folder, new_folder, write_text
 from workloads.op import CLOSED
+from workloads.training.checkpoint_file import read_checkpoint
+from workloads.training.run_log import check_log
 from workloads.training.settings import Settings, checked_settings
 
 SCHEMA = 1
@@ -25,9 +27,8 @@ WHAT = "the description of a training run"
 
 
 def owned(name: str) -> bool:
-    """Whether a file of this name in a run's folder is the run's own; also what a killed process left of one."""
-    own = f"(?:{OWN}|{STEP})"
-    return re.fullmatch(rf"{own}|\.{own}\.[\w-]{{8}}\.partial", name) is not None
+    """Whether a file of this name in a run's folder is the run's own."""
+    return re.fullmatch(f"{OWN}|{STEP}", name) is not None
 
 
 @final
@@ -62,6 +63,19 @@ def read_unfinished(folder: Path) -> Settings:
     return settings
 
 
+def check_resumable(folder: Path) -> None:
+    """Everything that can be known of a run without torch, which takes seconds to be imported.
+
+    Raises UserError where the run cannot go on: it came to its end, another process has it, or its checkpoint or its
+    log is not what was written.
+    """
+    read_unfinished(folder)
+    with held(folder):
+        checkpoint = read_checkpoint(folder)
+        if checkpoint is not None:
+            check_log(folder, checkpoint.step)
+
+
 def check_run_folder(folder: Path, force: bool) -> None:
     """Raises UserError where a run may not be written: a folder in use, or anything that is not a run."""
     said, is_run = f"--out {folder}", (folder / NAME).exists()
@@ -80,9 +94,9 @@ def held(folder: Path) -> Iterator[None]:
     """Raises UserError where another process trains in the folder; a killed one does not count."""
     path = folder / NAME
     try:
-        lock = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        lock = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+        raise UserError(f"{path}: cannot be opened: {error.strerror}") from None
     try:
         _take(lock, path, folder)
         yield
@@ -91,17 +105,14 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def _take(lock: int, path: Path, folder: Path) -> None:
+    if not stat.S_ISREG(os.fstat(lock).st_mode):
+        raise UserError(f"{path}: is not a regular file")
     try:
-        if not stat.S_ISREG(os.fstat(lock).st_mode):
-            raise UserError(f"{path}: is not a regular file")
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(lock), path.stat()):
-            return
-    except (BlockingIOError, FileNotFoundError):
-        pass
+        ours = take(lock, path)
     except OSError as error:
         raise UserError(f"{path}: cannot be locked, so nothing is trained there: {error.strerror}") from None
-    raise UserError(f"{folder}: another process is training there")
+    if not ours:
+        raise UserError(f"{folder}: another process is training there")
 
 
 @contextmanager

@@ -5,19 +5,20 @@ to its end and a folder for each that did not. A run in progress goes on from it
 on one folder: a run that another one holds is left to it.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from math import isfinite
 from pathlib import Path
 from typing import final
 
 from workloads.errors import UserError
+from workloads.files.locks import take
+from workloads.files.partials import remove_folder
 from workloads.files.reading import check_schema, checked, read_json
-from workloads.files.writing import new_folder, not_written, remove_folder, write_text
+from workloads.files.writing import new_folder, not_written, write_text
 from workloads.op import Amount, Count
 from workloads.training.run import resume_run, start_run
 from workloads.training.run_folder import NAME as RUN
@@ -113,7 +114,7 @@ def _make(folder: Path, common: Settings, said: str) -> None:
         raise UserError(f"{said}: holds something that is not a study; it is left alone")
     shared = {name: value for name, value in asdict(common).items() if name not in VARIED}
     try:
-        with new_folder(folder, lambda _: False, force=True, said=said) as partial:
+        with new_folder(folder, lambda _: False, said=said) as partial:
             (partial / RUNS).mkdir()
             write_text(partial / NAME, json.dumps({"schema": SCHEMA, "settings": shared}, indent=1) + "\n")
     except UserError:
@@ -135,7 +136,7 @@ def work_off(
     """Train every cell that has no result yet and that no other process trains; gives each when it is done."""
     for number, cell in enumerate(todo, start=1):
         done, place = folder / RUNS / f"{cell.name}.json", folder / RUNS / cell.name
-        with claimed(place.with_suffix(".lock")) as ours:
+        with claimed(folder / RUNS / f"{cell.name}.lock") as ours:
             if not ours or done.exists():
                 continue
             if not (place / RESULT).exists():
@@ -158,20 +159,14 @@ def claimed(path: Path) -> Iterator[bool]:
         lock = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise not_written(str(path), error) from None
+    ours = False
     try:
-        ours = _locked(lock, path)
+        ours = take(lock, path)
         yield ours
+    finally:
         if ours:
             path.unlink(missing_ok=True)
-    finally:
         os.close(lock)
-
-
-def _locked(lock: int, path: Path) -> bool:
-    with suppress(BlockingIOError, FileNotFoundError):  # another one's, or it was and is done
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.path.samestat(os.fstat(lock), path.stat())
-    return False
 
 
 def outcomes(folder: Path, wanted: Sequence[Cell]) -> list[tuple[Cell, Record]]:

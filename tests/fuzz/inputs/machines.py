@@ -162,6 +162,7 @@ SETTING = "extends: sat\narray: {{rows: {{value: {0}, provenance: assumed, sourc
 
 for said, text in {
     "aliases that double": BOMB,
+    "mappings that double": BOMB.replace("[*", "{p: *").replace(", *", ", q: *").replace("]", "}"),
     "an alias of itself": "&a [*a]\n",
     "a field that is its own": "extends: sat\narray: &a {rows: *a}\n",
     "a NUL": "extends: sat\narray:\0 {}\n",
@@ -190,6 +191,7 @@ for said, text in {
     "clock near nothing": "clock_mhz=1e-300",
     "a path of 900 parts": f"{'.'.join('a' * 900)}=1",
     "!!bool maybe": "array.drains=!!bool maybe",
+    "!!binary": "array.rows=!!binary aGk=",
 }.items():
     case("settings", f"settings: {said}", _line(*OTHERS, "--set", text))
 for said, text in {
