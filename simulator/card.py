@@ -15,6 +15,7 @@ from simulator.arch.machine import Machine
 from simulator.card_parts import Amount, Finite, Json, Scalar, Truth, Whole, check_parts
 from simulator.job import Job
 from workloads.errors import UserError
+from workloads.files.limits import LIMITS
 from workloads.files.reading import check_schema, checked
 from workloads.provenance import Provenance
 from workloads.workload import Capture, Workload
@@ -77,9 +78,10 @@ class Cost:
 class Card:
     """What a result says of itself.
 
-    job: what was asked, so that it can be run again. arch_hash: of the machine's numbers. peaks: rates no schedule
-    passes. causes: words for the stall columns, by name. outside: parts that other distributions brought, each with its
-    distribution and version. more: what only this kind of machine says. hil: what hardware in the loop said.
+    job: what was asked, so that it can be run again; one that was read has the usual limits, which no file raises.
+    arch_hash: of the machine's numbers. peaks: rates no schedule passes. causes: words for the stall columns, by name.
+    outside: parts that other distributions brought, each with its distribution and version. more: what only this kind
+    of machine says. hil: what hardware in the loop said.
     """
 
     command: tuple[str, ...]
@@ -153,7 +155,7 @@ def _again(node: object) -> str:
 
 def _job(node: Mapping[str, object], place: str) -> Job:
     try:
-        return Job.from_json(node)
+        return Job.from_json(node).within(LIMITS)
     except UserError as error:
         raise UserError(f"{place}: {error}") from None
 

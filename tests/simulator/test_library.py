@@ -49,7 +49,13 @@ def test_a_job_is_the_same_after_json(job: Job) -> None:
 
 @pytest.mark.parametrize(
     ("change", "place"),
-    [({"exact": "perhaps"}, "job.exact"), ({"colour": 1}, "job.colour"), ({"machine": {"nam": "sat"}}, "job.machine")],
+    [
+        ({"exact": "perhaps"}, "job.exact"),
+        ({"colour": 1}, "job.colour"),
+        ({"machine": {"nam": "sat"}}, "job.machine"),
+        ({"work": {"limits": {"multiplies": 10**30}}}, r"job\.work\.limits\.multiplies: 10+ is no whole number from"),
+        ({"work": {"limits": {"ops": -5}}}, r"job\.work\.limits\.ops: -5 is no whole number from 1 to"),
+    ],
 )
 def test_what_is_no_job_is_refused(change: dict[str, object], place: str) -> None:
     node = Job(Source("sat"), Work(model="resnet9")).to_json()
