@@ -52,7 +52,12 @@ def put_page(path: Path, text: str, option: str = "--out ") -> None:
 
 
 def _default(folders: Sequence[Path]) -> Path:
-    return Path("comparison.html") if len(folders) > 1 else folders[0].parent / f"{folders[0].resolve().name}.html"
+    return Path("comparison.html") if len(folders) > 1 else folders[0].parent / f"{_name(folders[0])}.html"
+
+
+def _name(folder: Path) -> str:
+    """What a folder is called where it is, also one that is named by `.` or by a link."""
+    return Path(realpath(folder)).name
 
 
 def _single(result: "Result", sensitivity: bool, figures: Path | None, limits: Limits) -> str:
@@ -82,7 +87,7 @@ def _labels(results: "Sequence[Result]", folders: Sequence[Path]) -> list[str]:
             labels = [" ".join(str(getattr(result.card, each)) for each in said) for result in results]
             if len(set(labels)) == len(labels):
                 return labels
-    return [folder.resolve().name for folder in folders]
+    return [_name(folder) for folder in folders]
 
 
 def _sensitivity(result: "Result") -> "tuple[pd.DataFrame | None, str]":

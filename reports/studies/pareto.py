@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
 from math import nan
+from os.path import realpath
 from pathlib import Path
 from typing import Annotated
 
@@ -52,7 +53,7 @@ def study_pareto(
     joined = pareto_table(table, costs)
     shown = joined.assign(on_front=joined["on_front"].map({True: "yes", False: ""}))
     wide_console().print(frame_table(shown.set_index("method")))
-    words = f"accuracies of {accuracies.parent.resolve().name}, one {model} step on {arch}"
+    words = f"accuracies of {Path(realpath(accuracies.parent)).name}, one {model} step on {arch}"
     if write_folder(out, csv_texts({"pareto": joined}, 6), lambda: {"pareto": figures.pareto_figure(joined, words)}):
         say(f"written: {out}/pareto.csv, pareto.png, pareto.svg")
 

@@ -191,6 +191,12 @@ def test_mistakes(simulate: Run, folder: Path, arguments: tuple[str, ...], sente
     assert [path.name for path in folder.parent.iterdir()] == ["r"]
 
 
+def test_a_loop_of_links_is_a_sentence(simulate: Run, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for folders in (("loop",), ("loop", "loop")):
+        assert simulate("report", *folders) == (2, "", "simulate: loop: there is no such result folder\n")
+
+
 def test_a_page_is_never_overwritten_unasked(simulate: Run, page: Path) -> None:
     before = page.read_bytes()
     code, _, err = simulate("report", "r", "--no-sensitivity")
