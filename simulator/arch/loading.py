@@ -93,8 +93,8 @@ def _extended(sheet: Sheet, chain: tuple[str, ...]) -> Sheet:
     if not isinstance(name, str):
         raise UserError(f"{place}: extends: give the name or the path of a machine file")
     base_path = _beside(sheet.path, name)
-    if realpath(base_path) in chain:
-        raise UserError(f"{place}: extends: {' -> '.join(Path(each).name for each in (*chain, base_path))} never ends")
+    if (whole := realpath(base_path)) in chain:
+        raise UserError(f"{place}: extends: {' -> '.join(Path(each).name for each in (*chain, whole))} never ends")
     base = read_sheet(base_path, chain)
     own = {key: value for key, value in sheet.values.items() if key != "extends"}
     leaves = [path for path in sheet.lines if not isinstance(_at(own, path), dict)]  # a section may have become null
