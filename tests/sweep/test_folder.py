@@ -74,6 +74,19 @@ def test_a_page_needs_what_every_row_has(store: Store) -> None:
         sweep_rows(store.folder / "points")
 
 
+def test_a_page_reads_no_further_than_its_bound(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last file is none; those before it make a table of 5 rows and 7 columns."""
+    store.write("abd", [ROW, ROW])
+    store.write("abe", [{**ROW, "more": 1}, {**ROW, "last": 1}])
+    (store.folder / "points" / "abf.parquet").write_bytes(b"none")
+    monkeypatch.setattr("reports.sweep_data.TABLE_VALUES", 34)
+    with pytest.raises(UserError, match="holds more than 34 values, which is the most that a page is made of"):
+        sweep_rows(store.folder)
+    monkeypatch.setattr("reports.sweep_data.TABLE_VALUES", 35)
+    with pytest.raises(UserError, match=r"abf\.parquet: is not a whole table"):
+        sweep_rows(store.folder)
+
+
 def test_rows_of_one_bucket_may_differ_in_their_fields(store: Store) -> None:
     """Points of unlike settings can share a bucket, and null stands beside a number."""
     store.write("abc", [ROW, {"key": "b", "dram.channels": "null", "cycles": 1}])
