@@ -21,6 +21,7 @@ from workloads.provenance import Provenance
 from workloads.workload import Capture, Workload
 
 SCHEMA = 2
+PROGRAM = "simulate"
 Clock = Annotated[float, Field(strict=True, ge=1e-9, le=1e12)]  # as machines may have it
 VERSIONS = ("sparsehil", "numpy", "numba", "simpy", "pandas")
 
@@ -126,6 +127,11 @@ class Card:
     def clock_hz(self) -> float:
         return self.clock_mhz * 1e6
 
+    @property
+    def again(self) -> str:
+        """The command that makes the result again, as a shell takes it; empty where that is none of this program."""
+        return _again(self.command)
+
     def to_json(self) -> dict[str, object]:
         """The card as JSON values; `from_json` makes it again. `assumed` is there for readers of the file."""
         return {**asdict(self), "job": self.job.to_json(), "assumed": self.assumed}
@@ -133,7 +139,6 @@ class Card:
     @classmethod
     def from_json(cls, node: object, place: str = "card.json") -> "Card":
         """The card that `to_json` told of. Raises UserError for another schema, and for what is no card."""
-        again = _again(node)
         try:
             found = check_schema(node, place, SCHEMA, "a run card")
             missing = next((each.name for each in fields(cls) if each.name not in found), None)
@@ -143,14 +148,16 @@ class Card:
             card = checked(cls, {**found, "job": _job(job, place)}, place)
             check_parts(card.more, card.hil, place)
         except UserError as error:
+            again = _again(node.get("command") if isinstance(node, dict) else None)
             raise UserError(f"{error}; make it again: {again}" if again else str(error)) from None
         return card
 
 
-def _again(node: object) -> str:
-    """The command that made a result, as far as its card can be read."""
-    command = node.get("command") if isinstance(node, dict) else None
-    return shlex.join(map(str, command)) if isinstance(command, list) else ""
+def _again(command: object) -> str:
+    """A command as a shell takes it; empty for what is none of this program: a card may come from anybody."""
+    if not isinstance(command, list | tuple) or [*command[:1]] != [PROGRAM]:
+        return ""
+    return shlex.join(map(str, command))
 
 
 def _job(node: Mapping[str, object], place: str) -> Job:

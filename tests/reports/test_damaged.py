@@ -104,6 +104,8 @@ def test_a_card_with_any_field_changed_is_a_sentence_or_can_be_shown(stored: Pat
         ("{}", "schema: is missing"),
         ('{"schema": 0}', "schema: this has version 0, and this program reads 2"),
         ('{"schema": 99, "command": ["simulate", "--exact"]}', "make it again: simulate --exact"),
+        ('{"schema": 99, "command": ["sudo", "reboot"]}', "this has version 99, and this program reads 2\n"),
+        ('{"schema": 99, "command": "simulate"}', "this has version 99, and this program reads 2\n"),
         ('{"schema": true}', "schema: True is no whole number"),
         ('{"schema": "2"}', "schema: '2' is no whole number"),
         ('{"schema": 2}', "command: is missing"),
@@ -125,6 +127,18 @@ def test_a_file_that_is_missing_is_named(damaged: Path, name: str) -> None:
     if paths:
         with pytest.raises(UserError, match=f"is not a whole result: it has no {name}"):
             load_result(damaged)
+
+
+def test_a_command_of_another_program_is_never_advised(damaged: Path) -> None:
+    card = json.loads((damaged / "card.json").read_text(encoding="utf-8"))
+    (damaged / "card.json").write_text(json.dumps({**card, "command": ["sudo", "reboot"]}), encoding="utf-8")
+    result = load_result(damaged)
+    assert result.card.again == "" and "reboot" not in comparison_page([result, result], ["a", "b"])
+    if result.card.arch == "sat":  # a page takes seconds
+        assert "reboot" not in result_page(result)
+    (damaged / "ops.parquet").write_bytes(b"none")
+    with pytest.raises(UserError, match=r"; make it again$"):
+        load_result(damaged)
 
 
 def test_a_column_that_is_missing_or_holds_something_else_is_a_sentence(damaged: Path) -> None:
