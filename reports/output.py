@@ -1,6 +1,6 @@
 """What studies and checks give out: tables on a terminal, and tables and pictures in a folder."""
 
-import os.path
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -54,17 +54,22 @@ def _cell(value: object) -> str:
 def write_files(files: Mapping[Path, bytes], option: str = "--out ") -> None:
     """Write files, each of which appears whole, or none of them where one cannot be written. Their folders are made.
 
-    Files of these names are replaced, all others are left alone. Raises UserError, after `option`.
+    All are on the disk before the first takes its name. Where one cannot take it after that, since a folder has just
+    got that name for example, some of the others may have theirs. Files of these names are replaced, all others are
+    left alone. Raises UserError, after `option`.
     """
-    folders = dict.fromkeys(folder for path in files for folder in path.parents if not os.path.lexists(folder))
+    folders = sorted({folder for path in files for folder in path.parents if not os.path.lexists(folder)})
     try:
-        for folder in reversed(folders):
+        for folder in folders:
             folder.mkdir(exist_ok=True)
         with ExitStack() as stack:
             for path, content in files.items():
-                stack.enter_context(new_file(path, f"{option}{path}")).write_bytes(content)
+                with stack.enter_context(new_file(path, f"{option}{path}")).open("wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
     except (OSError, ValueError, UserError) as error:
-        for folder in folders:
+        for folder in reversed(folders):
             with suppress(OSError):  # what somebody else has put there stays
                 folder.rmdir()
         if isinstance(error, UserError):

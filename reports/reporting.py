@@ -1,6 +1,8 @@
 """What `simulate report` does: results as one page, of one result or of several side by side."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from os.path import realpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +10,7 @@ import reports
 import simulator
 from workloads.console import console
 from workloads.errors import UserError
+from workloads.files.limits import Limits
 from workloads.files.writing import check_new, write_bytes
 
 if TYPE_CHECKING:
@@ -20,12 +23,12 @@ TELLING = ("arch", "model", "method", "pattern", "mode", "batch")  # what a resu
 
 
 def write_report(
-    folders: Sequence[Path], out: Path | None, figures: Path | None, sensitivity: bool, force: bool
+    folders: Sequence[Path], out: Path | None, figures: Path | None, sensitivity: bool, force: bool, limits: Limits
 ) -> str:
     """Write the page of result folders, and their figures where a folder for them is named; the sentence to be printed.
 
-    sensitivity: run the step again at both ends of every assumption's range. Raises UserError for a folder that is no
-    result, and where the page cannot be written.
+    sensitivity: run the step again at both ends of every assumption's range, within `limits`. Raises UserError for a
+    folder that is no result, and where the page cannot be written.
     """
     path = out or _default(folders)
     check_page(path, force)
@@ -33,7 +36,7 @@ def write_report(
     if len(results) > 1:
         text = _several(results, _labels(results, folders), figures)
     else:
-        text = _single(results[0], sensitivity, figures)
+        text = _single(results[0], sensitivity, figures, limits)
     put_page(path, text)
     return f"page: {path} ({len(text.encode()) / 1e6:.2f} MB)"
 
@@ -49,11 +52,17 @@ def put_page(path: Path, text: str, option: str = "--out ") -> None:
 
 
 def _default(folders: Sequence[Path]) -> Path:
-    return Path("comparison.html") if len(folders) > 1 else folders[0].parent / f"{folders[0].resolve().name}.html"
+    return Path("comparison.html") if len(folders) > 1 else folders[0].parent / f"{_name(folders[0])}.html"
 
 
-def _single(result: "Result", sensitivity: bool, figures: Path | None) -> str:
+def _name(folder: Path) -> str:
+    """What a folder is called where it is, also one that is named by `.` or by a link."""
+    return Path(realpath(folder)).name
+
+
+def _single(result: "Result", sensitivity: bool, figures: Path | None, limits: Limits) -> str:
     page = reports.result_page  # with all that a page needs, before the step is run again
+    result = replace(result, card=replace(result.card, job=result.card.job.within(limits)))
     table, said = _sensitivity(result) if sensitivity else (None, NOT_ASKED)
     ladder = _ladder(result) if table is not None else None
     with console(error=True).status("drawing"):
@@ -78,7 +87,7 @@ def _labels(results: "Sequence[Result]", folders: Sequence[Path]) -> list[str]:
             labels = [" ".join(str(getattr(result.card, each)) for each in said) for result in results]
             if len(set(labels)) == len(labels):
                 return labels
-    return [folder.resolve().name for folder in folders]
+    return [_name(folder) for folder in folders]
 
 
 def _sensitivity(result: "Result") -> "tuple[pd.DataFrame | None, str]":

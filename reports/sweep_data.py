@@ -38,12 +38,16 @@ def sweep_rows(folder: Path) -> pd.DataFrame:
     paths = sorted((folder / POINTS).glob("*.parquet"))
     if not paths:
         raise UserError(f"{folder}: holds no finished point")
-    tables = [_point_table(path) for path in paths]
-    names = names_of(tables)
-    if len(names) * sum(map(_length, tables)) > TABLE_VALUES:
-        raise UserError(f"{folder}: holds more than {TABLE_VALUES:,} values, which is the most that a page is made of")
+    tables, known, length = [], set[str](), 0
+    for path in paths:
+        tables.append(table := _point_table(path))
+        known, length = known | {*table}, length + _length(table)
+        if len(known) * length > TABLE_VALUES:  # the values that one table of them all has
+            said = f"holds more than {TABLE_VALUES:,} values, which is the most that a page is made of"
+            raise UserError(f"{folder}: {said}")
     columns = {
-        name: list(chain.from_iterable(each.get(name, [None] * _length(each)) for each in tables)) for name in names
+        name: list(chain.from_iterable(each.get(name, [None] * _length(each)) for each in tables))
+        for name in names_of(tables)
     }
     rows = pd.DataFrame({name: alike(values) for name, values in columns.items()})
     names = [name for name in rows.columns[: rows.columns.get_loc(RESULTS)] if name != "key"]

@@ -95,7 +95,6 @@ def build(board: Board, p: Parameters, show: Callable[[str], None], lanes: Lanes
 
 def write_built(built: Built, board: Board, p: Parameters, folder: Path, force: bool = False) -> Path:
     """Write the bitstream, and in `utilisation.json` what it is and takes. Returns where the bitstream is."""
-    name = f"{board.name}{built.bitstream.suffix}"
     card = {
         "board": board.title,
         "array": p.title,
@@ -105,9 +104,10 @@ def write_built(built: Built, board: Board, p: Parameters, folder: Path, force: 
         "cells": {cell: {"used": used, "available": there} for cell, (used, there) in built.used.items()},
         "tools": versions(),
     }
-    files = {name: read_bytes(built.bitstream, CACHED_BYTES), CARD: (json.dumps(card, indent=2) + "\n").encode()}
-    write_files(folder, files, board_owns, force)
-    return folder / name
+    made, text = read_bytes(built.bitstream, CACHED_BYTES), json.dumps(card, indent=2) + "\n"
+    files = {board.bitstream: made, CARD: text.encode()}
+    write_files(folder, files, board_owns(board), force)
+    return folder / board.bitstream
 
 
 def _text(content: str | bytes) -> str:

@@ -29,6 +29,11 @@ class Board:
     fill: float = 0.85
 
     @property
+    def bitstream(self) -> str:
+        """The name of its file in a user's folder: icebreaker.bin."""
+        return f"{self.name}.{self.pack[-1].partition('.')[2]}"
+
+    @property
     def synthesis(self) -> str:
         """Name of the synthesis script: multipliers are used where there are any."""
         return f"{self.family}-dsp" if self.family == "ice40" and self.dsps else self.family

@@ -1,19 +1,19 @@
 """Files of hardware: folders that it is written to, reports of the tools, and their failures."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from os.path import ismount
 from pathlib import Path
 from typing import TypeVar
 
-from rtl.boards import BOARDS
+from rtl.boards import BOARDS, Board
 from workloads.errors import UserError
 from workloads.files import writing
 from workloads.files.reading import checked, read_json
-from workloads.files.writing import new_folder
+from workloads.files.writing import Owned, new_folder
 
 REPORT_BYTES = 64 * 1024 * 1024  # of a placer, which names every wire it has placed
 CARD = "utilisation.json"
 WORDS = 4000  # letters of what a tool has said last
-Owned = Callable[[str], bool]  # whether a name in a folder is that of a file which is written there
 Kind = TypeVar("Kind")
 
 
@@ -36,33 +36,38 @@ def project_owns(name: str) -> bool:
     return name in ("sparse_array.v", "project.tcl", "sparse_array.xdc", "README.md")
 
 
-def board_owns(name: str) -> bool:
-    """The same for `rtl.board.write_built`, for any board."""
-    stem, _, ending = name.partition(".")
-    return name == CARD or (stem in BOARDS and ending in ("bin", "bit"))
+def board_owns(board: Board) -> Owned:
+    """The same for `rtl.board.write_built`: what it writes for one board, since `CARD` speaks of one alone."""
+    return {CARD, board.bitstream}.__contains__
 
 
 def check_folder(folder: Path, owned: Owned, force: bool) -> None:
-    """Raises UserError when files would be written over or beside others without `force`, or where it is not ours."""
+    """Raises UserError when files would be written over or beside others without `force`, or where it is not ours.
+
+    Synthesis takes minutes, so what would fail only after it is looked at here: a folder is exchanged for the new one.
+    """
     try:
-        taken = folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))
+        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        taken = bool(names) or (folder.exists() and not folder.is_dir())
     except (OSError, ValueError) as error:
         raise writing.not_written(f"--out: {folder}", error) from None
     if taken and not force:
         raise UserError(f"--out: {folder} is there already; give another folder, or --force to write over it")
+    if ismount(folder):
+        raise UserError(f"--out: {folder} is a mount point, which cannot be exchanged; name a folder inside it")
+    bitstreams = {board.bitstream for board in BOARDS.values()}
+    if other := next((name for name in names if name in bitstreams and not owned(name)), None):
+        raise UserError(f"--out: {folder} holds {other}, of another board, which is left alone; give another folder")
     writing.check_folder(folder, owned, True, f"--out: {folder}")
 
 
-def write_files(
-    folder: Path, files: Mapping[str, str | bytes], owned: Owned | None = None, force: bool = False
-) -> None:
+def write_files(folder: Path, files: Mapping[str, str | bytes], owned: Owned, force: bool = False) -> None:
     """Write files by name below a folder, all of them or none.
 
-    owned: which names there are ours besides these. Raises UserError as `check_folder` does.
+    owned: which names there are ours, these among them. Raises UserError as `check_folder` does.
     """
-    ours = files.keys().__contains__ if owned is None else owned
-    check_folder(folder, ours, force)
-    with new_folder(folder, ours, force=force or folder.exists(), said=f"--out: {folder}") as partial:
+    check_folder(folder, owned, force)
+    with new_folder(folder, owned, force=force or folder.exists(), said=f"--out: {folder}") as partial:
         for name, content in files.items():
             path = partial / name
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,11 +15,13 @@ from simulator.arch.machine import Machine
 from simulator.card_parts import Amount, Finite, Json, Scalar, Truth, Whole, check_parts
 from simulator.job import Job
 from workloads.errors import UserError
+from workloads.files.limits import LIMITS
 from workloads.files.reading import check_schema, checked
 from workloads.provenance import Provenance
 from workloads.workload import Capture, Workload
 
 SCHEMA = 2
+PROGRAM = "simulate"
 Clock = Annotated[float, Field(strict=True, ge=1e-9, le=1e12)]  # as machines may have it
 VERSIONS = ("sparsehil", "numpy", "numba", "simpy", "pandas")
 
@@ -77,9 +79,10 @@ class Cost:
 class Card:
     """What a result says of itself.
 
-    job: what was asked, so that it can be run again. arch_hash: of the machine's numbers. peaks: rates no schedule
-    passes. causes: words for the stall columns, by name. outside: parts that other distributions brought, each with its
-    distribution and version. more: what only this kind of machine says. hil: what hardware in the loop said.
+    job: what was asked, so that it can be run again; one that was read has the usual limits, which no file raises.
+    arch_hash: of the machine's numbers. peaks: rates no schedule passes. causes: words for the stall columns, by name.
+    outside: parts that other distributions brought, each with its distribution and version. more: what only this kind
+    of machine says. hil: what hardware in the loop said.
     """
 
     command: tuple[str, ...]
@@ -124,6 +127,11 @@ class Card:
     def clock_hz(self) -> float:
         return self.clock_mhz * 1e6
 
+    @property
+    def again(self) -> str:
+        """The command that makes the result again, as a shell takes it; empty where that is none of this program."""
+        return _again(self.command)
+
     def to_json(self) -> dict[str, object]:
         """The card as JSON values; `from_json` makes it again. `assumed` is there for readers of the file."""
         return {**asdict(self), "job": self.job.to_json(), "assumed": self.assumed}
@@ -131,7 +139,6 @@ class Card:
     @classmethod
     def from_json(cls, node: object, place: str = "card.json") -> "Card":
         """The card that `to_json` told of. Raises UserError for another schema, and for what is no card."""
-        again = _again(node)
         try:
             found = check_schema(node, place, SCHEMA, "a run card")
             missing = next((each.name for each in fields(cls) if each.name not in found), None)
@@ -141,19 +148,21 @@ class Card:
             card = checked(cls, {**found, "job": _job(job, place)}, place)
             check_parts(card.more, card.hil, place)
         except UserError as error:
+            again = _again(node.get("command") if isinstance(node, dict) else None)
             raise UserError(f"{error}; make it again: {again}" if again else str(error)) from None
         return card
 
 
-def _again(node: object) -> str:
-    """The command that made a result, as far as its card can be read."""
-    command = node.get("command") if isinstance(node, dict) else None
-    return shlex.join(map(str, command)) if isinstance(command, list) else ""
+def _again(command: object) -> str:
+    """A command as a shell takes it; empty for what is none of this program: a card may come from anybody."""
+    if not isinstance(command, list | tuple) or [*command[:1]] != [PROGRAM]:
+        return ""
+    return shlex.join(map(str, command))
 
 
 def _job(node: Mapping[str, object], place: str) -> Job:
     try:
-        return Job.from_json(node)
+        return Job.from_json(node).within(LIMITS)
     except UserError as error:
         raise UserError(f"{place}: {error}") from None
 

@@ -1,7 +1,6 @@
 """A result on disk: a folder of Parquet tables and the run card, which appears whole or not at all."""
 
 import json
-import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,7 +49,7 @@ def load_result(folder: str | Path) -> Result:
     folder = Path(folder)
     there = _files(folder)
     card = Card.from_json(read_json(folder / CARD, "a run card is JSON"), str(folder / CARD))
-    reader = simulator.TableReader(folder, card, f"make it again: {shlex.join(card.command)}")
+    reader = simulator.TableReader(folder, card, f"make it again: {card.again}" if card.again else "make it again")
     found = Result(*reader.pair(), card)
     if there >= {*DENSE}:
         found = replace(found, dense=Result(*reader.pair("dense_"), replace(card, method="dense", pattern="dense")))

@@ -11,7 +11,7 @@ from typing import ClassVar
 from pydantic import TypeAdapter, ValidationError
 
 from workloads.errors import UserError
-from workloads.files.limits import LIMITS
+from workloads.files.limits import LARGEST_LIMIT, LIMITS, Limits
 from workloads.work import Work, safe_name
 
 BUCKET_DIGITS = 3  # hexadecimal: at most 4096 files a sweep
@@ -117,15 +117,22 @@ class Job:
         options = node.get("options")
         pairs = list(options.items()) if isinstance(options, Mapping) else options
         try:
-            return _reader().validate_python({**node, "options": pairs})
+            found = _reader().validate_python({**node, "options": pairs})
         except ValidationError as error:
             first = error.errors()[0]
             raise UserError(f"job.{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from None
+        for name, most in vars(found.work.limits).items():
+            if not 1 <= most <= LARGEST_LIMIT:
+                raise UserError(f"job.work.limits.{name}: {most} is no whole number from 1 to {LARGEST_LIMIT}")
+        return found
+
+    def within(self, limits: Limits) -> "Job":
+        """The same job under other limits, which change no result."""
+        return replace(self, work=replace(self.work, limits=limits))
 
     def key(self, version: str) -> str:
         """The hash of the job and of the models' version; limits change no result, so they are not in it."""
-        job = replace(self, work=replace(self.work, limits=LIMITS))
-        return _hash({"version": version, **job.to_json()})
+        return _hash({"version": version, **self.within(LIMITS).to_json()})
 
     def bucket(self, version: str) -> str:
         """The jobs of one bucket are run together and kept in one file: those that differ in their pattern alone."""

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from os.path import realpath
 
 from simulator import kernel
 from simulator.arch.machine import Machine, Spec, machine_reader
@@ -108,7 +108,7 @@ def pinned(job: Job, machine: Machine) -> Job:
     source, digest = job.machine, machine.sheet.digest
     if source.digest and source.digest != digest:
         raise UserError(f"{source.name}: has changed since this was run")
-    name = str(Path(source.name).resolve()) if source.is_file else source.name
+    name = realpath(source.name) if source.is_file else source.name
     return replace(job, machine=replace(source, name=name, digest=digest))
 
 

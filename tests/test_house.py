@@ -28,7 +28,7 @@ def test_limits() -> None:
 TOUCHING = {
     "reports/dram_trace.py": "writes into the folder that `new_folder` gives",
     "reports/figures/style.py": "matplotlib draws into memory",
-    "reports/output.py": "writes into the folder that `new_folder` gives",
+    "reports/output.py": "writes into the files that `new_file` gives",
     "reports/page/build.py": "reads files of the package",
     "rtl/exported.py": "reads files of the package",
     "rtl/files.py": "writes into the folder that `new_folder` gives",

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
+from os.path import realpath
 from pathlib import Path
 
 from workloads.errors import UserError
@@ -71,13 +72,13 @@ class Work:
             self,
             workload=self.workload if self.content else _full(self.workload),
             topology=_full(self.topology),
-            matrices=tuple(str(Path(each).resolve()) if Path(each) in files else each for each in self.matrices),
+            matrices=tuple(realpath(each) if Path(each) in files else each for each in self.matrices),
             digest=found,
         )
 
 
 def _full(path: str | None) -> str | None:
-    return None if path is None else str(Path(path).resolve())
+    return None if path is None else realpath(path)
 
 
 def safe_name(*parts: str) -> str:

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 import reports
+from workloads.files.limits import parse_limits
+from workloads.options import LimitOption
 from workloads.terminal import say
 
 
@@ -25,7 +27,8 @@ def report(
     sensitivity: Annotated[
         bool, typer.Option(help="Run the step again at both ends of every assumption's range.")
     ] = True,
+    limit: LimitOption = [],  # noqa: B006
     force: Annotated[bool, typer.Option("--force", help="Overwrite the page.")] = False,
 ) -> None:
     """Write one self-contained HTML page: of one result, or of several side by side."""
-    say(reports.write_report(results, out, figures, sensitivity, force))
+    say(reports.write_report(results, out, figures, sensitivity, force, parse_limits(limit)))

@@ -4,7 +4,6 @@ import io
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -13,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from reports.output import write_files
 from simulator.result import Result
 
 LONGEST = 60  # letters of a name
@@ -104,11 +102,6 @@ def with_legend(figure: Figure, axes: Axes, grid: str = "y", columns: int = 4) -
 def short(value: float) -> str:
     """A number beside its bar: large ones whole, others in three digits."""
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
-
-
-def save_figure(figure: Figure, stem: Path) -> None:
-    """Write PNG and SVG. Raises UserError where they cannot be written."""
-    write_files({stem.parent / name: each for name, each in picture_files(figure, stem.name).items()}, option="")
 
 
 def picture_files(figure: Figure, name: str) -> dict[str, bytes]:

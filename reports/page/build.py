@@ -1,6 +1,5 @@
 """Building a page: sections of texts, figures and tables, poured into one template."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,8 +77,7 @@ def comparison_page(results: Sequence[Result], labels: Sequence[str]) -> str:
     ]
     for number, (label, result) in enumerate(zip(labels, results, strict=True), 1):
         points = [f"not modelled: {point}" for point in result.card.not_modelled]
-        command = shlex.join(result.card.command)
-        sections.append(Section(f"{number}. {label}", _texts(result), points, commands=[command]))
+        sections.append(Section(f"{number}. {label}", _texts(result), points, commands=_commands(result.card)))
     models = {result.card.model for result in results}
     about = f"{len(results)} results on {', '.join(sorted(models))}"
     seconds = [each.seconds for each in results]
@@ -152,8 +150,12 @@ def _run_card(card: Card) -> Section:
     facts += [(f"version of {name}", version) for name, version in card.versions.items()]
     facts += [(f"{part} of", owner) for part, owner in card.outside.items()]
     facts += [(name.replace("_", " "), f"{value:,.4g}") for name, value in vars(card.cost).items()]
-    said, command = "The command that gives this result again:", shlex.join(card.command)
-    return Section("Run card", [said], facts=facts, commands=[command])
+    said = ["The command that gives this result again:"] if card.again else []
+    return Section("Run card", said, facts=facts, commands=_commands(card))
+
+
+def _commands(card: Card) -> list[str]:
+    return [card.again] if card.again else []
 
 
 def rendered(page: Page) -> str:

@@ -1,6 +1,5 @@
 """Set a step on SAT beside the plain dense array of equal area at its own clock."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,11 +11,11 @@ import typer
 from reports import figures
 from reports.energy import energy_total, has_energy
 from reports.output import frame_table, wide_console, write_folder
+from reports.studies.csv_table import read_csv
 from simulator.job import Job, Source
 from simulator.result import Result
 from simulator.runner import run_job
 from workloads.errors import UserError
-from workloads.files.reading import read_text
 from workloads.options import BatchOption, SetOption
 from workloads.terminal import say
 from workloads.work import Work
@@ -78,10 +77,9 @@ def read_areas(path: Path) -> Areas:
     Raises UserError for anything else.
     """
     try:
-        lines = read_text(path, "an area table is CSV").splitlines()
-        rows = {row.get("pe", ""): row for row in csv.DictReader(lines)}
+        rows = {row["pe"]: row for row in read_csv(path, "an area table is CSV", COLUMNS).to_dict("records")}
         found = [PeArea(float(rows[name]["luts"]), float(rows[name]["fmax_mhz"])) for name in ("sparse", "dense")]
-    except (KeyError, TypeError, ValueError, csv.Error):
+    except (KeyError, ValueError):
         raise UserError(
             f"{path}: an area table has the columns {', '.join(COLUMNS)} and a row each for sparse and dense"
         ) from None

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from io import StringIO
 from math import nan
+from os.path import realpath
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +13,12 @@ import typer
 from reports import figures
 from reports.energy import energy_total, has_energy
 from reports.output import csv_texts, frame_table, tracked, wide_console, write_folder
+from reports.studies.csv_table import read_csv
 from simulator.job import Job, Source
 from simulator.result import Result
 from simulator.runner import run_job
 from simulator.runs import Runs
 from workloads.errors import UserError
-from workloads.files.reading import read_text
 from workloads.options import ArchOption, BatchOption, SetOption
 from workloads.terminal import note, say
 from workloads.work import Work
@@ -40,7 +40,7 @@ def study_pareto(
     """Set accuracy against speed-up against energy, and find the points that no other beats in all three."""
     table, runs, costs = read_accuracies(accuracies), Runs(), {}
     base = Job(Source(arch), Work(model=model, batch=batch), settings=tuple(settings))
-    wanted = list(zip(table["method"].astype(str), table["pattern"].astype(str), strict=True))
+    wanted = list(zip(table["method"], table["pattern"], strict=True))
     for method, pattern in tracked(wanted, "methods"):
         job = replace(base, method=method, patterns=None if pattern == DENSE else (pattern,))
         try:
@@ -52,7 +52,7 @@ def study_pareto(
     joined = pareto_table(table, costs)
     shown = joined.assign(on_front=joined["on_front"].map({True: "yes", False: ""}))
     wide_console().print(frame_table(shown.set_index("method")))
-    words = f"accuracies of {accuracies.parent.resolve().name}, one {model} step on {arch}"
+    words = f"accuracies of {Path(realpath(accuracies.parent)).name}, one {model} step on {arch}"
     if write_folder(out, csv_texts({"pareto": joined}, 6), lambda: {"pareto": figures.pareto_figure(joined, words)}):
         say(f"written: {out}/pareto.csv, pareto.png, pareto.svg")
 
@@ -77,10 +77,7 @@ def cost_of(result: Result) -> StepCost:
 
 def read_accuracies(path: Path) -> pd.DataFrame:
     """The table of `simulate study accuracy`. Raises UserError for anything else."""
-    try:
-        table = pd.read_csv(StringIO(read_text(path, "a table of accuracies is CSV")))
-    except (ValueError, OverflowError) as error:
-        raise UserError(f"{path}: is not a table of accuracies: {' '.join(str(error).split())}") from None
+    table = read_csv(path, "a table of accuracies is CSV", NEEDED)
     missing = NEEDED - set(table.columns)
     if missing or table.empty:
         what = f"it has no column '{min(missing)}'" if missing else "it has no rows"

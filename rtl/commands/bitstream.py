@@ -30,7 +30,7 @@ def bitstream(
     cols: Annotated[int | None, typer.Option("--cols", help="Columns of PEs. [default: as many as rows]")] = None,
     sore: SoreOption = False,
     optimizer: OptimizerChoice = "",
-    out: Annotated[Path | None, typer.Option("--out", help="Folder. [default: the board's name]")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder, for this board alone. [default: its name]")] = None,
     force: ForceOption = False,
 ) -> None:
     """Array, controller and serial port on a board: bitstream, cells used, and the clock that is reached."""
@@ -44,7 +44,7 @@ def bitstream(
     which = rtl.board_named(board)
     first = rtl.for_board(which, rtl.make_parameters(chosen, *_size(rows, cols, 1), form or which.formats[0]))
     lanes.check(first)
-    rtl.check_folder(folder, rtl.board_owns, force)
+    rtl.check_folder(folder, rtl.board_owns(which), force)
     with steps_shown() as show:
         if rows is None:
             p, built = rtl.build_largest(which, first, cols, show, lanes)

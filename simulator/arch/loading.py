@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
+from os.path import realpath
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,23 +60,24 @@ class Sheet:
         return {"value": value, "provenance": origin.provenance.value, "source": origin.source, **ends}
 
 
-def read_sheet(path: Path, above: tuple[Path, ...] = ()) -> Sheet:
+def read_sheet(path: Path, above: tuple[str, ...] = ()) -> Sheet:
     """Read a machine file and the file it `extends`. `above` are the files that extend this one.
 
     Raises UserError for what is wrong, with file and line.
     """
     text = read_text(path, "a machine is described in YAML", YAML_BYTES)
-    return parse_sheet(path, text, above)
+    return parse_sheet(path, text, (*above, realpath(path)))
 
 
-def parse_sheet(path: Path, text: str, above: tuple[Path, ...] = ()) -> Sheet:
+def parse_sheet(path: Path, text: str, chain: tuple[str, ...] = ()) -> Sheet:
     """A machine file's text. `path` is what it is called in messages, and where a file that it extends lies beside.
 
-    Raises UserError as `read_sheet` does.
+    `chain` are the files that extend it, and its own where the text is that of a file. Raises UserError as `read_sheet`
+    does.
     """
     reader = _Reader(path, text)
     sheet = Sheet(path, reader.values, reader.origins, reader.lines, bare=tuple(reader.bare))
-    return _extended(sheet, (*above, path.resolve())) if "extends" in sheet.values else sheet
+    return _extended(sheet, chain) if "extends" in sheet.values else sheet
 
 
 def with_settings(sheet: Sheet, settings: Sequence[str]) -> Sheet:
@@ -85,14 +87,14 @@ def with_settings(sheet: Sheet, settings: Sequence[str]) -> Sheet:
     return sheet
 
 
-def _extended(sheet: Sheet, chain: tuple[Path, ...]) -> Sheet:
+def _extended(sheet: Sheet, chain: tuple[str, ...]) -> Sheet:
     """A sheet on top of the one it extends."""
     name, place = sheet.values["extends"], sheet.lines["extends"]
     if not isinstance(name, str):
         raise UserError(f"{place}: extends: give the name or the path of a machine file")
     base_path = _beside(sheet.path, name)
-    if base_path.resolve() in chain:
-        raise UserError(f"{place}: extends: {' -> '.join(path.name for path in (*chain, base_path))} never ends")
+    if (whole := realpath(base_path)) in chain:
+        raise UserError(f"{place}: extends: {' -> '.join(Path(each).name for each in (*chain, whole))} never ends")
     base = read_sheet(base_path, chain)
     own = {key: value for key, value in sheet.values.items() if key != "extends"}
     leaves = [path for path in sheet.lines if not isinstance(_at(own, path), dict)]  # a section may have become null

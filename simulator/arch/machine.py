@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from os.path import realpath
 from pathlib import Path
 from typing import Protocol
 
@@ -112,8 +113,8 @@ def _registered(sheet: Sheet) -> MachineSheet:
     """The registered machine that a file is a variant of: the one it extends, or the first of its kind."""
     kind = str(sheet.values.get("machine", ""))
     every = list(load_parts(MACHINES, "machine", MachineSheet).values())
-    bases = {path.resolve() for path in sheet.bases}
-    for machine in [each for each in every if each.sheet.resolve() in bases] + every:
+    bases = {*map(realpath, sheet.bases)}
+    for machine in [each for each in every if realpath(each.sheet) in bases] + every:
         if machine.kind == kind:
             return machine
     kinds = sorted({machine.kind for machine in every})

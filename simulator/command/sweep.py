@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from simulator.sweep.engines import Engine
     from simulator.sweep.runner import Counts
     from simulator.sweep.spec import SweepSpec
-    from simulator.sweep.store import Store
+    from simulator.sweep.store import PointError
 
 Texts = list[str]
 
@@ -81,8 +81,7 @@ def sweep(
     if spec or axes:
         line = sweeps.from_grid(axes, tie, where, parse_limits(limit))
         asked = replace(sweeps.joined(sweeps.read_spec(spec), line) if spec else line, check_capacity=not no_capacity)
-        counts = _run(asked, folder, _How(jobs, cluster, retry, search, tuple(objective)))
-        _tell(counts, sweeps.Store(folder))
+        _tell(folder, *_run(asked, folder, _How(jobs, cluster, retry, search, tuple(objective))))
     elif not report:
         raise UserError("give a sweep: a YAML file, or --model, --pattern and --grid; or --report for one that has run")
     if report:
@@ -101,9 +100,8 @@ class _How:
     objectives: tuple[str, ...]
 
 
-def _run(asked: "SweepSpec", folder: Path, how: _How) -> "Counts":
-    if not how.search:
-        asked.check_size()
+def _run(asked: "SweepSpec", folder: Path, how: _How) -> "tuple[Counts, int, PointError | None]":
+    """What came of the points, how many of them have left an error, and one of these; a search does not name one."""
     machines = sweeps.checked(asked)
     version = sweeps.model_version()
     points = [] if how.search else sweeps.expand(asked, machines)
@@ -120,8 +118,10 @@ def _run(asked: "SweepSpec", folder: Path, how: _How) -> "Counts":
         store.open()
         store.describe(told)
         if how.search:
-            return search(asked, machines, store, engine, how.search, how.objectives, version, show)
-        return sweeps.Sweep(points, store, version, show, how.retry).run(engine, sweeps.evaluate)
+            counts = search(asked, machines, store, engine, how.search, how.objectives, version, show)
+            return counts, counts.failed, None
+        run = sweeps.Sweep(points, store, version, show, how.retry)
+        return run.run(engine, sweeps.evaluate), *store.errors(run.keys)
 
 
 @contextmanager
@@ -138,12 +138,13 @@ def _engine(how: _How) -> "Iterator[Engine]":
         yield engine
 
 
-def _tell(counts: "Counts", store: "Store") -> None:
+def _tell(folder: Path, counts: "Counts", failed: int, first: "PointError | None") -> None:
     """Say what came of a sweep. Raises UserError where no point has results."""
-    say(f"{counts.all} points: {counts.words}; rows in {store.folder}/points/*.parquet")
-    failed, first = store.errors()
-    why = f"the first: {first.point}: {first.error}" if first else ""
+    say(f"{counts.all} points: {counts.words}; rows in {folder}/points/*.parquet")
+    why = f"(why is in {folder}/errors)"
+    if first:
+        why = f"(--retry runs them again), the first: {first.point}: {first.error}"
     if not counts.good:
-        raise UserError(f"none of {counts.all} points could be run (--retry runs them again), {why}")
+        raise UserError(f"none of {counts.all} points could be run {why}")
     if failed:
-        say(f"{failed} failed (--retry runs them again), {why}")
+        say(f"{failed} failed {why}")

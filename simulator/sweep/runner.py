@@ -55,6 +55,11 @@ class Sweep:
         for point in points:
             self._buckets[point.bucket(version)][point.key(version)] = point
 
+    @property
+    def keys(self) -> set[str]:
+        """The keys of all points."""
+        return {key for points in self._buckets.values() for key in points}
+
     def run(self, engine: Engine, evaluate: Evaluate) -> Counts:
         """Run every point that nobody has run. Raises UserError where results cannot be written."""
         waiting = [bucket for bucket in self._buckets if self._missing_counted(bucket)]

@@ -5,7 +5,7 @@ it goes with the process that held it, however that ended.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -51,16 +51,21 @@ class Store:
     folder: Path
 
     def open(self) -> None:
-        """Make the folder, and take away what killed processes left in it."""
-        for name in (POINTS, ERRORS, LOCKS):
-            path = self.folder / name
-            try:
+        """Make the folder, and take away what killed processes left in it; somebody else's folder stays as it is."""
+        paths = [self.folder / name for name in (POINTS, ERRORS, LOCKS)]
+        try:
+            if link := next((path for path in (*paths, self._description) if path.is_symlink()), None):
+                raise UserError(f"{link}: is a link, and a sweep writes into its own folder alone")
+            if self._description.exists():
+                self.check_described()
+            for path in paths:
                 path.mkdir(parents=True, exist_ok=True)
-            except (FileExistsError, NotADirectoryError):
-                raise UserError(f"{path}: cannot be made: a file has its name, or that of a folder above it") from None
-            except (OSError, ValueError) as error:
-                raise not_written(str(self.folder), error) from None
-            clean_folder(path)
+                clean_folder(path)
+        except (FileExistsError, NotADirectoryError) as error:
+            said = f"{error.filename}: cannot be made: a file has its name, or that of a folder above it"
+            raise UserError(said) from None
+        except (OSError, ValueError) as error:
+            raise not_written(str(self.folder), error) from None
 
     def claim(self, bucket: str) -> FileLock | None:
         """The bucket's lock, taken, or None where another process has it. Another thread may give it back."""
@@ -92,10 +97,14 @@ class Store:
         check_file(path, str(path))
         return path.exists()
 
-    def errors(self) -> tuple[int, PointError | None]:
-        """How many points have left an error, and the first of these."""
+    def errors(self, keys: Collection[str] | None = None) -> tuple[int, PointError | None]:
+        """How many points have left an error, and the first of these; those of these keys, where keys are given.
+
+        Other sweeps, and other versions of the models, may have left theirs in the same folder.
+        """
         paths = sorted((self.folder / ERRORS).glob("*.json"))
-        return len(paths), _error_in(paths[0]) if paths else None
+        ours = [path for path in paths if keys is None or path.stem in keys]
+        return len(ours), _error_in(ours[0]) if ours else None
 
     def fail(self, what: PointError) -> None:
         """Keep a point's error."""
@@ -111,9 +120,7 @@ class Store:
 
     def describe(self, what: Mapping[str, object]) -> None:
         """Keep what the sweep was asked for, in place of what it was asked for before."""
-        if self._description.exists():
-            self.check_described()  # a file of somebody else's stays as it is
-        self._put(self._description, (json.dumps(what, indent=1) + "\n").encode())
+        self._put(self._description, (json.dumps(what, indent=1) + "\n").encode(), clean=True)
 
     def check_described(self) -> None:
         """Raises UserError where the folder does not say what it was asked for, so that it is no sweep's."""
@@ -132,9 +139,10 @@ class Store:
     def _error(self, key: str) -> Path:
         return self.folder / ERRORS / f"{key}.json"
 
-    def _put(self, path: Path, content: bytes) -> None:
+    def _put(self, path: Path, content: bytes, clean: bool = False) -> None:
+        """Write a file. clean: take away what killed processes left beside it; `open` does so for thousands at once."""
         try:
-            write_bytes(path, content, clean=False)  # `open` has looked
+            write_bytes(path, content, clean=clean)
         except UserError as error:
             raise UserError(f"{error}; {KEPT}") from None
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.figures.style import FULL, MARK, new_figure, plain, save_figure, title
+from reports.figures.style import FULL, MARK, new_figure, plain, title
+from reports.output import write_folder
 from simulator.job import Job, Source
 from simulator.kernel import load_kernel
 from simulator.runner import carry_out, prepare
@@ -48,7 +49,7 @@ def main() -> None:
     plain(figure)
     axes.yaxis.label.set_color(FULL)
     right.yaxis.label.set_color(MARK)
-    save_figure(figure, FOLDER / "batches")
+    write_folder(FOLDER, {}, lambda: {"batches": figure})
 
 
 if __name__ == "__main__":

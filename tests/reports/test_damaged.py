@@ -1,6 +1,8 @@
 """A stored result that is damaged gives a sentence, or a result that every view can show; nothing is half written."""
 
+import errno
 import json
+import os
 import resource
 import shutil
 from collections.abc import Iterator, Mapping
@@ -102,6 +104,8 @@ def test_a_card_with_any_field_changed_is_a_sentence_or_can_be_shown(stored: Pat
         ("{}", "schema: is missing"),
         ('{"schema": 0}', "schema: this has version 0, and this program reads 2"),
         ('{"schema": 99, "command": ["simulate", "--exact"]}', "make it again: simulate --exact"),
+        ('{"schema": 99, "command": ["sudo", "reboot"]}', "this has version 99, and this program reads 2\n"),
+        ('{"schema": 99, "command": "simulate"}', "this has version 99, and this program reads 2\n"),
         ('{"schema": true}', "schema: True is no whole number"),
         ('{"schema": "2"}', "schema: '2' is no whole number"),
         ('{"schema": 2}', "command: is missing"),
@@ -123,6 +127,18 @@ def test_a_file_that_is_missing_is_named(damaged: Path, name: str) -> None:
     if paths:
         with pytest.raises(UserError, match=f"is not a whole result: it has no {name}"):
             load_result(damaged)
+
+
+def test_a_command_of_another_program_is_never_advised(damaged: Path) -> None:
+    card = json.loads((damaged / "card.json").read_text(encoding="utf-8"))
+    (damaged / "card.json").write_text(json.dumps({**card, "command": ["sudo", "reboot"]}), encoding="utf-8")
+    result = load_result(damaged)
+    assert result.card.again == "" and "reboot" not in comparison_page([result, result], ["a", "b"])
+    if result.card.arch == "sat":  # a page takes seconds
+        assert "reboot" not in result_page(result)
+    (damaged / "ops.parquet").write_bytes(b"none")
+    with pytest.raises(UserError, match=r"; make it again$"):
+        load_result(damaged)
 
 
 def test_a_column_that_is_missing_or_holds_something_else_is_a_sentence(damaged: Path) -> None:
@@ -231,9 +247,29 @@ def test_files_of_a_folder_are_replaced_together_and_others_are_left_alone(tmp_p
         "other": "other",
         "link": "other",
     }
-    write_files({tmp_path / "a": b"new", tmp_path / "x" / "y" / "b": b"new"})
-    assert {path.read_text() for path in (tmp_path / "a", tmp_path / "x" / "y" / "b")} == {"new"}
+    made = [tmp_path / "a", tmp_path / "x" / "c", tmp_path / "x" / "y" / "b"]
+    write_files(dict.fromkeys(made, b"new"))
+    assert {path.read_text() for path in made} == {"new"}
     assert (tmp_path / "other").read_text() == "other" and len(list(tmp_path.iterdir())) == 4
+
+
+@pytest.mark.parametrize("flushed", [0, 1])
+def test_a_file_that_is_not_flushed_keeps_all_others_from_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flushed: int
+) -> None:
+    """A disk over the network may say only then that it is full."""
+    flushes: list[int] = []
+
+    def failing(descriptor: int) -> None:
+        flushes.append(descriptor)
+        if len(flushes) > flushed:
+            raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    (tmp_path / "b").write_text("old", encoding="utf-8")
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(UserError, match="cannot be written: Disk quota exceeded"):
+        write_files({tmp_path / "a": b"new", tmp_path / "b": b"new"})
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("b", "old")]
 
 
 def test_half_a_surrogate_pair_is_written_as_a_question_mark(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from simulator import Job, Result, UserError, load_result, run_job
 from simulator.job import Source
 from tests.command import Run, without
+from workloads.files.limits import LIMITS
 from workloads.work import Work
 
 CHROMIUM = next(
@@ -150,6 +151,18 @@ def test_a_step_that_cannot_be_run_again_says_why(simulate: Run, tmp_path: Path)
     assert "could not be run again" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
+def test_a_card_raises_no_limit(simulate: Run, tmp_path: Path) -> None:
+    assert simulate("--gemm", "64x64x64", "--pattern", "2:8", "--out", "r")[0] == 0
+    card = json.loads((tmp_path / "r" / "card.json").read_text(encoding="utf-8"))
+    card["job"]["work"] = {"gemms": ["8x8x8"] * 2_000, "limits": {"ops": 10**9}}
+    (tmp_path / "r" / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    assert load_result(tmp_path / "r").card.job.work.limits == LIMITS
+    assert simulate("report", "r")[0] == 0
+    said = "a step of so many --gemm has 8,000 ops, and 6,000 are taken; --limit ops=N raises that."
+    assert f"could not be run again: {said}" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "--limit ops=0: write ops=N with a whole number" in simulate("report", "r", "--limit", "ops=0", "--force")[2]
+
+
 def test_a_result_writes_its_own_page(page: Path, result: Result, tmp_path: Path) -> None:
     result.page(tmp_path / "own.html")
     assert (tmp_path / "own.html").read_text() == page.read_text()
@@ -176,6 +189,12 @@ def test_mistakes(simulate: Run, folder: Path, arguments: tuple[str, ...], sente
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert sentence in err
     assert [path.name for path in folder.parent.iterdir()] == ["r"]
+
+
+def test_a_loop_of_links_is_a_sentence(simulate: Run, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for folders in (("loop",), ("loop", "loop")):
+        assert simulate("report", *folders) == (2, "", "simulate: loop: there is no such result folder\n")
 
 
 def test_a_page_is_never_overwritten_unasked(simulate: Run, page: Path) -> None:

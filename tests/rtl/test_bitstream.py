@@ -80,6 +80,24 @@ def test_a_folder_that_is_there_is_left_alone(simulate: Run, tmp_path: Path) -> 
     assert err == "simulate: --out: made is there already; give another folder, or --force to write over it\n"
 
 
+def test_another_boards_bitstream_is_left_alone(simulate: Run, tmp_path: Path) -> None:
+    for name in ("ice40-hx8k.bin", "utilisation.json"):
+        (tmp_path / name).write_text("mine")
+    code, _, err = simulate("bitstream", "--board", "icebreaker", "--out", str(tmp_path), "--force")
+    assert code == 2 and "holds ice40-hx8k.bin, of another board, which is left alone; give another folder" in err
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_mount_point_is_refused_before_the_work(
+    simulate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "made").mkdir()
+    monkeypatch.setattr("rtl.files.ismount", lambda path: path == Path("made"))
+    sentence = "simulate: --out: made is a mount point, which cannot be exchanged; name a folder inside it\n"
+    for board in ("icebreaker", "vcu1525"):
+        assert simulate("bitstream", "--board", board, "--out", "made") == (2, "", sentence)
+
+
 @pytest.mark.parametrize("name", sorted(BOARDS))
 def test_boards_give_the_array_longer_queues(name: str) -> None:
     usual = make_parameters(parse_pattern("2:4"), 2, 2, "int8")

@@ -11,7 +11,7 @@ import pytest
 
 from rtl.array import array_verilog
 from rtl.exported import export, header
-from rtl.files import write_files
+from rtl.files import export_owns, write_files
 from rtl.parameters import make_parameters
 from rtl.synthesis import run_tool
 from rtl.verilate import verilator_command
@@ -26,7 +26,7 @@ ICARUS = shutil.which("iverilog")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("verilog")
     p = make_parameters(parse_pattern("2:4"), 2, 2, "int8", accumulators=2)
-    write_files(made, export(p, "simulate verilog --pattern 2:4"))
+    write_files(made, export(p, "simulate verilog --pattern 2:4"), export_owns)
     return made
 
 
@@ -43,7 +43,7 @@ def test_verilator_has_no_warnings(folder: Path) -> None:
 @pytest.mark.parametrize(("pattern", "rows", "form"), [("dense", 1, "int8"), ("1:1", 1, "fp16"), ("2:3", 2, "bf16")])
 def test_odd_parameters_have_no_warnings_either(tmp_path: Path, pattern: str, rows: int, form: str) -> None:
     p = make_parameters(parse_pattern(pattern), rows, 1, form, accumulators=1)
-    write_files(tmp_path, {"sparse_array.v": header(p, "simulate verilog") + array_verilog(p)})
+    write_files(tmp_path, {"sparse_array.v": header(p, "simulate verilog") + array_verilog(p)}, export_owns)
     done = verilator(tmp_path, "--lint-only", "-Wall", "--top-module", "sparse_array", "sparse_array.v")
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -118,7 +118,7 @@ def test_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "file").write_text("mine")
     (tmp_path / "link").symlink_to("elsewhere")
     with pytest.raises(UserError, match=r"^--out: "):
-        write_files(Path(out), {"c": "c"}, force=True)
+        write_files(Path(out), {"c": "c"}, {"c"}.__contains__, force=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
 
 
@@ -128,7 +128,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(UserError, match=r"^--out: .*v: cannot be written: No space left on device$"):
-        write_files(tmp_path / "v", {"a/b": "b"})
+        write_files(tmp_path / "v", {"a/b": "b"}, {"a/b"}.__contains__)
     assert not list(tmp_path.iterdir())
 
 

@@ -49,7 +49,13 @@ def test_a_job_is_the_same_after_json(job: Job) -> None:
 
 @pytest.mark.parametrize(
     ("change", "place"),
-    [({"exact": "perhaps"}, "job.exact"), ({"colour": 1}, "job.colour"), ({"machine": {"nam": "sat"}}, "job.machine")],
+    [
+        ({"exact": "perhaps"}, "job.exact"),
+        ({"colour": 1}, "job.colour"),
+        ({"machine": {"nam": "sat"}}, "job.machine"),
+        ({"work": {"limits": {"multiplies": 10**30}}}, r"job\.work\.limits\.multiplies: 10+ is no whole number from"),
+        ({"work": {"limits": {"ops": -5}}}, r"job\.work\.limits\.ops: -5 is no whole number from 1 to"),
+    ],
 )
 def test_what_is_no_job_is_refused(change: dict[str, object], place: str) -> None:
     node = Job(Source("sat"), Work(model="resnet9")).to_json()
@@ -149,3 +155,10 @@ def test_a_machine_whose_file_has_changed_stands_in_the_job_itself(tmp_path: Pat
     found = simulate(machine, "2:8", "resnet9", batch=2)
     assert found.card.job.machine.content and found.card.arch_title == "mine"
     assert run_job(found.card.job).cycles == found.cycles
+
+
+def test_a_machine_that_is_content_needs_no_file_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    job = Job(Source("loop", content="extends: sat\n"), Work(model="resnet9", batch=2))
+    assert run_job(job).cycles == run_job(replace(job, machine=Source("sat"))).cycles

@@ -75,6 +75,19 @@ def test_a_page_needs_what_every_row_has(store: Store) -> None:
         sweep_rows(store.folder / "points")
 
 
+def test_a_page_reads_no_further_than_its_bound(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last file is none; those before it make a table of 5 rows and 7 columns."""
+    store.write("abd", [ROW, ROW])
+    store.write("abe", [{**ROW, "more": 1}, {**ROW, "last": 1}])
+    (store.folder / "points" / "abf.parquet").write_bytes(b"none")
+    monkeypatch.setattr("reports.sweep_data.TABLE_VALUES", 34)
+    with pytest.raises(UserError, match="holds more than 34 values, which is the most that a page is made of"):
+        sweep_rows(store.folder)
+    monkeypatch.setattr("reports.sweep_data.TABLE_VALUES", 35)
+    with pytest.raises(UserError, match=r"abf\.parquet: is not a whole table"):
+        sweep_rows(store.folder)
+
+
 def test_rows_of_one_bucket_may_differ_in_their_fields(store: Store) -> None:
     """Points of unlike settings can share a bucket, and null stands beside a number."""
     store.write("abc", [ROW, {"key": "b", "dram.channels": "null", "cycles": 1}])
@@ -89,10 +102,30 @@ def test_rows_of_one_bucket_may_differ_in_their_fields(store: Store) -> None:
 
 
 def test_what_a_killed_process_left_is_taken_away(store: Store) -> None:
-    left = store.folder / "points" / ".abc.parquet.abcdefgh.partial"
-    left.write_bytes(b"half")
+    halves = [store.folder / "points" / ".abc.parquet.abcdefgh.partial", store.folder / ".sweep.json.abcdefgh.partial"]
+    for half in halves:
+        half.write_bytes(b"half")
     store.open()
-    assert not left.exists() and len(store.rows("abc")) == 1
+    store.describe({})
+    assert not any(half.exists() for half in halves) and len(store.rows("abc")) == 1
+
+
+@pytest.mark.parametrize("name", ["points", "errors", "locks", "sweep.json"])
+def test_a_sweep_writes_through_no_link(simulate: Run, tmp_path: Path, name: str) -> None:
+    (tmp_path / "s").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "s" / name).symlink_to("../other")
+    said = f"simulate: s/{name}: is a link, and a sweep writes into its own folder alone\n"
+    assert simulate(*POINT) == (2, "", said)
+    assert [path.name for path in (tmp_path / "s").iterdir()] == [name] and not list((tmp_path / "other").iterdir())
+
+
+def test_a_lock_is_no_link(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (store.folder / "locks" / "abc").symlink_to(tmp_path / "mine")
+    with pytest.raises(UserError, match="locks/abc: cannot be locked: Too many levels of symbolic links"):
+        store.claim("abc")
+    assert (tmp_path / "mine").read_text() == "mine"
 
 
 def test_a_folder_that_cannot_be_a_sweeps(tmp_path: Path, simulate: Run) -> None:
@@ -104,6 +137,7 @@ def test_a_folder_that_cannot_be_a_sweeps(tmp_path: Path, simulate: Run) -> None
     code, out, err = simulate(*POINT)
     assert (code, out) == (2, "") and "s/sweep.json: version: field required" in err
     assert (tmp_path / "s" / "sweep.json").read_text() == '{"mine": true}'
+    assert [path.name for path in (tmp_path / "s").iterdir()] == ["sweep.json"]
     (tmp_path / "s" / "sweep.json").write_text("[" * 5000)
     assert "s/sweep.json: is nested too deeply" in simulate("sweep", "--report", "--out", "s")[2]
 
@@ -150,6 +184,15 @@ def test_a_sweep_without_one_good_point_ends_with_exit_code_2(simulate: Run) -> 
         code, out, err = simulate(*POINT, "--grid", "dram.capacity_gib=0.001")
         assert code == 2 and said in out
         assert "none of 1 points could be run (--retry runs them again), the first: sat resnet9 2:8 batch=4 dram" in err
+
+
+def test_errors_of_other_sweeps_in_the_folder_are_not_told(simulate: Run) -> None:
+    assert simulate(*POINT, "--grid", "dram.capacity_gib=0.001,0.002")[0] == 2
+    code, out, _ = simulate(*POINT)
+    assert (code, out) == (0, "1 points: 1 run, 0 there already, 0 left; rows in s/points/*.parquet\n")
+    code, out, _ = simulate(*POINT, "--grid", "dram.capacity_gib=0.002,64")
+    assert code == 0 and "2 points: 1 run, 1 there already, 0 left" in out
+    assert "1 failed (--retry runs them again), the first: sat resnet9 2:8 batch=4 dram.capacity_gib=0.002: " in out
 
 
 def test_a_search_ends_also_where_nothing_can_be_run(simulate: Run, tmp_path: Path) -> None:
