@@ -37,7 +37,7 @@ def write_report(
         text = _several(results, _labels(results, folders), figures)
     else:
         text = _single(results[0], sensitivity, figures, limits)
-    put_page(path, text)
+    put_page(path, text, replace=force)
     return f"page: {path} ({len(text.encode()) / 1e6:.2f} MB)"
 
 
@@ -46,9 +46,12 @@ def check_page(path: Path, force: bool) -> None:
     check_new(path, force, f"--out {path}")
 
 
-def put_page(path: Path, text: str, option: str = "--out ") -> None:
-    """Write a page, which appears whole or not at all. Raises UserError, after `option`, where it cannot be written."""
-    write_bytes(path, text.encode("utf-8", "replace"), f"{option}{path}")
+def put_page(path: Path, text: str, option: str = "--out ", replace: bool = True) -> None:
+    """Write a page, which appears whole or not at all; `replace` is whether in place of one that is there.
+
+    Raises UserError, after `option`, where it cannot be written.
+    """
+    write_bytes(path, text.encode("utf-8", "replace"), f"{option}{path}", replace=replace)
 
 
 def _default(folders: Sequence[Path]) -> Path:

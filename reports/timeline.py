@@ -23,10 +23,11 @@ PROCESS = 1  # the uuid of the track that holds the others
 SEQUENCE = 1
 
 
-def show(result: Result, path: Path) -> str:
+def show(result: Result, path: Path, force: bool = True) -> str:
     """Write the trace of a step, or of a product on a fabric; the sentence to be printed.
 
-    Raises UserError for a step without programs and for a file that cannot be written.
+    force: whether in place of a file that is there. Raises UserError for a step without programs and for a file that
+    cannot be written.
     """
     card, fabric = result.card, "fabric" in result.card.more
     if not fabric and not result.schedule:
@@ -40,7 +41,7 @@ def show(result: Result, path: Path) -> str:
         _step(writer, result)
     else:
         raise UserError(f"--timeline {path}: {card.arch} runs no programs whose commands could be shown")
-    write_bytes(path, writer.serialize(), f"--timeline {path}")
+    write_bytes(path, writer.serialize(), f"--timeline {path}", replace=force)
     return f"timeline: {path} ({writer.slices:,} slices, {how}; open it in https://ui.perfetto.dev)"
 
 

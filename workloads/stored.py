@@ -159,9 +159,12 @@ def template_of(workload: Workload) -> Template:
     )
 
 
-def write_template(template: Template, path: Path) -> None:
-    """Write a workload file; it appears whole or not at all."""
-    write_text(path, text_of(template))
+def write_template(template: Template, path: Path, replace: bool = True) -> None:
+    """Write a workload file; it appears whole or not at all. replace: whether in place of one that is there.
+
+    Raises UserError where it cannot be written.
+    """
+    write_text(path, text_of(template), replace=replace)
 
 
 def text_of(template: Template) -> str:

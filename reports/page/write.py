@@ -13,4 +13,4 @@ def write(result: Result, path: Path, force: bool = False) -> None:
     Raises UserError where the path is a folder, is there already, or cannot be written.
     """
     check_page(path, force)
-    put_page(path, result_page(result, said=NOT_ASKED))
+    put_page(path, result_page(result, said=NOT_ASKED), replace=force)

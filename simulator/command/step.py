@@ -190,7 +190,7 @@ def _write_and_show(
 ) -> None:
     said = []
     if (path := files["--timeline"]) is not None:
-        said.append(load_entry(VIEWS, "view", "timeline")(result, path))
+        said.append(load_entry(VIEWS, "view", "timeline")(result, path, force))
     if (path := files["--dram-trace"]) is not None:
         said.append(load_entry(VIEWS, "view", "dram-trace")(result, path, dram_op, force))
     folder = _saved(result, out, force)

@@ -55,7 +55,7 @@ def trace(
         seed,
     )
     traced = workloads.trace_module(request)
-    workloads.write_template(workloads.template_of(traced.workload), path)
+    workloads.write_template(workloads.template_of(traced.workload), path, replace=force)
     _say(traced, path)
 
 

@@ -103,7 +103,7 @@ class Limits:
     ops: int = 6_000
     distinct_products: int = 300
     elements: int = 1 << 20
-    side: int = 1 << 17
+    side: int = 100_000
     multiplies: int = 4_000_000
     comparisons: int = 500_000_000
     points: int = 50_000

@@ -233,5 +233,5 @@ for text in ("rmat:24:16", "rmat:60:1", "rmat:10:1000000", "uniform:1000000000x1
 "uniform:100000x100000:1",
              "banded:1000000000:3", "banded:100000:100000",
              "block:1000000:1000:0.5", f"rmat:{'9' * 400}:1",
-             "uniform:131072x131072:0.000045", "rmat:17:4", "banded:131072:1"):  # fmt: skip
+             "uniform:100000x100000:0.00007", "rmat:16:6", "banded:100000:1"):  # fmt: skip
     case("matrix", f"matrix: {text[:40]}", _line("--matrix", text, *PRODUCT))
