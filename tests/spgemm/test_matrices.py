@@ -98,7 +98,7 @@ WRONG = [
     (HEAD + "0 3 0\n", "a.mtx: has no rows; a product needs at least one of each"),
     (
         HEAD + "3 3000000000 0\n",
-        "a.mtx: the matrix has 3,000,000,000 rows or columns, and 262,144 are taken; --limit side=N",
+        "a.mtx: the matrix has 3,000,000,000 rows or columns, and 100,000 are taken; --limit side=N",
     ),
     (HEAD + "99999999999999999999 3 0\n", "a.mtx: not a whole Matrix Market file: integer out of range"),
     ("%%MatrixMarket matrix coordinate complex general\n1 1 1\n1 1 1 1\n", "a.mtx:1: holds complex values"),
@@ -122,7 +122,7 @@ MISTAKES = [
     ((*PIUMA, "--matrix", "rmat:3"), "--matrix rmat:3: is not a rmat matrix; write it like rmat:10:8"),
     (
         (*PIUMA, "--matrix", "rmat:30:16"),
-        "the matrix has 1,073,741,824 rows or columns, and 262,144 are taken; --limit side=N raises",
+        "the matrix has 1,073,741,824 rows or columns, and 100,000 are taken; --limit side=N raises",
     ),
     ((*PIUMA, "--matrix", "rmat:5:4,a=0.1"), "a: 0.1 is not a share from 0.25 to 0.95"),
     ((*PIUMA, "--matrix", "rmat:5:4,sede=1"), "unknown option 'sede'; did you mean 'seed'?"),
@@ -130,7 +130,7 @@ MISTAKES = [
     ((*PIUMA, "--matrix", "uniform:0x5:0.1"), "a side is at least 1"),
     (
         (*PIUMA, "--matrix", "uniform:99999999x99999999:1"),
-        "the matrix has 99,999,999 rows or columns, and 262,144 are taken",
+        "the matrix has 99,999,999 rows or columns, and 100,000 are taken",
     ),
     ((*PIUMA, "--matrix", "block:10:3:0.1"), "blocks of 3 do not fill 10 rows"),
     ((*PIUMA, "--matrix", "uniform:3x4:0.5"), "(3 x 4) cannot be multiplied by uniform:3x4:0.5 (3 x 4)"),
@@ -181,11 +181,11 @@ def test_one_sentence_and_exit_code_2(simulate: Run, arguments: tuple[str, ...],
 
 
 LARGE = [
-    ("rmat:18:999999999", "--matrix rmat:18:999999999: the matrix has 2.6e+14 elements, and 1,048,576 are taken"),
-    ("rmat:999999999:1", "the matrix has 1.3e+30 rows or columns, and 262,144 are taken; --limit side=N raises that"),
-    ("uniform:200000x200000:0.1", "the matrix has 4.0e+09 elements"),
-    ("banded:200000:999999999", "the matrix has 4.0e+14 elements"),
-    ("block:200000:1:0.1", "elements, and 1,048,576 are taken"),
+    ("rmat:16:999999999", "--matrix rmat:16:999999999: the matrix has 6.6e+13 elements, and 1,048,576 are taken"),
+    ("rmat:999999999:1", "the matrix has 1.3e+30 rows or columns, and 100,000 are taken; --limit side=N raises that"),
+    ("uniform:90000x90000:0.1", "the matrix has 8.1e+08 elements"),
+    ("banded:90000:999999999", "the matrix has 1.8e+14 elements"),
+    ("block:90000:1:0.1", "elements, and 1,048,576 are taken"),
     ("uniform:9x9:" + "1" * 100_000, "is not a number above 0 and at most 1"),
     ("rmat:" + "9" * 300, "is not a rmat matrix"),
 ]
