@@ -34,6 +34,7 @@ TOUCHING = {
     "rtl/files.py": "writes into the folder that `new_folder` gives",
     "rtl/in_process.py": "reads files of the package",
     "rtl/link/remote.py": "opens a wire",
+    "rtl/link/serving.py": "opens the other end of its own pseudo-terminal",
     "rtl/link/virtual.py": "reads files of the package",
     "rtl/synthesis.py": "writes where `kept` has an entry made",
     "rtl/verilate.py": "writes where `kept` has an entry made, and into the folder of this run",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import final
 
 from rtl.hardware import LinkFigures
-from rtl.link.frames import CRC_BYTES, LONGEST, OUTBOX, STATUS_BYTES, Frame, Unpacker, status_of, wire_bytes
+from rtl.link.frames import CRC_BYTES, LONGEST, OUTBOX, STATUS_BYTES, WRAP, Frame, Unpacker, status_of, wire_bytes
 from rtl.link.wire import LinkLost, Wire
 
 FIRST, LEAST, MOST = 0.5, 0.02, 1.5  # seconds to wait for an answer
@@ -21,7 +21,6 @@ OPENING = 3.0  # seconds in which a board has to answer at all
 POLL, SLOWEST_POLL = 0.001, 0.1  # between questions when there is nothing to send
 SAME = 2  # answers with the same offset that show a frame was lost
 FORGET = OUTBOX // 2  # replies after which the board is told that they are here
-WRAP = 2**32
 
 
 @dataclass

@@ -28,6 +28,7 @@ LONGEST = 240  # bytes of a payload
 STATUS_BYTES = 6  # of an `s`, beside its offset
 FRAME_LEAST = HEADER_BYTES + CRC_BYTES  # bytes of a frame on the wire without a payload
 FRAME_MOST = 2 * (FRAME_LEAST + LONGEST)  # the same with the longest one, where SLIP doubles every byte
+WRAP = 2**32  # offsets begin again there
 INBOX, OUTBOX = 2048, 2048  # bytes of commands and of replies that wait on a board
 
 

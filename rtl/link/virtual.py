@@ -24,7 +24,8 @@ from rtl.controller import NONE
 from rtl.in_process import INLINE
 from rtl.lanes import Lanes
 from rtl.link.linked import LinkedArray, PinnedArray, PoweredUp
-from rtl.link.serving import CYCLES, serve
+from rtl.link.paced import CYCLES, INPUT
+from rtl.link.serving import serve
 from rtl.parameters import Parameters
 from rtl.placing import as_instance
 from rtl.tools import to_verilog
@@ -36,6 +37,7 @@ GROUPS, WEIGHTS, SUMS = 256, 1024, 1024  # what waits, more than on a real board
 ENDING = 2.0  # seconds in which a served board has to end once nobody needs it
 PROGRAM = ("-m", "rtl.link.virtual")
 DIVISOR = 4  # cycles a bit at the pins: the fewest that the receiver takes
+BYTE = 10 * DIVISOR  # cycles a byte there: a start and a stop bit come with it
 Edit = Callable[[str], str]  # changes the Verilog before it is compiled
 
 
@@ -55,6 +57,8 @@ class _Pumped(ctypes.Structure):
 class VirtualBoard:
     """The gateware, powered up. pins: bits go over two pins of a serial port, or else bytes go in and out as such.
 
+    longest: cycles after which a board that has taken no command and given no reply waits for its host.
+
     Raises UserError for lanes that an array of this format cannot have.
     """
 
@@ -64,6 +68,7 @@ class VirtualBoard:
         lanes.check(parameters)
         roomy = replace(parameters, buffer=max(GROUPS, parameters.buffer), results=max(SUMS, parameters.results))
         self._compiled = _build(roomy, pins, edit, lanes)
+        self.longest = _longest(roomy) + (INPUT * BYTE if pins else 0)  # where frames are sent again, bit by bit
         code = self._compiled.code
         code.pump.restype, code.wires.restype = ctypes.c_uint64, ctypes.c_void_p
         self._wires = ctypes.c_void_p(code.wires())
@@ -106,6 +111,12 @@ class VirtualBoard:
         self._waiting = self._waiting[done.taken :]
         self.quiet = bool(done.quiet)
         return bytes(out[: done.made])
+
+
+def _longest(p: Parameters) -> int:
+    """Cycles in which the longest tile is worked through that the queues hold, or a little more."""
+    group = max(p.weights, p.group_words) * max(p.accumulators, p.adder_latency)
+    return p.buffer * group + p.rows * p.longest_pass
 
 
 def _build(p: Parameters, pins: bool, edit: Edit | None, lanes: Lanes) -> Compiled:

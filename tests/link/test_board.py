@@ -101,13 +101,6 @@ def test_no_such_port() -> None:
         Board(small(), "/dev/nowhere")
 
 
-def test_a_second_client_is_sent_away(served: str) -> None:
-    with Board(small(), served) as board:
-        with pytest.raises(UserError, match=served):
-            Board(small(), served)
-        assert all(each.passed for each in all_tried(board))
-
-
 @pytest.mark.usefixtures("impatient")
 def test_another_program_takes_the_board() -> None:
     virtual = VirtualBoard(small())
