@@ -52,6 +52,10 @@ class TakenOver(LinkLost):
     """Another program has opened the board."""
 
 
+class InUse(LinkLost):
+    """The wire broke before the first answer, as a served board ends it for who comes while another is at work."""
+
+
 @dataclass
 class _Exchange:
     """One exchange under way. first, replies: offsets at which it begins. taken, got: bytes that have arrived there and
@@ -99,8 +103,20 @@ class Driver:
         return replace(self._figures, damaged=self._unpacker.damaged)
 
     def open(self, wire: Wire) -> None:
-        """Begin a session, in which the board starts afresh. Raises LinkLost when nothing answers."""
+        """Begin a session, in which the board starts afresh.
+
+        Raises LinkLost when nothing answers, InUse for a wire that breaks before anything has.
+        """
         self._wire, self._pace = wire, Pace()
+        try:
+            begun = self._begun()
+        except LinkLost as error:
+            raise InUse(f"{error}; the board may be in use by another client: try again when it is free") from None
+        if not begun:
+            raise LinkLost(f"nothing that talks this protocol has answered for {OPENING:.0f} s")
+
+    def _begun(self) -> bool:
+        """Whether an answer has come to the opening of a session."""
         self._session = secrets.randbelow(0xFFFF) + 1
         self._mine.add(self._session)
         began = time.monotonic()
@@ -114,8 +130,8 @@ class Driver:
                         self._offset = self._replies = 0
                         self._room = status_of(frame).room
                         self._count(sessions=1)
-                        return
-        raise LinkLost(f"nothing that talks this protocol has answered for {OPENING:.0f} s")
+                        return True
+        return False
 
     def close(self) -> None:
         """Let go of the wire."""

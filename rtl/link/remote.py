@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rtl.formats import Bits
 from rtl.hardware import COUNTERS, Answer, Hardware, LinkFigures, Unconfirmed
 from rtl.lanes import UpdateParameters, kept_count, kept_of, lane_bytes, sore_command, update_commands, updated_of
-from rtl.link.driver import Driver, TakenOver
+from rtl.link.driver import Driver, InUse, TakenOver
 from rtl.link.wire import LinkLost, SerialWire, Wire
 from rtl.parameters import Parameters
 from rtl.protocol import (
@@ -31,6 +31,7 @@ from workloads.errors import UserError
 BAUD = 1_000_000
 TRIES = 3  # of a chain
 RECONNECT, PAUSE = 20.0, 0.25  # seconds in which a lost board may come back, and between looks
+BUSY = 600.0  # the same where another client has got it, which may be a whole run
 AT_ONCE = 512  # values that go through a lane in one exchange
 HOPELESS = 2  # chains given up one after the other, after which no more are tried
 
@@ -133,13 +134,13 @@ class Board(Hardware):
 
     def _connect_again(self) -> None:
         """The board as it was, when it comes back in time; else there is no hope. Raises Unconfirmed."""
-        until = time.monotonic() + RECONNECT
+        began = time.monotonic()
         while not self._connected:
             try:
                 if self._connect() != self.gateware:
                     self._hopeless = f"{self._url}: another gateware than before"
             except (LinkLost, UserError) as error:
-                if time.monotonic() > until:
+                if time.monotonic() - began > (BUSY if isinstance(error, InUse) else RECONNECT):
                     self._hopeless = f"{self._url}: {str(error).removeprefix(f'{self._url}: ')}"
             if self._hopeless:
                 self._disconnect()

@@ -13,7 +13,7 @@ FAILURES = (SerialException, OSError, ValueError)  # of pyserial
 
 
 class LinkLost(Exception):
-    """Nobody is there any more, or somebody else is; a sentence."""
+    """Nobody is there any more, or somebody else is; a sentence, without the place."""
 
 
 class Wire(ABC):
@@ -35,7 +35,6 @@ class SerialWire(Wire):
     """A port of this machine or a URL of pyserial's. Raises UserError when it cannot be opened."""
 
     def __init__(self, url: str, baud: int) -> None:
-        self._url = url
         alone = {} if "://" in url else {"exclusive": True}
         try:
             self._port = serial_for_url(url, baudrate=baud, timeout=0, write_timeout=2, **alone)
@@ -47,7 +46,7 @@ class SerialWire(Wire):
         try:
             self._port.write(data)
         except FAILURES as error:
-            raise LinkLost(f"{self._url} broke: {_said(error)}") from None
+            raise LinkLost(f"the connection broke: {_said(error)}") from None
 
     def read(self, seconds: float) -> bytes:
         try:
@@ -58,7 +57,7 @@ class SerialWire(Wire):
                 return b""
             return bytes(self._port.read(1 << 14))
         except (*FAILURES, AttributeError, TypeError) as error:
-            raise LinkLost(f"{self._url} broke: {_said(error)}") from None
+            raise LinkLost(f"the connection broke: {_said(error)}") from None
 
     def close(self) -> None:
         inner = getattr(self._port, "_socket", None)

@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
+from rtl.link import remote
 from rtl.link.client import OUTPUT
 from rtl.link.door import LOBBY, Door
 from rtl.link.frames import FRAME_MOST, Frame, Unpacker, wire_bytes
@@ -19,6 +20,7 @@ from rtl.link.paced import INPUT
 from rtl.link.remote import Board
 from rtl.link.virtual import VirtualBoard, started
 from tests.link.boards import all_tried, small
+from workloads.errors import UserError
 
 OPEN = wire_bytes(Frame("O", 9))
 ASK = wire_bytes(Frame("S", 9))
@@ -136,6 +138,32 @@ def test_noise_beside_a_client_at_work_is_not_heard(served: str) -> None:
         figures = board.figures()
         beside.close()
     assert (figures.sessions, figures.damaged) == (1, 0)
+
+
+def test_who_comes_while_another_is_at_work_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here everybody is at work for a minute after the last answer."""
+    code = "import rtl.link.door as d, rtl.link.virtual as v; d.PAUSE, d.WAITING = 60, 0.1; v.main()"
+    monkeypatch.setattr("rtl.link.virtual.PROGRAM", ("-c", code))
+    with started(small()) as url, Board(small(), url) as first:
+        with pytest.raises(UserError) as refused:
+            Board(small(), url)
+        assert all(each.passed for each in all_tried(first))
+        assert first.figures().sessions == 1
+    said = str(refused.value)
+    assert said.startswith(f"{url}: the connection broke: ") and said.count(url) == 1
+    assert said.endswith("; the board may be in use by another client: try again when it is free")
+
+
+def test_a_client_that_pauses_finds_its_board_again(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another has it in between, for longer than a board that is lost would be waited for."""
+    monkeypatch.setattr(remote, "RECONNECT", 0.1)
+    with Board(small(), served) as first:
+        with Board(small(), served) as second, ThreadPoolExecutor(1) as aside:
+            until = time.monotonic() + 1.0
+            work = aside.submit(lambda: [all_tried(second) for _ in iter(lambda: time.monotonic() < until, False)])
+            assert all(each.passed for each in all_tried(first))
+            assert all(each.passed for outcomes in work.result() for each in outcomes)
+        assert first.figures().sessions >= 2
 
 
 def opened_in_time(url: str) -> Board:
