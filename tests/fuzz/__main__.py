@@ -23,6 +23,8 @@ from tests.fuzz.rules import TIMED, Verdict
 
 SEED = 1
 LEAST = 2  # inputs of every kind, however short the run
+MANY = 40  # inputs of a kind of which some should be accepted
+REFUSED = "training line"  # a kind whose lines all have an option that is not there: a training takes minutes
 # One thread for everybody: a server must not have another when it forks.
 ALONE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_NUM_THREADS"), "1")
 Outcome = dict[str, Any]  # a task with what `Seen` says
@@ -51,7 +53,7 @@ def main() -> int:
     failed = [each for each in outcomes if each["verdict"] == Verdict.FAILED]
     if asked.untimed:  # a busy machine makes seconds of CPU longer
         failed = [each for each in failed if not all(wrong.startswith(TIMED) for wrong in each["wrong"])]
-    return int(bool(failed) or len(outcomes) < len(tasks))
+    return int(bool(failed) or len(outcomes) < len(tasks) or _barren(outcomes))
 
 
 def _asked() -> argparse.Namespace:
@@ -162,6 +164,17 @@ def _tell(outcomes: Sequence[Outcome], seconds: float) -> None:
         spent = sum(each["cpu"] for each in outcomes if each["kind"] == (kind or each["kind"]))
         print(f"{kind or 'all':22}" + "".join(f"{number:10}" for number in row) + f"{spent:10.0f}")
     print(f"{len(outcomes)} inputs in {seconds:.0f} s")
+
+
+def _barren(outcomes: Sequence[Outcome]) -> bool:
+    """Whether a kind tries nothing, since all of its inputs are refused, perhaps for one and the same reason."""
+    drawn = Counter(each["kind"] for each in outcomes if not each["case"])
+    for kind in {each["kind"] for each in outcomes if each["verdict"] == Verdict.ACCEPTED} | {REFUSED}:
+        del drawn[kind]
+    barren = [kind for kind, many in drawn.items() if many >= MANY]
+    if barren:
+        print(f"nothing was accepted of: {', '.join(barren)}")
+    return bool(barren)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from simulator.command.main import main
-from workloads.files.tensors import read_tensors, write_tensors
+from workloads.files.tensors import digest_of, read_tensors, write_tensors
 from workloads.shipped import shipped_path
 
 SESSION = "SPARSEHIL_FUZZ_SESSION"  # the folder with them, in the environment
@@ -55,6 +55,12 @@ def copied(name: str, to: Path) -> Path:
     return Path(shutil.copytree(session() / name, to))
 
 
+def write_workload(path: Path, content: bytes) -> None:
+    """A workload file made of the recorded one, with the samples that it names by their digest."""
+    path.write_bytes(content)
+    path.with_suffix(".safetensors").write_bytes(good("recorded.safetensors"))
+
+
 def make(folder: Path) -> None:
     """What needs no torch: a result of a step and one of a product, a sweep, a recorded step with samples."""
     os.chdir(folder)
@@ -67,10 +73,12 @@ def make(folder: Path) -> None:
     node = json.loads(shipped.read_text(encoding="utf-8"))
     node["ops"] = [op for op in node["ops"] if op["layer"] in LAYERS]
     node["kept_dense"] = []
-    Path("recorded.json").write_text(json.dumps(node), encoding="utf-8")
     tensors, metadata = read_tensors(shipped.with_suffix(".safetensors"))
     mine = {name: each for name, each in tensors.items() if name.startswith(f"{LAYERS[0]}/")}
     write_tensors(mine, metadata, Path("recorded.safetensors"))
+    node["samples"] = digest_of(Path("recorded.safetensors"))
+    Path("recorded.json").write_text(json.dumps(node), encoding="utf-8")
+    _run("--workload", "recorded.json", "--batch", "2", "--out", "recorded")
 
 
 def make_trained(folder: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.fuzz.base import MATRIX, SPEC, TOPOLOGY, good
+from tests.fuzz.base import MATRIX, SPEC, TOPOLOGY, good, write_workload
 from tests.fuzz.kinds import Draw, Input, case, kind
 from tests.fuzz.offered import offered
 from tests.fuzz.spoil import mostly, odd_numbers, odd_texts, words
@@ -55,7 +55,7 @@ def _commands() -> dict[str, Any]:
 def _drawn(draw: Draw, folder: Path, names: list[str]) -> Input:
     for name, text in {"t.csv": TOPOLOGY, "m.yaml": "extends: sat\n", "a.mtx": MATRIX, "s.yaml": SPEC}.items():
         (folder / name).write_text(text, encoding="utf-8")
-    (folder / "recorded.json").write_bytes(good("recorded.json"))
+    write_workload(folder / "recorded.json", good("recorded.json"))
     name = mostly(
         draw,
         st.sampled_from([each for each in names if each in ("", "list", "show", "sweep")] or names),

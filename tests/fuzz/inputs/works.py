@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
-from tests.fuzz.base import GEMMS, MATRIX, TOPOLOGY, good
+from tests.fuzz.base import GEMMS, MATRIX, TOPOLOGY, good, write_workload
 from tests.fuzz.kinds import Draw, Input, case, kind
 from tests.fuzz.spoil import as_json, as_word, odd_numbers, odd_texts, spoiled, spoiled_node, words
 from workloads.samples import read_sample, sampled_layers, update_settings
@@ -37,10 +37,8 @@ def topology(draw: Draw, folder: Path) -> Input:
 def workload(draw: Draw, folder: Path) -> Input:
     node = json.loads(good("recorded.json"))
     content = as_json(draw, spoiled_node(draw, node)) if draw(st.booleans()) else as_json(draw, _op_spoiled(draw, node))
-    (folder / "w.json").write_bytes(content)
-    more = draw(
-        st.sampled_from([(), ("--batch", "4"), ("--sequence", "3"), ("--optimizer", "adam"), ("--mode", "inference")])
-    )
+    write_workload(folder / "w.json", content)
+    more = draw(st.sampled_from([(), (), ("--batch", "4"), ("--optimizer", "adam"), ("--mode", "inference")]))
     return Input(
         ("--workload", "w.json", "--batch", "2", *STEP) if not more else ("--workload", "w.json", *more, *STEP)
     )
@@ -190,7 +188,7 @@ def _recorded(change: Callable[[Any], None], *more: str) -> Callable[[Path], Inp
     def make(folder: Path) -> Input:
         node = json.loads(good("recorded.json"))
         change(node)
-        (folder / "w.json").write_text(json.dumps(node), encoding="utf-8")
+        write_workload(folder / "w.json", json.dumps(node).encode())
         return Input(("--workload", "w.json", *more, *STEP))
 
     return make
