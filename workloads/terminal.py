@@ -1,6 +1,7 @@
 """What is said on a terminal: names from outside are escaped, sentences cut; a broken standard error costs nothing."""
 
 import os
+import select
 import sys
 from contextlib import suppress
 from io import TextIOWrapper
@@ -32,6 +33,13 @@ def put(text: str) -> None:
 def note(text: str) -> None:
     """Write a line to standard error."""
     print(plain(text), file=sys.stderr, flush=True)
+
+
+def nobody_reads() -> bool:
+    """Whether standard output is a pipe whose other end has gone. Other pipes, those of workers for one, break too."""
+    poll = select.poll()
+    poll.register(1, 0)
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
 
 
 class Forgiving(TextIOWrapper):

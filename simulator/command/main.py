@@ -14,7 +14,7 @@ from simulator.command.step import step
 from simulator.lazy_commands import HELP_NAMES, group_of
 from workloads.errors import UserError, plain
 from workloads.registry import COMMANDS, MACHINES, METHODS, MODELS, LeftOut, names, needs
-from workloads.terminal import cut, note, open_streams
+from workloads.terminal import cut, nobody_reads, note, open_streams
 
 NAME, COMPLETION = "simulate", "_SIMULATE_COMPLETE"  # the variable is there when a shell asks for completions
 LEAST_MEMORY = 1000 << 20  # bytes of addresses: at 700 MB the main job ends for want of memory, at 977 it runs
@@ -42,7 +42,7 @@ def main() -> None:
     Exit code 2 for a user's mistake, 1 for a check that failed and for a fault of the program, 130 when interrupted,
     141 when nobody reads standard output any more.
     """
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as the package has left it; nohup's SIG_IGN stays
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as `start` has left it
         signal.signal(signal.SIGINT, signal.default_int_handler)
     open_streams()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads are not used, and each takes 40 MB
@@ -70,8 +70,6 @@ def _code() -> int:  # noqa: PLR0911 - each kind of ending has its own exit code
     except (typer.Abort, KeyboardInterrupt):
         note("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        return NOBODY_READS
     except MemoryError:
         return _said("there is not enough memory for this; take smaller work, or let the program have more")
     except RecursionError:
@@ -79,6 +77,8 @@ def _code() -> int:  # noqa: PLR0911 - each kind of ending has its own exit code
     except OverflowError as error:
         return _said(f"a number that was given is too large: {error}")
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and nobody_reads():
+            return NOBODY_READS
         return _said(f"cannot go on: {error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
     return code if isinstance(code, int) else 0
 

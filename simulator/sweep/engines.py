@@ -58,7 +58,15 @@ class LocalEngine:
         if self.jobs == 1:
             yield from (carried_out(evaluate, task) for task in tasks)
             return
-        warnings.filterwarnings("ignore", GIVEN_UP, UserWarning)
+        usual = threading.excepthook
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", GIVEN_UP, UserWarning)
+                yield from self._pooled(evaluate, tasks)
+        finally:
+            threading.excepthook = usual  # which a Ctrl-C takes away, see `interrupts_kept`
+
+    def _pooled(self, evaluate: Evaluate, tasks: Iterable[Task]) -> Iterator[Done]:
         pool = Parallel(self.jobs, return_as="generator_unordered", batch_size=1, pre_dispatch=AHEAD * self.jobs)
         results = None
         try:

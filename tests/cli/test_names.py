@@ -63,14 +63,14 @@ def test_completion(shell: str, line: str, offered: set[str], tmp_path: Path) ->
         "COMP_CWORD": str(len(words) - 1),
         "_TYPER_COMPLETE_ARGS": line,
     }
-    command = [sys.executable, "-c", "from simulator.command.main import main; main()"]
+    command = [sys.executable, "-c", "from simulator.command.start import main; main()"]
     done = subprocess.run(command, env=asked, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert set(re.findall(r'(?:^|\(\()"?([a-z0-9][\w-]*)', done.stdout, re.MULTILINE)) == offered
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_the_script_of_a_shell(shell: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from simulator.command.main import main; main()"]
+    command = [sys.executable, "-c", "from simulator.command.start import main; main()"]
     env = {"_SIMULATE_COMPLETE": f"source_{shell}"}
     done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "_simulate_completion" in done.stdout
@@ -81,3 +81,20 @@ def test_the_script_of_a_shell(shell: str, tmp_path: Path) -> None:
 def test_a_study_without_a_name(simulate: Run) -> None:
     code, out, err = simulate("study")
     assert (code, out) == (2, "") and "study: name one of accuracy, iso-area" in err
+
+
+def test_who_imports_the_command_keeps_ctrl_c() -> None:
+    code = (
+        "import signal; import simulator.command.main; usual = signal.default_int_handler\n"
+        "assert signal.getsignal(signal.SIGINT) is usual; import simulator.command.start\n"
+        "assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_broken_pipe_that_is_not_standard_output_is_said(simulate: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("simulator.command.main._called", broken)
+    assert simulate("list") == (2, "", "simulate: cannot go on: Broken pipe\n")

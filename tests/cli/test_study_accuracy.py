@@ -57,7 +57,7 @@ def test_a_finished_study_trains_nothing_and_may_grow(
 
 def test_a_killed_study_goes_on_with_the_same_results(simulate: Run, tmp_path: Path) -> None:
     words = ("study", "accuracy", *TWO, "--out", "killed")
-    program = "import sys; from simulator.command.main import main; main()"
+    program = "import sys; from simulator.command.start import main; main()"
     with subprocess.Popen(
         [sys.executable, "-c", program, *words], cwd=tmp_path, stdout=subprocess.PIPE, text=True
     ) as process:

@@ -31,6 +31,7 @@ class Writer:
     keeps: tuple[str, ...] = ()
     files: tuple[tuple[str, str], ...] = ()
     mounted: bool = False
+    sizes: tuple[int, ...] = SIZES
 
 
 # Every command that the program offers stands in one of these: one that writes cannot come without being tried.
@@ -75,7 +76,7 @@ WRITERS: dict[str, tuple[Writer, ...]] = {
     "bitstream": (
         Writer(("bitstream", "--board", "vcu1525", "--rows", "2", "--cols", "2", "--out", "b"), mounted=True),
     ),
-    "validate": (Writer(("validate", "dense", "--out", "v")),),
+    "validate": (Writer(("validate", "sat", "--out", "v"), sizes=(3_000,)),),  # 20 seconds each
 }
 READERS = {"list": ("list",), "show": ("show", "sat")}
 # Minutes each; they write by the functions that the others write by.
@@ -99,7 +100,7 @@ def full_disks(place: Path, commands: tuple[str, ...] | None = None) -> Iterator
             if writer.mounted:
                 yield _on_a_small_disk(writer, place / f"{name}-small")
                 continue
-            for size in SIZES:
+            for size in writer.sizes:
                 said = f"simulate {' '.join(writer.line)}, files of {size} bytes"
                 folder = _prepared(writer, place / f"{name.replace(' ', '-') or 'step'}-{number}-{size}")
                 yield said, _tried(writer, folder, _room(size))

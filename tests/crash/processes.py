@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = (sys.executable, "-c", "from simulator.command.main import main; main()")
+PROGRAM = (sys.executable, "-c", "from simulator.command.start import main; main()")
 PATIENCE = 300.0
 POLL = 0.0005
 AFTER = 0.02  # seconds after something has changed in the folder, at most, in which the kill comes

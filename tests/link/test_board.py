@@ -270,7 +270,7 @@ SERVE = ("board", "--serve", "--pattern", "2:4", "--format", "int8", "--rows", "
 @contextmanager
 def command(port: int) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The command that serves a board, and what it says."""
-    code = "from simulator.command.main import main; main()"
+    code = "from simulator.command.start import main; main()"
     arguments = [sys.executable, "-c", code, *SERVE, "--tcp", f"127.0.0.1:{port}"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:

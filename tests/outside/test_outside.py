@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-CODE = "from simulator.command.main import main; main()"
+CODE = "from simulator.command.start import main; main()"
 SMALL = ("--set", "rtl.rows=2", "--set", "rtl.cols=2", "--set", "rtl.format=int8")
 
 

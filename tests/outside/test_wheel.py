@@ -104,7 +104,7 @@ def test_the_python_of_the_readme(wheel: Path, tmp_path: Path) -> None:
 
 
 def test_the_main_job(wheel: Path, tmp_path: Path) -> None:
-    line = 'sys.argv[:] = ["simulate", *sys.argv[2:]]\nfrom simulator.command.main import main\nmain()\n'
+    line = 'sys.argv[:] = ["simulate", *sys.argv[2:]]\nfrom simulator.command.start import main\nmain()\n'
     done = away(wheel, tmp_path, line, "--model", "resnet9", "--pattern", "2:8", "--out", "r")
     assert done.returncode == 0 and "Speed-up" in done.stdout, done.stderr
 

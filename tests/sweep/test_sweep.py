@@ -58,7 +58,7 @@ def started(folder: Path, *more: str) -> "subprocess.Popen[bytes]":
     command = [
         sys.executable,
         "-c",
-        "from simulator.command.main import main; main()",
+        "from simulator.command.start import main; main()",
         *LINE,
         "--out",
         str(folder),
@@ -177,7 +177,7 @@ def test_more_processes_give_the_same_rows(undisturbed: dict[str, dict[str, Any]
 def test_a_full_disk_is_said_in_a_sentence(undisturbed: dict[str, dict[str, Any]], tmp_path: Path) -> None:
     """A limit on the size of files stands for the disk: it stops a write in its middle as a full one does."""
     limited = ["bash", "-c", 'trap "" XFSZ; ulimit -f 4; exec "$@"', "-"]
-    code = "from simulator.command.main import main; main()"
+    code = "from simulator.command.start import main; main()"
     environment = {**os.environ, "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR", "")}
     command = [*limited, sys.executable, "-c", code, *LINE, "--out", str(tmp_path / "s")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)

@@ -94,7 +94,7 @@ def killing(owner, name, after):
 {"before a rename": lambda: killing(Path, "replace", False), "after a rename": lambda: killing(Path, "replace", True),
  "before removing": lambda: killing(Path, "unlink", False), "after a line": lambda: killing(Log, "add", True),
  "in the file": lambda: killing(workloads.training.checkpoint, "save_file", True)}[place]()
-from simulator.command.main import main
+from simulator.command.start import main
 main()
 """
 
