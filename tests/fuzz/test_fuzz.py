@@ -11,7 +11,7 @@ from tests.fuzz.kinds import Input
 from tests.fuzz.rules import judged, names_in
 
 ROOT = Path(__file__).parents[2]
-COUNT = 150
+COUNT = 100
 
 
 def test_some_inputs_of_every_kind() -> None:

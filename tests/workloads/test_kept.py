@@ -164,6 +164,13 @@ def test_a_tool_that_is_missing_is_no_file_that_cannot_be_written(folder: Path) 
         kept(folder, "key", NAMES, fails)
 
 
+@pytest.mark.parametrize("home", ["/" + "a" * 300, "/dev/null/x", "/proc/nowhere"])
+def test_a_home_that_cannot_be_is_passed_over(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", home)
+    assert cache_folder("kernels").is_dir()
+
+
 def test_a_lock_that_cannot_be_written_is_a_sentence(folder: Path) -> None:
     (folder / "key.lock").mkdir(parents=True)
     with pytest.raises(UserError, match=r"key\.lock: cannot be written: "):
