@@ -1,7 +1,6 @@
 """Files of hardware: folders that it is written to, reports of the tools, and their failures."""
 
 from collections.abc import Mapping
-from os.path import ismount
 from pathlib import Path
 from typing import TypeVar
 
@@ -53,8 +52,6 @@ def check_folder(folder: Path, owned: Owned, force: bool) -> None:
         raise writing.not_written(f"--out: {folder}", error) from None
     if taken and not force:
         raise UserError(f"--out: {folder} is there already; give another folder, or --force to write over it")
-    if ismount(folder):
-        raise UserError(f"--out: {folder} is a mount point, which cannot be exchanged; name a folder inside it")
     bitstreams = {board.bitstream for board in BOARDS.values()}
     if other := next((name for name in names if name in bitstreams and not owned(name)), None):
         raise UserError(f"--out: {folder} holds {other}, of another board, which is left alone; give another folder")

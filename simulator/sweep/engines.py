@@ -3,8 +3,8 @@
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from threading import current_thread, main_thread
@@ -58,30 +58,26 @@ class LocalEngine:
         if self.jobs == 1:
             yield from (carried_out(evaluate, task) for task in tasks)
             return
-        usual = threading.excepthook
-        try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", GIVEN_UP, UserWarning)
-                yield from self._pooled(evaluate, tasks)
-        finally:
-            threading.excepthook = usual  # which a Ctrl-C takes away, see `interrupts_kept`
-
-    def _pooled(self, evaluate: Evaluate, tasks: Iterable[Task]) -> Iterator[Done]:
         pool = Parallel(self.jobs, return_as="generator_unordered", batch_size=1, pre_dispatch=AHEAD * self.jobs)
-        results = None
         try:
-            with interrupts_kept():
+            with interrupts_kept(), ExitStack() as end:
                 with without_interrupts():
                     results = pool(delayed(carried_out)(evaluate, task) for task in tasks)
-                yield from results
+                    end.callback(give_up, results)
+                for done in results:  # noqa: UP028 - that would close it too, and not only `give_up`
+                    yield done
         except TerminatedWorkerError:
             raise UserError(
                 "a worker process has died (was it killed, or short of memory?); what was finished is kept, and the "
                 "same command goes on from there"
             ) from None
-        finally:
-            if results is not None:
-                results.close()
+
+
+def give_up(results: Generator[Done]) -> None:
+    """End a pool, whatever of it is left."""
+    with warnings.catch_warnings():  # of the whole process, so for as short a time as can be
+        warnings.filterwarnings("ignore", GIVEN_UP, UserWarning)
+        results.close()
 
 
 def carried_out(evaluate: Evaluate, task: Task) -> Done:
@@ -93,13 +89,13 @@ def interrupts_kept() -> Iterator[None]:
     """Raises KeyboardInterrupt at the end for a Ctrl-C that got lost inside.
 
     Python drops one that comes while an object is taken down or a callback runs, as a pool does all the time. Threads
-    of a pool that is ended by force print what they think of it, which nobody needs to read.
+    of a pool that is ended by force print what they think of it, which nobody needs to read: it has to end inside.
     """
     if current_thread() is not main_thread():
         yield
         return
     noted: list[int] = []
-    before = signal.getsignal(signal.SIGINT)
+    before, hook = signal.getsignal(signal.SIGINT), threading.excepthook
 
     def note(number: int, frame: FrameType | None) -> None:
         noted.append(number)
@@ -112,6 +108,7 @@ def interrupts_kept() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+        threading.excepthook = hook
     if noted:
         raise KeyboardInterrupt
 

@@ -43,14 +43,13 @@ def search_points(
     version: str,
     show: Show,
 ) -> Counts:
-    """Run `wanted` points in all, those of earlier searches of the same space included.
+    """Run `wanted` points in all, those of earlier searches of the same space included; `check_search` comes first.
 
     Raises UserError for an objective that no row has, where the constraints leave too little to find, where no proposal
     can be run, and where another process searches in the folder: what it proposed and has not run yet would be taken
     for what a killed search left.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    check_search(spec, machines, wanted)
     goals = [_goal(text) for text in objectives or DEFAULT]
     sources = [machines.source(name) for name in spec.grid.get("arch", ())]
     with _logged(store.folder / "search.log"):
@@ -66,7 +65,7 @@ def search_points(
             before, there = there, _finished(study)
             counts.good, failures = there, 0 if there > before else failures + len(asked)
             if failures >= FAILURES:
-                raise UserError(_hopeless(failures, store))
+                raise UserError(_hopeless(failures, store, {point.key(version) for point in points}))
             show(counts)
         counts.good = there
     return counts
@@ -91,8 +90,8 @@ def _finished(study: optuna.Study) -> int:
     return len(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)))
 
 
-def _hopeless(failures: int, store: Store) -> str:
-    _, first = store.errors()
+def _hopeless(failures: int, store: Store, keys: set[str]) -> str:
+    _, first = store.errors(keys)
     why = f": {first.point}: {first.error}" if first else ""
     return f"none of the last {failures} proposals could be run; the first point that failed{why}"
 

@@ -3,6 +3,7 @@
 import argparse
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -25,6 +26,8 @@ def main() -> int:
     parser.add_argument("--part", choices=PARTS, action="append")
     parser.add_argument("--share", type=float, default=1.0, help="Of the kills.")
     asked = parser.parse_args()
+    # A shell lets what it starts in the background ignore Ctrl-C, and whoever it starts inherits that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     began, failed = time.monotonic(), 0
     with tempfile.TemporaryDirectory(prefix="crash-") as name:
         os.environ.setdefault("NUMBA_CACHE_DIR", f"{name}/numba")

@@ -92,7 +92,7 @@ def test_a_mount_point_is_refused_before_the_work(
     simulate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "made").mkdir()
-    monkeypatch.setattr("rtl.files.ismount", lambda path: path == Path("made"))
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == Path("made"))
     sentence = "simulate: --out: made is a mount point, which cannot be exchanged; name a folder inside it\n"
     for board in ("icebreaker", "vcu1525"):
         assert simulate("bitstream", "--board", board, "--out", "made") == (2, "", sentence)

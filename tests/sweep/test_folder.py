@@ -5,10 +5,8 @@ import json
 import os
 import signal
 import subprocess
-import threading
 import time
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow
@@ -17,9 +15,7 @@ from pyarrow import parquet
 
 from reports.sweep_data import sweep_rows
 from simulator.job import Job, Source
-from simulator.rows import Row
 from simulator.sweep import points
-from simulator.sweep.engines import LocalEngine, Task
 from simulator.sweep.store import PointError, Store
 from tests.command import Run
 from tests.sweep.test_sweep import started
@@ -266,17 +262,3 @@ def test_an_interrupted_sweep_says_so_and_leaves_no_process(tmp_path: Path) -> N
 def test_an_interrupted_cluster_says_so_and_leaves_no_process(tmp_path: Path) -> None:
     code, err = interrupted(tmp_path / "s", "--jobs", "2", "--cluster", "local")
     assert code == 130 and [line for line in err.splitlines() if not line.startswith("point ")] == ["interrupted"]
-
-
-def test_a_sweep_leaves_the_process_as_it_was() -> None:
-    """After a Ctrl-C the threads of a pool say nothing; those of whoever imported the library speak again then."""
-    hook, filters = threading.excepthook, list(warnings.filters)
-    with pytest.raises(KeyboardInterrupt):
-        for _ in LocalEngine(2).run(_interrupting, [Task("a", ()), Task("b", ())]):
-            os.kill(os.getpid(), signal.SIGINT)
-    assert threading.excepthook is hook and warnings.filters == filters
-
-
-def _interrupting(points: Sequence[Job]) -> Sequence[Row]:
-    del points
-    return []

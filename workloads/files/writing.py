@@ -120,6 +120,8 @@ def check_folder(folder: Path, owned: Owned, force: bool, said: str) -> None:
             return
         if not folder.is_dir():
             raise UserError(f"{said}: is a file; name a folder")
+        if folder.is_mount():
+            raise UserError(f"{said}: is a mount point, which cannot be exchanged; name a folder inside it")
         if not force and any(folder.iterdir()):
             raise UserError(f"{said}: is there already; choose another folder or add --force")
         if folder.name in ("", ".."):
