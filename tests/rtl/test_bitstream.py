@@ -93,7 +93,7 @@ def test_a_mount_point_is_refused_before_the_work(
 ) -> None:
     (tmp_path / "made").mkdir()
     monkeypatch.setattr(Path, "is_mount", lambda path: path == Path("made"))
-    sentence = "simulate: --out: made is a mount point, which cannot be exchanged; name a folder inside it\n"
+    sentence = "simulate: --out: made: is a mount point, which cannot be exchanged; name a folder inside it\n"
     for board in ("icebreaker", "vcu1525"):
         assert simulate("bitstream", "--board", board, "--out", "made") == (2, "", sentence)
 
