@@ -120,12 +120,12 @@ def check_folder(folder: Path, owned: Owned, force: bool, said: str) -> None:
             return
         if not folder.is_dir():
             raise UserError(f"{said}: is a file; name a folder")
+        if folder.name in ("", ".."):
+            raise UserError(f"{said}: is a folder by its place alone; name it")
         if folder.is_mount():
             raise UserError(f"{said}: is a mount point, which cannot be exchanged; name a folder inside it")
         if not force and any(folder.iterdir()):
             raise UserError(f"{said}: is there already; choose another folder or add --force")
-        if folder.name in ("", ".."):
-            raise UserError(f"{said}: is a folder by its place alone; name it")
         if other := foreign(folder, owned):
             raise UserError(f"{said}: holds '{other}', which this program did not write; it is left alone")
     except (OSError, ValueError) as error:
