@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 
 KEPT = "\n\t"
-LONG = re.compile(r"\S{400,}")  # a word that nobody reads to its end; paths are shorter
+LONG = re.compile(r"\S{400,}")  # a word that nobody reads to its end; of a longer path both ends show
 
 
 class UserError(Exception):

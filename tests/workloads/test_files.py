@@ -140,6 +140,20 @@ def test_the_first_foreign_file_ends_the_search(tmp_path: Path, monkeypatch: pyt
     assert not any(path.endswith("deep") for path in listed)
 
 
+def test_a_folder_that_cannot_be_flushed_takes_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that may be written and not read, or that lies on a file system which flushes no folders."""
+    real = os.open
+
+    def closed(path: Path, flags: int, *mode: int) -> int:
+        if Path(path) == tmp_path:
+            raise PermissionError(13, "Permission denied")
+        return real(path, flags, *mode)
+
+    monkeypatch.setattr("workloads.files.writing.os.open", closed)
+    write_text(tmp_path / "page", "new")
+    assert (tmp_path / "page").read_text() == "new"
+
+
 def test_a_file_keeps_who_may_read_it(tmp_path: Path) -> None:
     write_text(tmp_path / "page", "old")
     (tmp_path / "page").chmod(0o600)

@@ -3,6 +3,5 @@
 `reading` bounds the size and the depth of a file before anything is built of it, holds it against a typed schema, and
 turns every failure into a sentence. `yaml`, `tensors` and `tables` read one format each. `writing` gives a file or a
 folder its name only once it is whole; `partials` is about the name before that. `lines` is a file that grows line by
-line, `cache` and `kept` what is kept from run to run. `locks` holds a file, `limits` names every
-bound, with its reason.
+line, `cache` and `kept` are for what outlives a run. `locks` holds a file, `limits` names every bound, with its reason.
 """

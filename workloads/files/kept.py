@@ -138,7 +138,7 @@ def _locked(path: Path) -> Iterator[None]:
         try:
             lock.acquire(timeout=1)
         except Timeout:
-            note("simulate: another process makes the same compiled code; waiting for it")
+            note("simulate: note: another process is making the same entry of the cache; waiting for it")
             lock.acquire(timeout=PATIENCE)
     except (Timeout, NotImplementedError):
         pass  # the other has stopped, or its machine has; a file system without locks

@@ -148,15 +148,15 @@ def not_written(said: str, error: Exception) -> UserError:
 def settle(path: Path) -> None:
     """Returns when a file, or the names in a folder, are on the disk: a rename must not be there before the content.
 
-    Raises OSError where a file cannot be flushed; for a folder, some file systems do not know that.
+    Raises OSError where a file cannot be flushed. A folder is flushed where that can be done: not every file system
+    knows how, and one that may be written need not be open to be read.
     """
-    folder = path.is_dir()
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        with suppress(OSError) if folder else nullcontext():
+    with suppress(OSError) if path.is_dir() else nullcontext():
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _name(partial: Path, path: Path, replace: bool) -> None:
