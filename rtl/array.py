@@ -1,8 +1,11 @@
-"""The systolic array: a mesh of PEs, and its edges, which tell rows and columns what to do when it is their turn.
+"""The systolic array: a mesh of PEs, the edges that feed its rows and columns in turn, and what tells them.
 
 Output stationary, row r and column c work r + c cycles after the first PE; weight stationary, row r as much later as
-the sums need to come down to it. While an operand, a weight or a seed is not there, or a sum finds no room, all of the
-array stands still, and counts it.
+the sums need to come down to it. A run starts only when all that it takes is in the memories of the edges and there is
+room for all that it gives; from then on nothing waits, so there is nothing that could hold the array.
+
+Control is made ahead: the words of a group are fetched from its row's memory as soon as its turn comes, and the orders
+for the PEs follow `Parameters.fetch_lead` cycles later, when the group is whole.
 """
 
 import re
@@ -10,251 +13,231 @@ from dataclasses import replace
 
 from amaranth import Cat, Elaboratable, Module, Mux, Signal, Value
 from amaranth.back import rtlil
-from amaranth.lib import wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.control import COUNTERS, Op, pe_control, row_token, run_layout
-from rtl.edges import ResultQueue, RowBuffer, RowDelay
+from rtl.column_edge import COLUMN_SIDE, ColumnEdge
+from rtl.control import COUNTERS, Op, order, run_layout
+from rtl.counters import COUNTED, Counters
+from rtl.counting import Delay, later
+from rtl.mesh import Mesh
 from rtl.parameters import Parameters
 from rtl.pe import SparsePE
 from rtl.placing import Place, as_instance, as_submodule, module_name
+from rtl.row_edge import Clockwork, RowEdge, row_side
+from rtl.run import Error
 from rtl.sequencer import Sequencer
+from rtl.starting import Starter
 from rtl.tools import to_verilog
 
 TOP = "sparse_array"
+PASSED = 2  # cycles from the sequencer's state to the first row's and column's side, less the fetch lead
 
 
 class SparseArray(wiring.Component):
-    """Ports: streams of one row or column lie side by side, the first one lowest.
+    """run: stream of `run_layout`. west: a stream a row, of words of `west_link` operands. north: a stream a column, of
+    weights with their indices above them. seeds, results: a stream a column, of sums that go in and come out.
 
-    run_*: a stream of `run_layout`. counters: of the last run or the one going on. idle: no run is going on.
-    west_*: a stream a row of `west_link` operands, and a bit above them that ends a group.
-    north_*: a stream a column of weights, each with its index above it.
-    seed_*: a stream a column of sums that go in; result_*: of those that come out.
+    counters: of the last run or the one going on. idle: no run is there, and all sums are in the results' memories.
+    patience: cycles that a run waits for what it takes before it is given up; 0 is for ever. abort_all: everything is
+    forgotten, as by a reset, and with it the error that stopped the array.
     """
 
     def __init__(self, parameters: Parameters, place: Place = as_submodule) -> None:
-        self.parameters = p = parameters
-        self.place = place
-        # for diagrams, once elaborated: what is in the input register of each PE, which columns' sums are leaving
-        self.controls: dict[tuple[int, int], Value] = {}
+        self.parameters, self.place = parameters, place
+        # for diagrams, once elaborated: which columns' sums are leaving
         self.leaves: list[Value] = []
-        super().__init__(array_signature(p))
+        super().__init__(array_signature(parameters))
 
     def elaborate(self, platform: object) -> Elaboratable:
         m, p = Module(), self.parameters
+        m.submodules.starter = self.starter = starter = Starter(p)
         m.submodules.sequencer = self.sequencer = sequencer = Sequencer(p)
-        self.en = Signal()
-        finished = Signal()
+        m.submodules.mesh = self.mesh = Mesh(p, self.place)
+        m.submodules.lead = lead = Delay(order(p), p.fetch_lead)
+        wiring.connect(m, wiring.flipped(self.run), starter.runs)
+        clear = self._errors(m)
         m.d.comb += [
-            sequencer.runs.valid.eq(self.run_valid),
-            sequencer.runs.payload.eq(self.run_payload),
-            self.run_ready.eq(sequencer.runs.ready),
-            sequencer.en.eq(self.en),
-            sequencer.finished.eq(finished),
-            self.idle.eq(~sequencer.active),
+            sequencer.next.eq(starter.next),
+            sequencer.ready.eq(starter.ready),
+            sequencer.stop.eq(clear),
+            sequencer.wanted.eq(starter.wanted),
+            starter.takes.eq(sequencer.takes),
+            starter.clear.eq(clear),
+            lead.i.eq(sequencer.told),
+            lead.clear.eq(clear),
         ]
-        groups, controls, leaving, rows_ok = self._rows(m)
-        weights, columns_ok = self._weights(m)
-        seeds, seeds_ok = self._seeds(m, controls[0])
-        sums = self._mesh(m, groups, controls, weights, seeds)
-        ending, results_ok = self._results(m, leaving, sums)
-        m.d.comb += self.en.eq(Cat(rows_ok, columns_ok, seeds_ok, results_ok).all())
-        self._count(m, ending, finished)
+        side, shift, last = self._west(m, lead.o, clear)
+        self._columns(m, side, shift, lead.o, last, clear)
+        self._gather(m)
+        self._count(m)
         return m
 
-    def _rows(self, m: Module) -> tuple[list[Value], list[Value], Value, list[Value]]:
-        """Groups and controls at the west edge, whether the last row's sums are leaving, and who need not wait."""
-        p, width = self.parameters, self.parameters.west_link * self.parameters.operand.bits + 1
-        groups, controls, lasts, oks = [], [], [], []
-        for number, token in enumerate(self._told(m)):
-            made = {
-                "words__ready": self.west_ready[number],
-                "group": Signal(p.group_bits, name=f"group_{number}"),
-                "control": Signal(pe_control(p), name=f"control_{number}"),
-                "last": Signal(name=f"last_{number}"),
-                "ok": Signal(name=f"row_ok_{number}"),
-            }
-            words = {
-                "words__valid": self.west_valid[number],
-                "words__payload": self.west_payload.word_select(number, width),
-            }
-            self.place(m, f"row_{number}", RowBuffer, p, {"en": self.en, "token": token, **words}, made)
-            groups.append(made["group"])
-            controls.append(made["control"])
-            lasts.append(made["last"])
-            oks.append(made["ok"])
-        return groups, controls, lasts[-1], oks
+    def _errors(self, m: Module) -> Value:
+        """Why nothing goes on, and for how long everything is cleared: until what was under way has passed by."""
+        p, sequencer, starter = self.parameters, self.sequencer, self.starter
+        settle, clear, error = p.settle, Signal(init=1), Signal(Error)
+        left = Signal(range(settle + 1), init=settle)
+        m.submodules.counts = self.counts = counts = Counters()
+        starved = Signal()
+        m.d.sync += starved.eq((counts.waited == self.patience) & (self.patience != 0) & starter.waits)
+        with m.If(left != 0):
+            m.d.sync += left.eq(left - 1)
+        with m.Elif(error == Error.NONE):
+            m.d.sync += clear.eq(0)
+        with m.If(~clear):
+            with m.If(starter.error != Error.NONE):
+                m.d.sync += [error.eq(starter.error), clear.eq(1), left.eq(settle)]
+            with m.If(starved):
+                m.d.sync += [error.eq(Error.STARVED), clear.eq(1), left.eq(settle)]
+            with m.If(sequencer.miscounted):
+                m.d.sync += [error.eq(Error.COUNT), clear.eq(1), left.eq(settle)]
+        with m.If(self.abort_all):
+            m.d.sync += [error.eq(Error.NONE), clear.eq(1), left.eq(settle)]
+        m.d.comb += [counts.error.eq(error), counts.clear.eq(clear)]
+        return clear
 
-    def _told(self, m: Module) -> list[Value]:
-        """What each row is told: the row above's token, unless weights are to be stored or sums to be shifted."""
-        sequencer, store, out = self.sequencer, self.sequencer.store, []
-        for number, token in enumerate(self._tokens(m)):
-            told = Signal(row_token(self.parameters), name=f"told_{number}")
-            m.d.comb += told.eq(token)
-            with m.If(sequencer.shift):
-                m.d.comb += [told.control.op.eq(Op.SHIFT), told.control.slot.eq(sequencer.shift_slot)]
-            with m.Elif(store.valid & (store.row == number)):
-                m.d.comb += [told.control.op.eq(Op.STORE), told.control.slot.eq(store.slot)]
-            out.append(told)
-            store = self._later(m, store, 1, f"store_{number + 1}")
-        return out
-
-    def _tokens(self, m: Module) -> list[Value]:
-        """The sequencer's token, row after row `skew` + 1 cycles later."""
-        p, run = self.parameters, self.sequencer.run
-        now, age, stale = Signal(p.delay_bits), Signal(p.delay_bits), Signal()
-        changes = self.run_valid & self.run_ready & (self.run_payload.skew != run.skew)
-        m.d.comb += stale.eq(age < run.skew)
-        with m.If(self.en):
-            m.d.sync += [now.eq(now + 1), age.eq(Mux(changes, 0, age + ~age.all()))]
-        tokens = [self.sequencer.row]
-        for number in range(1, p.rows):
-            token = Signal(row_token(p), name=f"token_{number}")
-            given = {"en": self.en, "now": now, "skew": run.skew[: p.delay_bits], "stale": stale, "above": tokens[-1]}
-            self.place(m, f"delay_{number}", RowDelay, p, given, {"token": token})
-            tokens.append(token)
-        return tokens
-
-    def _weights(self, m: Module) -> tuple[list[Value], list[Value]]:
-        """Weights at the north edge, and which columns need not wait."""
-        token, oks = self._later(m, self.sequencer.weight, 1, "weight_0"), []
-        for number in range(self.parameters.cols):
-            oks.append(~token.use | self.north_valid[number])
-            m.d.comb += self.north_ready[number].eq(token.use & token.release & self.en)
-            token = self._later(m, token, 1, f"weight_{number + 1}")
-        width = self.parameters.weight_bits
-        return [self.north_payload.word_select(number, width) for number in range(self.parameters.cols)], oks
-
-    def _seeds(self, m: Module, control: Value) -> tuple[list[Value], list[Value]]:
-        """Sums that enter the first row: seeds, or zero."""
+    def _west(self, m: Module, told: Value, clear: Value) -> tuple[Value, Value, Value]:
+        """The rows. Returns what the first one is told, and whether the last one's sums are about to leave."""
         p, sequencer = self.parameters, self.sequencer
-        shifted = self._later(m, sequencer.shift & sequencer.seeding, 1, "seed_shift")
-        starts = (control.op == Op.WEIGHT) & control.first & sequencer.run.seed
-        take, seeds, oks = self._later(m, shifted | starts, p.input_latency, "seed"), [], []
+        m.submodules.clockwork = works = Clockwork(p)
+        m.submodules.fetch_clockwork = fetches = Clockwork(p)
+        op = told.token.control.op
+        side, shift, slot = Signal(row_side(p)), Signal(), Signal(p.slot_bits)
+        m.d.comb += [works.skew.eq(told.skew), fetches.skew.eq(sequencer.fetch.skew)]
+        m.d.comb += [works.clear.eq(clear), fetches.clear.eq(clear)]
+        m.d.sync += [
+            side.token.eq(told.token),
+            side.when.eq(works.when),
+            side.fetch.eq(sequencer.fetch.fetch),
+            side.fetch_when.eq(fetches.when),
+            side.store.valid.eq(op == Op.STORE),
+            side.store.row.eq(told.row),
+            side.store.slot.eq(told.token.control.slot),
+            side.clear.eq(clear),
+            shift.eq(op == Op.SHIFT),
+            slot.eq(told.token.control.slot),
+        ]
+        with m.If((op == Op.STORE) | (op == Op.SHIFT)):
+            m.d.sync += side.token.eq(0)
+        above: Value = side
+        self.row_enough = []
+        for number in range(p.rows):
+            last = above.token.last
+            below, enough = Signal(row_side(p), name=f"below_{number}"), Signal(name=f"row_enough_{number}")
+            words = self.west[number]
+            given = {"above": above, "wanted": self.starter.wanted.words, "shift": shift, "slot": slot}
+            ready = Signal(name=f"row_ready_{number}")
+            given |= {"words__valid": words.valid & ~clear, "words__payload": words.payload}
+            made = {"below": below, "enough": enough, "words__ready": ready}
+            m.d.comb += words.ready.eq(ready & ~clear)
+            made |= {"group": self.mesh.groups[number], "control": self.mesh.controls[number]}
+            self.place(m, f"row_{number}", RowEdge, p, given, made)
+            self.row_enough.append(enough)
+            above = below
+        return side, shift, last
+
+    def _columns(self, m: Module, side: Value, shift: Value, told: Value, last: Value, clear: Value) -> None:
+        """The columns, the first one told in step with the first row."""
+        p, before = self.parameters, Signal(COLUMN_SIDE, name="column_side")
+        take, seed = Signal(), Signal()
+        m.d.sync += [take.eq(told.take), seed.eq(told.seed)]
+        seeds = later(m, later(m, seed & shift, 1, "seed_shift") | (seed & ~shift), p.input_latency - 1, "seed")
+        added = later(m, last, p.adder_latency, "added")
+        m.d.comb += [
+            before.take.eq(take),
+            before.seed.eq(seeds),
+            before.comes.eq(later(m, added | (shift & ~seed), p.input_latency + 2, "comes")),
+            before.clear.eq(side.clear),
+        ]
+        self.column_enough = []
         for number in range(p.cols):
-            oks.append(~take | self.seed_valid[number])
-            m.d.comb += self.seed_ready[number].eq(take & self.en)
-            seeds.append(Mux(take, self.seed_payload.word_select(number, p.accumulator.bits), 0))
-            take = self._later(m, take, 1, f"seed_{number + 1}")
-        return seeds, oks
+            weights, sums, results = self.north[number], self.seeds[number], self.results[number]
+            after = Signal(COLUMN_SIDE, name=f"column_side_{number}")
+            enough = Signal(name=f"column_enough_{number}")
+            given = {"before": before, "wanted": self.starter.wanted, "total": self.mesh.totals[number]}
+            names = ("weights_ready", "seeds_ready", "results_valid")
+            taken, seeded, there = (Signal(name=f"{name}_{number}") for name in names)
+            # an edge hears of `clear` in its turn, whoever is connected to it at once
+            given |= {"weights__valid": weights.valid & ~clear, "weights__payload": weights.payload}
+            given |= {"seeds__valid": sums.valid & ~clear, "seeds__payload": sums.payload}
+            given |= {"results__ready": results.ready & ~clear}
+            made = {"after": after, "enough": enough, "weights__ready": taken, "seeds__ready": seeded}
+            made |= {"results__valid": there, "results__payload": results.payload}
+            m.d.comb += [
+                weights.ready.eq(taken & ~clear),
+                sums.ready.eq(seeded & ~clear),
+                results.valid.eq(there & ~clear),
+            ]
+            made |= {"weight": self.mesh.weights[number], "seed": self.mesh.seeds[number]}
+            self.place(m, f"column_{number}", ColumnEdge, p, given, made)
+            self.column_enough.append(enough)
+            self.leaves.append(before.comes)
+            before = after
 
-    def _mesh(
-        self, m: Module, groups: list[Value], controls: list[Value], weights: list[Value], seeds: list[Value]
-    ) -> list[Value]:
-        """The PEs; returns the sums at the south edge."""
-        p, sums = self.parameters, seeds
-        for r in range(p.rows):
-            group, control = groups[r], controls[r]
-            south_weights, south_sums = [], []
-            for c in range(p.cols):
-                made = {
-                    "east_group": Signal(p.group_bits, name=f"group_{r}_{c}"),
-                    "east_control": Signal(pe_control(p), name=f"control_{r}_{c}"),
-                    "south_weight": Signal(p.weight_bits, name=f"weight_{r}_{c}"),
-                    "south_sum": Signal(p.accumulator.bits, name=f"sum_{r}_{c}"),
-                }
-                given = {"west_group": group, "west_control": control, "north_weight": weights[c], "north_sum": sums[c]}
-                self.place(m, f"pe_{r}_{c}", SparsePE, p, {"en": self.en, **given}, made)
-                group, control = made["east_group"], made["east_control"]
-                self.controls[r, c] = control
-                south_weights.append(made["south_weight"])
-                south_sums.append(made["south_sum"])
-            weights, sums = south_weights, south_sums
-        return sums
+    def _gather(self, m: Module) -> None:
+        """Whether all edges have enough, two registers later."""
+        groups, flags = [], [*self.row_enough, *self.column_enough]
+        for start in range(0, len(flags), 4):
+            group = Signal(name=f"enough_{start}")
+            m.d.sync += group.eq(Cat(*flags[start : start + 4]).all())
+            groups.append(group)
+        enough = Signal()
+        m.d.sync += enough.eq(Cat(*groups).all())
+        m.d.comb += self.starter.enough.eq(enough)
 
-    def _results(self, m: Module, leaving: Value, sums: list[Value]) -> tuple[Value, list[Value]]:
-        """Queues for what leaves the columns; returns whether the last column's is there, and who has room."""
-        p, sequencer = self.parameters, self.sequencer
-        shifted = self._later(m, sequencer.shift & ~sequencer.seeding, 1, "result_shift")
-        added = self._later(m, leaving, p.adder_latency, "result_added")
-        comes, oks = self._later(m, shifted | added, p.input_latency - 1, "ready"), []
-        for number, total in enumerate(sums):
-            before, comes = comes, self._later(m, comes, 1, f"result_{number}")
-            self.leaves.append(comes)
-            ok = Signal(name=f"result_ok_{number}")
-            given = {"comes": comes, "en": self.en, "total": total, "sums__ready": self.result_ready[number]}
-            made = {
-                "ok": ok,
-                "sums__valid": self.result_valid[number],
-                "sums__payload": self.result_payload.word_select(number, p.accumulator.bits),
-            }
-            self.place(m, f"results_{number}", ResultQueue, p, given, made)
-            oks.append(ok)
-        # a sum is there with the adder's last register, and is gone when it has been shifted out
-        return Mux(sequencer.run.stationary_weights, before, comes), oks
-
-    def _count(self, m: Module, ends: Value, finished: Value) -> None:
-        """The run's counters, and its end: the last column's last sum."""
-        p, sequencer, run = self.parameters, self.sequencer, self.sequencer.run
-        left = Signal(24)
-        expected = Mux(run.stationary_weights, run.positions + 1, (run.interleave + 1) * p.rows)
-        m.d.comb += finished.eq(ends & (left == expected - 1))
-        with m.If(self.en):
-            with m.If(ends):
-                m.d.sync += left.eq(Mux(finished, 0, left + 1))
-            with m.If(sequencer.active):
-                m.d.sync += [
-                    self.counters.cycles.eq(self.counters.cycles + 1),
-                    self.counters.compute.eq(self.counters.compute + sequencer.row.use),
-                    self.counters.fill.eq(self.counters.fill + sequencer.loading),
-                    self.counters.drain.eq(self.counters.drain + sequencer.draining),
-                ]
-        with m.If(sequencer.active & ~self.en):
-            m.d.sync += self.counters.waiting.eq(self.counters.waiting + 1)
-        with m.If(self.run_valid & self.run_ready):
-            # sums leave the edge a cycle after their token
-            start = self.run_payload
-            m.d.sync += [self.counters.eq(0), self.counters.cycles.eq(Mux(start.drain, -1, 0))]
-
-    def _later(self, m: Module, value: Value, cycles: int, name: str) -> Value:
-        """`value` as it was `cycles` enabled cycles ago."""
-        for number in range(cycles):
-            register = Signal(value.shape(), name=f"{name}_{number}")
-            with m.If(self.en):
-                m.d.sync += register.eq(value)
-            value = register
-        return value
+    def _count(self, m: Module) -> None:
+        p, sequencer, counts = self.parameters, self.sequencer, self.counts
+        m.d.comb += [
+            counts.begins.eq(sequencer.takes),
+            counts.active.eq(sequencer.active),
+            counts.adds.eq(sequencer.adds),
+            counts.loading.eq(sequencer.loading),
+            counts.draining.eq(sequencer.draining),
+            counts.waits.eq(self.starter.waits & ~sequencer.active),
+            self.counters.eq(counts.counters),
+        ]
+        # the last sum is in its memory so many cycles after the run's last
+        trail = p.fetch_lead + PASSED + 6
+        left = Signal(range(trail + 1))
+        m.d.sync += left.eq(Mux(sequencer.active, trail, left - (left != 0)))
+        m.d.comb += self.idle.eq(~sequencer.active & ~self.starter.there & (left == 0))
 
 
 def array_signature(p: Parameters) -> wiring.Signature:
     """The array's ports."""
     return wiring.Signature(
         {
-            "run_valid": In(1),
-            "run_ready": Out(1),
-            "run_payload": In(run_layout()),
+            "run": In(stream.Signature(run_layout())),
             "counters": Out(COUNTERS),
             "idle": Out(1),
-            **_streams("west", In, p.rows, p.west_link * p.operand.bits + 1),
-            **_streams("north", In, p.cols, p.weight_bits),
-            **_streams("seed", In, p.cols, p.accumulator.bits),
-            **_streams("result", Out, p.cols, p.accumulator.bits),
+            "patience": In(COUNTED),
+            "abort_all": In(1),
+            "west": In(stream.Signature(p.west_link * p.operand.bits)).array(p.rows),
+            "north": In(stream.Signature(p.weight_bits)).array(p.cols),
+            "seeds": In(stream.Signature(p.accumulator.bits)).array(p.cols),
+            "results": Out(stream.Signature(p.accumulator.bits)).array(p.cols),
         }
     )
 
 
-def _streams(name: str, flow: type, count: int, width: int) -> dict[str, object]:
-    back = Out if flow is In else In
-    return {f"{name}_valid": flow(count), f"{name}_ready": back(count), f"{name}_payload": flow(count * width)}
+BLOCKS = (SparsePE, RowEdge, ColumnEdge)
 
 
-def array_verilog(p: Parameters, header: str = "") -> str:
+def array_verilog(p: Parameters) -> str:
     """Verilog of the array `sparse_array` and all it consists of, in the order in which tools read it."""
-    return "\n".join([header, blocks_verilog(p), block_verilog(SparseArray(p, as_instance), TOP)])
+    return "\n".join([blocks_verilog(p), block_verilog(SparseArray(p, as_instance), TOP)])
 
 
 def blocks_verilog(p: Parameters) -> str:
     """Verilog of the blocks that an array placed `as_instance` refers to."""
-    kinds = (SparsePE, RowBuffer, RowDelay, ResultQueue)
-    used = [kind for kind in kinds if kind is not RowDelay or p.rows > 1]
-    return "\n".join(block_verilog(kind(p), module_name(kind)) for kind in used)
+    return "\n".join(block_verilog(kind(p), module_name(kind)) for kind in BLOCKS)
 
 
 def fingerprint(p: Parameters) -> str:
     """A text that changes whenever the Verilog of the array does, and takes less time."""
     small = replace(p, rows=min(p.rows, 2), cols=min(p.cols, 2))
-    blocks = [kind(p) for kind in (SparsePE, RowBuffer, RowDelay, ResultQueue)]
+    blocks = [kind(p) for kind in BLOCKS]
     return "\n".join(rtlil.convert(each, emit_src=False) for each in (*blocks, SparseArray(small, as_instance)))
 
 

@@ -18,8 +18,7 @@ from rtl.lanes import Lanes
 from rtl.link.linked import LinkedArray, PinnedArray
 from rtl.parameters import Parameters
 from rtl.placing import as_instance
-from rtl.protocol import WEIGHTS
-from rtl.synthesis import SYNTHESIS, Placed, cached, cells_by_module, cells_of, logic, total, versions
+from rtl.synthesis import SYNTHESIS, Placed, cached, cells_by_module, cells_of, room, total, versions
 from workloads.errors import UserError
 from workloads.files.kept import CACHED_BYTES
 from workloads.files.reading import read_bytes
@@ -42,13 +41,13 @@ class Built:
 class BoardTop(Elaboratable):
     """The array on a board: the framed link over its serial port."""
 
-    def __init__(self, parameters: Parameters, baud: int = BAUD, weights: int = WEIGHTS, lanes: Lanes = NONE) -> None:
-        self.parameters, self.baud, self.weights, self.lanes = parameters, baud, weights, lanes
+    def __init__(self, parameters: Parameters, baud: int = BAUD, lanes: Lanes = NONE) -> None:
+        self.parameters, self.baud, self.lanes = parameters, baud, lanes
 
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
         divisor = round(platform.default_clk_frequency / self.baud)  # type: ignore[attr-defined]
-        linked = LinkedArray(self.parameters, self.weights, place=as_instance, lanes=self.lanes)
+        linked = LinkedArray(self.parameters, place=as_instance, lanes=self.lanes)
         m.submodules.pinned = pinned = PinnedArray(linked, divisor)
         pins = platform.request("uart", 0, dir="-")  # type: ignore[attr-defined]
         m.submodules.rx, m.submodules.tx = rx, tx = io.Buffer("i", pins.rx), io.Buffer("o", pins.tx)
@@ -64,7 +63,7 @@ def build(board: Board, p: Parameters, show: Callable[[str], None], lanes: Lanes
     platform = _platform(board)
     show("writing the design")
     # read by the toolchain's template, which the steps below take the place of
-    plan = platform.prepare(BoardTop(p, weights=board.queues[0], lanes=lanes), "top", verbose=False)
+    plan = platform.prepare(BoardTop(p, lanes=lanes), "top", verbose=False)
     constraints, option = board.constraints
     files = {name: _text(plan.files[name]) for name in ("top.il", constraints)}
     files["blocks.v"] = blocks_verilog(p)
@@ -153,14 +152,12 @@ def largest_size(board: Board, p: Parameters, show: Callable[[str], None]) -> in
     """
     show(f"{p.title}: how many PEs fit {board.title}")
     small = replace(p, rows=2, cols=2)
-    whole = block_verilog(LinkedArray(small, board.queues[0], place=as_instance), "linked_array") + blocks_verilog(
-        small
-    )
+    whole = block_verilog(LinkedArray(small, place=as_instance), "linked_array") + blocks_verilog(small)
     modules = cells_by_module(whole, "linked_array", board.synthesis)
     pe, every = (cells_of(total(modules, name)) for name in ("sparse_pe", "linked_array"))
-    beside = (logic(every, board.family) - 4 * logic(pe, board.family)) / 2
+    beside = (room(every, board.family) - 4 * room(pe, board.family)) / 2
     for side in range(16, 0, -1):
-        cells = side * side * logic(pe, board.family) + side * beside
+        cells = side * side * room(pe, board.family) + side * beside
         if cells <= board.fill * board.luts and side * side * pe.dsps <= board.dsps:
             return side
     raise UserError(f"--board: {board.title} is too small for a PE of {p.title}")

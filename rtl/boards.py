@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 
 from rtl.parameters import Parameters
-from rtl.protocol import GROUPS, SUMS, WEIGHTS
 from workloads.errors import UserError, unknown_name
 
 
@@ -25,7 +24,7 @@ class Board:
     luts: int
     dsps: int
     formats: tuple[str, ...]
-    queues: tuple[int, int, int]
+    depth: int  # words a row, weights and sums a column: what a block memory holds
     fill: float = 0.85
 
     @property
@@ -48,17 +47,17 @@ BOARDS = {
         Board(
             "ulx3s-85f", "ULX3S, Lattice ECP5 LFE5U-85F", "amaranth_boards.ulx3s:ULX3S_85F_Platform", "ecp5",
             ("--85k", "--package", "CABGA381", "--speed", "6"), _ECP5, ("top.lpf", "--lpf"),
-            83640, 156, ANY, (WEIGHTS, SUMS, GROUPS),
+            83640, 156, ANY, 512,
         ),
         Board(
             "ice40-hx8k", "iCE40-HX8K breakout board", "amaranth_boards.ice40_hx8k_b_evn:ICE40HX8KBEVNPlatform",
             "ice40", ("--hx8k", "--package", "ct256"), _ICE40, ("top.pcf", "--pcf"),
-            7680, 0, ("int8",), (WEIGHTS, SUMS, 16),
+            7680, 0, ("int8",), 256,
         ),
         Board(
             "icebreaker", "iCEBreaker, iCE40-UP5K", "amaranth_boards.icebreaker:ICEBreakerPlatform",
             "ice40", ("--up5k", "--package", "sg48"), _ICE40, ("top.pcf", "--pcf"),
-            5280, 8, ("int8",), (WEIGHTS, SUMS, 16),
+            5280, 8, ("int8",), 256,
         ),
     )
 }  # fmt: skip
@@ -72,9 +71,8 @@ def board_named(name: str) -> Board:
 
 
 def for_board(board: Board, p: Parameters) -> Parameters:
-    """The same array with a board's queues. Raises UserError for a format the board is too small for."""
+    """The same array with a board's memories. Raises UserError for a format the board is too small for."""
     if p.format not in board.formats:
         allowed = ", ".join(board.formats)
         raise UserError(f"--format: {board.name} is too small for {p.format} (it takes {allowed})")
-    _, sums, groups = board.queues
-    return replace(p, results=sums, buffer=max(p.buffer, groups))
+    return replace(p, row_depth=board.depth, column_depth=board.depth, results=board.depth)

@@ -3,6 +3,7 @@
 from amaranth.lib import data, enum
 
 from rtl.parameters import Parameters
+from rtl.run import field_bits
 
 
 class Op(enum.Enum, shape=3):
@@ -15,59 +16,58 @@ class Op(enum.Enum, shape=3):
     SHIFT = 4  # accumulator `slot` goes south, the one from the north takes its place
 
 
+def run_layout() -> data.StructLayout:
+    """A run as it lies in hardware."""
+    return data.StructLayout(field_bits())
+
+
 def pe_control(p: Parameters) -> data.StructLayout:
     """`first` starts a sum: from zero, or in WEIGHT from the one that comes from the north."""
     return data.StructLayout({"op": Op, "slot": p.slot_bits, "first": 1})
 
 
-def entry_bits(p: Parameters) -> int:
-    """Bits that number a group in a row's buffer, and one above to tell full from empty."""
-    return (p.buffer - 1).bit_length() + 1
-
-
 def row_token(p: Parameters) -> data.StructLayout:
-    """What row after row is told: the PE's control, which group goes with it, and whether that was its last use.
+    """What row after row is told: the PE's control, and which group goes with it.
 
     `last` marks the addition after which a sum leaves the PE (weight stationary).
     """
-    return data.StructLayout({"control": pe_control(p), "use": 1, "entry": entry_bits(p), "release": 1, "last": 1})
+    return data.StructLayout({"control": pe_control(p), "entry": p.entry_bits, "last": 1})
 
 
-def run_layout() -> data.StructLayout:
-    """One run of the array, filled in by `rtl.tiles`. Counts are minus one unless said otherwise.
+def order(p: Parameters) -> data.StructLayout:
+    """What all of the array is told for a cycle; its edges pass it on.
 
-    Output stationary: `segments` x (`groups` full groups of `kept` weights, then a tail of `tail_kept` if that is not
-    0), rounds of `round` cycles for `interleave` outputs, `pad` and `tail_pad` cycles for the link after a group.
-    Weight stationary: `positions` positions, one every `period` cycles, of `kept` weights; a sum takes `skew` cycles
-    through a PE, and weight j works on the position `lag` x j periods ago.
-    `seed`: sums come from the seed streams (before an output-stationary run, with each position otherwise).
-    `fresh`: output-stationary accumulators start from zero. `drain`: and leave afterwards.
+    token: of the first row; STORE is for row `row`, SHIFT for all rows at once. take: the first column's next weight
+    is used from now on. seed: a sum goes in at the first column. skew: cycles between two rows, less one.
     """
-    count = 16
+    return data.StructLayout({"token": row_token(p), "row": p.row_bits, "take": 1, "seed": 1, "skew": p.delay_bits})
+
+
+FETCH = data.StructLayout({"valid": 1, "ends": 1})
+"""The next word of a row is fetched from its memory; with it a group is whole."""
+
+
+def fetch_order(p: Parameters) -> data.StructLayout:
+    """What the first row is told of fetching, and the cycles between two rows, less one."""
+    return data.StructLayout({"fetch": FETCH, "skew": p.delay_bits})
+
+
+def demand(p: Parameters) -> data.StructLayout:
+    """How far the streams must have come before the next run starts: words, weights, seeds; and the sums given by then.
+
+    Counts since the array was cleared, modulo their width.
+    """
     return data.StructLayout(
         {
-            "stationary_weights": 1,
-            "share_weights": 1,
-            "fresh": 1,
-            "seed": 1,
-            "drain": 1,
-            "reserved": 3,
-            "interleave": 8,
-            "round": 8,
-            "kept": 8,
-            "tail_kept": 8,  # itself
-            "period": 8,
-            "lag": 8,  # itself
-            "skew": count,
-            "groups": count,  # itself
-            "pad": count,  # itself
-            "tail_pad": count,  # itself
-            "segments": count,
-            "positions": count,
+            "words": p.pointer_bits(p.row_depth),
+            "weights": p.pointer_bits(p.column_depth),
+            "seeds": p.pointer_bits(p.results),
+            "results": p.pointer_bits(p.results),
         }
     )
 
 
-COUNTERS = data.StructLayout({"cycles": 32, "compute": 32, "fill": 32, "drain": 32, "waiting": 32})
-"""Cycles of the run going on or of the last one: all but the frozen ones; the first row's multiply-accumulates; the
-loading of weights or seeds; the way out of an output-stationary array; frozen ones, waiting for operands or room."""
+COUNTERS = data.StructLayout({**dict.fromkeys(("cycles", "compute", "fill", "drain", "waiting"), 32), "error": 8})
+"""Of the run going on or of the last one, in cycles: until the next one may start; the first row's
+multiply-accumulates; the loading of weights or seeds; the way out of an output-stationary array; before it started,
+waiting for what it takes or for room. error: why a run was refused (`rtl.run.Error`), until `abort_all`."""

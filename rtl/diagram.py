@@ -1,42 +1,48 @@
 """The timing diagram of the room's README, from a simulation of a small array: python -m rtl.diagram."""
 
 import numpy as np
-from amaranth import Value
 from amaranth.sim import Simulator, SimulatorContext
 
 from rtl.array import SparseArray
 from rtl.control import Op
 from rtl.formats import pack
-from rtl.parameters import Parameters, make_parameters
-from rtl.tiles import Tile, output_stationary_tile, run_bits, weight_stationary_tile
+from rtl.parameters import COMPARE, Parameters, make_parameters
+from rtl.run import run_bits
+from rtl.tiles import Tile, output_stationary_tile, weight_stationary_tile
 from rtl.timing import Reduction
 from workloads.pattern import parse_pattern
 
 MARKS = {Op.IDLE: ".", Op.OUTPUT: "o", Op.WEIGHT: "w", Op.STORE: "s", Op.SHIFT: "d"}
-PRIME = 40  # cycles in which the rows' buffers fill
+Lines = dict[str, list[str]]
 
 
 def diagram(p: Parameters, tile: Tile) -> str:
-    """A line a PE and a column of sums, a field a cycle: what is in the PE's input register, and when sums leave."""
-    array, lines = SparseArray(p), {}
+    """A line a PE and a column of sums, a field a cycle: what is in the PE's input register, and when sums leave.
+
+    The first cycle is the one before the first PE hears of the run.
+    """
+    array, lines = SparseArray(p), Lines()
+    lead = p.settle + max(len(tile.west[0]), len(tile.north[0]))  # cycles in which all that it takes comes in
+    first = lead + COMPARE + p.fetch_lead + 6
 
     async def drive(ctx: SimulatorContext) -> None:
-        sides = {"west": tile.west, "north": tile.north, "seed": tile.seeds or [[]] * p.cols}
-        widths = {"west": p.west_link * p.operand.bits + 1, "north": p.weight_bits, "seed": p.accumulator.bits}
-        at = {name: [0] * len(streams) for name, streams in sides.items()}
-        ctx.set(array.result_ready, -1)
-        ctx.set(Value.cast(array.run_payload), run_bits(tile.run))
-        for cycle in range(PRIME + tile.cycles + 3):
-            ctx.set(array.run_valid, cycle == PRIME)
-            for name, streams in sides.items():
-                there = [number for number, words in enumerate(streams) if at[name][number] < len(words)]
-                ctx.set(getattr(array, f"{name}_valid"), sum(1 << number for number in there))
-                words = sum(streams[number][at[name][number]] << number * widths[name] for number in there)
-                ctx.set(getattr(array, f"{name}_payload"), words)
-                ready = ctx.get(getattr(array, f"{name}_ready"))
-                for number in there:
-                    at[name][number] += ready >> number & 1
-            if cycle >= PRIME + 2:
+        waiting = [
+            (port, list(words))
+            for name, streams in (("west", tile.west), ("north", tile.north), ("seeds", tile.seeds))
+            for port, words in zip(getattr(array, name), streams, strict=False)
+        ]
+        ctx.set(array.run.payload.as_value(), run_bits(tile.run))
+        for port in array.results:
+            ctx.set(port.ready, 1)
+        for cycle in range(first + tile.cycles + 2):
+            ctx.set(array.run.valid, cycle == lead)
+            for port, words in waiting:
+                ctx.set(port.valid, bool(words))
+                ctx.set(port.payload, words[0] if words else 0)
+            for port, words in waiting:
+                if words and ctx.get(port.ready):
+                    words.pop(0)
+            if cycle >= first:
                 _note(ctx, array, lines)
             await ctx.tick()
 
@@ -49,8 +55,8 @@ def diagram(p: Parameters, tile: Tile) -> str:
     return "\n".join([f"{'cycle':10}{head}", *(f"{name:10}{''.join(fields)}" for name, fields in lines.items())])
 
 
-def _note(ctx: SimulatorContext, array: SparseArray, lines: dict[str, list[str]]) -> None:
-    for (row, col), control in array.controls.items():
+def _note(ctx: SimulatorContext, array: SparseArray, lines: Lines) -> None:
+    for (row, col), control in array.mesh.inside.items():
         op, slot = Op(ctx.get(control.op)), ctx.get(control.slot)
         text = "." if op is Op.IDLE else f"{MARKS[op]}{slot}"
         lines.setdefault(f"PE {row},{col}", []).append(f"{text:<3}")

@@ -9,33 +9,32 @@ from string import Template
 import numpy as np
 
 from rtl.array import array_verilog
-from rtl.control import run_layout
 from rtl.formats import Bits, IntFormat, Packed, encode, groups_of, pack
 from rtl.golden.products import sparse_product
 from rtl.parameters import Parameters
-from rtl.tiles import Tile, folds_of, output_stationary_tile, run_bits, weight_stationary_tile
+from rtl.run import ITSELF, REASONS, RUN_BITS, field_bits, run_bits
+from rtl.tiles import Tile, folds_of, output_stationary_tile, weight_stationary_tile
 from rtl.timing import Reduction
 
 PORTS = {
-    "run": "runs: {run} bits, see below",
-    "west": "a stream a row: {link} operands of {operand} bits, first lowest, a bit above them that ends a group",
-    "north": "a stream a column: a weight of {operand} bits, its index in the group above it ({index} bits)",
-    "seed": "a stream a column: sums of {sum} bits to start from",
-    "result": "a stream a column: sums of {sum} bits; output stationary: last accumulator first, last row first",
-    "counters": "32 bits each, first lowest: cycles, compute, fill, drain, waiting",
-    "idle": "no run is going on",
+    "run": "runs of {run} bits, see below",
+    "west": "a stream a row: words of {link} operands of {operand} bits, first lowest; {row_depth} wait",
+    "north": "a stream a column: a weight of {operand} bits, its index in the group above it ({index} bits);"
+    " {column_depth} wait",
+    "seeds": "a stream a column: sums of {sum} bits to start from; {results} wait",
+    "results": "a stream a column: sums of {sum} bits; output stationary: last accumulator first, last row first;"
+    " {results} wait",
+    "counters": "32 bits each, first lowest: cycles, compute, fill, drain, waiting; then 8 bits of error, below",
+    "idle": "no run is there, and all sums wait to be taken",
+    "patience": "cycles that a run waits for what it takes before it is given up; 0 for ever",
+    "abort_all": "everything is forgotten, also an error",
 }
-
-ITSELF = (  # fields that are no counts less one
-    *("stationary_weights", "share_weights", "fresh", "seed", "drain", "reserved"),
-    *("tail_kept", "lag", "groups", "pad", "tail_pad"),
-)
 
 
 def export(p: Parameters, command: str, seed: int = 1) -> dict[str, str]:
     """Texts by file name: `sparse_array.v`, `sparse_array_tb.v`, `vectors/*.hex`."""
     tiles = golden_tiles(p, np.random.default_rng(seed))
-    files = {"sparse_array.v": array_verilog(p, header(p, command))}
+    files = {"sparse_array.v": header(p, command) + hushed(array_verilog(p))}
     files["sparse_array_tb.v"] = _testbench(p, [tile for tile, _ in tiles])
     return files | _vectors(p, tiles)
 
@@ -47,11 +46,14 @@ def header(p: Parameters, command: str) -> str:
     except PackageNotFoundError:
         release = "unknown"
     sizes = {
-        "run": run_layout().size,
+        "run": RUN_BITS,
         "link": p.west_link,
         "operand": p.operand.bits,
         "index": p.index_bits,
         "sum": p.accumulator.bits,
+        "row_depth": p.row_depth,
+        "column_depth": p.column_depth,
+        "results": p.results,
     }
     lines = [
         f"sparse_array: systolic array of {p.rows} x {p.cols} unified sparse PEs, {p.title}",
@@ -60,24 +62,31 @@ def header(p: Parameters, command: str) -> str:
         "Parameters",
         *(f"  {each.name:20} {getattr(p, each.name)}" for each in fields(p)),
         "",
-        "Interface: clk, rst (synchronous, high); streams side by side, first row or column lowest; a word moves in a",
-        "cycle in which valid and ready are high; valid stays high until then.",
+        "Interface: clk, rst (synchronous, high); a word of a stream moves in a cycle in which valid and ready are",
+        "high; valid stays high until then.",
         *(f"  {name:20} {text.format(**sizes)}" for name, text in PORTS.items()),
         "",
         "A run, first field lowest, counts less one unless marked *",
-        *(f"  {name:20} {field.width} bits" + ("" if name not in ITSELF else " *") for name, field in _run_fields()),
+        *(f"  {name:20} {width} bits" + (" *" if name in ITSELF else "") for name, width in field_bits().items()),
         "",
-        "Output stationary: segments x (groups of kept weights, a tail of tail_kept); a weight takes `round` cycles",
-        "for `interleave` outputs; pad cycles follow a group for the link. Weight stationary: weights first, then",
-        "a position every `period` cycles; a sum takes `skew` cycles through a PE. The test bench has examples.",
+        "Output stationary: segments x (groups of kept weights, a tail of tail_kept), for `interleave` outputs a PE.",
+        "Weight stationary: weights first, then positions. words, tail_words: of a row for a group; row_words,",
+        "column_weights: of the whole run. A run starts when all that it takes is there and there is room for what it",
+        "gives; then nothing waits. The test bench has examples.",
+        "",
+        "Errors: the array stops, takes nothing and gives nothing until abort_all",
+        *(f"  {error.value:<20} {text}" for error, text in REASONS.items()),
     ]
-    off = ["WIDTHEXPAND", "WIDTHTRUNC", "CASEINCOMPLETE", "PROCASSINIT", "UNUSEDSIGNAL", "DECLFILENAME"]
-    pragmas = ["// what generated Verilog means to do", *(f"/* verilator lint_off {each} */" for each in off)]
-    return "\n".join([*(f"// {line}".rstrip() for line in lines), *pragmas, ""])
+    return "\n".join([*(f"// {line}".rstrip() for line in lines), ""])
 
 
-def _run_fields() -> list[tuple[str, object]]:
-    return [(str(name), field) for name, field in run_layout()]
+OFF = ("WIDTHEXPAND", "WIDTHTRUNC", "CASEINCOMPLETE", "PROCASSINIT", "UNUSEDSIGNAL", "DECLFILENAME")
+
+
+def hushed(verilog: str) -> str:
+    """The text with warnings of Verilator off that generated Verilog earns, for it alone."""
+    off = [f"/* verilator lint_off {each} */" for each in OFF]
+    return "\n".join(["/* verilator lint_save */", *off, verilog, "/* verilator lint_restore */", ""])
 
 
 def golden_tiles(p: Parameters, rng: np.random.Generator) -> list[tuple[Tile, Bits]]:
@@ -141,20 +150,35 @@ def _longest(tiles: Sequence[Tile]) -> dict[str, int]:
 
 
 def _testbench(p: Parameters, tiles: Sequence[Tile]) -> str:
-    prime = 4 * p.buffer * p.group_words
+    prime = p.settle + max(p.row_depth, p.column_depth, p.results)
     template = Template((Path(__file__).parent / "testbench.v.in").read_text())
     return template.substitute(
+        streams="\n".join(_connections(p)),
         tiles=len(tiles),
         rows=p.rows,
         cols=p.cols,
         prime=prime,
         patience=2 * prime + 8 * max(tile.cycles for tile in tiles),
-        west=p.west_link * p.operand.bits + 1,
+        west=p.west_link * p.operand.bits,
         north=p.weight_bits,
         sum=p.accumulator.bits,
-        run=run_layout().size,
+        run=RUN_BITS,
         **_longest(tiles),
     )
+
+
+def _connections(p: Parameters) -> list[str]:
+    """The ports of every stream, those of one kind side by side in a vector of the test bench."""
+    lines, sides = [], (("west", "west", p.rows), ("north", "north", p.cols), ("seeds", "seed", p.cols))
+    for port, name, count in (*sides, ("results", "result", p.cols)):
+        for number in range(count):
+            at = f"{number}*{'SUM' if name in ('seed', 'result') else name.upper()} +: "
+            width = "SUM" if name in ("seed", "result") else name.upper()
+            wires = (
+                f".{port}__{number}__valid({name}_valid[{number}]), .{port}__{number}__ready({name}_ready[{number}]),"
+            )
+            lines.append(f"    {wires} .{port}__{number}__payload({name}_payload[{at}{width}]),")
+    return lines
 
 
 def _vectors(p: Parameters, tiles: Sequence[tuple[Tile, Bits]]) -> dict[str, str]:

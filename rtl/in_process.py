@@ -18,23 +18,36 @@ from rtl.formats import Bits
 from rtl.hardware import COUNTERS, Answer, Hardware, LinkFigures, Unconfirmed
 from rtl.lanes import SoreParameters, UpdateParameters, ends_of
 from rtl.parameters import Parameters
+from rtl.run import REASONS, Error, run_bits
 from rtl.sore import Sore
-from rtl.tiles import Tile, run_bits
+from rtl.tiles import Tile
 from rtl.verilate import Compiled, Words, built, compiled, ports_of
 from rtl.wuve import Wuve
 
 LATENCY = 256  # cycles in which the last result of a lane has surely come
-PRIME = 4  # times a row's buffer: cycles in which it is surely full
+PATIENCE = 1 << 16  # cycles in which a run's operands come, however many gaps there are
+PRIME = 16  # cycles more than the words that fit into a memory, after which it is surely full
 INLINE = 36  # up to so many PEs it is faster when the compiler sees all of them at once
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What a tile gave: (rows, cols) sums, the counters, and the cycles from outside until the last sum was taken."""
+    """What a tile gave: (rows, cols) sums, the counters, and the cycle in which its last sum was taken.
+
+    elapsed: cycles, seen from outside, since the first tile of the stream was handed over.
+    """
 
     product: Bits
     counters: dict[str, int]
     elapsed: int
+
+
+class Stopped(Exception):
+    """The array refused a run, or gave it up; `error` says why."""
+
+    def __init__(self, error: Error, counters: Mapping[str, int]) -> None:
+        super().__init__(f"the array stopped at a run: {REASONS.get(error, error.name)}")
+        self.error, self.counters = error, counters
 
 
 class _Side(ctypes.Structure):
@@ -49,41 +62,76 @@ class CompiledArray:
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
         self._compiled = _build(parameters)
-        self._compiled.code.tile.restype = ctypes.c_int64
+        self._compiled.code.stream.restype = ctypes.c_int64
 
     def run(self, tile: Tile, gaps: int = 0, seed: int = 1) -> Ran:
-        """Run one tile. gaps: of 256 cycles, so many in which a stream does not go on, by chance from `seed`.
+        """Run one tile, as `stream` does."""
+        return self.stream([tile], gaps, seed)[0]
 
-        Raises TimeoutError when sums do not come, with what has come.
+    def stream(self, tiles: Sequence[Tile], gaps: int = 0, seed: int = 1) -> list[Ran]:
+        """Run tiles back to back. gaps: of 256 cycles, so many in which a stream does not go on, by chance from `seed`.
+
+        Raises TimeoutError when sums do not come, Stopped when the array stops with an error; all is forgotten then.
         """
         p = self.parameters
-        sums = np.zeros((p.cols, max(1, tile.results)), np.uint64)
+        ends = np.cumsum([tile.results for tile in tiles])
+        wanted = int(ends[-1])
+        sums = np.zeros((p.cols, max(1, wanted)), np.uint64)
         sides = [
-            _side(tile.west, p.rows, p.west_link * p.operand.bits + 1),
-            _side(tile.north, p.cols, p.weight_bits),
-            _side(tile.seeds, p.cols, p.accumulator.bits),
+            _side(_joined([tile.west for tile in tiles]), p.rows, p.west_link * p.operand.bits),
+            _side(_joined([tile.north for tile in tiles]), p.cols, p.weight_bits),
+            _side(_joined([tile.seeds for tile in tiles]), p.cols, p.accumulator.bits),
         ]
-        prime = PRIME * p.buffer * p.group_words
-        patience = (prime + 64 + 4 * tile.cycles) * (4 if gaps == 0 else 64)
-        number = run_bits(tile.run)
-        elapsed = self._compiled.code.tile(
+        words = max(side.longest for side, *_ in sides)
+        prime = PRIME + p.settle + min(words, max(p.row_depth, p.column_depth, p.results))
+        slow = 4 if gaps == 0 else 64
+        limit = prime + 2 * PATIENCE + (words + wanted + sum(tile.cycles for tile in tiles)) * slow
+        runs = np.array([[run_bits(t.run) & (1 << 64) - 1, run_bits(t.run) >> 64] for t in tiles], np.uint64)
+        times, counted = np.zeros(len(tiles), np.uint64), np.zeros((len(tiles), len(COUNTERS) + 1), np.uint64)
+        elapsed = self._compiled.code.stream(
             self._compiled.block,
-            (ctypes.c_uint64 * 4)(*(number >> 64 * at & (1 << 64) - 1 for at in range(4))),
+            *_words(len(tiles)),
+            _pointer(runs),
             *(ctypes.byref(side) for side, *_ in sides),
-            *_words(tile.results),
-            sums.ctypes.data_as(ctypes.c_void_p),
-            *_words(p.cols, p.accumulator.bits, prime, patience, seed, gaps),
+            *_words(wanted),
+            *(_pointer(each) for each in (sums, ends.astype(np.uint64), times, counted)),
+            *_words(prime, limit, PATIENCE, seed, gaps),
         )
         if elapsed < 0:
-            raise TimeoutError(f"the array gave {'too few' if elapsed == -1 else 'too many'} sums: {tile.run}")
-        counted = np.zeros(len(COUNTERS), np.uint64)
-        self._compiled.code.counters(self._compiled.block, counted.ctypes.data_as(ctypes.c_void_p))
-        product = tile.product(sums) if tile.results else np.zeros((0, 0), np.uint32)
-        return Ran(product, dict(zip(COUNTERS, counted.tolist(), strict=True)), elapsed)
+            self.abort()
+            if elapsed == -3:
+                raise Stopped(Error(int(counted[0, -1])), _named(counted[0]))
+            raise TimeoutError(f"the array gave {'too few' if elapsed == -1 else 'too many'} sums: {tiles[0].run}")
+        return [
+            Ran(
+                tile.product(sums[:, end - tile.results : end]) if tile.results else np.zeros((0, 0), np.uint32),
+                _named(counters),
+                int(time),
+            )
+            for tile, end, counters, time in zip(tiles, ends, counted, times, strict=True)
+        ]
+
+    def abort(self) -> None:
+        """Forget everything that is under way."""
+        self._compiled.run(abort_all=np.arange(1 + self.parameters.settle) == 0)
+
+
+def _named(counters: NDArray[np.uint64]) -> dict[str, int]:
+    return dict(zip(COUNTERS, counters.tolist(), strict=False))
+
+
+def _joined(parts: Sequence[Sequence[Sequence[int]]]) -> list[list[int]]:
+    """Streams of tile after tile, one a row or column."""
+    some = [part for part in parts if part]
+    return [[word for part in some for word in part[number]] for number in range(len(some[0]))] if some else []
 
 
 def _words(*values: int) -> list[ctypes.c_uint64]:
     return [ctypes.c_uint64(value) for value in values]
+
+
+def _pointer(values: NDArray[np.generic]) -> ctypes.c_void_p:
+    return values.ctypes.data_as(ctypes.c_void_p)
 
 
 def _side(
@@ -96,14 +144,14 @@ def _side(
     data = np.zeros((count, longest, size), np.uint64)
     for stream, each in enumerate(words):
         for part in range(size):
-            chunk = np.array(each, object) >> 64 * part & (1 << 64) - 1 if size > 1 else np.array(each)
+            chunk = np.array(each, object) >> 64 * part & (1 << 64) - 1 if size > 1 else np.array(each, np.uint64)
             data[stream, : len(each), part] = chunk
     return _Side(count, bits, longest, data.ctypes.data, lengths.ctypes.data), data, lengths
 
 
 def _build(p: Parameters) -> Compiled:
     key = f"{p} {fingerprint(p)}"
-    extra = (Path(__file__).parent / "streams.cpp").read_text()
+    extra = harness(p)
     ports = ports_of(array_signature(p).create())
 
     def text() -> str:
@@ -113,6 +161,23 @@ def _build(p: Parameters) -> Compiled:
         return re.sub(r"(module sparse_pe\(.*?\);)", r"\1 /*verilator no_inline_module*/", whole, count=1)
 
     return built(key, text, "sparse_array", ports, extra=extra)
+
+
+def harness(p: Parameters) -> str:
+    """C++ that runs streams of tiles through the compiled array."""
+    return _ports(p) + (Path(__file__).parent / "streams.cpp").read_text()
+
+
+def _ports(p: Parameters) -> str:
+    """Where the harness finds the ports of every stream."""
+    lines = []
+    for name, count in (("west", p.rows), ("north", p.cols), ("seeds", p.cols), ("results", p.cols)):
+        ports = []
+        for number in range(count):
+            valid, ready, payload = (f"b->{name}___05F{number}___05F{part}" for part in ("valid", "ready", "payload"))
+            ports.append(f"{{&{valid}, &{ready}, &{payload}, sizeof {payload}}}")
+        lines.append(f"#define {name.upper()}(b) {{{', '.join(ports)}}}\n")
+    return "\n" + "".join(lines)
 
 
 def top_n(lane: SoreParameters, values: Bits, n: int, m: int) -> tuple[Bits, Bits]:
@@ -193,13 +258,13 @@ class InProcess(Hardware):
 
     def run(self, chain: Sequence[Tile]) -> list[Answer]:
         try:
-            done = [self._array.run(tile) for tile in chain]
-        except TimeoutError as error:
+            done = self._array.stream(chain)
+        except (TimeoutError, Stopped) as error:
             raise Unconfirmed(str(error)) from None
         return [Answer(each.product, each.counters) for each in done]
 
     def fits(self, tile: Tile) -> bool:
-        return True  # words go in as there is room
+        return tile.fits
 
     def top_n(self, values: Bits, n: int, m: int) -> tuple[Bits, NDArray[np.integer]]:
         return top_n(SoreParameters(self.parameters.operand, n, m), values, n, m)

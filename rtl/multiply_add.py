@@ -80,7 +80,8 @@ def _unpacked(m: Module, pipe: Pipeline, form: FloatFormat, a: Value, b: Value) 
         "unpack",
         x=x.significand,
         y=y.significand,
-        exponent=x.exponent + y.exponent,
+        x_exponent=x.exponent,
+        y_exponent=y.exponent,
         sign=x.sign ^ y.sign,
         zero=zero,
         infinite=infinite,
@@ -93,7 +94,7 @@ def _multiplied(pipe: Pipeline, form: FloatFormat, product: FloatFormat, s: Simp
     return pipe.after(
         "multiply",
         total=s.x * s.y,
-        exponent=s.exponent + Const(product.bias - 2 * form.bias, signed(product.exponent_bits + 2)),
+        exponent=s.x_exponent + s.y_exponent + Const(product.bias - 2 * form.bias, signed(product.exponent_bits + 2)),
         sign=s.sign,
         zero=s.zero,
         infinite=s.infinite,

@@ -1,6 +1,6 @@
 """The one parameter object that hardware, golden models, exporters and the command share."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 from rtl.formats import FloatFormat, Format, accumulator_of, operand_format
@@ -11,8 +11,11 @@ from workloads.pattern import Pattern
 LARGEST_GROUP = {"float": 32, "integer": 64}  # wider windows cost registers in every PE
 DEEPEST = 8  # weights a PE holds for dense work unless told otherwise
 LARGEST_SIDE = 256
-LARGEST_QUEUE = 1 << 20
-LATENCIES = {"float": (2, 4), "integer": (1, 1)}  # multiplier, adder: where the longest paths are about even
+COMPARE = 6  # cycles from a run's arrival to its start: what it takes is counted, compared and gathered
+SHORTEST = COMPARE + 1  # cycles between the starts of two runs: the next one arrives when this one has started
+LARGEST_MEMORY = 1 << 15  # words, weights and sums are counted in 16 bits
+DEPTH = 512  # words a row, weights and sums a column: what a block memory of an FPGA holds anyway
+LATENCIES = {"float": (3, 5), "integer": (1, 1)}  # multiplier, adder: where the longest paths are about even
 
 
 @dataclass(frozen=True)
@@ -20,9 +23,10 @@ class Parameters:
     """An array of sparse PEs that cannot be impossible; `make_parameters` fills in what is usual.
 
     n, m: the pattern it is made for; every other one runs on it that has groups of at most m and keeps at most
-    `weights`. depth: largest group depth g of dense work. accumulators: largest interleave. west_link: operands a row
-    takes in a cycle. buffer: groups of operands that wait at the edge of a row. results: sums that wait at the end of a
-    column. Latencies in cycles; `select_latency` is a register behind the operand selector, or none.
+    `weights`. depth: largest group depth g of dense work. accumulators: largest interleave. west_link: operands in a
+    word of a row's memory, which gives one a cycle. row_depth: words in it. column_depth: weights in a column's memory.
+    results: sums that wait before and behind a column. Depths are powers of two; a run that needs more is refused.
+    Latencies in cycles.
     """
 
     format: str
@@ -35,8 +39,8 @@ class Parameters:
     west_link: int
     multiplier_latency: int
     adder_latency: int
-    select_latency: int
-    buffer: int
+    row_depth: int
+    column_depth: int
     results: int
 
     def __post_init__(self) -> None:
@@ -86,8 +90,53 @@ class Parameters:
 
     @property
     def input_latency(self) -> int:
-        """Cycles from the edge of a PE to its adder: input register, selector, multiplier."""
-        return 1 + self.select_latency + self.multiplier_latency
+        """Cycles from the edge of a PE to its adder: input register, selected operand, multiplier."""
+        return 2 + self.multiplier_latency
+
+    @property
+    def fetch_lead(self) -> int:
+        """Cycles from the fetch of a group's first word to its first use: the last of interleaved groups is there."""
+        return self.accumulators * (self.group_words - 1) + 2
+
+    @property
+    def groups(self) -> int:
+        """Groups that lie assembled at a row's edge: all that are fetched ahead or still in use, a power of two."""
+        ahead = self.fetch_lead + max(self.accumulators, self.adder_latency + self.weights) + 2
+        return 1 << (ahead - 1).bit_length()
+
+    @property
+    def entry_bits(self) -> int:
+        """Bits that number a group at a row's edge."""
+        return (self.groups - 1).bit_length()
+
+    @property
+    def row_bits(self) -> int:
+        return max(1, (self.rows - 1).bit_length())
+
+    @property
+    def latency(self) -> int:
+        """Cycles besides its own from a run's arrival at an idle array to its last sum, when operands are there.
+
+        It is compared, fetched ahead, told to the edges (3), put into and taken out of the results' memory (4). A
+        weight-stationary sum is there when the adder has it, an output-stationary one a cycle earlier, when it has been
+        shifted out.
+        """
+        return COMPARE + self.fetch_lead + 7
+
+    @property
+    def settle(self) -> int:
+        """Cycles after a reset in which the array is cleared: until whatever was on its way has passed by."""
+        return self.fetch_lead + self.rows + self.cols + self.input_latency + self.adder_latency + 16
+
+    @property
+    def turn_bits(self) -> int:
+        """Bits that count the cycles of a period."""
+        return max(self.accumulators, self.adder_latency, self.weights, self.group_words).bit_length()
+
+    @property
+    def loop_bits(self) -> int:
+        """Bits that count groups, segments, positions and weights, of which no run has more than the memories hold."""
+        return max(self.row_depth, self.column_depth).bit_length()
 
     @property
     def longest_pass(self) -> int:
@@ -98,7 +147,12 @@ class Parameters:
     @property
     def delay_bits(self) -> int:
         """Bits that count the cycles from one row to the next."""
-        return max(1, (self.longest_pass - 1).bit_length())
+        return max(1, self.longest_pass.bit_length())
+
+    @staticmethod
+    def pointer_bits(depth: int) -> int:
+        """Bits that count places of a memory, and tell how far two counts are apart, either way."""
+        return (depth - 1).bit_length() + 2
 
     @property
     def timing(self) -> Array:
@@ -111,6 +165,8 @@ class Parameters:
             west_link=Fraction(self.west_link),
             north_link=Fraction(1),
             sum_link=Fraction(2),
+            sum_hop=1,
+            shortest=SHORTEST,
         )
 
     @property
@@ -129,8 +185,9 @@ def make_parameters(
     west_link: int | None = None,
     multiplier_latency: int | None = None,
     adder_latency: int | None = None,
-    buffer: int | None = None,
-    results: int = 2,
+    row_depth: int = DEPTH,
+    column_depth: int = DEPTH,
+    results: int = DEPTH,
 ) -> Parameters:
     """Parameters for a pattern, everything else as usual unless given.
 
@@ -144,7 +201,7 @@ def make_parameters(
     multiplier, adder = LATENCIES[kind]
     adder = adder if adder_latency is None else adder_latency
     interleave = max(1, adder) if accumulators is None else accumulators
-    made = Parameters(
+    return Parameters(
         format=form,
         rows=rows,
         cols=cols,
@@ -155,17 +212,10 @@ def make_parameters(
         west_link=min(m, 4) if west_link is None else west_link,
         multiplier_latency=multiplier if multiplier_latency is None else multiplier_latency,
         adder_latency=adder,
-        select_latency=int(m > 1 and kind == "float"),
-        buffer=LARGEST_QUEUE if buffer is None else buffer,
+        row_depth=row_depth,
+        column_depth=column_depth,
         results=results,
     )
-    return made if buffer is not None else replace(made, buffer=1 << (least_buffer(made) - 1).bit_length())
-
-
-def least_buffer(parameters: Parameters) -> int:
-    """Groups a row's buffer must hold: two rounds of interleaved ones, or all that a PE is busy with, and one more."""
-    lag = -(-parameters.adder_latency // parameters.weights) * (parameters.weights - 1)
-    return max(2 * parameters.accumulators + 2, lag + 2, 2 * (parameters.weights - 1) + 2)
 
 
 def _check(p: Parameters) -> None:
@@ -185,13 +235,16 @@ def _check(p: Parameters) -> None:
         ("--west-link", p.west_link, 1, p.m),
         ("--multiplier-latency", p.multiplier_latency, 1, 8),
         ("--adder-latency", p.adder_latency, 1, 13),
-        ("select latency", p.select_latency, 0, 1),
-        ("results", p.results, 1, LARGEST_QUEUE),
     ):
         _check_range(name, value, low, high)
-    _check_range("buffer", p.buffer, least_buffer(p), LARGEST_QUEUE)  # what it must hold follows from the others
-    if p.buffer & (p.buffer - 1):
-        raise UserError(f"buffer: {p.buffer} groups is no power of two")
+    for name, value, low in (  # what a memory must hold follows from the others
+        ("row depth", p.row_depth, 2 * p.group_words),
+        ("column depth", p.column_depth, 2),
+        ("results", p.results, p.rows),
+    ):
+        _check_range(name, value, low, LARGEST_MEMORY)
+        if value & (value - 1):
+            raise UserError(f"{name}: {value} is no power of two")
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:

@@ -2,41 +2,45 @@
 
     west group, control --+--> register ------------------------> east
                           |       |
-    north weight --> register -> select one of m -> register -> multiplier -> adder <- accumulators
-                          |       ^ index                                       |           ^
-                          |   stored weights                                    +-----------+--> south sum
-                          +-----------------------------------> south
-                                                       north sum --> adder (weight stationary), accumulators (shift)
+    north weight --> register -> select one of m -> register -> multiplier -> adder <-+- waiting <- accumulators
+                          |       ^ index                                       |     |     ^            ^
+                          |   stored weights                                    +-----+-----)------------+
+                          +-----------------------------------> south           |           |
+                                                       north sum ---------------)-----------+
+                                                                                +--> south sum
 
 A weight comes with the index of its operand in the group. Output stationary takes weights as they pass by and adds to
 the accumulator that the control names; weight stationary has its weights stored, takes a sum from the north with the
-first one and keeps it in the accumulators, by weight, until the adder's next turn. A sum that the adder finishes in
-this very cycle is read past the accumulators.
+first one and keeps it in the accumulators, by weight, until the adder's next turn. What is added to waits in a register
+of its own, a cycle ahead: read from the accumulators, past the sum that is written there in that very cycle, or taken
+from the north. A sum that the adder finishes in the cycle of the addition itself is read past that register.
+
+Nothing is reset: an idle control a cycle, for as long as the array clears, leaves nothing inside.
 """
 
-from amaranth import Cat, Elaboratable, EnableInserter, Module, Mux, Signal, Value
+from amaranth import Cat, Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from rtl.control import Op, pe_control
+from rtl.counting import later
 from rtl.multiply_add import Adder, Multiplier
 from rtl.parameters import Parameters
 
 
 class SparsePE(wiring.Component):
-    """Ports, besides `en` (everything stands still while it is low):
+    """Ports:
 
     west_group, east_group: m operands, the first in the lowest bits. west_control, east_control: `pe_control`.
     north_weight, south_weight: an operand with its index above it. north_sum, south_sum: an accumulator.
-    East and south weights leave a cycle after they came; `south_sum` is a wire from the adder or the accumulators.
+    East and south weights leave a cycle after they came; `south_sum` comes from the adder's or the waiting register.
     """
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = p = parameters
         super().__init__(
             {
-                "en": In(1),
                 "west_group": In(p.group_bits),
                 "west_control": In(pe_control(p)),
                 "north_weight": In(p.weight_bits),
@@ -50,47 +54,66 @@ class SparsePE(wiring.Component):
 
     def elaborate(self, platform: object) -> Elaboratable:
         m, p = Module(), self.parameters
-        m.d.sync += [
-            self.east_group.eq(self.west_group),
-            self.east_control.eq(self.west_control),
-            self.south_weight.eq(self.north_weight),
-        ]
+        group, control, passing = (
+            Signal.like(port, name=name, reset_less=True)
+            for port, name in (
+                (self.east_group, "group"),
+                (self.east_control, "control"),
+                (self.south_weight, "passing"),
+            )
+        )
+        m.d.sync += [group.eq(self.west_group), control.eq(self.west_control), passing.eq(self.north_weight)]
+        m.d.comb += [self.east_group.eq(group), self.east_control.eq(control), self.south_weight.eq(passing)]
         m.submodules.multiplier = multiplier = Multiplier(p.operand, p.multiplier_latency)
-        operand, weight = selected(m, p, self.east_group, self.east_control, self.south_weight)
+        operand, weight = selected(m, p, group, control, passing)
         m.d.comb += [
-            multiplier.a.eq(_delayed(m, operand, p.select_latency, "operand")),
-            multiplier.b.eq(_delayed(m, weight, p.select_latency, "weight")),
+            multiplier.a.eq(later(m, operand, 1, "operand")),
+            multiplier.b.eq(later(m, weight, 1, "weight")),
         ]
-        self._accumulate(m, multiplier.p)
-        return EnableInserter(self.en)(m)
+        self._accumulate(m, control, multiplier.p)
+        return m
 
-    def _accumulate(self, m: Module, product: Value) -> None:
+    def _accumulate(self, m: Module, arrived: data.View, product: Value) -> None:
         """Everything that chooses is decided a cycle ahead, so that a sum passes few gates on its way."""
-        p, arrived = self.parameters, self.east_control
+        p = self.parameters
         m.submodules.adder = adder = Adder(p.accumulator, p.adder_latency)
         weight = arrived.op == Op.WEIGHT
-        # held apart from the rest: what has to be idle after a reset
-        doing = Cat((arrived.op == Op.OUTPUT) | weight, arrived.op == Op.SHIFT)
-        adds, shifts = _delayed(m, doing, p.input_latency - 2, "doing", reset_less=False)
-        before = (arrived.slot - weight)[: p.slot_bits]
-        rest = Cat(arrived.slot, before, arrived.first & weight, arrived.first & ~weight)
-        layout = data.StructLayout({"slot": p.slot_bits, "before": p.slot_bits, "north": 1, "zero": 1})
-        soon = data.View(layout, _delayed(m, rest, p.input_latency - 2, "control"))
-        added = [adds, *_each_later(m, adds, p.adder_latency, "added", reset_less=False)]
-        slots = [soon.slot, *_each_later(m, soon.slot, p.adder_latency, "slot")]
-        # in the next cycle the adder finishes what is asked for
-        passes = _delayed(m, added[p.adder_latency] & (slots[p.adder_latency] == soon.before), 1, "passes")
-        north, zero = (_delayed(m, each, 1, name) for each, name in ((soon.north, "north"), (soon.zero, "zero")))
-        at, shifting = _delayed(m, soon.before, 1, "at"), _delayed(m, shifts, 1, "shifting", reset_less=False)
-        writes = _delayed(m, added[p.adder_latency] | shifts, 1, "writes", reset_less=False)
-        to = _delayed(m, Mux(shifts, soon.slot, slots[p.adder_latency]), 1, "to")
-        held = Signal(p.accumulator.bits)
-        kept = _kept(m, "accumulators", p.slots, writes, to, Mux(shifting, self.north_sum, adder.p), at)
+        parts = {
+            "adds": (arrived.op == Op.OUTPUT) | weight,
+            "shifts": arrived.op == Op.SHIFT,
+            "north": arrived.first & weight,
+            "zero": arrived.first & ~weight,
+            "slot": arrived.slot,
+            "before": (arrived.slot - weight)[: p.slot_bits],
+        }
+        layout = data.StructLayout({name: len(value) for name, value in parts.items()})
+        # two cycles and one before the operand reaches the adder
+        sooner = data.View(layout, later(m, Cat(*parts.values()), p.input_latency - 3, "sooner"))
+        soon = data.View(layout, later(m, sooner.as_value(), 1, "soon"))
+        added, slots = [soon.adds], [soon.slot]
+        for number in range(p.adder_latency):
+            added.append(later(m, added[-1], 1, f"added_{number}"))
+            slots.append(later(m, slots[-1], 1, f"slot_{number}"))
+        # the sum that the adder finishes in the next cycle, and what is written then
+        finishes, where = added[p.adder_latency], slots[p.adder_latency]
+        writing, whither = finishes | soon.shifts, Mux(soon.shifts, soon.slot, where)
+        shifting, writes, to = (
+            later(m, each, 1, name) for each, name in ((soon.shifts, "shifting"), (writing, "writes"), (whither, "to"))
+        )
+        held = _kept(m, "accumulators", p.slots, writes, to, Mux(shifting, self.north_sum, adder.p), soon.before)
+        written = writing & (whither == sooner.before)  # in the cycle in which it would be read
+        from_north = later(m, sooner.north | (written & soon.shifts), 1, "from_north")
+        from_adder = later(m, written & ~soon.shifts & ~sooner.north, 1, "from_adder")
+        waiting = later(m, Mux(from_north, self.north_sum, Mux(from_adder, adder.p, held)), 1, "waiting")
+        meets = finishes & (where == soon.before)
+        passes = later(m, meets & ~soon.north & ~soon.zero, 1, "passes")
+        empty = later(m, soon.zero, 1, "empty")
+        gives = later(m, soon.shifts & ~meets, 1, "gives")
         m.d.comb += [
-            held.eq(Mux(passes, adder.p, kept)),
-            adder.a.eq(Mux(zero, 0, Mux(north, self.north_sum, held))),
+            # zero behind the register, not before it: there it would become a reset of all its bits
+            adder.a.eq(Mux(passes, adder.p, waiting & ~empty.replicate(len(waiting)))),
             adder.b.eq(product),
-            self.south_sum.eq(Mux(shifting, held, adder.p)),
+            self.south_sum.eq(Mux(gives, waiting, adder.p)),
         ]
 
 
@@ -114,18 +137,3 @@ def _kept(m: Module, name: str, depth: int, enable: Value, to: Value, value: Val
     write, read = memory.write_port(), memory.read_port(domain="comb")
     m.d.comb += [write.addr.eq(to), write.data.eq(value), write.en.eq(enable), read.addr.eq(at)]
     return read.data
-
-
-def _delayed(m: Module, value: object, cycles: int, name: str, reset_less: bool = True) -> Value:
-    """`value` as it was `cycles` enabled cycles ago."""
-    return [Value.cast(value), *_each_later(m, value, cycles, name, reset_less)][-1]
-
-
-def _each_later(m: Module, value: object, cycles: int, name: str, reset_less: bool = True) -> list[Value]:
-    """`value` as it was 1, 2 ... `cycles` enabled cycles ago."""
-    wires = [Value.cast(value)]
-    for number in range(cycles):
-        register = Signal(len(wires[0]), name=f"{name}_{number + 1}", reset_less=reset_less)
-        m.d.sync += register.eq(wires[-1])
-        wires.append(register)
-    return wires[1:]

@@ -1,202 +1,366 @@
 """What the array is told, cycle by cycle: the loops of a run, made for the first row and the first column.
 
-Rows and columns further on hear the same later (`rtl.array`). From the first token to the last sum at the last column a
-run takes exactly the cycles that `rtl.timing` gives.
+Rows and columns further on hear the same later (`rtl.row_edge`, `rtl.column_edge`). From its first cycle to the first
+that the next run may have, a run takes exactly the cycles that `rtl.timing` gives. Every condition that ends a loop is
+a register, set along with the loop's counter.
 """
 
-from amaranth import Elaboratable, EnableInserter, Module, Mux, Signal, signed
-from amaranth.lib import data, stream, wiring
+from amaranth import Elaboratable, Module, Mux, Signal, Value, signed
+from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.control import Op, entry_bits, row_token, run_layout
-from rtl.parameters import Parameters
+from rtl.control import Op, demand, fetch_order, order
+from rtl.counting import Countdown
+from rtl.fetching import Fetcher
+from rtl.parameters import SHORTEST, Parameters
+from rtl.starting import leaving_cycles, prepared
 
-WEIGHT = data.StructLayout({"use": 1, "release": 1})  # a column's weight is used; and was for the last time
+
+class State(enum.Enum, shape=4):
+    """What a cycle is spent on."""
+
+    IDLE = 0
+    LOAD = 1  # weights go to their rows
+    WEIGHT = 2  # positions enter
+    ROWS = 3  # the last position goes down the rows
+    END = 4  # the last sum leaves
+    SEED = 5  # sums go in
+    OUTPUT = 6  # operands and weights enter
+    PAD = 7  # the link is behind
+    FLUSH = 8  # the last row has not finished
+    DRAIN = 9  # sums go out
+    REST = 10  # the next run is not compared yet
 
 
-def store_token(p: Parameters) -> data.StructLayout:
-    """Weight number `slot` of row `row` passes by."""
-    return data.StructLayout({"valid": 1, "row": max(1, (p.rows - 1).bit_length()), "slot": p.slot_bits})
+ENDING = (State.IDLE, State.END, State.OUTPUT, State.PAD, State.REST)
 
 
 class Sequencer(wiring.Component):
-    """runs: stream of `run_layout`. run: the one going on. finished: its last sum leaves the array.
+    """next, ready: the run that may start; takes: it does, in the next cycle. stop: no run goes on. wanted: how many
+    words and weights will have been taken by its end.
 
-    row: token of the first row. store: which row keeps the weights passing by. weight: token of the first column.
-    shift, shift_slot: all rows at once let accumulators go south, `seeding` with seeds coming in from the north.
-    active, loading, draining: what the cycle is spent on.
+    told: what a cycle is spent on, a cycle later. fetch: what is fetched. active, adds, loading, draining: what
+    counters count. miscounted: the run has not taken as many words or weights as it says.
     """
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = p = parameters
+        inputs = {"next": In(prepared(p)), "ready": In(1), "stop": In(1), "wanted": In(demand(p))}
+        flags = ("takes", "active", "adds", "loading", "draining", "miscounted")
         super().__init__(
-            {
-                "runs": In(stream.Signature(run_layout())),
-                "en": In(1),
-                "finished": In(1),
-                "run": Out(run_layout()),
-                "row": Out(row_token(p)),
-                "store": Out(store_token(p)),
-                "weight": Out(WEIGHT),
-                "shift": Out(1),
-                "shift_slot": Out(p.slot_bits),
-                "seeding": Out(1),
-                "active": Out(1),
-                "loading": Out(1),
-                "draining": Out(1),
-            }
+            {**inputs, **dict.fromkeys(flags, Out(1)), "told": Out(order(p)), "fetch": Out(fetch_order(p))}
         )
-        self.base = Signal(entry_bits(p))  # the next group of operands that was never used
-        self.turn = Signal(8)  # output within a round, phase within a period, or accumulator on its way
-        self.weight_number = Signal(8)
-        self.count = Signal(16)  # row or cycle
-        self.group = Signal(16)
-        self.segment = Signal(16)
-        self.position = Signal(signed(17))  # of the weight at hand: negative before the first
-        self.newest = Signal(16)
-        self.tail, self.begun = Signal(), Signal()
+        turn, loop = p.turn_bits, p.loop_bits
+        self.state, self.run = Signal(State), Signal(prepared(p))
+        # the states in which a run may end, as flags of their own: from its end to the next one's start is a long way
+        self.at = {each: Signal(name=f"at_{each.name.lower()}", init=each is State.IDLE) for each in ENDING}
+        # the next group that was never used, and the one in use
+        self.base, self.entry = Signal(p.entry_bits), Signal(p.entry_bits)
+        self.skew, self.passing = Signal(p.delay_bits), Signal(p.delay_bits)
+        # a period: its phase, whether something is to be done in it, for the last time, and its end
+        self.turn, self.does, self.done, self.over = Signal(turn), Signal(), Signal(), Signal()
+        self.begun, self.tail, self.first_row = Signal(), Signal(), Signal()
+        self.weight, self.group, self.segment = (Countdown(each, loop) for each in ("weight", "group", "segment"))
+        self.row, self.slot = Countdown("row", p.row_bits + 1), Countdown("slot", turn)
+        self.wait = Countdown("wait", max(10, p.delay_bits, (p.rows + p.adder_latency).bit_length()))
+        self.age = Countdown("age", SHORTEST.bit_length())
+        # weight stationary: positions still to enter, the newest one's group, periods since the first and the last one
+        # entered, and the periods by which the weight at hand is behind
+        self.entering, self.newest, lags = Countdown("entering", loop), Signal(p.entry_bits), len(self.run.step)
+        self.came, self.gone, self.late, self.ended = Signal(lags), Signal(lags), Signal(lags), Signal()
+        self.fetcher = Fetcher(turn)
+        self.ends = Signal()  # the run does, with this cycle
+        self.stays = Signal()  # this is a run's last group, and its sums stay
+        self.spent = Signal()  # all that the run takes was taken by now, or is right now
 
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
-        with m.FSM() as fsm:
-            with m.State("IDLE"):
-                self._idle(m)
-            with m.State("LOAD"):
-                self._load(m)
-            with m.State("WEIGHT"):
-                self._weight(m)
-            with m.State("SEED"):
-                self._shift(m, "OUTPUT")
-                m.d.comb += self.seeding.eq(1)
-            with m.State("OUTPUT"):
-                self._output(m)
-            with m.State("PAD"):
-                m.d.sync += self.count.eq(self.count - 1)
-                with m.If(self.count == 1):
-                    self._next_group(m)
-            with m.State("FLUSH"):
-                m.d.sync += self.count.eq(self.count + 1)
-                with m.If(self.count == self._flush - 1):
-                    m.d.sync += self.count.eq(0)
-                    m.next = "DRAIN"
-            with m.State("DRAIN"):
-                self._shift(m, "END")
-            with m.State("END"), m.If(self.finished):
-                m.next = "IDLE"
-            m.d.comb += [
-                self.active.eq(~fsm.ongoing("IDLE")),
-                self.loading.eq(fsm.ongoing("LOAD") | fsm.ongoing("SEED")),
-                self.draining.eq(fsm.ongoing("DRAIN")),
-            ]
-        return EnableInserter(self.en)(m)
-
-    @property
-    def _flush(self) -> int:
-        """Cycles until the last sum of the first column's last row is there."""
-        return self.parameters.rows - 1 + self.parameters.adder_latency - 1
-
-    def _idle(self, m: Module) -> None:
-        run = self.runs.payload
-        m.d.comb += self.runs.ready.eq(self.en)
-        counters = (self.count, self.group, self.segment, self.turn, self.weight_number, self.newest)
-        m.d.sync += [each.eq(0) for each in (*counters, self.position, self.begun)]
-        with m.If(self.runs.valid):
-            m.d.sync += [self.run.eq(run), self.tail.eq(run.groups == 0)]
-            with m.If(run.stationary_weights):
-                m.next = "LOAD"
-            with m.Elif(run.seed):
-                m.d.sync += self.turn.eq(run.interleave)
-                m.next = "SEED"
-            with m.Else():
-                m.next = "OUTPUT"
-
-    def _load(self, m: Module) -> None:
-        """Weights of row after row, one a cycle a column."""
+        m.submodules.fetcher = fetcher = self.fetcher
+        told, leaves = Signal.like(self.told), Signal()
         m.d.comb += [
-            self.weight.eq(-1),
-            self.store.valid.eq(1),
-            self.store.row.eq(self.count),
-            self.store.slot.eq(self.turn),
+            told.skew.eq(self.skew),
+            leaves.eq(self.ends & self.age.last),
+            self.ends.eq(
+                (self.at[State.END] & self.wait.last)
+                | self.at[State.REST]
+                | (
+                    self.stays
+                    & fetcher.whole
+                    & (self.at[State.PAD] | (self.at[State.OUTPUT] & self.over & self.weight.last))
+                )
+            ),
+            self.takes.eq((self.at[State.IDLE] | leaves) & self.ready),
+            self.active.eq(~self.at[State.IDLE]),
+            self.loading.eq((self.state == State.LOAD) | (self.state == State.SEED)),
+            self.draining.eq(self.state == State.DRAIN),
+            self.adds.eq((told.token.control.op == Op.OUTPUT) | (told.token.control.op == Op.WEIGHT)),
+            fetcher.stop.eq(self.stop),
+            fetcher.words.eq(self.run.words),
         ]
-        m.d.sync += self.turn.eq(self.turn + 1)
-        with m.If(self.turn == self.run.kept):
-            m.d.sync += [self.turn.eq(0), self.count.eq(self.count + 1)]
-            with m.If(self.count == self.parameters.rows - 1):
-                m.next = "WEIGHT"
+        m.d.sync += [self.told.eq(told), self.fetch.fetch.eq(fetcher.fetch), self.fetch.skew.eq(self.skew)]
+        with m.If(~self.age.last):
+            self.age.step(m)
+        self._loops(m, told)
+        with m.If(self.ends):
+            self._go(m, State.REST)
+        with m.If(leaves):
+            self._go(m, State.IDLE)
+        with m.If(self.takes):
+            self._begin(m)
+        with m.If(self.stop):
+            self._go(m, State.IDLE)
+            m.d.sync += [self.base.eq(0), self.entry.eq(0), self.skew.eq(0)]
+            m.d.sync += [self.told.eq(0), self.fetch.eq(0)]
+        self._count(m, told)
+        return m
 
-    def _weight(self, m: Module) -> None:
-        """A period: weight j works on the position that entered `lag` x j periods ago, so that its sum is there."""
-        run, last = self.run, self.turn == self.run.kept
-        there = (self.turn <= run.kept) & (self.position >= 0) & (self.position <= run.positions)
-        row = self.row
-        m.d.comb += [
-            row.control.op.eq(Mux(there, Op.WEIGHT, Op.IDLE)),
-            row.control.slot.eq(self.turn),
-            row.control.first.eq(self.turn == 0),
-            row.use.eq(there),
-            row.entry.eq(self.base + self.position),
-            row.release.eq(there & last),
-            row.last.eq(there & last),
-        ]
-        m.d.sync += [self.turn.eq(self.turn + 1), self.position.eq(self.position - run.lag)]
-        with m.If(self.turn == run.period):
-            m.d.sync += [self.turn.eq(0), self.position.eq(self.newest + 1), self.newest.eq(self.newest + 1)]
-        with m.If(there & last & (self.position == run.positions)):
-            m.d.sync += self.base.eq(self.base + run.positions + 1)
-            m.next = "END"
+    def _loops(self, m: Module, told: Value) -> None:
+        with m.Switch(self.state):
+            for state, does in (
+                (State.LOAD, self._load),
+                (State.WEIGHT, self._weight),
+                (State.ROWS, self._rows),
+                (State.END, self._end),
+                (State.SEED, self._seed),
+                (State.OUTPUT, self._output),
+                (State.PAD, self._pad),
+                (State.FLUSH, self._flush),
+                (State.DRAIN, self._drain),
+            ):
+                with m.Case(state):
+                    does(m, told)
 
-    def _output(self, m: Module) -> None:
-        """A round: one weight a PE, or one an output, for all outputs of a PE in turn."""
-        run, row = self.run, self.row
-        adds, ends = self.turn <= run.interleave, self.turn == run.interleave
-        last = self.weight_number == Mux(self.tail, run.tail_kept - 1, run.kept)
-        m.d.comb += [
-            row.control.op.eq(Mux(adds, Op.OUTPUT, Op.IDLE)),
-            row.control.slot.eq(self.turn),
-            row.control.first.eq(run.fresh & ~self.begun),
-            row.use.eq(adds),
-            row.entry.eq(self.base + Mux(run.share_weights, self.turn, 0)),
-            row.release.eq(adds & last & (run.share_weights | ends)),
-            self.weight.use.eq(adds),
-            self.weight.release.eq(adds & (~run.share_weights | ends)),
-        ]
-        m.d.sync += self.turn.eq(self.turn + 1)
-        with m.If(self.turn == run.round):
-            m.d.sync += [self.turn.eq(0), self.begun.eq(1), self.weight_number.eq(self.weight_number + 1)]
-            with m.If(last):
-                self._after_group(m)
+    def _go(self, m: Module, state: State) -> None:
+        m.d.sync += [self.state.eq(state), *(flag.eq(each is state) for each, flag in self.at.items())]
 
-    def _after_group(self, m: Module) -> None:
-        run, pad = self.run, Signal(16)
-        m.d.comb += pad.eq(Mux(self.tail, run.tail_pad, run.pad))
-        m.d.sync += [self.weight_number.eq(0), self.base.eq(self.base + Mux(run.share_weights, run.interleave, 0) + 1)]
-        with m.If(pad != 0):
-            m.d.sync += self.count.eq(pad)
-            m.next = "PAD"
+    def _begin(self, m: Module) -> None:
+        """The first cycle of the next run is the next cycle."""
+        p, next_ = self.parameters, self.next
+        m.d.sync += [self.run.eq(next_), self.begun.eq(0), self.tail.eq(next_.only_tail), self.first_row.eq(1)]
+        final = (next_.only_tail | (next_.one_group & ~next_.has_tail)) & (next_.segments == 0)
+        m.d.sync += self.stays.eq(final & ~next_.drain & ~next_.stationary_weights)
+        self._restart(m, next_.inner, next_.outer)
+        self.age.load(m, Value.cast(SHORTEST - 1))
+        self.weight.load(m, Mux(next_.only_tail, next_.tail_kept, next_.kept))
+        self.group.load(m, next_.groups)
+        self.segment.load(m, next_.segments)
+        self.entering.load(m, next_.positions)
+        self.row.load(m, Value.cast(p.rows - 1))
+        self.slot.load(m, next_.interleave)
+        with m.If(next_.stationary_weights):
+            self._go(m, State.LOAD)
+        with m.Elif(next_.seed):
+            self._go(m, State.SEED)
+            m.d.sync += self.skew.eq(0)
         with m.Else():
+            self._go(m, State.OUTPUT)
+            m.d.sync += self.skew.eq(0)
+            self._fetch(m, next_, next_.only_tail)
+
+    # what a period consists of
+
+    def _restart(self, m: Module, inner: Value, outer: Value) -> None:
+        m.d.sync += [self.turn.eq(0), self.does.eq(1), self.done.eq(inner == 0), self.over.eq(outer == 0)]
+
+    def _next_turn(self, m: Module) -> None:
+        m.d.sync += [
+            self.turn.eq(self.turn + 1),
+            self.does.eq(self.does & ~self.done),
+            self.done.eq(self.turn + 1 == self.run.inner),
+            self.over.eq(self.turn + 1 == self.run.outer),
+        ]
+
+    def _fetch(self, m: Module, run: Value, tail: Value) -> None:
+        """From the next cycle on the words of an output-stationary group are fetched."""
+        m.d.comb += [
+            self.fetcher.begins.eq(1),
+            self.fetcher.words.eq(Mux(tail, run.tail_words, run.words)),
+            self.fetcher.subgroups.eq(Mux(run.share_weights, run.interleave, 0)),
+        ]
+
+    # weight stationary
+
+    def _load(self, m: Module, told: Value) -> None:
+        """Weights of row after row, one a cycle; meanwhile the cycles of a pass are added up."""
+        p, run, token = self.parameters, self.run, told.token.control
+        row = p.rows - 1 - self.row.left
+        m.d.comb += [token.op.eq(Op.STORE), token.slot.eq(self.turn), told.row.eq(row), told.take.eq(1)]
+        self._next_turn(m)
+        longer = (self.passing + run.step)[: p.delay_bits]
+        passing = Mux(self.first_row, Mux(self.turn == 0, p.adder_latency, longer), self.passing)
+        m.d.sync += self.passing.eq(passing)
+        with m.If(self.done):
+            self._restart(m, run.inner, run.outer)
+            self.row.step(m)
+            m.d.sync += self.first_row.eq(0)
+            with m.If(self.row.last):
+                self._go(m, State.WEIGHT)
+                m.d.sync += [self.skew.eq(passing), self.newest.eq(self.base)]
+                m.d.sync += [self.late.eq(0), self.came.eq(0), self.gone.eq(0)]
+                m.d.comb += self.fetcher.begins.eq(1)
+
+    def _weight(self, m: Module, told: Value) -> None:
+        """A period: weight j works on the position that entered `lag` x j periods ago, so that its sum is there.
+
+        Position and period count from the first one as well as from the last one, no further than the lags go.
+        """
+        run, token, all_in = self.run, told.token, self.entering.last
+        inside = self.does & (self.came >= self.late) & (~all_in | (self.gone <= self.late))
+        m.d.comb += [
+            token.control.op.eq(Mux(inside, Op.WEIGHT, Op.IDLE)),
+            token.control.slot.eq(self.turn),
+            token.control.first.eq(self.turn == 0),
+            token.entry.eq(self.newest - self.late),
+            token.last.eq(self.done & inside),
+            told.seed.eq(inside & (self.turn == 0) & run.seed),
+        ]
+        m.d.sync += [
+            self.late.eq(self.late + run.lag),
+            self.ended.eq(self.does & self.done & all_in & (self.gone == self.late)),
+        ]
+        self._way_out(m)
+        self._next_turn(m)
+        with m.If(self.over):
+            self._restart(m, run.inner, run.outer)
+            m.d.sync += [
+                self.late.eq(0),
+                self.newest.eq(self.newest + 1),
+                self.came.eq(self.came + ~self.came.all()),
+                self.gone.eq(self.gone + all_in),
+            ]
+            with m.If(~all_in):
+                self.entering.step(m)
+                m.d.comb += self.fetcher.begins.eq(1)
+        with m.If(self.ended):
+            base = (self.told.token.entry + 1)[: self.parameters.entry_bits]
+            m.d.sync += [self.base.eq(base), self.entry.eq(base), self.ended.eq(0)]
+            self.row.load(m, Value.cast(max(0, self.parameters.rows - 2)))
+            if self.parameters.rows > 1:
+                self._go(m, State.ROWS)
+                self.wait.load(m, self.passing)
+            else:
+                self._go(m, State.END)
+                self.wait.load(m, self.run.last)
+
+    def _way_out(self, m: Module) -> None:
+        """The cycles after the last weight's turn in the last row: until the last sum leaves, or the link is free."""
+        p, leaves = self.parameters, leaving_cycles(self.parameters)
+        behind = Signal(signed(12))
+        m.d.sync += behind.eq(self.run.words + p.adder_latency - self.passing)
+        with m.If(~self.run.one):
+            m.d.sync += self.run.last.eq(Mux(behind > leaves, behind, leaves) - 2)
+
+    def _rows(self, m: Module, told: Value) -> None:
+        self.wait.step(m)
+        with m.If(self.wait.last):
+            self.wait.load(m, self.passing)
+            self.row.step(m)
+            with m.If(self.row.last):
+                self._go(m, State.END)
+                self.wait.load(m, self.run.last)
+
+    def _end(self, m: Module, told: Value) -> None:
+        self.wait.step(m)
+        m.d.comb += self.spent.eq(self.wait.last & self.run.stationary_weights)
+
+    # output stationary
+
+    def _seed(self, m: Module, told: Value) -> None:
+        m.d.comb += told.seed.eq(1)
+        with m.If(self._shifted(m, told)):
+            self._restart(m, self.run.inner, self.run.outer)
+            self._go(m, State.OUTPUT)
+            self._fetch(m, self.run, self.tail)
+
+    def _output(self, m: Module, told: Value) -> None:
+        """A round: one weight a PE, or one an output, for all outputs of a PE in turn."""
+        run, token = self.run, told.token
+        m.d.comb += [
+            token.control.op.eq(Mux(self.does, Op.OUTPUT, Op.IDLE)),
+            token.control.slot.eq(self.turn),
+            token.control.first.eq(run.fresh & ~self.begun),
+            token.entry.eq(self.entry),
+            told.take.eq(self.does & (~run.share_weights | (self.turn == 0))),
+        ]
+        self._next_turn(m)
+        m.d.sync += self.entry.eq(self.entry + run.share_weights)
+        with m.If(self.over):
+            self._restart(m, run.inner, run.outer)
+            m.d.sync += [self.begun.eq(1), self.entry.eq(self.base)]
+            self.weight.step(m)
+            with m.If(self.weight.last):
+                with m.If(self.fetcher.whole):
+                    self._next_group(m)
+                with m.Else():
+                    self._go(m, State.PAD)
+
+    def _pad(self, m: Module, told: Value) -> None:
+        with m.If(self.fetcher.whole):
+            self._go(m, State.OUTPUT)
             self._next_group(m)
 
     def _next_group(self, m: Module) -> None:
-        run = self.run
-        m.d.sync += self.group.eq(self.group + 1)
-        m.next = "OUTPUT"
-        with m.If(~self.tail & (self.group + 1 == run.groups) & (run.tail_kept != 0)):
-            m.d.sync += self.tail.eq(1)
-        with m.Elif(self.tail | (self.group + 1 == run.groups)):
-            m.d.sync += [self.group.eq(0), self.tail.eq(run.groups == 0), self.segment.eq(self.segment + 1)]
-            with m.If(self.segment == run.segments):
-                m.d.sync += [self.count.eq(0), self.turn.eq(run.interleave)]
-                with m.If(~run.drain):
-                    m.next = "IDLE"
-                with m.Else():
-                    m.next = "FLUSH" if self._flush else "DRAIN"
+        run, p = self.run, self.parameters
+        whole = self.tail | (self.group.last & ~run.has_tail)  # with this group a segment is
+        tail = Mux(whole, run.only_tail, self.group.last)
+        base = (self.base + Mux(run.share_weights, run.interleave, 0) + 1)[: p.entry_bits]
+        m.d.sync += [self.base.eq(base), self.entry.eq(base), self.tail.eq(tail)]
+        self.weight.load(m, Mux(tail, run.tail_kept, run.kept))
+        self.group.step(m)
+        with m.If(whole):
+            self.group.load(m, run.groups)
+            self.segment.step(m)
+        # what the next group will be
+        last = Mux(whole, run.one_group, self.group.left == 1)
+        final = (tail | (last & ~run.has_tail)) & Mux(whole, self.segment.left == 1, self.segment.last)
+        m.d.sync += self.stays.eq(final & ~run.drain)
+        with m.If(whole & self.segment.last):
+            flush = p.rows - 1 + p.adder_latency - 1
+            self._go(m, State.FLUSH if flush else State.DRAIN)
+            self.wait.load(m, Value.cast(max(0, flush - 1)))
+            m.d.comb += self.spent.eq(1)
+        with m.Else():
+            self._fetch(m, run, tail)
 
-    def _shift(self, m: Module, following: str) -> None:
-        """Accumulators from the last to the first: the last one's sum may have been finished in this very cycle."""
-        m.d.comb += [self.shift.eq(1), self.shift_slot.eq(self.turn)]
-        m.d.sync += self.count.eq(self.count + 1)
-        with m.If(self.count == self.parameters.rows - 1):
-            m.d.sync += [self.count.eq(0), self.turn.eq(self.turn - 1)]
-            with m.If(self.turn == 0):
-                m.d.sync += self.turn.eq(0)
-                m.next = following
+    def _flush(self, m: Module, told: Value) -> None:
+        """Cycles until the last sum of the first column's last row is there."""
+        self.wait.step(m)
+        with m.If(self.wait.last):
+            self._go(m, State.DRAIN)
+
+    def _drain(self, m: Module, told: Value) -> None:
+        p = self.parameters
+        with m.If(self._shifted(m, told)):
+            self._go(m, State.END)
+            self.wait.load(m, Value.cast(p.cols - 1 + p.input_latency - 1))
+
+    def _shifted(self, m: Module, told: Value) -> Value:
+        """Accumulators from the last to the first, by as many rows as there are; whether this is the last cycle.
+
+        Rows and slots are then as they were before.
+        """
+        token = told.token.control
+        m.d.comb += [token.op.eq(Op.SHIFT), token.slot.eq(self.slot.left)]
+        self.row.step(m)
+        with m.If(self.row.last):
+            self.row.load(m, Value.cast(self.parameters.rows - 1))
+            self.slot.step(m)
+            with m.If(self.slot.last):
+                self.slot.load(m, self.run.interleave)
+        return self.row.last & self.slot.last
+
+    def _count(self, m: Module, told: Value) -> None:
+        """What was taken since the array was cleared, against what its runs say."""
+        wrong, spent = [], Signal()
+        m.d.sync += spent.eq(self.spent)
+        for name, taking in (("words", self.fetcher.fetch.valid), ("weights", told.take)):
+            taken, said, before = (
+                Signal.like(self.wanted[name], name=f"{each}_{name}") for each in ("taken", "said", "before")
+            )
+            m.d.sync += [taken.eq(taken + taking), before.eq(said)]
+            with m.If(self.takes):
+                m.d.sync += said.eq(self.wanted[name])
+            with m.If(self.stop):
+                m.d.sync += [taken.eq(0), said.eq(0)]
+            wrong.append((taking & (taken == said)) | (spent & (taken != before)))
+        m.d.sync += self.miscounted.eq(wrong[0] | wrong[1])

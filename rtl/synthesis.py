@@ -1,4 +1,4 @@
-"""Cells of arrays of any size and the clock of their PEs, by the tools that pip installs, cached by content.
+"""Cells and clocks of arrays, by the tools that pip installs, cached by content.
 
 Every kind of block is synthesised once; an array's cells are those of its blocks, as often as they are in it, and of
 what connects them. Cells are before placement, and hardly any change across the blocks' walls.
@@ -14,11 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from statistics import median
 
-from rtl.array import TOP, array_verilog, block_verilog
+from rtl.array import TOP, array_verilog
 from rtl.files import ToolFailed, read_report
 from rtl.parameters import Parameters
-from rtl.pe import SparsePE
+from rtl.registered import TOP as REGISTERED
+from rtl.registered import registered_verilog
 from rtl.tools import home_for_tools
 from workloads.errors import UserError
 from workloads.files import cache
@@ -35,7 +37,9 @@ SYNTHESIS = {
 }
 
 STEPS = {"yosys": "synthesis", "nextpnr": "placement and routing", "ecppack": "packing", "icepack": "packing"}
-BLOCKS = ("sparse_pe", "row_buffer", "row_delay", "result_queue")
+BLOCKS = ("sparse_pe", "row_edge", "column_edge")
+SEEDS = (1, 2, 3)
+CLOCKED = 4  # rows and columns of the array whose clock stands for larger ones, which take hours to place
 PAIR = 2  # ECP5: a carry cell takes the place of two LUTs
 Modules = dict[str, dict[str, int]]
 
@@ -85,9 +89,10 @@ class Placed:
 
 @dataclass(frozen=True)
 class Cells:
-    """Cells of a synthesised design by what they are; carry cells stand apart, and memory in LUTs counts as LUTs."""
+    """Cells of a synthesised design by what they are; carry cells stand apart, and LUTs that serve as memory do."""
 
     luts: int
+    lut_memories: int
     carries: int
     flipflops: int
     dsps: int
@@ -96,10 +101,12 @@ class Cells:
 
 KINDS = {
     "luts": {
-        **{"LUT4": 1, "TRELLIS_DPR16X4": 4, "SB_LUT4": 1, "INV": 0},
+        **{"LUT4": 1, "SB_LUT4": 1, "INV": 0},
         **dict.fromkeys(("LUT1", "LUT2", "LUT3", "LUT5", "LUT6"), 1),
-        **{"RAM32M": 4, "RAM64M": 4, "RAM32M16": 8, "RAM64M8": 8, "RAM32X1D": 2, "RAM64X1D": 2, "SRL16E": 1},
-        **{"SRLC32E": 1, "RAM128X1D": 4, "RAM256X1D": 8},
+    },
+    "lut_memories": {
+        **{"TRELLIS_DPR16X4": 4, "RAM32M": 4, "RAM64M": 4, "RAM32M16": 8, "RAM64M8": 8, "RAM32X1D": 2, "RAM64X1D": 2},
+        **{"SRL16E": 1, "SRLC32E": 1, "RAM128X1D": 4, "RAM256X1D": 8},
     },
     "carries": {"CCU2C": 1, "SB_CARRY": 1, "CARRY4": 1, "CARRY8": 1},
     "flipflops": {"TRELLIS_FF": 1, "FDRE": 1, "FDSE": 1, "FDCE": 1, "FDPE": 1},
@@ -127,17 +134,30 @@ def cells_of(found: Mapping[str, int]) -> Cells:
         return sum(KINDS[kind].get(name, 0) * number for name, number in found.items())
 
     flipflops = count("flipflops") + sum(number for name, number in found.items() if name.startswith("SB_DFF"))
-    return Cells(count("luts"), count("carries"), flipflops, count("dsps"), count("block_rams"))
+    luts, memories = count("luts"), count("lut_memories")
+    return Cells(luts, memories, count("carries"), flipflops, count("dsps"), count("block_rams"))
 
 
-def fmax_out_of_context(verilog: str, top: str, seed: int = 1) -> float:
-    """MHz of a block between its own registers on an ECP5-85F (speed grade 6), placed and routed without pins."""
-    place = ["--85k", "--package", "CABGA381", "--speed", "6", "--out-of-context", "--json", "design.json"]
-    place += ["--freq", "250", "--timing-allow-fail", "--seed", str(seed), "--report", "report.json", "-q"]
-    script = f"{READ}; {SYNTHESIS['ecp5'].format(top=top)}"
-    steps = [("yosys", ["-q", "-p", script]), ("nextpnr-ecp5", place)]
-    done = cached({"design.v": verilog}, steps, ("report.json",))
-    return read_report(done / "report.json", Placed).clock
+def clock_of_array(p: Parameters, seeds: Sequence[int] = SEEDS, show: Callable[[str], None] = lambda _: None) -> float:
+    """MHz of an array between registers on an ECP5-85F (speed grade 6), routed without pins: the median of the seeds.
+
+    Raises UserError when a tool is missing.
+    """
+    made = cached(
+        {"design.v": registered_verilog(p)},
+        [("yosys", ["-q", "-p", f"{READ}; {SYNTHESIS['ecp5'].format(top=REGISTERED)}"])],
+        ("design.json",),
+        show,
+    )
+    design, clocks = (made / "design.json").read_text(), []
+    for seed in seeds:
+        place = ["--85k", "--package", "CABGA381", "--speed", "6", "--out-of-context", "--json", "design.json"]
+        place += ["--freq", "150", "--timing-allow-fail", "--router", "router1", "--seed", str(seed), "-q"]
+        steps = [("nextpnr-ecp5", [*place, "--report", "report.json"])]
+        clocks.append(
+            read_report(cached({"design.json": design}, steps, ("report.json",), show) / "report.json", Placed)
+        )
+    return median(each.clock for each in clocks)
 
 
 def cached(
@@ -197,7 +217,10 @@ def cache_folder() -> Path:
 
 @dataclass(frozen=True)
 class Area:
-    """An array and its PE: `luts` with carry cells counted as the LUTs they take the place of. fmax_mhz: of a PE."""
+    """An array and its PE: `luts` with carry cells counted as the LUTs they take the place of.
+
+    fmax_mhz: of such an array of CLOCKED rows and columns.
+    """
 
     pattern: str
     format: str
@@ -217,16 +240,24 @@ class Area:
 
 
 def logic(cells: Cells, family: str = "ecp5") -> int:
-    """LUTs, and those that carry cells take the place of; a carry of an iCE40 is part of a LUT's cell."""
+    """LUTs, and those that carry cells take the place of; a carry of an iCE40 is part of a LUT's cell.
+
+    LUTs that serve as memory are not among them: what fits a device counts them too (`room`).
+    """
     return cells.luts + (PAIR * cells.carries if family == "ecp5" else 0)
+
+
+def room(cells: Cells, family: str = "ecp5") -> int:
+    """LUTs of a device that a design takes."""
+    return logic(cells, family) + cells.lut_memories
 
 
 def areas(p: Parameters, sizes: list[int], show: Callable[[str], None]) -> list[Area]:
     """The same array at several (square) sizes on an ECP5. Raises UserError when a tool is missing."""
     show(f"{p.title}: synthesis of its blocks")
     blocks = cells_by_module(array_verilog(replace(p, rows=2, cols=2)), TOP)
-    show(f"{p.title}: placement of its PE")
-    fmax = fmax_out_of_context(block_verilog(SparsePE(p), "sparse_pe"), "sparse_pe")
+    clocked = replace(p, rows=CLOCKED, cols=CLOCKED)
+    fmax = clock_of_array(clocked, show=lambda step: show(f"{clocked.title}: {step}"))
     out = []
     for size in sizes:
         show(f"{p.title}: synthesis of what connects {size} x {size}")

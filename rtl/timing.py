@@ -1,8 +1,10 @@
-"""Cycles of one tile on the systolic array of unified sparse PEs: what the RTL must take and the simulator believes.
+"""Cycles of a tile on the systolic array of unified sparse PEs: what the RTL must take and the simulator believes.
 
-A PE multiplies one kept weight by one selected operand a cycle. A group of m operands holds n kept weights; dense
-work of group depth g is the pattern g:g. Notation: R rows, C columns, L adder latency, M multiplier latency, I outputs
-a PE accumulates in turn (interleave). A latency of 0 stands for a result usable in the next cycle.
+A tile's time is what it takes between its neighbours: the next one starts so many cycles after this one did, its links
+included. A PE multiplies one kept weight by one selected operand a cycle. A group of m operands holds n kept weights;
+dense work of group depth g is the pattern g:g. Notation: R rows, C columns, L adder latency, M multiplier latency, I
+outputs a PE accumulates in turn (interleave), H cycles a sum waits between two rows. A latency of 0 stands for a result
+usable in the next cycle.
 
 Output stationary (outputs stay, both operands stream; skew and drain are those of any systolic array):
 
@@ -13,10 +15,17 @@ Output stationary (outputs stay, both operands stream; skew and drain are those 
 
 Weight stationary (n weights a PE stay, operands stream from the west, sums from the north):
 
-    period  = max(n, ceil(m / link), ceil(2 / link))  one position enters
+    words   = ceil(m / link)                    a position's operands on a row's link
+    period  = max(n, words, ceil(2 / link))     one position enters
     pass    = (n - 1) * L' + max(L, 1)          a position's way through a PE; L' >= L, L' = 1 modulo period, so that
                                                 additions of different positions never meet in the adder
-    fold    = R * ceil(n / link) + P * period + (C - 1) + R * pass - period + M
+    fold    = R * ceil(n / link) + (P - 1) * period + (R - 1) * (pass + H)
+              + max(pass + C - 1 + M, words, ceil(2 / link))
+                                                the last position's operands and sums take the links as long as any
+                                                others' do, in the last row too
+
+On the RTL a run starts no sooner than `shortest` cycles after the one before it: what it takes is counted and compared
+in registers. A run that finds the array idle pays the same, and `Parameters.latency` in all until its last sum is out.
 """
 
 from dataclasses import dataclass
@@ -29,7 +38,8 @@ class Array:
     """The array's size and latencies in cycles, and its links: operands a row, weights and sums a column, a cycle.
 
     A link of None is never too narrow. `drains` says that results leave through the columns one a cycle; without it
-    they vanish when they are done, as in an idealised array.
+    they vanish when they are done, as in an idealised array. sum_hop: cycles a sum waits between two rows, weight
+    stationary. shortest: cycles between the starts of two runs at least.
     """
 
     rows: int
@@ -40,6 +50,8 @@ class Array:
     north_link: Fraction | None = None
     sum_link: Fraction | None = None
     drains: bool = True
+    sum_hop: int = 0
+    shortest: int = 1
 
 
 class Reduction(NamedTuple):
@@ -117,6 +129,7 @@ def weight_stationary_fold(array: Array, positions: int, n: int, m: int) -> Tile
     period, step = weight_stationary_step(array, n, m)
     through = (n - 1) * step + max(array.adder_latency, 1)
     weights = array.rows * max(1, _over(n, array.north_link))
-    ends = weights + array.cols - 1 + array.rows * through - period + array.multiplier_latency
-    last = (period - n) * min(positions, 1)  # nothing enters behind the last position, so it waits for no link
-    return TileCycles(positions * n, 0, positions * (period - n) - last, ends + last)
+    rows = (array.rows - 1) * (through + array.sum_hop)
+    links = max(_over(m, array.west_link), _over(2, array.sum_link))
+    ends = weights + rows + max(through + array.cols - 1 + array.multiplier_latency, links) - period
+    return TileCycles(positions * n, 0, positions * (period - n), ends)

@@ -30,7 +30,7 @@ def archs(draw: st.DrawFn) -> SystolicArch:
     array = replace(spec.array, rows=draw(small), cols=draw(small))
     if spec.dram is None:
         return replace(spec, array=array)
-    links = st.sampled_from([None, 0.7, 1, 2.5, 4])
+    links = st.sampled_from([None, 0.25, 0.7, 1, 2.5, 4])
     array = replace(
         array,
         accumulators=draw(small),
@@ -39,6 +39,7 @@ def archs(draw: st.DrawFn) -> SystolicArch:
         west_link_operands_per_cycle=draw(links),
         north_link_weights_per_cycle=draw(links),
         sum_link_values_per_cycle=draw(links),
+        sum_hop_cycles=draw(st.integers(0, 2)),
         drains=draw(st.booleans()),
     )
     kib = st.sampled_from([0.125, 0.3, 1.5, 64, None])
@@ -63,9 +64,9 @@ def archs(draw: st.DrawFn) -> SystolicArch:
 
 @st.composite
 def patterns(draw: st.DrawFn) -> Pattern:
-    """Dense about half of the time, otherwise n:m with m up to 8."""
-    m = draw(st.integers(1, 8))
-    sparse = Pattern(PatternKind.NM, draw(st.integers(1, m)), m)
+    """Dense about half of the time, otherwise n:m with m up to 64, mostly of few."""
+    m = draw(st.integers(1, 8) | st.integers(9, 64))
+    sparse = Pattern(PatternKind.NM, draw(st.integers(1, min(m, 8))), m)
     return draw(st.sampled_from([DENSE, sparse]))
 
 

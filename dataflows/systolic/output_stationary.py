@@ -33,11 +33,12 @@ class OutputStationary(Dataflow):
     name = "output-stationary"
 
     def drafts(self, target: Target, product: Product) -> Iterator[Draft]:
-        operands = Operands(target, deepest(target, product), False)
+        several = [Operands(target, each, False) for each in _worth_a_floor(target, product)]
         for interleave, along_rows in _interleaves(target, product):
-            tile = _tile_size(operands, interleave, along_rows)
-            floor = _Plan(operands, interleave, along_rows, *tile, True, "whole", product.inner).floor_cycles()
-            yield Draft(floor, partial(_families, operands, interleave, along_rows, floor))
+            tile = _tile_size(several[0], interleave, along_rows)
+            how = (interleave, along_rows, *tile, True, "whole", product.inner)
+            floor = min(_Plan(operands, *how).floor_cycles() for operands in several)
+            yield Draft(floor, partial(_families, several[0], interleave, along_rows, floor))
 
     def tile_extent(self, part: ArrayPart, p: "Parameters") -> tuple[int, int]:
         return systolic.output_stationary_extent(part, p)
@@ -46,13 +47,20 @@ class OutputStationary(Dataflow):
         return systolic.cut_output_stationary(part, p, left, right, reduction)
 
 
-def deepest(target: Target, product: Product) -> Product:
-    """Dense work at the largest group depth: outputs stay, so depth costs nothing and links round less often."""
+def depths(target: Target, product: Product) -> list[Product]:
+    """Dense work at every group depth, the largest first; sparse work has its own."""
     if not product.pattern.is_dense:
-        return product
+        return [product]
     spec = target.arch.array
-    depth = min(spec.group_max, spec.window_max, product.reduction.length)
-    return replace(product, reduction=product.reduction._replace(n=depth, m=depth))
+    most = min(spec.group_max, spec.window_max, product.reduction.length)
+    return [replace(product, reduction=product.reduction._replace(n=each, m=each)) for each in range(most, 0, -1)]
+
+
+def _worth_a_floor(target: Target, product: Product) -> list[Product]:
+    """Depths at which the array may take different times: where no link is behind, outputs that stay do not mind."""
+    array, all_depths = target.array, depths(target, product)
+    narrow = any(link is not None and link < 1 for link in (array.west_link, array.north_link))
+    return all_depths if narrow else all_depths[:1]
 
 
 def _families(packed: Operands, interleave: int, along_rows: bool, floor_cycles: int, inline: bool) -> Iterator[Family]:
@@ -68,18 +76,27 @@ def _families(packed: Operands, interleave: int, along_rows: bool, floor_cycles:
 
 
 def _lengths(longest: "_Plan", limit: int | None = None) -> Iterator[Plan]:
-    """The plan with the largest pieces that fit, and one whose loads overlap its own work."""
+    """The plan with the largest pieces that fit, and one whose loads overlap its own work, at every group depth.
+
+    Pieces are of whole groups, so a depth of 8 cuts 100 elements into 13 pieces of 8 where one of 6 makes 9 of 12.
+    Depths that make the same pieces in the same time are one plan.
+    """
     if limit is not None and longest.any_pieces_cycles() >= limit:
         return
-    fitted = _fitted(longest)
-    if fitted is None:
-        return
-    yield fitted
-    shorter = max(fitted.whole.m, -(-fitted.product.inner // SHORTEST_RUN))
-    if fitted.resident != "whole" and shorter < fitted.most:
-        overlapped = replace(fitted, most=shorter)
-        if overlapped.fits():
-            yield overlapped
+    seen = set[tuple[tuple[int, int, int], ...]]()
+    for product in depths(longest.operands.target, longest.product):
+        fitted = _fitted(longest.at_depth(product))
+        if fitted is None:
+            continue
+        plans = [fitted]
+        shorter = max(fitted.whole.m, -(-fitted.product.inner // SHORTEST_RUN))
+        if fitted.resident != "whole" and shorter < fitted.most:
+            plans.append(replace(fitted, most=shorter))
+        for plan in plans:
+            pieces_of = plan.timed_pieces()
+            if pieces_of not in seen and plan.fits():
+                seen.add(pieces_of)
+                yield plan
 
 
 def _interleaves(target: Target, product: Product) -> list[tuple[int, bool]]:
@@ -127,6 +144,21 @@ class _Plan(OnOperands):
     def variant(self, operands: Operands, most: int, outer_slots: int) -> "_Plan":
         how = (self.interleave, self.along_rows, self.tile_rows, self.tile_cols, self.rows_outer, self.resident)
         return _Plan(operands, *how, most, outer_slots, self.array_cycles)
+
+    def at_depth(self, product: Product) -> "_Plan":
+        """The same with a product that differs in its group depth alone."""
+        if product is self.product:
+            return self
+        return replace(self, operands=replace(self.operands, product=product), array_cycles=0)
+
+    def timed_pieces(self) -> tuple[tuple[int, int, int], ...]:
+        """Elements, number and cycles of the pieces."""
+        turns = self._turns(self.tile_rows, self.tile_cols)
+        stream = self.operands.target.stream
+        return tuple(
+            (part.segments * part.length, count, stream(part, turns, self.along_rows).total)
+            for part, count in self.streamed()
+        )
 
     def streamed(self) -> tuple[tuple[Reduction, int], ...]:
         return pieces(self.whole, self.most)

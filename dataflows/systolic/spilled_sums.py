@@ -65,12 +65,8 @@ class InFolds(OnOperands):
         return cycles.total, ((Stall.LINKS, cycles.links), (Stall.FILL_DRAIN, cycles.fill_drain))
 
     def fold_ends(self) -> tuple[int, tuple[tuple[Stall, int], ...]]:
-        """Ticks before the first and after the last position, and the stalls in them, where positions come in blocks.
-
-        Where the period outlasts the array they would be negative, and are none: a cycle or so too many.
-        """
-        ticks, stalls = self.fold_cycles(0)
-        return (ticks, stalls) if ticks > 0 else (0, ())
+        """Ticks before the first and after the last position, and their stalls, where positions come in blocks."""
+        return self.fold_cycles(0)
 
     def fold_actions(self, positions: int, cols: int, fold: Share, seeded: bool) -> tuple[Action, ...]:
         product, size = self.product, self.operands.target.operand_bytes

@@ -6,7 +6,6 @@ from dataflows.systolic.target import pieces
 from rtl.formats import Bits, Packed, groups_of
 from rtl.golden.products import sparse_product
 from rtl.parameters import Parameters
-from rtl.protocol import WEIGHTS
 from rtl.tiles import Tile, folds_of, output_stationary_tile, weight_stationary_tile
 from rtl.timing import Reduction, output_stationary_ends, output_stationary_stream, weight_stationary_fold
 from simulator.hil.cut import Cut, Expected
@@ -22,11 +21,11 @@ def output_stationary_extent(part: ArrayPart, p: Parameters) -> tuple[int, int]:
 
 
 def cut_output_stationary(part: ArrayPart, p: Parameters, left: Bits, right: Packed, work: Reduction) -> Cut:
-    """The reduction in pieces that fit the queues; sums stay in the array until the last."""
+    """The reduction in pieces that fit the array's memories; sums stay in the array until the last."""
     rows, cols = left.shape[0], right.values.shape[1]
     turns = -(-rows // p.rows) if part.share_weights else -(-cols // p.cols)
     along, across = (turns, 1) if part.share_weights else (1, turns)
-    parts = _pieces(work, p.buffer // along, WEIGHTS // across)
+    parts = _pieces(p, work, along, across)
     product = sparse_product(left, right, p.operand)
     made, start, first = [], 0, 0
     for number, piece in enumerate(parts):
@@ -41,12 +40,18 @@ def cut_output_stationary(part: ArrayPart, p: Parameters, left: Bits, right: Pac
     return _cut(made, cycles + output_stationary_ends(p.timing, turns).total)
 
 
-def _pieces(work: Reduction, groups: int, weights: int) -> list[Reduction]:
-    """The reduction cut so that no piece has more groups or kept weights than wait in a queue."""
-    most = min(groups, weights // work.n) * work.m
+def _pieces(p: Parameters, work: Reduction, along: int, across: int) -> list[Reduction]:
+    """The reduction cut so that the memories hold all of a piece, and half of them if a group is no more than that.
+
+    So the next piece comes in while one is under way.
+    """
+    group = -(-work.m // p.west_link) * along
+    words, weights = max(group, p.row_depth // 2), max(across * work.n, p.column_depth // 2)
+    most = min(words // group, weights // (across * work.n)) * work.m
     while True:
         parts = [each for part, count in pieces(work, most) for each in repeat(part, count)]
-        if most <= work.m or all(part.groups <= groups and part.kept <= weights for part in parts):
+        fit = (each.groups * group <= words and each.kept * across <= weights for each in parts)
+        if most <= work.m or all(fit):
             return parts
         most = max(work.m, most // 2)
 

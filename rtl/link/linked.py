@@ -68,18 +68,17 @@ class UartTransmitter(wiring.Component):
 class LinkedArray(wiring.Component):
     """rx, tx: bytes of the wire. quiet: nothing goes on, and nothing will before another byte comes.
 
-    weights: weights that wait a column. queues: bytes of commands and of replies that wait.
+    queues: bytes of commands and of replies that wait.
     """
 
     def __init__(
         self,
         parameters: Parameters,
-        weights: int = 256,
         queues: tuple[int, int] = (INBOX, OUTBOX),
         place: Place = as_submodule,
         lanes: Lanes = NONE,
     ) -> None:
-        self._controller = Controller(parameters, weights, place, lanes)
+        self._controller = Controller(parameters, place, lanes)
         self._link = Link(*queues)
         super().__init__({"rx": In(stream.Signature(8)), "tx": Out(stream.Signature(8)), "quiet": Out(1)})
 

@@ -25,6 +25,7 @@ from rtl.protocol import (
     read_sums,
     tile_commands,
 )
+from rtl.run import REASONS, Error
 from rtl.tiles import Tile
 from workloads.errors import UserError
 
@@ -65,12 +66,16 @@ class Board(Hardware):
 
     def run(self, chain: Sequence[Tile]) -> list[Answer]:
         if not all(self.fits(tile) for tile in chain):
-            raise Unconfirmed(f"a tile is larger than the queues of the board at {self._url}")
+            raise Unconfirmed(f"a tile is larger than the memories of the board at {self._url}")
         size = item_bytes(self.parameters)
         wanted = [tile.results * self.parameters.cols * size.sum + COUNTERS_BYTES for tile in chain]
         replies, answers = self._exchanged(b"".join(map(_commands, chain)), sum(wanted)), []
         for tile, length in zip(chain, wanted, strict=True):
-            answers.append(_answer(tile, replies[:length]))
+            error, answer = _answer(tile, replies[:length])
+            if error:
+                self._exchanged(command("A", 0, [], 0), 0)
+                raise Unconfirmed(f"the array at {self._url} stopped at a run: {REASONS.get(Error(error), error)}")
+            answers.append(answer)
             replies = replies[length:]
         return answers
 
@@ -171,9 +176,10 @@ def _commands(tile: Tile) -> bytes:
     return tile_commands(tile) + b"".join(reads) + command("C", 0, [], 0)
 
 
-def _answer(tile: Tile, said: bytes) -> Answer:
-    """Sums, column after column, then the counters."""
-    sums, counted = said[:-COUNTERS_BYTES], np.frombuffer(said[-COUNTERS_BYTES:], "<u4")
+def _answer(tile: Tile, said: bytes) -> tuple[int, Answer]:
+    """Why the array stopped, if it did, then the sums, column after column, and the counters."""
+    sums, counted = said[:-COUNTERS_BYTES], said[-COUNTERS_BYTES:]
     columns = np.frombuffer(sums, "<u4").reshape(tile.parameters.cols, tile.results)
     product = tile.product(columns) if tile.results else np.zeros((0, 0), np.uint32)
-    return Answer(product, dict(zip(COUNTERS, counted.tolist(), strict=True)))
+    counters = np.frombuffer(counted[: 4 * len(COUNTERS)], "<u4").tolist()
+    return counted[-1], Answer(product, dict(zip(COUNTERS, counters, strict=True)))

@@ -28,12 +28,13 @@ from rtl.link.paced import CYCLES, INPUT
 from rtl.link.serving import serve
 from rtl.parameters import Parameters
 from rtl.placing import as_instance
+from rtl.protocol import DEPTHS
 from rtl.tools import to_verilog
 from rtl.verilate import Compiled, built, ports_of
 from workloads.errors import UserError
 from workloads.files.reading import checked, parse_json
 
-GROUPS, WEIGHTS, SUMS = 256, 1024, 1024  # what waits, more than on a real board: groups a row, weights, sums a column
+DEPTH = 1024  # words a row, weights and sums a column: more than on a real board
 ENDING = 2.0  # seconds in which a served board has to end once nobody needs it
 PROGRAM = ("-m", "rtl.link.virtual")
 DIVISOR = 4  # cycles a bit at the pins: the fewest that the receiver takes
@@ -66,7 +67,8 @@ class VirtualBoard:
         self, parameters: Parameters, pins: bool = False, edit: Edit | None = None, lanes: Lanes = NONE
     ) -> None:
         lanes.check(parameters)
-        roomy = replace(parameters, buffer=max(GROUPS, parameters.buffer), results=max(SUMS, parameters.results))
+        depths = {name: max(DEPTH, getattr(parameters, name)) for name in DEPTHS}
+        roomy = replace(parameters, **depths)
         self._compiled = _build(roomy, pins, edit, lanes)
         self.longest = _longest(roomy) + (INPUT * BYTE if pins else 0)  # where frames are sent again, bit by bit
         code = self._compiled.code
@@ -116,11 +118,11 @@ class VirtualBoard:
 def _longest(p: Parameters) -> int:
     """Cycles in which the longest tile is worked through that the queues hold, or a little more."""
     group = max(p.weights, p.group_words) * max(p.accumulators, p.adder_latency)
-    return p.buffer * group + p.rows * p.longest_pass
+    return p.row_depth * group + p.rows * p.longest_pass
 
 
 def _build(p: Parameters, pins: bool, edit: Edit | None, lanes: Lanes) -> Compiled:
-    linked = LinkedArray(p, WEIGHTS, place=as_instance, lanes=lanes)
+    linked = LinkedArray(p, place=as_instance, lanes=lanes)
     top = PoweredUp(PinnedArray(linked, DIVISOR) if pins else linked)
     ports = [port for port in ports_of(top) if port.name != "clk"]
     text = rtlil.convert(top, name="board", emit_src=False)

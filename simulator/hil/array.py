@@ -1,10 +1,8 @@
 """The array in the loop: as large as the machine file says, made for every pattern a schedule has."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from rtl.parameters import Parameters, least_buffer, make_parameters
-from rtl.protocol import GROUPS, SUMS
+from rtl.parameters import Parameters, make_parameters
 from simulator.arch.machine import Machine
 from simulator.hil.strata import Stratum
 from simulator.machines.systolic import SystolicArch
@@ -34,7 +32,7 @@ def array_for(arch: SystolicArch, strata: Sequence[Stratum]) -> Parameters:
     sparse = [group for group, stratum in zip(groups, strata, strict=True) if stratum.op.right.pattern.is_grouped]
     dense = max((m for group in groups if group not in sparse for m in group[1:]), default=1)
     n, m = max((n for n, _ in sparse), default=1), max((m for _, m in [*sparse, (1, dense)]), default=1)
-    made = make_parameters(
+    return make_parameters(
         Pattern(PatternKind.NM, n, m),
         arch.rtl.rows,
         arch.rtl.cols,
@@ -43,13 +41,12 @@ def array_for(arch: SystolicArch, strata: Sequence[Stratum]) -> Parameters:
         accumulators=max(stratum.part.interleave for stratum in strata),
         adder_latency=max(1, arch.array.adder_latency_cycles) if arch.rtl.format != "int8" else None,
     )
-    return replace(made, results=SUMS, buffer=1 << (max(GROUPS, least_buffer(made)) - 1).bit_length())
 
 
 def check_board(there: Parameters, wanted: Parameters, url: str) -> None:
     """Raises UserError, naming each parameter, for a board whose array is another one than a schedule needs.
 
-    Its latencies, queues and accumulators are its own: tiles are timed with them, and interleave no more than it can.
+    Its latencies, memories and accumulators are its own: tiles are timed with them, and interleave no more than it can.
     """
     wrong = [
         f"{name} is {getattr(there, name)}, wanted {getattr(wanted, name)}"

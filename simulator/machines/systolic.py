@@ -33,7 +33,8 @@ class ArraySpec:
     """`accumulators` bounds the interleave, `group_max` the kept weights of a group, `window_max` its m.
 
     `pe: unified` selects n of m operands a group; `pe: compressed` is the idealisation in which kept weights take the
-    place of dense ones, one a PE. Links are a row (west) or a column (north, sums) each cycle.
+    place of dense ones, one a PE. Links are a row (west) or a column (north, sums) each cycle; `sum_hop` is what a
+    partial sum waits between two rows.
     """
 
     rows: Count
@@ -47,6 +48,7 @@ class ArraySpec:
     west_link_operands_per_cycle: Positive | None
     north_link_weights_per_cycle: Positive | None
     sum_link_values_per_cycle: Positive | None
+    sum_hop_cycles: Whole
     drains: Switch
 
 
@@ -222,6 +224,7 @@ class SystolicArch:
             west_link=west,
             north_link=north,
             sum_link=_narrower(spec.sum_link_values_per_cycle, memory.output_port_bytes_per_col_cycle, sums),
+            sum_hop=spec.sum_hop_cycles,
             drains=spec.drains,
         )
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from rtl.hardware import Answer, Hardware, Unconfirmed
-from rtl.protocol import WEIGHTS, fits
 from simulator.hil.chains import chain_of
 from simulator.hil.journal import Journal
 from simulator.hil.outcome import CONFIRMED, DIFFERS, UNCONFIRMED, Outcome
@@ -40,7 +39,7 @@ def test_pieces_fit_a_boards_queues() -> None:
     p = step().parameters
     for draw in drawn(step().strata, 30, 2):
         chain = chain_of(draw, step().donors.for_layer(draw.stratum.op.layer), p)
-        assert all(fits(tile, WEIGHTS, p.results) for tile in chain.tiles)
+        assert all(tile.fits for tile in chain.tiles)
         assert sum(each.cycles for each in chain.expected) == chain.cycles
 
 

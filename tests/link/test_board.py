@@ -184,13 +184,27 @@ def test_a_board_that_goes_away_for_good() -> None:
 def test_a_board_that_stalls() -> None:
     """It answers, and neither takes nor gives. Chains are given up, then all of them."""
     tile = output_stationary_tile(small(), *random_operands(small(), 2, *WORK), WORK[0])
-    west = [[word & ~(1 << 32) for word in row] for row in tile.west]  # groups that never end
+    west = [tile.west[0], tile.west[1] * 3000]  # words that nobody will ever use, more than there is room for
     board = here(VirtualBoard(small()), small())
     for _ in range(2):
         with pytest.raises(Unconfirmed, match="neither taken commands nor given replies"):
             board.run([replace(tile, west=west)])
     with pytest.raises(Unconfirmed, match="neither taken commands nor given replies"):
         all_tried(board)
+
+
+def test_a_bad_run_ends_with_its_reason() -> None:
+    """A word too few was sent, or the run takes less than it says; afterwards the board works as before."""
+    tile = output_stationary_tile(small(), *random_operands(small(), 2, *WORK), WORK[0])
+    board = here(VirtualBoard(small()), small())
+    for bad, reason in (
+        (replace(tile, west=[tile.west[0], tile.west[1][:-1]]), "what it takes did not come in time"),
+        (replace(tile, run=replace(tile.run, kept=0)), "takes other numbers of words or weights than it says"),
+        (replace(tile, run=replace(tile.run, groups=0)), "neither a full group nor a tail"),
+    ):
+        with pytest.raises(Unconfirmed, match=f"the array at loop:// stopped at a run: {reason}"):
+            board.run([bad])
+        assert all(each.passed for each in all_tried(board))
 
 
 @pytest.mark.usefixtures("impatient")
@@ -202,12 +216,13 @@ def test_a_board_that_falls_silent(served: str) -> None:
             all(all_tried(board) for _ in range(50))
 
 
-def test_a_tile_too_large_for_the_queues() -> None:
-    p, work = small(), Reduction(1, 4 * 300, 2, 4)
-    tile = output_stationary_tile(p, *random_operands(p, 2, work, 2, np.random.default_rng(1)), work)
+def test_a_tile_too_large_for_the_memories() -> None:
+    p, work = small(), Reduction(1, 4 * 1500, 2, 4)
+    deep = replace(p, row_depth=4096, column_depth=4096)
+    tile = output_stationary_tile(deep, *random_operands(p, 2, work, 2, np.random.default_rng(1)), work)
     board = here(VirtualBoard(p), p)
     assert not board.fits(tile)
-    with pytest.raises(Unconfirmed, match="larger than the queues of the board at loop://"):
+    with pytest.raises(Unconfirmed, match="larger than the memories of the board at loop://"):
         board.run([tile])
 
 
@@ -333,7 +348,7 @@ def test_a_started_board_ends_with_its_user() -> None:
 
 def test_a_wrong_bit_in_the_gateware_is_seen() -> None:
     """The lowest bit of every sum on its way to its queue: exactly that comes out, in the right time."""
-    board = here(VirtualBoard(small(), edit=edited("w_port__data(total)", "w_port__data(total ^ 32'd1)")), small())
+    board = here(VirtualBoard(small(), edit=edited("] <= total;", "] <= total ^ 32'd1;")), small())
     for each in all_tried(board):
         assert each.wrong_bits == each.bits // 32
         assert each.wrong_cycles == 0
@@ -349,6 +364,5 @@ def test_a_wrong_cycle_in_the_gateware_is_seen() -> None:
 
 
 def ends_late(verilog: str) -> str:
-    register = "  reg late = 0; always @(posedge session_clk) late <= finished;\n"
-    wired = edited(".finished(finished),", ".finished(late),")(verilog)
-    return edited("  assign finished = ", register + "  assign finished = ")(wired)
+    late = "  reg late = 0; always @(posedge session_clk) late <= ends;\n"
+    return edited("  assign leaves = ends &", late + "  assign leaves = late & ends &")(verilog)

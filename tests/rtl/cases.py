@@ -12,6 +12,8 @@ from rtl.parameters import Parameters
 from rtl.tiles import folds_of, output_stationary_tile, weight_stationary_tile
 from rtl.timing import Reduction
 
+DEEP = {"row_depth": 2048, "column_depth": 2048, "results": 2048}  # for tiles that the usual memories do not hold
+
 
 def operands(form: object, shape: tuple[int, int], rng: Generator, kind: str = "values") -> Bits:
     """Bit patterns: `values` of a normal distribution, any `bits`, or `corners` (every class, both signs)."""

@@ -25,15 +25,16 @@ from amaranth.lib import wiring
 from rtl.array import array_signature, array_verilog, block_verilog
 from rtl.formats import FP16, FP32
 from rtl.golden.units import add, multiply
-from rtl.in_process import CompiledArray
+from rtl.in_process import CompiledArray, harness
 from rtl.lanes import SoreParameters
 from rtl.multiply_add import Adder, Multiplier
-from rtl.parameters import make_parameters
+from rtl.parameters import LATENCIES, make_parameters
 from rtl.pe import SparsePE
 from rtl.sore import Sore
 from rtl.synthesis import cache_folder
 from rtl.verilate import Compiled, Port, built, ports_of
-from tests.rtl.cases import Tally, run_random
+from tests.rtl.cases import DEEP, Tally, run_random
+from tests.rtl.chains import Streamed, random_stream, run_stream
 from tests.rtl.flow import Flow
 from tests.rtl.formal import run_yosys
 from tests.rtl.lanes import check_groups, mixed
@@ -52,6 +53,7 @@ CHOOSE = f"""
 extern "C" int mutant_chosen() {{ const char* number = getenv("{SWITCH}"); return number ? atoi(number) : 0; }}
 """
 FIELDS = ["block", "mutant", "killed", "mode", "cell", "port", "portbit", "wire", "wirebit"]
+MULTIPLIER, ADDER = LATENCIES["float"]
 PATIENCE = 120  # seconds for one mutant
 
 
@@ -131,16 +133,16 @@ def _operands(form: object) -> tuple[np.ndarray, np.ndarray]:
 
 def _test_adder(verilog: str) -> None:
     operands = _operands(FP32)
-    _pipelined(_compile(verilog, Adder(FP32, 4)), 4, operands, add(*operands, FP32))
+    _pipelined(_compile(verilog, Adder(FP32, ADDER)), ADDER, operands, add(*operands, FP32))
 
 
 def _test_multiplier(verilog: str) -> None:
     operands = _operands(FP16)
-    _pipelined(_compile(verilog, Multiplier(FP16, 2)), 2, operands, multiply(*operands, FP16))
+    _pipelined(_compile(verilog, Multiplier(FP16, MULTIPLIER)), MULTIPLIER, operands, multiply(*operands, FP16))
 
 
 # three rows, and links that groups wait for: what idle cycles do to a sum shows only there
-PE = make_parameters(parse_pattern("2:4"), 3, 2, "fp16", accumulators=6, west_link=2)
+PE = make_parameters(parse_pattern("2:4"), 3, 2, "fp16", accumulators=6, west_link=2, **DEEP)
 
 
 @cache  # of all mutants, which share it
@@ -156,21 +158,24 @@ def _array_of(verilog: str) -> tuple[str, list[Port]]:
 
 def _test_pe(verilog: str) -> None:
     text, ports = _array_of(verilog)
-    extra = (Path(__file__).parents[2] / "rtl" / "streams.cpp").read_text() + CHOOSE
+    extra = harness(PE) + CHOOSE
     unit = built(text, lambda: text, "sparse_array", ports, extra=extra)
     with patch("rtl.in_process._build", return_value=unit):
         array = CompiledArray(PE)
-    rng, tally = np.random.default_rng(1), Tally()
+    rng, tally, streamed = np.random.default_rng(1), Tally(), Streamed()
     for number in range(150):
         run_random(array, rng, tally, "values" if number % 2 else "corners", (0, 0, 40)[number % 3])
         assert tally.differences == (0, 0, 0)
+    for _ in range(10):
+        run_stream(array, random_stream(PE, rng), streamed)
+        assert streamed.differences == (0, 0, 0)
 
 
 SUBJECTS = (
     Subject("sore", lambda: Sore(SoreParameters(FP16, 3, 8)), 150, True, _test_sore),
     Subject("pe", lambda: SparsePE(PE), 120, False, _test_pe),
-    Subject("adder", lambda: Adder(FP32, 4), 100, True, _test_adder),
-    Subject("multiplier", lambda: Multiplier(FP16, 2), 60, True, _test_multiplier),
+    Subject("adder", lambda: Adder(FP32, ADDER), 100, True, _test_adder),
+    Subject("multiplier", lambda: Multiplier(FP16, MULTIPLIER), 60, True, _test_multiplier),
 )
 
 

@@ -1,5 +1,7 @@
 """Load, run, read over bytes and over the pins of a serial port, in Amaranth's own simulator."""
 
+from dataclasses import replace
+
 import numpy as np
 from amaranth import Elaboratable, Module
 from amaranth.lib import wiring
@@ -10,7 +12,8 @@ from rtl.formats import pack
 from rtl.golden.products import sparse_product
 from rtl.link.linked import UartReceiver, UartTransmitter
 from rtl.parameters import Parameters, make_parameters
-from rtl.protocol import COUNTERS_BYTES, IDENTITY_BYTES, Gateware, fits, gateware_of, read_sums, tile_commands
+from rtl.protocol import COUNTERS_BYTES, IDENTITY_BYTES, Gateware, gateware_of, read_sums, tile_commands
+from rtl.run import Error
 from rtl.tiles import Tile, output_stationary_tile, weight_stationary_tile
 from rtl.timing import Reduction
 from tests.rtl.cases import operands, random_mask
@@ -65,12 +68,11 @@ def test_tiles_over_bytes() -> None:
     p = small()
     commands, wanted = b"?\x00\x01\x00" + b"O\x09\x01\x00" + b"I\0\0\0", IDENTITY_BYTES
     for tile, _ in tiles(p):
-        assert fits(tile, 16, 16)
         commands += tile_commands(tile) + read_sums(0, 2) + b"C\0\0\0"
         wanted += 8 + COUNTERS_BYTES
-    got = talk(Controller(p, 16), commands, wanted)
+    got = talk(Controller(p), commands, wanted)
     assert len(got) == wanted
-    assert gateware_of(got[:IDENTITY_BYTES]) == Gateware(p, 16)
+    assert gateware_of(got[:IDENTITY_BYTES]) == Gateware(p)
     for number, (tile, product) in enumerate(tiles(p)):
         part = got[IDENTITY_BYTES + number * (8 + COUNTERS_BYTES) :][: 8 + COUNTERS_BYTES]
         assert (tile.product(np.frombuffer(part[:8], np.uint32)[None]) == product).all()
@@ -117,3 +119,16 @@ def test_bytes_come_back_over_the_pins() -> None:
     simulator.add_testbench(receive)
     simulator.run_until(2e-3)
     assert bytes(got) == sent
+
+
+def test_a_bad_run_is_answered_and_forgotten() -> None:
+    """A run that takes more than was sent: zeros for its sums, the reason, and after 'A' the array works again."""
+    p = small()
+    (tile, product), _ = tiles(p)
+    longer = replace(tile.run, groups=tile.run.groups + 1)
+    commands = tile_commands(replace(tile, run=longer)) + read_sums(0, 2) + b"C\0\0\0" + b"W\0\1\0" + bytes(4)
+    commands += b"A\0\0\0" + tile_commands(tile) + read_sums(0, 2) + b"C\0\0\0"
+    got = talk(Controller(p), commands, 2 * (8 + COUNTERS_BYTES))
+    assert got[:8] == bytes(8) and got[7 + COUNTERS_BYTES] == Error.COUNT.value
+    assert (tile.product(np.frombuffer(got[8 + COUNTERS_BYTES :][:8], np.uint32)[None]) == product).all()
+    assert got[-1] == Error.NONE.value
