@@ -17,7 +17,7 @@ MEANING = (
 def hil_sentences(card: Json) -> list[str]:
     """The run in a few sentences. `card` is the `hil` part of a result's card."""
     tiles, agree = card["tiles"], card["confirmed_tiles"]
-    where = "the compiled RTL" if card["hardware"] == "sim" else card["hardware"]
+    where = {"sim": "the compiled RTL", "link": "a virtual board"}.get(card["hardware"], card["hardware"])
     shares = card["confirmed_share_of_array_cycles"]
     phases = ", ".join(f"{phase} {share:.1%}" for phase, share in shares.items() if phase != "step")
     out = [

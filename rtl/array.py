@@ -20,7 +20,7 @@ from rtl.column_edge import COLUMN_SIDE, ColumnEdge
 from rtl.control import COUNTERS, Op, order, run_layout
 from rtl.counters import COUNTED, Counters
 from rtl.counting import Delay, later
-from rtl.mesh import Mesh
+from rtl.mesh import ClosedMesh, Mesh
 from rtl.parameters import Parameters
 from rtl.pe import SparsePE
 from rtl.placing import Place, as_instance, as_submodule, module_name
@@ -40,11 +40,11 @@ class SparseArray(wiring.Component):
 
     counters: of the last run or the one going on. idle: no run is there, and all sums are in the results' memories.
     patience: cycles that a run waits for what it takes before it is given up; 0 is for ever. abort_all: everything is
-    forgotten, as by a reset, and with it the error that stopped the array.
+    forgotten, as by a reset, and with it the error that stopped the array. closed: the mesh is left to somebody else.
     """
 
-    def __init__(self, parameters: Parameters, place: Place = as_submodule) -> None:
-        self.parameters, self.place = parameters, place
+    def __init__(self, parameters: Parameters, place: Place = as_submodule, closed: bool = False) -> None:
+        self.parameters, self.place, self.closed = parameters, place, closed
         # for diagrams, once elaborated: which columns' sums are leaving
         self.leaves: list[Value] = []
         super().__init__(array_signature(parameters))
@@ -53,7 +53,7 @@ class SparseArray(wiring.Component):
         m, p = Module(), self.parameters
         m.submodules.starter = self.starter = starter = Starter(p)
         m.submodules.sequencer = self.sequencer = sequencer = Sequencer(p)
-        m.submodules.mesh = self.mesh = Mesh(p, self.place)
+        m.submodules.mesh = self.mesh = ClosedMesh(p) if self.closed else Mesh(p, self.place)
         m.submodules.lead = lead = Delay(order(p), p.fetch_lead)
         wiring.connect(m, wiring.flipped(self.run), starter.runs)
         clear = self._errors(m)

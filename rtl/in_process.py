@@ -1,7 +1,6 @@
 """The array, and lanes of SORE and WUVE, as compiled RTL in this process: numpy goes in and comes back."""
 
 import ctypes
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +13,7 @@ from amaranth.lib.data import Layout
 from numpy.typing import NDArray
 
 from rtl.array import array_signature, array_verilog, fingerprint
+from rtl.fast.program import array_program, source_of_lanes
 from rtl.formats import Bits
 from rtl.hardware import COUNTERS, Answer, Hardware, LinkFigures, Unconfirmed
 from rtl.lanes import SoreParameters, UpdateParameters, ends_of
@@ -21,7 +21,7 @@ from rtl.parameters import Parameters
 from rtl.run import REASONS, Error, run_bits
 from rtl.sore import Sore
 from rtl.tiles import Tile
-from rtl.verilate import Compiled, Words, built, compiled, ports_of
+from rtl.verilate import Compiled, Words, built, built_from, compiled, ports_of
 from rtl.wuve import Wuve
 
 LATENCY = 256  # cycles in which the last result of a lane has surely come
@@ -59,9 +59,13 @@ class _Side(ctypes.Structure):
 class CompiledArray:
     """An array in compiled simulation; state lives on from tile to tile."""
 
-    def __init__(self, parameters: Parameters) -> None:
+    def __init__(self, parameters: Parameters, whole: bool | None = None) -> None:
+        """whole: all of it by Verilator, which writes every PE anew; else a PE a lane (`rtl.fast`), as for large arrays
+        unless told otherwise."""
         self.parameters = parameters
-        self._compiled = _build(parameters)
+        if whole is None:
+            whole = parameters.rows * parameters.cols <= INLINE
+        self._compiled = _build(parameters, whole)
         self._compiled.code.stream.restype = ctypes.c_int64
 
     def run(self, tile: Tile, gaps: int = 0, seed: int = 1) -> Ran:
@@ -149,18 +153,14 @@ def _side(
     return _Side(count, bits, longest, data.ctypes.data, lengths.ctypes.data), data, lengths
 
 
-def _build(p: Parameters) -> Compiled:
+def _build(p: Parameters, whole: bool) -> Compiled:
     key = f"{p} {fingerprint(p)}"
     extra = harness(p)
     ports = ports_of(array_signature(p).create())
 
-    def text() -> str:
-        whole = array_verilog(p)
-        if p.rows * p.cols <= INLINE:
-            return whole
-        return re.sub(r"(module sparse_pe\(.*?\);)", r"\1 /*verilator no_inline_module*/", whole, count=1)
-
-    return built(key, text, "sparse_array", ports, extra=extra)
+    if whole:
+        return built(key, lambda: array_verilog(p), "sparse_array", ports, extra=extra)
+    return built_from(f"{key} {source_of_lanes()}", lambda: array_program(p), ports, extra)
 
 
 def harness(p: Parameters) -> str:

@@ -1,8 +1,8 @@
 """The mesh: rows and columns of PEs, each connected to its neighbours, nothing else."""
 
-from amaranth import Elaboratable, Module, Signal, Value
+from amaranth import Elaboratable, Instance, Module, Signal, Value
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Flow, In, Member, Out
 
 from rtl.control import pe_control
 from rtl.parameters import Parameters
@@ -10,23 +10,41 @@ from rtl.pe import SparsePE
 from rtl.placing import Place, as_submodule
 
 
-class Mesh(wiring.Component):
+def mesh_ports(p: Parameters) -> dict[str, Member]:
     """groups, controls: of every row, from the west. weights, seeds: of every column, from the north. totals: what
-    leaves every column in the south. All of them wires to PEs, whose outputs come from their registers alone."""
+    leaves every column in the south."""
+    return {
+        "groups": In(p.group_bits).array(p.rows),
+        "controls": In(pe_control(p)).array(p.rows),
+        "weights": In(p.weight_bits).array(p.cols),
+        "seeds": In(p.accumulator.bits).array(p.cols),
+        "totals": Out(p.accumulator.bits).array(p.cols),
+    }
+
+
+class ClosedMesh(wiring.Component):
+    """The ports of a mesh that somebody else makes, as an instance of a module `mesh`."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        super().__init__(mesh_ports(parameters))
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m, ports = Module(), {}
+        for path, member, port in self.signature.flatten(self):
+            way = "i" if member.flow is Flow.In else "o"
+            ports[f"{way}_{'__'.join(map(str, path))}"] = Value.cast(port)
+        m.submodules.inside = Instance("mesh", **ports)
+        return m
+
+
+class Mesh(wiring.Component):
+    """The PEs between `mesh_ports`, which are wires to them; what a PE gives comes from its registers alone."""
 
     def __init__(self, parameters: Parameters, place: Place = as_submodule) -> None:
-        self.parameters, self.place = p, _ = parameters, place
+        self.parameters, self.place = parameters, place
         # for diagrams, once elaborated: what is in the input register of each PE
         self.inside: dict[tuple[int, int], Value] = {}
-        super().__init__(
-            {
-                "groups": In(p.group_bits).array(p.rows),
-                "controls": In(pe_control(p)).array(p.rows),
-                "weights": In(p.weight_bits).array(p.cols),
-                "seeds": In(p.accumulator.bits).array(p.cols),
-                "totals": Out(p.accumulator.bits).array(p.cols),
-            }
-        )
+        super().__init__(mesh_ports(parameters))
 
     def elaborate(self, platform: object) -> Elaboratable:
         m, p = Module(), self.parameters

@@ -32,6 +32,7 @@ from workloads.files.kept import kept
 
 Words = NDArray[np.uint64]
 LIBRARY, RUNTIME = "block.so", "runtime.o"
+COMPILER = ("g++", "-O2", "-std=c++17", "-fPIC", "-pthread", "-Wno-psabi", "-I.")
 INSTALL = "pip install 'sparsehil[rtl]'"
 
 
@@ -133,6 +134,28 @@ def built(
     return Compiled(kept(_cache_folder(), digest, (LIBRARY,), make).content[LIBRARY], ports)
 
 
+def built_from(key: str, header: Callable[[], str], ports: Sequence[Port], extra: str = "") -> Compiled:
+    """The same of a header that defines `Vblock` with Verilator's members and `eval`, instead of a Verilog text."""
+    flags = _vector_flags()
+    parts = [key, repr(ports), repr(flags), HARNESS.template, extra]
+
+    def make(work: Path) -> None:
+        (work / "Vblock.h").write_text(header())
+        (work / "harness.cpp").write_text(_harness(ports, "input clk; input rst;") + extra)
+        _call([*COMPILER, *flags, "-shared", "harness.cpp", "-o", LIBRARY], work)
+
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+    return Compiled(kept(_cache_folder(), digest, (LIBRARY,), make).content[LIBRARY], ports)
+
+
+@cache
+def _vector_flags() -> tuple[str, ...]:
+    """What lets the compiler use this processor's vectors of eight words, where it has them."""
+    asked = ["g++", "-march=native", "-dM", "-E", "-x", "c++", "/dev/null"]
+    with tempfile.TemporaryDirectory() as folder:
+        return ("-mavx2",) if "__AVX2__" in _call(asked, Path(folder)) else ()
+
+
 @cache
 def _loaded(content: bytes) -> ctypes.CDLL:
     """A library that lies in memory. Raises UserError where it cannot be loaded."""
@@ -175,16 +198,7 @@ def _object(source: Path, work: Path, root: Path) -> str:
 
 
 def _compiler(root: Path) -> list[str]:
-    return [
-        "g++",
-        "-O2",
-        "-std=c++17",
-        "-fPIC",
-        "-pthread",
-        "-I.",
-        f"-I{root / 'include'}",
-        f"-I{root / 'include/vltstd'}",
-    ]
+    return [*COMPILER, f"-I{root / 'include'}", f"-I{root / 'include/vltstd'}"]
 
 
 def _runtime(root: Path) -> bytes:
@@ -198,8 +212,9 @@ def _runtime(root: Path) -> bytes:
     return kept(_cache_folder(), f"runtime-{_version()}", (RUNTIME,), make).content[RUNTIME]
 
 
-def _call(command: list[str], work: Path, root: Path) -> None:
-    environment = {**os.environ, "VERILATOR_ROOT": str(root)}
+def _call(command: Sequence[str], work: Path, root: Path | None = None) -> str:
+    """Run a tool in a folder; returns what it said. Raises UserError."""
+    environment = {**os.environ, **({"VERILATOR_ROOT": str(root)} if root else {})}
     try:
         done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, errors="replace")
     except OSError as error:
@@ -207,6 +222,7 @@ def _call(command: list[str], work: Path, root: Path) -> None:
         raise UserError(f"compiled simulation needs '{command[0]}', {said}") from None
     if done.returncode:
         raise ToolFailed(command[0], done.stderr)
+    return done.stdout
 
 
 def verilator_command() -> tuple[list[str], dict[str, str]]:

@@ -91,7 +91,9 @@ def step(
     ] = None,
     hardware: Annotated[
         str | None,
-        typer.Option("--hil", help="Run sampled tiles on hardware too: sim (compiled RTL), a port, or a pyserial URL."),
+        typer.Option(
+            "--hil", help="Run sampled tiles on hardware too: sim (compiled RTL), link (virtual board), a port or URL."
+        ),
     ] = None,
     tiles: Annotated[int | None, typer.Option("--hil-tiles", help="How many tiles. [default: 64]")] = None,
     seed: Annotated[int | None, typer.Option("--hil-seed", help="Which tiles. [default: 1]")] = None,

@@ -9,6 +9,7 @@ from pathlib import Path
 from rtl.array import fingerprint
 from rtl.formats import FloatFormat
 from rtl.hardware import Hardware
+from rtl.in_process import InProcess
 from rtl.lanes import Lanes
 from rtl.link.remote import Board
 from rtl.link.virtual import started
@@ -27,7 +28,7 @@ from workloads.errors import UserError
 from workloads.progress import counted, steps_shown
 from workloads.samples import update_settings
 
-SIM = "sim"
+SIM, LINK = "sim", "link"
 DIFFERENT = 1  # exit code when hardware disagrees, or did not answer
 
 
@@ -64,8 +65,10 @@ def check_possible(asked: Prepared) -> None:
 def with_hardware(asked: Prepared, result: Result, target: str, draw: tuple[int, int], beside: Path) -> Looped:
     """The result with a `hil` table and its summary on the card; the journal is a file in `beside`.
 
-    target: "sim", a port or a URL. draw: how many tiles, and the seed. The same run begun again goes on from the
-    journal. Raises UserError where no hardware can be had, or the step has nothing for it.
+    target: "sim" (the array alone), "link" (a virtual board), a port or a URL. draw: how many tiles, and the seed. The
+    same run begun again goes on from the journal.
+
+    Raises UserError where no hardware can be had, or the step has nothing for it.
     """
     tensors, digest = asked.workload.tensors, asked.workload.samples
     assert tensors is not None  # checked: `check_possible`
@@ -107,7 +110,7 @@ def key(job: Job, target: str, draw: tuple[int, int], p: Parameters, strata: Seq
 
     Tiles that other hardware confirmed are none of this run's.
     """
-    where = SIM if target == SIM else "board"
+    where = target if target in (SIM, LINK) else "board"
     told = repr((draw, p, fingerprint(p), where, [(stratum.key, stratum.part) for stratum in strata]))
     return job.key(sha256(told.encode()).hexdigest())[:16]
 
@@ -118,9 +121,15 @@ def _opened(target: str, p: Parameters, optimizer: str) -> Iterator[tuple[Hardwa
 
     Raises UserError where nothing suitable answers.
     """
+    lanes = Lanes(True, optimizer) if isinstance(p.operand, FloatFormat) else Lanes()
     with ExitStack() as stack:
         if target == SIM:
-            lanes = Lanes(True, optimizer) if isinstance(p.operand, FloatFormat) else Lanes()
+            with steps_shown() as show:
+                show(f"the array in the loop, {p.title}: compiled unless it is in the cache")
+                array = stack.enter_context(InProcess(p))
+            yield array, lanes
+            return
+        if target == LINK:
             with steps_shown() as show:
                 show(f"a virtual board with the array in the loop, {p.title}: compiled unless it is in the cache")
                 url = stack.enter_context(started(p, lanes=lanes))

@@ -28,9 +28,9 @@ STEP = ("--arch", "sat", "--pattern", "2:8", "--model", "resnet18", "--batch", "
 
 
 def test_tiles_are_in_the_result_and_on_the_page(simulate: Run, tmp_path: Path) -> None:
-    code, out, err = simulate(*STEP, "--hil", "sim", "--hil-tiles", "10", "--out", "r")
+    code, out, err = simulate(*STEP, "--hil", "link", "--hil-tiles", "10", "--out", "r")
     assert code == 0
-    assert "10 of 10 tiles agree with the models on the compiled RTL (2:8 int8 2x2)" in " ".join(out.split())
+    assert "10 of 10 tiles agree with the models on a virtual board (2:8 int8 2x2)" in " ".join(out.split())
     assert "hil: tile 10 of 10: 10 agree, 0 differ" in err and "kB/s" in err
     result = load_result(tmp_path / "r")
     assert result.hil is not None and tuple(result.hil.columns) == COLUMNS
@@ -43,6 +43,19 @@ def test_tiles_are_in_the_result_and_on_the_page(simulate: Run, tmp_path: Path) 
     page = result_page(result, None)
     assert "10 of 10 tiles agree" in page and "never DRAM" in page
     assert not list(tmp_path.glob(".hil-*"))
+
+
+def test_the_array_alone_says_the_same_without_a_link(simulate: Run, tmp_path: Path) -> None:
+    for target in ("sim", "link"):
+        code, out, err = simulate(*STEP, "--hil", target, "--hil-tiles", "5", "--out", target)
+        assert code == 0 and ("kB/s" in err) is (target == "link")
+        where = "the compiled RTL" if target == "sim" else "a virtual board"
+        assert f"5 of 5 tiles agree with the models on {where} (2:8 int8 2x2)" in " ".join(out.split())
+    sim, link = (load_result(tmp_path / target) for target in ("sim", "link"))
+    assert sim.hil is not None and link.hil is not None and sim.card.hil is not None
+    alike = [name for name in COLUMNS if name not in ("pieces", "waiting_cycles")]
+    assert sim.hil[alike].equals(link.hil[alike])
+    assert set(sim.card.hil["link"].values()) == {0}
 
 
 def test_options_change_the_tiles(simulate: Run, tmp_path: Path) -> None:

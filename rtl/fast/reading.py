@@ -1,0 +1,74 @@
+"""A flat module as Yosys sees it: ports, cells of whole words, and the values that registers begin with."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth.back import rtlil
+from amaranth.lib import wiring
+
+from rtl.synthesis import cached
+from workloads.files.reading import read_text
+
+Bit = int | str  # a number of the netlist, or the constant 0, 1, x
+Bits = Sequence[Bit]
+MEMORY = "$mem_v2"
+# whole words stay whole, registers are plain ones, every block is one module
+NETLIST_BYTES = 1 << 28
+SCRIPT = (
+    "proc; flatten; opt_expr; opt_clean; opt_merge; wreduce; opt_expr; opt_merge; opt_clean; memory -nomap; opt_clean"
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell: `kind` and parameters as Yosys names them, the bits of every port, the lowest first."""
+
+    name: str
+    kind: str
+    parameters: Mapping[str, str]
+    ports: Mapping[str, Bits]
+
+    def number(self, parameter: str) -> int:
+        return int(self.parameters[parameter], 2)
+
+    @property
+    def is_clocked_memory(self) -> bool:
+        """Whether it is a memory that gives what it read a cycle later."""
+        return self.kind == MEMORY and self.number("RD_CLK_ENABLE") == 1
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """A module. init: the bits of registers that begin as one."""
+
+    inputs: Mapping[str, Bits]
+    outputs: Mapping[str, Bits]
+    cells: Sequence[Cell]
+    init: frozenset[Bit]
+
+
+def netlist_of(component: wiring.Component, name: str) -> Netlist:
+    """The netlist of a component, whose instances stay cells. Raises UserError when a tool is missing."""
+    text = rtlil.convert(component, name=name, emit_src=False)
+    script = f"read_rtlil design.il; hierarchy -top {name}; {SCRIPT}; write_json design.json"
+    made = cached({"design.il": text}, [("yosys", ["-q", "-p", script])], ("design.json",))
+    return _netlist(json.loads(read_text(made / "design.json", "a netlist is JSON", NETLIST_BYTES))["modules"][name])
+
+
+def _netlist(module: Mapping[str, Any]) -> Netlist:
+    init = set[Bit]()
+    for net in module["netnames"].values():
+        values = reversed(net["attributes"].get("init", ""))
+        init |= {bit for bit, value in zip(net["bits"], values, strict=False) if value == "1"}
+    cells = [
+        Cell(name, cell["type"], cell["parameters"], cell["connections"])
+        for name, cell in module["cells"].items()
+        if cell["type"] != "$scopeinfo"
+    ]
+    ways = ("input", "output")
+    inputs, outputs = (
+        {name: port["bits"] for name, port in module["ports"].items() if port["direction"] == way} for way in ways
+    )
+    return Netlist(inputs, outputs, cells, frozenset(init))
