@@ -32,6 +32,7 @@ TOUCHING = {
     "reports/page/build.py": "reads files of the package",
     "rtl/exported.py": "reads files of the package",
     "rtl/files.py": "writes into the folder that `new_folder` gives",
+    "rtl/fast/program.py": "reads files of the package",
     "rtl/in_process.py": "reads files of the package",
     "rtl/link/remote.py": "opens a wire",
     "rtl/link/serving.py": "opens the other end of its own pseudo-terminal",
