@@ -33,7 +33,9 @@ class OutputStationary(Dataflow):
     name = "output-stationary"
 
     def drafts(self, target: Target, product: Product) -> Iterator[Draft]:
-        several = [Operands(target, each, False) for each in _worth_a_floor(target, product)]
+        every = depths(target, product)
+        every = every if _is_narrow(target) else every[:1]
+        several = [Operands(target, at_depth(product, depth), False) for depth in every]
         for interleave, along_rows in _interleaves(target, product):
             tile = _tile_size(several[0], interleave, along_rows)
             how = (interleave, along_rows, *tile, True, "whole", product.inner)
@@ -47,20 +49,24 @@ class OutputStationary(Dataflow):
         return systolic.cut_output_stationary(part, p, left, right, reduction)
 
 
-def depths(target: Target, product: Product) -> list[Product]:
-    """Dense work at every group depth, the largest first; sparse work has its own."""
+def depths(target: Target, product: Product) -> range:
+    """Group depths of dense work, the largest first; sparse work has its own."""
+    n, spec = product.reduction.n, target.arch.array
     if not product.pattern.is_dense:
-        return [product]
-    spec = target.arch.array
-    most = min(spec.group_max, spec.window_max, product.reduction.length)
-    return [replace(product, reduction=product.reduction._replace(n=each, m=each)) for each in range(most, 0, -1)]
+        return range(n, n - 1, -1)
+    return range(min(spec.group_max, spec.window_max, product.reduction.length), 0, -1)
 
 
-def _worth_a_floor(target: Target, product: Product) -> list[Product]:
-    """Depths at which the array may take different times: where no link is behind, outputs that stay do not mind."""
-    array, all_depths = target.array, depths(target, product)
-    narrow = any(link is not None and link < 1 for link in (array.west_link, array.north_link))
-    return all_depths if narrow else all_depths[:1]
+def at_depth(product: Product, depth: int) -> Product:
+    """Dense work in groups of that depth; sparse work as it is."""
+    if product.reduction.n == depth:
+        return product
+    return replace(product, reduction=product.reduction._replace(n=depth, m=depth))
+
+
+def _is_narrow(target: Target) -> bool:
+    """Whether a link may be behind an array that uses every operand at least once a cycle: then times hang on depth."""
+    return any(link is not None and link < 1 for link in (target.array.west_link, target.array.north_link))
 
 
 def _families(packed: Operands, interleave: int, along_rows: bool, floor_cycles: int, inline: bool) -> Iterator[Family]:
@@ -76,27 +82,42 @@ def _families(packed: Operands, interleave: int, along_rows: bool, floor_cycles:
 
 
 def _lengths(longest: "_Plan", limit: int | None = None) -> Iterator[Plan]:
-    """The plan with the largest pieces that fit, and one whose loads overlap its own work, at every group depth.
+    """The plan with the largest pieces that fit, and one whose loads overlap its own work.
 
-    Pieces are of whole groups, so a depth of 8 cuts 100 elements into 13 pieces of 8 where one of 6 makes 9 of 12.
-    Depths that make the same pieces in the same time are one plan.
+    Pieces are of whole groups, so a depth of 8 cuts 100 elements into 13 pieces of 8 where one of 6 makes 9 of 12: each
+    plan has the deepest groups of which a piece can hold the most. Where a link is behind, every depth is tried.
     """
     if limit is not None and longest.any_pieces_cycles() >= limit:
         return
-    seen = set[tuple[tuple[int, int, int], ...]]()
-    for product in depths(longest.operands.target, longest.product):
-        fitted = _fitted(longest.at_depth(product))
-        if fitted is None:
-            continue
-        plans = [fitted]
-        shorter = max(fitted.whole.m, -(-fitted.product.inner // SHORTEST_RUN))
-        if fitted.resident != "whole" and shorter < fitted.most:
-            plans.append(replace(fitted, most=shorter))
-        for plan in plans:
-            pieces_of = plan.timed_pieces()
-            if pieces_of not in seen and plan.fits():
-                seen.add(pieces_of)
-                yield plan
+    target, fitted = longest.operands.target, _fitted(longest)
+    every = depths(target, longest.product)
+    if fitted is None:  # a piece of a shallower group may fit
+        fitted = next((plan for each in every[1:] if (plan := _fitted(longest.at_depth(each)))), None)
+    if fitted is None:
+        return
+    plans = [*_at_depths(fitted, every)]
+    shorter = max(1, -(-fitted.product.inner // SHORTEST_RUN))
+    if fitted.resident != "whole" and shorter < fitted.most:
+        plans += _at_depths(replace(fitted, most=shorter), every)
+    yield from (plan for plan in dict.fromkeys(plans) if plan.fits())
+
+
+def _at_depths(plan: "_Plan", every: range) -> Iterator["_Plan"]:
+    """The plan at the depth that makes its pieces largest, of those the deepest; at all where a link is behind."""
+    if _is_narrow(plan.operands.target):
+        yield from (plan.at_depth(each) for each in every)
+    elif plan.resident == "whole" or len(every) == 1:
+        yield plan.at_depth(every[0])
+    else:
+        yield plan.at_depth(max(every, key=lambda depth: _piece(plan.whole, depth, plan.most)))
+
+
+def _piece(reduction: Reduction, depth: int, most: int) -> int:
+    """Elements of the first of `pieces` of dense work; none where not even a group is as short as that."""
+    if reduction.segments > 1 and reduction.length <= most:
+        return most // reduction.length * reduction.length
+    whole = max(1, most // depth) * depth
+    return min(reduction.length, whole) if whole <= most else 0
 
 
 def _interleaves(target: Target, product: Product) -> list[tuple[int, bool]]:
@@ -145,20 +166,11 @@ class _Plan(OnOperands):
         how = (self.interleave, self.along_rows, self.tile_rows, self.tile_cols, self.rows_outer, self.resident)
         return _Plan(operands, *how, most, outer_slots, self.array_cycles)
 
-    def at_depth(self, product: Product) -> "_Plan":
-        """The same with a product that differs in its group depth alone."""
-        if product is self.product:
+    def at_depth(self, depth: int) -> "_Plan":
+        """The same in groups of another depth. The floor of the draft holds for all of them."""
+        if depth == self.whole.n:
             return self
-        return replace(self, operands=replace(self.operands, product=product), array_cycles=0)
-
-    def timed_pieces(self) -> tuple[tuple[int, int, int], ...]:
-        """Elements, number and cycles of the pieces."""
-        turns = self._turns(self.tile_rows, self.tile_cols)
-        stream = self.operands.target.stream
-        return tuple(
-            (part.segments * part.length, count, stream(part, turns, self.along_rows).total)
-            for part, count in self.streamed()
-        )
+        return replace(self, operands=replace(self.operands, product=at_depth(self.product, depth)))
 
     def streamed(self) -> tuple[tuple[Reduction, int], ...]:
         return pieces(self.whole, self.most)
