@@ -17,9 +17,10 @@ README = """# What n:m costs in LUTs, and what is left at equal area
 
 `area.csv`: one row a pattern and size. `dense` is a plain array without selectors, the same format, latencies and
 interleave. Cells of an ECP5 before placement, block by block; `luts` counts a carry cell as the two LUTs it takes the
-place of; `fmax_mhz` is one PE, placed and routed alone on an LFE5U-85F (speed grade 6), one seed. `speedup_ideal` is
-m/n; `speedup_equal_area` divides it by the LUTs of the sparse array over those of the dense one and multiplies by their
-clocks' ratio: sparse work that keeps the array busy, arrays of equal area each at the clock of its PE.
+place of, LUTs that serve as memory apart; `fmax_mhz` is an array of 4 x 4 between registers, placed and routed on an
+LFE5U-85F (speed grade 6), the median of three seeds. `speedup_ideal` is m/n; `speedup_equal_area` divides it by the
+LUTs of the sparse array over those of the dense one and multiplies by their clocks' ratio: sparse work that keeps the
+array busy, arrays of equal area each at its own clock.
 
 `iso-area-*.csv`: the two rows that `simulate study iso-area` reads (pe, luts, fmax_mhz), of the largest size.
 """

@@ -31,10 +31,10 @@ def verilog(
         int | None, typer.Option("--west-link", help="Operands a row takes in a cycle. [default: m, at most 4]")
     ] = None,
     multiplier_latency: Annotated[
-        int | None, typer.Option("--multiplier-latency", help="Cycles. [default: 2, or 1 for int8]")
+        int | None, typer.Option("--multiplier-latency", help="Cycles. [default: 3, or 1 for int8]")
     ] = None,
     adder_latency: Annotated[
-        int | None, typer.Option("--adder-latency", help="Cycles. [default: 4, or 1 for int8]")
+        int | None, typer.Option("--adder-latency", help="Cycles. [default: 5, or 1 for int8]")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder. [default: verilog-PATTERN-FORMAT-SIZE]")] = None,
     force: ForceOption = False,

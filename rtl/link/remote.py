@@ -41,8 +41,8 @@ HOPELESS = 2  # chains given up one after the other, after which no more are tri
 class Board(Hardware):
     """The board at a serial port of this machine or a URL of pyserial's, with an array of these parameters, or any.
 
-    `parameters` are then the board's own, whose queues may be other ones than those asked for. through: something to
-    put into the wire. Raises UserError when there is no board, or another one, within 5 seconds.
+    `parameters` are then the board's own, whose memories may hold more or less than those asked for. through: something
+    to put into the wire. Raises UserError when there is no board, or another one, within 5 seconds.
     """
 
     def __init__(

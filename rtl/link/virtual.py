@@ -116,7 +116,7 @@ class VirtualBoard:
 
 
 def _longest(p: Parameters) -> int:
-    """Cycles in which the longest tile is worked through that the queues hold, or a little more."""
+    """Cycles in which the longest tile is worked through that the memories hold, or a little more."""
     group = max(p.weights, p.group_words) * max(p.accumulators, p.adder_latency)
     return p.row_depth * group + p.rows * p.longest_pass
 
