@@ -6,7 +6,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from rtl.control import FETCH, Op, pe_control, row_token
-from rtl.counting import UNRACED, later
+from rtl.counting import later
+from rtl.memories import Waiting
 from rtl.parameters import Parameters
 
 WRITTEN = 2  # cycles from a fetch to the cycle in which the word is written into its group
@@ -58,11 +59,10 @@ class RowEdge(wiring.Component):
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = p = parameters
-        self.pointer = p.pointer_bits(p.row_depth)
         super().__init__(
             {
                 "words": In(stream.Signature(p.west_link * p.operand.bits)),
-                "wanted": In(self.pointer),
+                "wanted": In(p.pointer_bits(p.row_depth)),
                 "enough": Out(1),
                 "above": In(row_side(p)),
                 "below": Out(row_side(p)),
@@ -101,36 +101,15 @@ class RowEdge(wiring.Component):
 
     def _words(self, m: Module) -> Value:
         """The words' memory; returns what was fetched, a cycle before it is written into its group."""
-        p, fetch = self.parameters, self.above.fetch
-        written, read_at = (Signal(self.pointer, name=name, reset_less=True) for name in ("written", "fetched"))
-        came = self.words.valid & self.words.ready
-        level, ready, enough = (
-            Signal(range(p.row_depth + 1), reset_less=True),
-            Signal(reset_less=True),
-            Signal(reset_less=True),
-        )
-        next_level = level + came - fetch.valid
-        m.submodules.words = memory = Memory(shape=len(self.words.payload), depth=p.row_depth, init=[], attrs=UNRACED)
-        write, read = memory.write_port(), memory.read_port()
+        m.submodules.words = words = Waiting(len(self.words.payload), self.parameters.row_depth)
+        wiring.connect(m, wiring.flipped(self.words), words.i)
         m.d.comb += [
-            self.words.ready.eq(ready),
-            write.addr.eq(written),
-            write.data.eq(self.words.payload),
-            write.en.eq(came),
-            read.addr.eq(read_at),
-            read.en.eq(1),
-            self.enough.eq(enough),
+            words.take.eq(self.above.fetch.valid),
+            words.wanted.eq(self.wanted),
+            words.clear.eq(self.above.clear),
+            self.enough.eq(words.enough),
         ]
-        m.d.sync += [
-            written.eq(written + came),
-            read_at.eq(read_at + fetch.valid),
-            level.eq(next_level),
-            ready.eq(~next_level[p.row_depth.bit_length() - 1]),
-            enough.eq(~(written - self.wanted)[self.pointer - 1]),
-        ]
-        with m.If(self.above.clear):
-            m.d.sync += [written.eq(0), read_at.eq(0), level.eq(0), ready.eq(0)]
-        return later(m, read.data, WRITTEN - 1, "word")
+        return later(m, words.o, WRITTEN - 1, "word")
 
     def _groups(self, m: Module, word: Value) -> None:
         """Groups as they are put together, a part a word, and as they are used."""
