@@ -85,15 +85,15 @@ class SparseArray(wiring.Component):
             m.d.sync += left.eq(left - 1)
         with m.Elif(error == Error.NONE):
             m.d.sync += clear.eq(0)
-        with m.If(~clear):
-            with m.If(starter.error != Error.NONE):
-                m.d.sync += [error.eq(starter.error), clear.eq(1), left.eq(settle)]
-            with m.If(starved):
-                m.d.sync += [error.eq(Error.STARVED), clear.eq(1), left.eq(settle)]
-            with m.If(sequencer.miscounted):
-                m.d.sync += [error.eq(Error.COUNT), clear.eq(1), left.eq(settle)]
-        with m.If(self.abort_all):
-            m.d.sync += [error.eq(Error.NONE), clear.eq(1), left.eq(settle)]
+        refused = starter.error != Error.NONE
+        for holds, why in (
+            (refused & ~clear, starter.error),
+            (starved & ~clear, Error.STARVED),
+            (sequencer.miscounted & ~clear, Error.COUNT),
+            (self.abort_all, Error.NONE),  # the last one wins
+        ):
+            with m.If(holds):
+                m.d.sync += [error.eq(why), clear.eq(1), left.eq(settle)]
         m.d.comb += [counts.error.eq(error), counts.clear.eq(clear)]
         return clear
 
@@ -197,7 +197,8 @@ class SparseArray(wiring.Component):
             counts.waits.eq(self.starter.waits & ~sequencer.active),
             self.counters.eq(counts.counters),
         ]
-        # the last sum is in its memory so many cycles after the run's last
+        # After a run's last cycle its orders are on their way to the first row; what is left then is the edge's two
+        # cycles, the total's register, the results' memory and what it shows, and a cycle to be sure.
         trail = p.fetch_lead + PASSED + 6
         left = Signal(range(trail + 1))
         m.d.sync += left.eq(Mux(sequencer.active, trail, left - (left != 0)))

@@ -125,7 +125,11 @@ class Parameters:
 
     @property
     def settle(self) -> int:
-        """Cycles after a reset in which the array is cleared: until whatever was on its way has passed by."""
+        """Cycles after a reset in which the array is cleared: until whatever was on its way has passed by.
+
+        Orders wait for their fetches, go through rows and columns, then through a PE; 16 more are for the registers of
+        edges and memories on that way, of which there are fewer.
+        """
         return self.fetch_lead + self.rows + self.cols + self.input_latency + self.adder_latency + 16
 
     @property

@@ -49,9 +49,8 @@ class Starter(wiring.Component):
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = p = parameters
-        self.held = (
-            Signal()
-        )  # sums stay in the PEs after the runs before, and only a run that goes on with them may follow
+        # sums of the run before stay in the PEs: only a run that goes on with them, or starts anew, may follow
+        self.held = Signal()
         super().__init__(
             {
                 "runs": In(stream.Signature(run_layout())),

@@ -24,7 +24,7 @@ from simulator.hil.strata import Stratum, drawn, strata_of
 from simulator.job import Job
 from simulator.result import Result
 from simulator.runner import Prepared
-from workloads.errors import UserError
+from workloads.errors import UserError, unknown_name
 from workloads.progress import counted, steps_shown
 from workloads.samples import update_settings
 
@@ -123,21 +123,19 @@ def _opened(target: str, p: Parameters, optimizer: str) -> Iterator[tuple[Hardwa
     """
     lanes = Lanes(True, optimizer) if isinstance(p.operand, FloatFormat) else Lanes()
     with ExitStack() as stack:
-        if target == SIM:
-            with steps_shown() as show:
-                show(f"the array in the loop, {p.title}: compiled unless it is in the cache")
-                array = stack.enter_context(InProcess(p))
-            yield array, lanes
-            return
-        if target == LINK:
-            with steps_shown() as show:
-                show(f"a virtual board with the array in the loop, {p.title}: compiled unless it is in the cache")
-                url = stack.enter_context(started(p, lanes=lanes))
-            board = stack.enter_context(Board(p, url))
-        else:
+        if target not in (SIM, LINK):
+            if target.isalpha() and not Path(target).exists():  # ports and URLs have other letters, too
+                raise unknown_name("hardware", target, (SIM, LINK, "a serial port", "a URL of pyserial's"), "--hil")
             board = stack.enter_context(Board(None, target))
             check_board(board.parameters, p, target)
-        yield board, board.gateware.lanes
+            yield board, board.gateware.lanes
+            return
+        with steps_shown() as show:
+            show(f"the array in the loop, {p.title}: compiled unless it is in the cache")
+            hardware: Hardware = (
+                InProcess(p) if target == SIM else Board(p, stack.enter_context(started(p, lanes=lanes)))
+            )
+        yield stack.enter_context(hardware), lanes
 
 
 def said(now: Progress) -> str:

@@ -78,6 +78,7 @@ def test_options_change_the_tiles(simulate: Run, tmp_path: Path) -> None:
         (("--arch", "t4", "--model", "resnet50", "--hil", "sim", "--mode", "inference"), "--arch sat has"),
         (("--arch", "piuma", "--model", "resnet50", "--pattern", "2:8", "--hil", "sim"), "piuma has no array in RTL"),
         (("--gemm", "8x8x8", "--pattern", "2:8", "--hil", "sim"), "--hil: tiles need real tensors"),
+        ((*STEP, "--hil", "lnik"), "--hil: unknown hardware 'lnik'; did you mean 'link'?"),
         (("--matrix", "rmat:4:4", "--hil", "sim"), "--matrix: machine 'sat' multiplies the layers of a step"),
         (("--model", "resnet18", "--pattern", "2:64", "--hil", "sim"), "groups of 64 are too wide for fp16"),
     ],
