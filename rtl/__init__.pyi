@@ -3,7 +3,13 @@ from rtl.board import build_shown as build_shown
 from rtl.board import write_built as write_built
 from rtl.boards import board_named as board_named
 from rtl.boards import for_board as for_board
-from rtl.exported import export as export
+from rtl.exported.array import export as export
+from rtl.exported.blocks import Block as Block
+from rtl.exported.blocks import export_block as export_block
+from rtl.exported.blocks import linked_block as linked_block
+from rtl.exported.blocks import sore_block as sore_block
+from rtl.exported.blocks import wuve_block as wuve_block
+from rtl.exported.naming import check_prefix as check_prefix
 from rtl.files import board_owns as board_owns
 from rtl.files import check_folder as check_folder
 from rtl.files import export_owns as export_owns

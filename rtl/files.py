@@ -12,6 +12,13 @@ from workloads.files.writing import Owned, new_folder
 
 REPORT_BYTES = 64 * 1024 * 1024  # of a placer, which names every wire it has placed
 CARD = "utilisation.json"
+EXPORTED = {  # by `rtl.exported`
+    *(f"{each}.v" for each in ("sparse_array", "sparse_array_axi", "sparse_array_tb", "linked_array")),
+    *(f"{each}.v" for each in ("sore", "sore_tb", "wuve", "wuve_tb")),
+    *(f"{each}.core" for each in ("sparse_array", "linked_array", "sore", "wuve")),
+    *(f"constraints/{each}.sdc" for each in ("sparse_array", "sparse_array_axi", "linked_array", "sore", "wuve")),
+    *("manifest.json", "README.md", "requirements.txt", "bench/product.py", "bench/run.py", "bench/test_axi.py"),
+}
 WORDS = 4000  # letters of what a tool has said last
 Kind = TypeVar("Kind")
 
@@ -26,8 +33,8 @@ class ToolFailed(UserError, RuntimeError):
 
 
 def export_owns(name: str) -> bool:
-    """Whether a name in a folder is that of a file of `rtl.exported.export`."""
-    return name in ("sparse_array.v", "sparse_array_tb.v") or (name.startswith("vectors/") and name.endswith(".hex"))
+    """Whether a name in a folder is that of a file of `rtl.exported`."""
+    return name in EXPORTED or (name.startswith("vectors/") and name.endswith(".hex"))
 
 
 def project_owns(name: str) -> bool:

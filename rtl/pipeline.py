@@ -94,6 +94,8 @@ class Pipeline:
         return SimpleNamespace(**{name: self._carried(f"{stage}_{name}", stage, each) for name, each in values.items()})
 
     def _carried(self, name: str, stage: str, value: Value) -> Value:
+        if not len(value):  # Verilog has no wire without bits
+            return value
         wire = Signal(Shape.cast(value.shape()), name=name)
         self._module.d.comb += wire.eq(value)
         for number in range(self._registers[stage]):

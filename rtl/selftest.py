@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rtl.exported import fold_of, random_operands
+from rtl.exported.vectors import fold_of, random_operands
 from rtl.formats import FP32, Bits, Packed, encode
 from rtl.golden.products import sparse_product
 from rtl.golden.units import packed, updated

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 
 from rtl.array import array_verilog, block_verilog
-from rtl.exported import header, hushed
+from rtl.exported.naming import header, hushed, release
 from rtl.parameters import Parameters
 from rtl.pe import SparsePE
 from rtl.synthesis import cells_by_module, cells_of, total
@@ -66,7 +66,8 @@ def vivado_project(p: Parameters, show: Callable[[str], None]) -> tuple[dict[str
     ]
     estimate = f"Yosys for UltraScale+, {count} PEs without the array's edges: {', '.join(shares)}"
     show("writing the design")
-    text = header(p, " ".join(["simulate", *sys.argv[1:]])) + hushed(array_verilog(p))
+    above = [f"sparse_array: {p.title}", f"made by sparsehil {release()}: {' '.join(['simulate', *sys.argv[1:]])}"]
+    text = header(above) + hushed(array_verilog(p))
     fields = {"title": p.title, "part": PART, "clock": CLOCK_MHZ, "period": 1e3 / CLOCK_MHZ, "estimate": estimate}
     files = {"project.tcl": TCL, "sparse_array.xdc": XDC, "README.md": README}
     return {"sparse_array.v": text, **{name: each.format(**fields) for name, each in files.items()}}, estimate

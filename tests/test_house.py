@@ -11,7 +11,7 @@ from tests.house import ROOMS, ROOT, counted
 
 IMPORTS = 60  # inside functions; 395 before the redesign
 ANYS = 60  # uses of the name outside numba bodies; 209 before
-STATEMENTS = 22_600  # 21,470 before the array lost its stall: starts, rows, columns, errors are circuits of their own
+STATEMENTS = 23_100  # 22,450 before an exported array had AXI, registers, a README and a manifest
 LINES = 400
 
 
@@ -30,7 +30,10 @@ TOUCHING = {
     "reports/figures/style.py": "matplotlib draws into memory",
     "reports/output.py": "writes into the files that `new_file` gives",
     "reports/page/build.py": "reads files of the package",
-    "rtl/exported.py": "reads files of the package",
+    "rtl/exported/array.py": "reads files of the package",
+    "rtl/exported/blocks.py": "reads files of the package",
+    "rtl/exported/readme.py": "reads files of the package",
+    "rtl/exported/testbench.py": "reads files of the package",
     "rtl/files.py": "writes into the folder that `new_folder` gives",
     "rtl/fast/program.py": "reads files of the package",
     "rtl/in_process.py": "reads files of the package",

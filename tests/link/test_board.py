@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rtl.exported import random_operands
+from rtl.exported.vectors import random_operands
 from rtl.hardware import Unconfirmed
 from rtl.in_process import InProcess
 from rtl.link import driver, remote
