@@ -91,7 +91,7 @@ def _lengths(longest: "_Plan", limit: int | None = None) -> Iterator[Plan]:
         return
     target, fitted = longest.operands.target, _fitted(longest)
     every = depths(target, longest.product)
-    if fitted is None:  # a piece of a shallower group may fit
+    if fitted is None and _element_fits(longest.at_depth(every[-1])):  # so a piece of shallower groups may fit
         fitted = next((plan for each in every[1:] if (plan := _fitted(longest.at_depth(each)))), None)
     if fitted is None:
         return
@@ -369,6 +369,13 @@ def _fitted(longest: _Plan) -> _Plan | None:
                 break
             size = max(product.reduction.m, size // 2)
     return None
+
+
+def _element_fits(longest: _Plan) -> bool:
+    """Whether a piece of one group fits; the smallest there is where groups are as shallow as they can be."""
+    if longest.resident == "whole":  # whatever the depth, both operands are there as a whole, which did not fit
+        return False
+    return any(longest.variant(each, longest.whole.m, 1).fits() for each in longest.operands.stagings)
 
 
 def _largest_piece(plan: _Plan) -> int:
