@@ -1,8 +1,8 @@
 """The host's end of the link: commands to a board and its replies, whatever happens to frames on the way.
 
 All waiting is bounded: a board that says nothing for `GIVE_UP`, or that takes and gives nothing for `STUCK` seconds, is
-lost. When frames are missed the host goes back to where the board is: at once where answers show it, else when the
-answers are late.
+lost. Where answers are late, or say the same again, the host asks where the board is (S), and goes back to there when
+the answer shows that frames are lost. A board that is only slow is sent nothing twice.
 """
 
 import secrets
@@ -12,20 +12,32 @@ from dataclasses import dataclass, field, replace
 from typing import final
 
 from rtl.hardware import LinkFigures
-from rtl.link.frames import CRC_BYTES, LONGEST, OUTBOX, STATUS_BYTES, WRAP, Frame, Unpacker, status_of, wire_bytes
+from rtl.link.frames import (
+    CRC_BYTES,
+    LONGEST,
+    NUMBERS,
+    OUTBOX,
+    STATUS_BYTES,
+    WRAP,
+    Frame,
+    Unpacker,
+    status_of,
+    wire_bytes,
+)
 from rtl.link.wire import LinkLost, Wire
 
 FIRST, LEAST, MOST = 0.5, 0.02, 1.5  # seconds to wait for an answer
 GIVE_UP, STUCK = 3.0, 10.0
 OPENING = 3.0  # seconds in which a board has to answer at all
 POLL, SLOWEST_POLL = 0.001, 0.1  # between questions when there is nothing to send
-SAME = 2  # answers with the same offset that show a frame was lost
+SAME = 2  # answers with the same offset after which a frame may be lost
+MOST_REPLIES = 0xFFFF  # asked for at once
 FORGET = OUTBOX // 2  # replies after which the board is told that they are here
 
 
 @dataclass
 class Pace:
-    """How long to wait for an answer before frames are thought lost, by how long answers have taken (RFC 6298).
+    """How long to wait for an answer before the board is asked where it is, by how long answers have taken (RFC 6298).
 
     Not frozen: it learns. seconds: to wait.
     """
@@ -59,7 +71,8 @@ class InUse(LinkLost):
 @dataclass
 class _Exchange:
     """One exchange under way. first, replies: offsets at which it begins. taken, got: bytes that have arrived there and
-    here. sent: of the commands. limit: the board has room up to there."""
+    here. sent: of the commands. limit: the board has room up to there. question: number of the S that has no answer yet,
+    when `sent` was `asked`."""
 
     commands: bytes
     wanted: int
@@ -70,8 +83,11 @@ class _Exchange:
     sent: int = 0
     got: bytearray = field(default_factory=bytearray)
     kept: int = 0  # replies the board was told of
+    promised: int = 0  # replies it was asked for
     flying: deque[tuple[int, float]] = field(default_factory=deque)  # ends of what was sent once, and when
     same: int = 0
+    question: int | None = None
+    asked: int = 0
     going_back: int = 0  # commands up to here have been sent again already
     gap: bool = False  # missing replies have been asked for again already
     poll: float = POLL
@@ -94,7 +110,7 @@ class Driver:
         self._pace, self._unpacker = Pace(), Unpacker()
         self._session, self._mine = 0, set[int]()
         self._offset = self._replies = 0
-        self._room = 0
+        self._room = self._number = 0
         self._figures = LinkFigures()
 
     @property
@@ -184,7 +200,9 @@ class Driver:
         """Ask for all replies that are still to come; those that are here are forgotten there."""
         now.kept = len(now.got)
         if now.left:
-            self._send(Frame("R", self._session, self._here(now), min(now.left, 0xFFFF).to_bytes(2, "little")))
+            more = min(now.left, MOST_REPLIES)
+            now.promised = len(now.got) + more
+            self._send(Frame("R", self._session, self._here(now), more.to_bytes(2, "little")))
 
     def _here(self, now: _Exchange) -> int:
         return (now.replies + len(now.got)) % WRAP
@@ -197,19 +215,21 @@ class Driver:
         return now.poll if full else max(now.poll, self._pace.seconds)
 
     def _ask_again(self, now: _Exchange) -> None:
-        """No answer has come in time."""
-        if now.sent > now.taken:
+        """No answer has come in time: has the board got what was sent, has it room now, are replies on their way?"""
+        if now.question is not None:
             self._pace.lost()
-            self._go_back(now)
-        elif now.taken < len(now.commands):
-            self._send(Frame("S", self._session))  # is there room now?
-        else:
-            now.gap = False
-            self._ask(now)
+        if now.got:  # as what said so may be lost, and a board that keeps replies for us makes no others
+            self._send(Frame("A", self._session, self._here(now)))
+        self._question(now)
         now.poll = min(1.5 * now.poll, SLOWEST_POLL)
 
+    def _question(self, now: _Exchange) -> None:
+        self._number = (self._number + 1) % NUMBERS
+        now.question, now.asked, now.same = self._number, now.sent, 0
+        self._send(Frame("S", self._session, self._number))
+
     def _go_back(self, now: _Exchange) -> None:
-        now.going_back, now.sent, now.same = now.sent, now.taken, 0
+        now.going_back, now.sent = now.sent, now.taken
         now.flying.clear()
         self._count(repeated=1)
 
@@ -237,15 +257,24 @@ class Driver:
             answered = now.flying.popleft()
         if answered is not None:
             self._pace.answered(time.monotonic() - answered[1])
-        if now.same >= SAME and now.sent > now.taken >= now.going_back:
-            self._go_back(now)
+        if status.number == now.question:
+            now.question = None
+            if now.taken < now.asked:
+                self._go_back(now)
+            if now.left and not status.owed:  # nothing is on its way any more
+                self._count(repeated=1)
+                self._ask(now)
+        elif now.same >= SAME and now.sent > now.taken and now.question is None:
+            self._question(now)
 
     def _hear_replies(self, now: _Exchange, frame: Frame) -> None:
         ahead = (frame.offset - self._here(now)) % WRAP
         if ahead == 0:
             now.got += frame.payload[: now.left]
             now.gap = False
-            if now.left and len(now.got) - now.kept >= FORGET:
+            if len(now.got) >= now.promised:
+                self._ask(now)
+            elif now.left and len(now.got) - now.kept >= FORGET:
                 now.kept = len(now.got)
                 self._send(Frame("A", self._session, self._here(now)))
         elif ahead < WRAP // 2 and not now.gap:

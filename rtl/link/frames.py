@@ -7,13 +7,16 @@ between SLIP's END bytes (RFC 1055; the CRC is that of Ethernet). The host asks 
     D  bytes of the command stream, from `offset` on                       -> s
     R  as many replies as the payload says (2 bytes), from `offset` on     -> s, and d after d as replies are made
     A  replies before `offset` are no longer needed; R says so too         -> s
-    S  nothing                                                             -> s
+    S  nothing; its offset is a number that the answer has too             -> s
 
-    s  `offset`: commands taken so far; room for more (2 bytes), replies made so far (4 bytes)
+    s  `offset`: commands taken so far; room for more, the number of the last S, and replies that are still to go out of
+       those that R asked for (2 bytes each)
     d  replies from `offset` on: LONGEST of them, or the last ones of those that R asked for
 
 The board takes a D only whole, unchanged, of its own session and at the offset it expects, so that a frame that is
-lost, late, repeated or changed is as if it had not been sent; the host then sends again from where the board is.
+lost, late, repeated or changed is as if it had not been sent; the host then sends again from where the board is. It
+does so when it knows: nothing overtakes on the wire, so what was sent before an S and is not taken when that S is
+answered is lost, and so are replies that are not here when none is to go out any more.
 Offsets count from 0 in each session. A board that has just started is in session 0.
 """
 
@@ -29,6 +32,7 @@ STATUS_BYTES = 6  # of an `s`, beside its offset
 FRAME_LEAST = HEADER_BYTES + CRC_BYTES  # bytes of a frame on the wire without a payload
 FRAME_MOST = 2 * (FRAME_LEAST + LONGEST)  # the same with the longest one, where SLIP doubles every byte
 WRAP = 2**32  # offsets begin again there
+NUMBERS = 2**16  # numbers of S do
 INBOX, OUTBOX = 2048, 2048  # bytes of commands and of replies that wait on a board
 
 
@@ -44,11 +48,15 @@ class Frame:
 
 @dataclass(frozen=True)
 class Status:
-    """What an `s` says: commands taken and replies made, in bytes since the session began, and room for commands."""
+    """What an `s` says, in bytes: commands taken since the session began, room for more, replies still to go out.
+
+    number: of the last S.
+    """
 
     taken: int
     room: int
-    made: int
+    number: int
+    owed: int
 
 
 def wire_bytes(frame: Frame) -> bytes:
@@ -72,8 +80,8 @@ def frame_of(packet: bytes) -> Frame | None:
 
 def status_of(frame: Frame) -> Status:
     """What an `s` says."""
-    room, made = (int.from_bytes(frame.payload[first:last], "little") for first, last in ((0, 2), (2, 6)))
-    return Status(frame.offset, room, made)
+    room, number, owed = (int.from_bytes(frame.payload[first : first + 2], "little") for first in (0, 2, 4))
+    return Status(frame.offset, room, number, owed)
 
 
 @dataclass

@@ -10,7 +10,7 @@ from amaranth.lib.crc.catalog import CRC32_ETHERNET
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from rtl.link.frames import CRC_BYTES, HEADER_BYTES, INBOX, LONGEST, OUTBOX
+from rtl.link.frames import CRC_BYTES, HEADER_BYTES, INBOX, LONGEST, OUTBOX, STATUS_BYTES
 
 END, ESC, ESC_END, ESC_ESC = 0xC0, 0xDB, 0xDC, 0xDD
 MARKED = data.StructLayout({"byte": 8, "end": 1})  # a byte of a frame, or, with `end`, where it ends
@@ -63,7 +63,7 @@ class Slip(wiring.Component):
         return m
 
 
-STATUS_BYTES = HEADER_BYTES + 6
+HEAD_BYTES = HEADER_BYTES + STATUS_BYTES
 
 
 class Link(wiring.Component):
@@ -82,7 +82,7 @@ class Link(wiring.Component):
 
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
-        self._session = Signal(16)
+        self._session, self._number = Signal(16), Signal(16)  # number: of the last S
         self._taken, self._made, self._next = Signal(32), Signal(32), Signal(32)  # offsets; `next` reply to go out
         self._waiting = Signal(range(self._inbox + 1))  # commands
         # replies that may be asked for again; that have not gone out; that are to go out when they are made
@@ -131,6 +131,8 @@ class Link(wiring.Component):
         """What a frame asks. Of another session, it is only told which one this is."""
         m.d.sync += self._owes_status.eq(1)
         mine = session == self._session
+        with m.If(mine & (kind == ord("S"))):
+            m.d.sync += self._number.eq(offset[:16])
         # the CRC went into the memory too, behind the commands
         with m.If(mine & (kind == ord("D")) & (offset == self._taken) & (length + CRC_BYTES <= self._room)):
             m.d.sync += [self._taken.eq(self._taken + length), self._waiting.eq(self._waiting - self._gives + length)]
@@ -181,7 +183,7 @@ class Link(wiring.Component):
         m.submodules.sum = check = CRC32_ETHERNET(8).create()
         wiring.connect(m, slip.o, wiring.flipped(self.tx))
         read = replies.read_port()
-        head, left = Signal(8 * STATUS_BYTES), Signal(range(STATUS_BYTES + 1))
+        head, left = Signal(8 * HEAD_BYTES), Signal(range(HEAD_BYTES + 1))
         at, more, size = Signal(range(self._outbox)), Signal(8), Signal(8)
         out, passed = slip.i, Signal()
         m.d.comb += [
@@ -190,13 +192,13 @@ class Link(wiring.Component):
             check.data.eq(out.payload.byte),
             size.eq(Mux(self._asked < LONGEST, self._asked, LONGEST)),
         ]
-        status = Cat(Const(ord("s"), 8), self._session, self._taken, self._room, self._made)
+        status = Cat(Const(ord("s"), 8), self._session, self._taken, self._room, self._number, self._asked)
         replied = Cat(Const(ord("d"), 8), self._session, self._next)
         with m.FSM() as states:
             with m.State("IDLE"):
                 m.d.comb += check.start.eq(1)
                 with m.If(self._owes_status):
-                    m.d.sync += [self._owes_status.eq(0), head.eq(status), left.eq(STATUS_BYTES), more.eq(0)]
+                    m.d.sync += [self._owes_status.eq(0), head.eq(status), left.eq(HEAD_BYTES), more.eq(0)]
                     m.next = "HEAD"
                 with m.Elif((size != 0) & (self._pending >= size)):
                     m.d.sync += [head.eq(replied), left.eq(HEADER_BYTES), at.eq(self._next), more.eq(size)]

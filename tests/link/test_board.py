@@ -1,6 +1,7 @@
 """A board behind the seam: right answers over every port, and one sentence wherever there is none."""
 
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -318,6 +319,29 @@ def test_killed_and_started_again() -> None:
     board.close()
     assert done.is_set()
     assert all(each.passed for each in outcomes)
+
+
+def test_a_board_that_is_only_slow_is_sent_nothing_twice() -> None:
+    """It stands still again and again, for longer than its answers ever took; nothing is lost on the way."""
+    with command(0) as (process, url), Board(small(), url) as board:
+        done = threading.Event()
+
+        def halt() -> None:
+            while not done.wait(0.05):
+                process.send_signal(signal.SIGSTOP)
+                time.sleep(0.25)
+                process.send_signal(signal.SIGCONT)
+
+        halting = threading.Thread(target=halt)
+        halting.start()
+        try:
+            outcomes = all_tried(board) + all_tried(board)
+        finally:
+            done.set()
+            halting.join()
+        figures = board.figures()
+    assert all(each.passed for each in outcomes)
+    assert (figures.repeated, figures.damaged, figures.sessions) == (0, 0, 1)
 
 
 def test_a_board_that_does_not_start_says_why() -> None:

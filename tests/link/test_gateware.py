@@ -86,7 +86,7 @@ def test_commands_go_in_and_replies_come_out() -> None:
             wire_bytes(Frame("R", 7, 2, count(2))),
         ]
     )
-    assert [status_of(each) for each in opened] == [Status(0, INBOX, 0)]
+    assert [status_of(each) for each in opened] == [Status(0, INBOX, 0, 0)]
     assert (taken[0].kind, taken[0].session, taken[0].offset) == ("s", 7, len(sent))
     flipped = bytes(byte ^ 0xFF for byte in sent)
     assert [(each.kind, each.offset) for each in read] == [("s", 5), ("d", 0)]
@@ -130,13 +130,13 @@ def test_a_new_session_clears_everything() -> None:
         ]
     )
     assert [each[0].session for each in answers] == [0, 7, 7, 9, 9, 9]
-    assert status_of(answers[3][0]) == Status(0, INBOX, 0)
+    assert status_of(answers[3][0]) == Status(0, INBOX, 0, 0)
     assert bytes(bench.commands) == b"new"
 
 
 def test_a_full_inbox_and_a_full_outbox_wait() -> None:
     stuck = Bench().run([OPEN, wire_bytes(Frame("D", 7, 0, bytes(40)))], loop=False)
-    assert status_of(stuck[1][0]) == Status(40, INBOX - 40, 0)
+    assert status_of(stuck[1][0]) == Status(40, INBOX - 40, 0, 0)
     bench, data = Bench(), bytes(range(30))
     more = Frame("D", 7, 30, data)
     *_, full, told, read = bench.run(
@@ -148,11 +148,25 @@ def test_a_full_inbox_and_a_full_outbox_wait() -> None:
             wire_bytes(Frame("R", 7, 20, count(OUTBOX))),
         ]
     )
-    assert status_of(told[0]).made == OUTBOX
-    assert status_of(full[0]).taken == 60
-    assert status_of(read[0]).made == 20 + OUTBOX
+    assert status_of(full[0]).taken == status_of(told[0]).taken == 60
+    assert status_of(read[0]).owed == OUTBOX
     flipped = bytes(byte ^ 0xFF for byte in data * 2)
     assert b"".join(each.payload for each in read[1:]) == flipped[20 : 20 + OUTBOX]
+
+
+def test_an_answer_says_which_question_it_is_to_and_what_is_still_owed() -> None:
+    asked, made, done = Bench().run(
+        [
+            OPEN + wire_bytes(Frame("S", 7, 500)) + wire_bytes(Frame("R", 7, 0, count(6))),
+            wire_bytes(Frame("D", 7, 0, b"abc")) + wire_bytes(Frame("S", 7, 501)),
+            wire_bytes(Frame("D", 7, 3, b"def")) + wire_bytes(Frame("S", 8, 502)),
+        ]
+    )
+    assert status_of(asked[-1]) == Status(0, INBOX, 500, 6)
+    assert (status_of(made[-1]).number, status_of(made[-1]).owed) == (501, 6)
+    assert [each.payload for each in done if each.kind == "d"] == [bytes(byte ^ 0xFF for byte in b"abcdef")]
+    said = [status_of(each) for each in done if each.kind == "s"]
+    assert {each.number for each in said} == {501}  # an S of another session asks nothing
 
 
 def test_replies_go_out_as_they_are_made() -> None:
