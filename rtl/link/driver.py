@@ -71,8 +71,8 @@ class InUse(LinkLost):
 @dataclass
 class _Exchange:
     """One exchange under way. first, replies: offsets at which it begins. taken, got: bytes that have arrived there and
-    here. sent: of the commands. limit: the board has room up to there. question: number of the S that has no answer yet,
-    when `sent` was `asked`."""
+    here. sent: of the commands. limit: the board has room up to there. question: number of the S that has no answer
+    yet, when `sent` was `asked`."""
 
     commands: bytes
     wanted: int
