@@ -1,6 +1,6 @@
 """The AXI4-Lite side: one write and one read at a time, answers from registers."""
 
-from amaranth import Cat, Elaboratable, Module, Signal, Value
+from amaranth import Cat, Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -55,7 +55,6 @@ class Registers(wiring.Component):
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
         self.words = [Signal(WORD, name=each.name.lower()) for each in RUN]
-        m.d.comb += self.runs.payload.eq(Cat(*self.words)[:RUN_BITS])
         with m.If(self.runs.ready):
             m.d.sync += self.runs.valid.eq(0)
         m.d.sync += self.abort.eq(0)
@@ -84,6 +83,8 @@ class Registers(wiring.Component):
                             m.d.sync += self.bresp.eq(SLVERR)
                         with m.Else():
                             self._put(m, word)
+                            # a copy: who goes on writing changes no run that waits
+                            m.d.sync += self.runs.payload.eq(Cat(*self.words[:-1], self._changed(word)))
                             m.d.sync += self.runs.valid.eq(1)
                 with m.Case(BY_NAME["PATIENCE"].address >> 2):
                     self._put(m, self.patience)
@@ -93,10 +94,12 @@ class Registers(wiring.Component):
                     m.d.sync += self.bresp.eq(SLVERR)
 
     def _put(self, m: Module, register: Value) -> None:
-        for byte in range(-(-len(register) // 8)):
-            with m.If(self.wstrb[byte]):
-                part = slice(8 * byte, min(8 * byte + 8, len(register)))
-                m.d.sync += register[part].eq(self.wdata[part])
+        m.d.sync += register.eq(self._changed(register))
+
+    def _changed(self, register: Value) -> Value:
+        """What is written to a register: bytes without strobe stay."""
+        parts = [slice(at, min(at + 8, len(register))) for at in range(0, len(register), 8)]
+        return Cat(Mux(self.wstrb[byte], self.wdata[part], register[part]) for byte, part in enumerate(parts))
 
     def _read(self, m: Module) -> None:
         p, counters = self.parameters, self.counters

@@ -22,13 +22,15 @@ class Register:
 REGISTERS = (
     Register("ID", 0x00, "R", f"0x{IDENTITY:08x}"),
     Register("SIZE", 0x04, "R", "bits 15:0 rows, 31:16 columns"),
-    Register("STATUS", 0x08, "R", "bit 0 idle: all that was given is done; bit 1 full: a run waits; bits 15:8 error"),
+    Register("STATUS", 0x08, "R", "bit 0 idle: no run goes on or waits; bit 1 full: a run waits; bits 15:8 error or 0"),
     Register("CONTROL", 0x0C, "W", "bit 0 forgets everything, also an error, as a reset does"),
     Register("RUN0", 0x10, "RW", "bits 31:0 of a run"),
     Register("RUN1", 0x14, "RW", "bits 63:32"),
     Register("RUN2", 0x18, "RW", "bits 95:64"),
     Register("RUN3", 0x1C, "RW", "bits 127:96; the write hands the run over, or answers SLVERR while STATUS says full"),
-    Register("CYCLES", 0x20, "R", "cycles of the last run; the read keeps the next four as they are now"),
+    Register(
+        "CYCLES", 0x20, "R", "cycles so far of the run that started last; the read keeps the next four as they are"
+    ),
     Register("COMPUTE", 0x24, "R", "of which one PE multiplied and accumulated"),
     Register("FILL", 0x28, "R", "of which weights or seeds were loaded"),
     Register("DRAIN", 0x2C, "R", "of which an output-stationary array shifted sums out"),

@@ -105,7 +105,7 @@ def verilog(
     bench = next((each for each in files if each.endswith("_tb.v")), None)
     say(f"{folder}: {what}; README.md says how it is used" + ("; run there:" if bench else ""))
     if bench:
-        say(f"  iverilog -g2005 -o tb {bench.replace('_tb', '')} {bench} && vvp tb")
+        say(f"  iverilog -g2012 -o tb {bench.replace('_tb', '')} {bench} && vvp tb")
 
 
 def _check_options(block: str, arrays: dict[str, int | None], sore: bool, optimizer: str, divisor: int | None) -> None:

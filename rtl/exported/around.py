@@ -71,7 +71,7 @@ def fusesoc_core(core: Core) -> str:
             "    filesets: [rtl, bench]",
             f"    toplevel: {core.bench}",
             "    default_tool: icarus",
-            "    tools:\n      icarus: {iverilog_options: [-g2005]}\n"
+            "    tools:\n      icarus: {iverilog_options: [-g2012]}\n"
             "      verilator: {mode: binary, verilator_options: [--timing]}",
         ]
     return "\n".join([*lines, ""])

@@ -33,9 +33,9 @@ def export(p: Parameters, command: str, prefix: str = "", count: bool = False, s
     above = f"made by sparsehil {release()}: {command}"
     files = {
         "sparse_array.v": header([f"{top}: {title}", above, "README.md explains ports, runs and the order of words."])
-        + hushed(prefixed(plain, prefix)),
+        + hushed(prefixed(plain, TOP, prefix)),
         "sparse_array_axi.v": header([f"{axi}: {title}, behind AXI4-Stream and AXI4-Lite", above])
-        + hushed(prefixed(block_verilog(AxiArray(p), AXI), prefix, [TOP])),
+        + hushed(prefixed(block_verilog(AxiArray(p), AXI), TOP, prefix, [TOP])),
         "sparse_array_tb.v": test_bench(p, [tile for tile, _ in tiles], prefix),
         "requirements.txt": REQUIREMENTS,
         "constraints/sparse_array.sdc": constraints("clk"),
@@ -50,7 +50,7 @@ def export(p: Parameters, command: str, prefix: str = "", count: bool = False, s
     core = Core(top, title, axi, sources, "constraints/sparse_array_axi.sdc", f"{top}_tb", "sparse_array_tb.v", hexes)
     files["sparse_array.core"] = fusesoc_core(core)
     cells = cells_of(total(cells_by_module(plain, TOP), TOP)) if count else None
-    files["README.md"] = readme(p, command, prefix, facts, found)
+    files["README.md"] = readme(p, command, prefix, facts, found, [tile for tile, _ in tiles])
     return files | {MANIFEST: manifest(title, command, facts, found, cells, files)}
 
 

@@ -35,7 +35,7 @@ converter; `simulate board --selftest /dev/ttyUSB0` tries it, `simulate --hil /d
 nothing goes on, and nothing will before another byte comes."""
 BENCH = """
 ```
-iverilog -g2005 -o tb {file}.v {file}_tb.v && vvp tb          # +waves writes {file}_tb.vcd
+iverilog -g2012 -o tb {file}.v {file}_tb.v && vvp tb          # +waves writes {file}_tb.vcd
 ```
 """
 
@@ -108,7 +108,7 @@ def export_block(block: Block, command: str, prefix: str = "", count: bool = Fal
     top, file = prefix + block.name, f"{block.name}.v"
     plain = block.verilog + block_verilog(block.component, block.name)
     above = [f"{top}: {block.title}", f"made by sparsehil {release()}: {command}"]
-    files = {file: header(above) + hushed(prefixed(plain, prefix))}
+    files = {file: header(above) + hushed(prefixed(plain, block.name, prefix))}
     files[f"constraints/{block.name}.sdc"] = constraints("clk")
     bench = block.vectors is not None
     if block.vectors is not None:

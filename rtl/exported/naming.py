@@ -30,21 +30,33 @@ def header(lines: Sequence[str]) -> str:
     return "\n".join([*(f"// {line}".rstrip() for line in lines), ""])
 
 
+REGISTER = re.compile(r"^(  reg (?:\[[^\]]+\] )?(\S+)) += ([^;]+);$", re.MULTILINE)
+
+
 def hushed(verilog: str) -> str:
-    """The text with warnings of Verilator off that generated Verilog earns, for it alone."""
+    """The text as others get it: warnings of Verilator off that generated Verilog earns, for it alone.
+
+    Initial values are statements of their own. With a declaration, SystemVerilog has them before anything runs, so that
+    an `always @*` whose inputs stay as they are would never run, and its outputs stay unknown.
+    """
+    verilog = REGISTER.sub(lambda found: f"{found[1]} ;\n  initial {found[2]} = {found[3]};", verilog)
     off = [f"/* verilator lint_off {each} */" for each in OFF]
     return "\n".join(["/* verilator lint_save */", *off, verilog, "/* verilator lint_restore */", ""])
 
 
-def prefixed(verilog: str, prefix: str, known: Sequence[str] = ()) -> str:
+def prefixed(verilog: str, top: str, prefix: str, known: Sequence[str] = ()) -> str:
     """The text with `prefix` before the names of its modules, and of those `known` that are defined elsewhere.
 
-    Two arrays of one design can have different prefixes; otherwise the second one's PEs would be the first one's.
+    Names that do not begin with that of the top get it too: row_edge is sparse_array_row_edge. Two arrays of one design
+    can have different prefixes; otherwise the second one's PEs would be the first one's.
     """
     names = {*re.findall(r"^module (\w+)", verilog, re.MULTILINE), *known}
-    if not prefix or not names:
-        return verilog
     listed = "|".join(sorted(names, key=len, reverse=True))
+
+    def named(name: str) -> str:
+        return prefix + (name if name.startswith(top) else f"{top}_{name}")
+
     # a module's definition, and an instance of it: the name, then that of the instance and its ports
-    verilog = re.sub(rf"^module ({listed})\b", rf"module {prefix}\1", verilog, flags=re.MULTILINE)
-    return re.sub(rf"^(\s+)({listed}) +(?=\S+ \()", rf"\g<1>{prefix}\g<2> ", verilog, flags=re.MULTILINE)
+    definition, instance = rf"^module ({listed})\b", rf"^(\s+)({listed}) +(?=\S+ \()"
+    verilog = re.sub(definition, lambda found: f"module {named(found[1])}", verilog, flags=re.MULTILINE)
+    return re.sub(instance, lambda found: f"{found[1]}{named(found[2])} ", verilog, flags=re.MULTILINE)

@@ -14,7 +14,7 @@ from rtl.exported.testbench import TEMPLATES
 from rtl.formats import FloatFormat, encode, pack
 from rtl.parameters import Parameters
 from rtl.run import REASONS, RUN_BITS, run_bits
-from rtl.tiles import output_stationary_tile
+from rtl.tiles import Tile, output_stationary_tile
 from rtl.timing import Reduction
 
 FIELDS = {
@@ -53,8 +53,8 @@ seeds[c]    position 0, position 1, ...
 results[c]  position 0, position 1, ..."""
 
 
-def readme(p: Parameters, command: str, prefix: str, facts: Json, found: Sequence[Json]) -> str:
-    """Its text. facts, found: of `rtl.exported.manifest`."""
+def readme(p: Parameters, command: str, prefix: str, facts: Json, found: Sequence[Json], tiles: Sequence[Tile]) -> str:
+    """Its text. facts, found: of `rtl.exported.manifest`. tiles: of the vectors."""
     whole = isinstance(p.operand, FloatFormat)
     template = Template((TEMPLATES / "README.md.in").read_text(encoding="utf-8"))
     bits = p.operand.bits
@@ -88,6 +88,14 @@ def readme(p: Parameters, command: str, prefix: str, facts: Json, found: Sequenc
         input=p.input_latency,
         os_drawing=OUTPUT_STATIONARY,
         ws_drawing=WEIGHT_STATIONARY,
+        rounding="to the nearest, ties to even; subnormals are kept; a NaN that is made is 0x7fc00000"
+        if whole
+        else "nothing is rounded",
+        weights=p.weights,
+        depth=p.depth,
+        to_last_ws=p.latency + 1,
+        vectors="\n".join(_vectors(tiles)),
+        instance="\n".join(_instance(facts)),
         nothing="-0 (the sign alone)" if whole else "0",
         run_bits=RUN_BITS,
         run_table="\n".join(_field(each) for each in run_fields()),
@@ -106,6 +114,24 @@ def readme(p: Parameters, command: str, prefix: str, facts: Json, found: Sequenc
             f"| 0x{each.address:02x} | {each.name} | {each.access} | {each.text} |" for each in REGISTERS
         ),
     )
+
+
+def _vectors(tiles: Sequence[Tile]) -> list[str]:
+    """A line a tile: what kind of run it is."""
+    lines = ["| line | run | kept of a group | I | share_weights | tail | seeds |", "|---|---|---|---|---|---|---|"]
+    for number, tile in enumerate(tiles):
+        run = tile.run
+        kind = "weight stationary" if run.stationary_weights else "output stationary"
+        marks = ["yes" if each else "" for each in (run.share_weights, run.tail_kept, run.seed)]
+        lines.append(f"| {number} | {kind} | {run.kept + 1} | {run.interleave + 1} | {' | '.join(marks)} |")
+    return lines
+
+
+def _instance(facts: Json) -> list[str]:
+    """How the array behind AXI is put into a design."""
+    names = [port["name"] for port in facts["axi"]["ports"]]
+    lines = [f"{facts['axi']['module']} array ("]
+    return [*lines, *(f"    .{name}({name})," for name in names[:-1]), f"    .{names[-1]}({names[-1]})", ");"]
 
 
 def _field(field: Json) -> str:

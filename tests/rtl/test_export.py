@@ -72,12 +72,12 @@ def test_what_stands_beside_the_array(tmp_path: Path, make: Callable[[], Block])
         return
     files = (f"{block.name}.v", f"{block.name}_tb.v")
     if ICARUS:
-        run(tmp_path, ICARUS, "-g2005", "-o", "tb", *files)
+        run(tmp_path, ICARUS, "-g2012", "-o", "tb", *files)
     binary = "./tb" if ICARUS else built(tmp_path, f"b_{block.name}_tb", *files)
     assert run(tmp_path, binary).startswith("PASS: ")
     vectors = tmp_path / "vectors/out.hex"
     vectors.write_text("0\n" + vectors.read_text().partition("\n")[2])
-    assert "FAIL: 4 differences" in run(tmp_path, binary)
+    assert re.search(r"FAIL: [34] differences", run(tmp_path, binary))  # before the reset as well, or not
 
 
 @pytest.mark.parametrize(("pattern", "rows", "form"), [("dense", 1, "int8"), ("1:1", 1, "fp16"), ("2:3", 2, "bf16")])
@@ -92,7 +92,7 @@ def test_yosys_reads_it(folder: Path) -> None:
     script = "read_verilog sparse_array.v; hierarchy -check -top a_sparse_array; proc; check -assert; stat -json"
     run_tool("yosys", ["-q", "-p", script.replace("stat -json", "tee -q -o stat.json stat -json")], folder)
     modules = json.loads((folder / "stat.json").read_text())["modules"]
-    assert modules["\\a_sparse_array_mesh"]["num_cells_by_type"]["a_sparse_pe"] == 4
+    assert modules["\\a_sparse_array_mesh"]["num_cells_by_type"]["a_sparse_array_sparse_pe"] == 4
 
 
 def test_the_test_bench_passes_in_verilator(folder: Path) -> None:
@@ -150,9 +150,40 @@ def test_the_axi_bench_passes(folder: Path) -> None:
     assert [[int(each) for each in line.split(",")] for line in found] == (left @ right).tolist()
 
 
+IDLE = """
+module idle;
+  reg clk = 1, rst = 1;
+  wire [1:0] valid;
+  always #5 clk = ~clk;
+  initial #60 rst = 0;
+  initial #3000 begin $display("%b", valid); $finish; end
+  a_sparse_array array (
+    .clk(clk), .rst(rst), .run__valid(1'b0), .abort_all(1'b0), .patience(24'b0),
+    .results__0__valid(valid[0]), .results__1__valid(valid[1]), .results__0__ready(1'b0), .results__1__ready(1'b0),
+    .west__0__valid(1'b0), .west__1__valid(1'b0), .north__0__valid(1'b0), .north__1__valid(1'b0),
+    .seeds__0__valid(1'b0), .seeds__1__valid(1'b0)
+  );
+endmodule
+"""
+
+
+def test_initial_values_are_statements_of_their_own(folder: Path) -> None:
+    """In a declaration, SystemVerilog has them before any `always @*` waits, which then never runs: outputs stay X."""
+    for name in SOURCES:
+        assert not re.search(r"^ *reg [^;]*=", (folder / name).read_text(), re.MULTILINE)
+
+
+@pytest.mark.skipif(ICARUS is None, reason="Icarus is no Python package: apt-get install iverilog")
+@pytest.mark.parametrize("language", ["2005", "2005-sv", "2012"])
+def test_an_idle_array_is_known_in_every_language(folder: Path, tmp_path: Path, language: str) -> None:
+    (tmp_path / "idle.v").write_text(IDLE)
+    run(tmp_path, "iverilog", f"-g{language}", "-o", "idle", str(folder / "sparse_array.v"), "idle.v")
+    assert run(tmp_path, "vvp", "idle").splitlines()[0] == "00"
+
+
 @pytest.mark.skipif(ICARUS is None, reason="Icarus is no Python package: apt-get install iverilog")
 def test_the_test_bench_passes_in_icarus(folder: Path) -> None:
-    run(folder, "iverilog", "-g2005", "-o", "tb", "sparse_array.v", "sparse_array_tb.v")
+    run(folder, "iverilog", "-g2012", "-o", "tb", "sparse_array.v", "sparse_array_tb.v")
     assert run(folder, "vvp", "tb").startswith("PASS: 21 tiles, ")
 
 
@@ -174,7 +205,7 @@ def test_the_command(simulate: Run, tmp_path: Path) -> None:
     text = (tmp_path / "v/sparse_array.v").read_text()
     assert text.startswith("// sparse_array: systolic array of 2 x 1 unified sparse PEs, 2:4 int8 2x1\n")
     assert "simulate verilog --pattern 2:4 --rows 2 --cols 1 --format int8 --out v" in text
-    assert text.count("module sparse_pe(") == 1
+    assert text.count("module sparse_array_sparse_pe(") == 1
     code, _, err = simulate(*arguments)
     assert (code, err) == (2, "simulate: --out: v is there already; give another folder, or --force to write over it\n")
     assert simulate(*arguments, "--force")[0] == 0

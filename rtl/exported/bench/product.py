@@ -59,9 +59,17 @@ class Array:
         return cls(json.loads((Path(folder) / "manifest.json").read_text()))
 
     def encode(self, values: Grid) -> Grid:
-        """Bit patterns of numbers; floats are rounded to the nearest, ties to even, integers must be in the range."""
+        """Bit patterns of numbers, floats rounded to the nearest, ties to even.
+
+        Raises ValueError for numbers beyond the format.
+        """
+        wide = np.asarray(values, np.float64)
+        most = {"int8": 127.5, "fp16": 65520, "bf16": 2.0**128 - 2.0**119}[self.format]  # and more rounds beyond it
+        beyond = (wide >= most) | (wide <= (-128.5 if self.format == "int8" else -most))
+        if beyond.any():
+            raise ValueError(f"{wide[beyond].flat[0]:g} is beyond {self.format}")
         if self.format == "int8":
-            return np.asarray(values).astype(np.int8).view(np.uint8)
+            return np.rint(wide).astype(np.int8).view(np.uint8)
         if self.format == "fp16":
             return np.asarray(values).astype(np.float16).view(np.uint16)
         bits = np.asarray(values).astype(np.float32).view(np.uint32)
@@ -102,8 +110,11 @@ class Array:
     def runs(self, left: Grid, weights: Grid, mask: Grid) -> Iterator[Run]:
         """The runs that make the product: blocks of rows and columns, each in pieces that the memories hold.
 
-        Raises ValueError where the mask keeps another number than n of every m, or min(n, rest) of a shorter group.
+        Raises ValueError for operands that do not fit each other, and where the mask keeps another number than n of
+        every m, or min(n, rest) of a shorter group.
         """
+        if left.ndim != 2 or weights.ndim != 2 or left.shape[1] != len(weights):
+            raise ValueError(f"{left.shape} by {weights.shape} is no product: (rows, inner) by (inner, columns)")
         kept = [min(self.n, len(part)) for part in _groups(mask, self.m)]
         for part, wanted in zip(_groups(mask, self.m), kept, strict=True):
             if (part.sum(axis=0) != wanted).any():

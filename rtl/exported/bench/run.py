@@ -12,6 +12,7 @@ import argparse
 import importlib.util
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 from cocotb_tools.runner import get_runner
+from product import Array
 
 BENCH = Path(__file__).resolve().parent
 FOLDER = BENCH.parent
@@ -34,16 +36,17 @@ def main() -> int:
         _find_verilator()
     work = FOLDER / "build" / (f"{sim}-waves" if asked.waves else sim)
     work.mkdir(parents=True, exist_ok=True)
-    sys.path.insert(0, str(BENCH))  # where the simulator's Python looks, too
     given = {"FOLDER": str(FOLDER)}
     if asked.left:
-        for name, path in (("LEFT", asked.left), ("RIGHT", asked.right)):
-            np.save(work / f"{name}.npy", _numbers(path))
+        operands = [_numbers(path) for path in (asked.left, asked.right)]
+        _check(manifest, *operands)
+        for name, values in zip(("LEFT", "RIGHT"), operands, strict=True):
+            np.save(work / f"{name}.npy", values)
             given[name] = str(work / f"{name}.npy")
-        given["PRODUCT"] = str(work / "product.npy")
+        given |= {"PRODUCT": str(work / "product.npy"), "COCOTB_LOG_LEVEL": "WARNING", "PYTHONWARNINGS": "ignore"}
     arguments = {
         "verilator": ["-Wno-fatal"],
-        "icarus": ["-g2005"],
+        "icarus": ["-g2012"],
     }
     if sim == "verilator" and asked.waves:
         arguments[sim] += ["--trace-fst"]
@@ -51,11 +54,14 @@ def main() -> int:
     os.environ["MAKEFLAGS"] = f"-j{os.cpu_count()} CFG_CXXFLAGS_PCH_I=-include {os.environ.get('MAKEFLAGS', '')}"
     runner = get_runner(sim)
     sources = [FOLDER / name for name in manifest["axi"]["sources"]]
+    # a product stands alone; what the tools say is kept
+    logs = {name: work / f"{name}.log" if asked.left else None for name in ("build", "test")}
     runner.build(
         sources=sources,
         hdl_toplevel=top,
         build_dir=work,
         build_args=arguments.get(sim, []),
+        log_file=logs["build"],
         waves=asked.waves,
         timescale=("1ns", "1ps"),
     )
@@ -65,17 +71,33 @@ def main() -> int:
         build_dir=work,
         test_dir=work,
         extra_env=given,
+        log_file=logs["test"],
         waves=asked.waves,
         testcase=PRODUCTS if asked.left else asked.test,
         timescale=("1ns", "1ps"),
     )
-    failed = sum(1 for _ in ElementTree.parse(found).iter("failure")) if found.exists() else 1
-    if asked.left and not failed:
+    ran = ElementTree.parse(found) if found.exists() else None
+    if ran is None or not list(ran.iter("testcase")):
+        sys.exit(f"no test has run; see {logs['test'] or 'what the simulator said'}")
+    failed = sum(1 for _ in ran.iter("failure"))
+    if asked.left and failed:
+        sys.exit(f"the product is wrong; see {logs['test']}")
+    if asked.left:
         product = np.load(given["PRODUCT"])
         np.savetxt(sys.stdout, product, "%d" if product.dtype == np.int32 else "%.9g", delimiter=",")
         if asked.out:
             np.savetxt(asked.out, product, "%d" if product.dtype == np.int32 else "%.9g", delimiter=",")
     return 1 if failed else 0
+
+
+def _check(manifest: dict, left: np.ndarray, right: np.ndarray) -> None:
+    """Ends with a sentence where the array cannot multiply them."""
+    array = Array(manifest)
+    try:
+        left, right = array.encode(left), array.encode(right)
+        next(array.runs(left, right, array.largest(right)))
+    except ValueError as error:
+        sys.exit(f"--left, --right: {error}")
 
 
 def _asked() -> argparse.Namespace:
@@ -89,11 +111,17 @@ def _asked() -> argparse.Namespace:
     asked = parser.parse_args()
     if bool(asked.left) != bool(asked.right):
         parser.error("--left and --right go together")
+    tests = re.findall(r"^async def (\w+)\(dut\)", (BENCH / "test_axi.py").read_text(), re.MULTILINE)
+    if asked.test and asked.test not in tests:
+        parser.error(f"--test: there is no {asked.test}; there are {', '.join(tests)}")
     return asked
 
 
 def _numbers(path: str) -> np.ndarray:
-    return np.load(path) if path.endswith(".npy") else np.loadtxt(path, delimiter=",", ndmin=2)
+    try:
+        return np.load(path) if path.endswith(".npy") else np.loadtxt(path, delimiter=",", ndmin=2)
+    except (OSError, ValueError) as error:
+        sys.exit(f"{path}: {error}")
 
 
 def _find_verilator() -> None:

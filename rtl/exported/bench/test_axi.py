@@ -224,7 +224,8 @@ async def patience_ends(dut):
 async def a_second_run_waits(dut):
     """One run may wait in the registers; the next one is answered SLVERR, and so is an address of nothing."""
     bench = await Bench.begun(dut)
-    word = next(golden())["run"]
+    tile, handed = next(golden()), 1
+    word = tile["run"]
     await ClockCycles(dut.aclk, MANIFEST["cycles"]["after_reset"])
     await bench.start(word)
     for _ in range(3):  # those that the array takes before it starts the first
@@ -232,10 +233,17 @@ async def a_second_run_waits(dut):
         if await bench.read("STATUS") & 2:
             break
         await bench.start(word)
+        handed += 1
+    for name in ("RUN0", "RUN1", "RUN2"):  # of a run that cannot be handed over yet: those that wait stay as they are
+        await bench.lite.write_dword(AT[name], 0)
     answered = await bench.lite.write(AT["RUN3"], b"\0\0\0\0")
     assert answered.resp == 2
     assert (await bench.lite.read(0x3C, 4)).resp == 2
     assert (await bench.lite.write(AT["ID"], b"\0\0\0\0")).resp == 2
+    for _ in range(handed):
+        for name in OPERANDS:
+            bench.send(name, tile[name])
+        assert (await bench.sums() == np.array(tile["results"])).all()
 
 
 def _field(name):
