@@ -46,7 +46,7 @@ BOARDS = {
     for board in (
         Board(
             "ulx3s-85f", "ULX3S, Lattice ECP5 LFE5U-85F", "amaranth_boards.ulx3s:ULX3S_85F_Platform", "ecp5",
-            ("--85k", "--package", "CABGA381", "--speed", "6"), _ECP5, ("top.lpf", "--lpf"),
+            ("--85k", "--package", "CABGA381", "--speed", "6", "--router", "router1"), _ECP5, ("top.lpf", "--lpf"),
             83640, 156, ANY, 512,
         ),
         Board(

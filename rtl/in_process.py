@@ -87,7 +87,7 @@ class CompiledArray:
             _side(_joined([tile.seeds for tile in tiles]), p.cols, p.accumulator.bits),
         ]
         words = max(side.longest for side, *_ in sides)
-        prime = PRIME + p.settle + min(words, max(p.row_depth, p.column_depth, p.results))
+        prime = PRIME + p.after_reset + min(words, max(p.row_depth, p.column_depth, p.results))
         slow = 4 if gaps == 0 else 64
         limit = prime + 2 * PATIENCE + (words + wanted + sum(tile.cycles for tile in tiles)) * slow
         runs = np.array([[run_bits(t.run) & (1 << 64) - 1, run_bits(t.run) >> 64] for t in tiles], np.uint64)
@@ -117,7 +117,7 @@ class CompiledArray:
 
     def abort(self) -> None:
         """Forget everything that is under way."""
-        self._compiled.run(abort_all=np.arange(1 + self.parameters.settle) == 0)
+        self._compiled.run(abort_all=np.arange(1 + self.parameters.after_reset) == 0)
 
 
 def _named(counters: NDArray[np.uint64]) -> dict[str, int]:

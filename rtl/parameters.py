@@ -133,6 +133,11 @@ class Parameters:
         return self.fetch_lead + self.rows + self.cols + self.input_latency + self.adder_latency + 16
 
     @property
+    def after_reset(self) -> int:
+        """Cycles after a reset, or `abort_all`, in which the last row and column take words: they hear of it in turn."""
+        return self.settle + max(self.rows, self.cols)
+
+    @property
     def turn_bits(self) -> int:
         """Bits that count the cycles of a period."""
         return max(self.accumulators, self.adder_latency, self.weights, self.group_words).bit_length()

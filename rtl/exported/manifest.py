@@ -65,7 +65,7 @@ def array_facts(p: Parameters, modules: Sequence[str], sources: Sequence[str]) -
             "input": p.input_latency,
             "shortest": p.timing.shortest,
             "to_last_sum": p.latency,
-            "after_reset": p.settle,
+            "after_reset": p.after_reset,
         },
         "run": run_fields(),
         "errors": [{"number": int(error), "text": text} for error, text in REASONS.items()],

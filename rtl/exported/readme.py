@@ -102,7 +102,7 @@ def readme(p: Parameters, command: str, prefix: str, facts: Json, found: Sequenc
         worked=_worked(p),
         shortest=p.timing.shortest,
         to_last=p.latency,
-        settle=p.settle,
+        settle=p.after_reset,
         errors="\n".join(f"| {int(error)} | {text} |" for error, text in REASONS.items()),
         ports="\n".join(_ports(p, found)),
         streams="\n".join(

@@ -15,7 +15,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 def test_bench(p: Parameters, tiles: Sequence[Tile], prefix: str) -> str:
     """Its text; `vectors` has what it reads."""
-    prime = p.settle + max(p.row_depth, p.column_depth, p.results)
+    prime = p.after_reset + max(p.row_depth, p.column_depth, p.results)
     template = Template((TEMPLATES / "testbench.v.in").read_text(encoding="utf-8"))
     return template.substitute(
         top=prefix + TOP,

@@ -96,7 +96,8 @@ class Link(wiring.Component):
         self._answer(m, self._keep_replies(m))
         # last: what a frame asks for is not forgotten in the cycle in which the one before is answered
         self._receive(m)
-        m.d.comb += self.quiet.eq(~self._answering & ~self._owes_status & ~self.commands.valid & ~self.replies.valid)
+        busy = self._answering | self._owes_status | self._shown | self.commands.valid | self.replies.valid
+        m.d.comb += self.quiet.eq(~busy)
         return m
 
     def _receive(self, m: Module) -> None:
@@ -143,26 +144,28 @@ class Link(wiring.Component):
             with m.If(kind == ord("R")):
                 m.d.sync += [self._next.eq(offset), self._asked.eq(wanted), self._pending.eq(left)]
         with m.If(~mine & (kind == ord("O"))):
-            m.d.sync += [self.restart.eq(1), self._session.eq(session), self.commands.valid.eq(0)]
+            m.d.sync += [self.restart.eq(1), self._session.eq(session), self._shown.eq(0), self.commands.valid.eq(0)]
             offsets = (self._taken, self._made, self._next)
             m.d.sync += [each.eq(0) for each in (*offsets, self._waiting, self._held, self._pending, self._asked)]
 
     def _give_commands(self, m: Module) -> None:
-        """Commands that count, a byte a cycle."""
+        """Commands that count, a byte a cycle. What a block memory shows comes late in a cycle, so it is kept in one."""
         read = self._commands.read_port()
-        fetch = Signal()
-        self._gives = Signal()
+        fetch, move = Signal(), Signal()
+        self._gives, self._shown = Signal(), Signal()
         m.d.comb += [
-            fetch.eq(~self.commands.valid | self.commands.ready),
+            move.eq(~self.commands.valid | self.commands.ready),
+            fetch.eq(~self._shown | move),
             self._gives.eq(fetch & (self._waiting != 0)),
             read.addr.eq(self._taken - self._waiting),
             read.en.eq(fetch),
-            self.commands.payload.eq(read.data),
             self._room.eq(self._inbox - self._waiting),
         ]
         m.d.sync += self._waiting.eq(self._waiting - self._gives)
         with m.If(fetch):
-            m.d.sync += self.commands.valid.eq(self._gives)
+            m.d.sync += self._shown.eq(self._gives)
+        with m.If(move):
+            m.d.sync += [self.commands.valid.eq(self._shown), self.commands.payload.eq(read.data)]
 
     def _keep_replies(self, m: Module) -> Memory:
         m.submodules.outbox = memory = Memory(shape=8, depth=self._outbox, init=[])
@@ -184,7 +187,7 @@ class Link(wiring.Component):
         wiring.connect(m, slip.o, wiring.flipped(self.tx))
         read = replies.read_port()
         head, left = Signal(8 * HEAD_BYTES), Signal(range(HEAD_BYTES + 1))
-        at, more, size = Signal(range(self._outbox)), Signal(8), Signal(8)
+        at, more, size, byte = Signal(range(self._outbox)), Signal(8), Signal(8), Signal(8)
         out, passed = slip.i, Signal()
         m.d.comb += [
             read.addr.eq(at),
@@ -212,12 +215,15 @@ class Link(wiring.Component):
                     with m.If(left == 1):
                         m.next = "FETCH"
             with m.State("FETCH"):
-                m.next = "BODY"
+                m.next = "KEEP"
                 with m.If(more == 0):
                     m.d.sync += [head.eq(check.crc), left.eq(CRC_BYTES)]
                     m.next = "CHECK"
+            with m.State("KEEP"):  # what a block memory shows comes late in a cycle
+                m.d.sync += byte.eq(read.data)
+                m.next = "BODY"
             with m.State("BODY"):
-                m.d.comb += [out.valid.eq(1), out.payload.byte.eq(read.data), check.valid.eq(passed)]
+                m.d.comb += [out.valid.eq(1), out.payload.byte.eq(byte), check.valid.eq(passed)]
                 with m.If(passed):
                     m.d.sync += [at.eq(at + 1), more.eq(more - 1)]
                     m.next = "FETCH"

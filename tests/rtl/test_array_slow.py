@@ -29,7 +29,7 @@ ONE = Reduction(1, 1, 1, 1)
 
 @cache
 def array(form: str) -> CompiledArray:
-    deep = {"row_depth": 1 << 14, "column_depth": 1 << 14, "results": 1 << 12}  # long reductions in one run
+    deep = {"row_depth": 1 << 14, "column_depth": 1 << 14, "results": 1 << 14}  # long reductions in one run
     return CompiledArray(make_parameters(parse_pattern("2:8"), 8, 8, form, accumulators=4, **deep))
 
 
