@@ -134,7 +134,7 @@ class Parameters:
 
     @property
     def after_reset(self) -> int:
-        """Cycles after a reset, or `abort_all`, in which the last row and column take words: they hear of it in turn."""
+        """Cycles after a reset, or `abort_all`, until the last row and column take words: they hear of it in turn."""
         return self.settle + max(self.rows, self.cols)
 
     @property

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from os import W_OK, X_OK, access, environ
 from pathlib import Path
 
+from amaranth._toolchain.yosys import find_yosys
 from amaranth.back import verilog
 
 from workloads.files.cache import folder_of_this_run
@@ -15,6 +16,13 @@ def to_verilog(component: object, name: str, strip: bool = False) -> str:
     with home_for_tools():
         text: str = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=strip)
         return text
+
+
+def yosys_of_amaranth(script: str) -> str:
+    """What Amaranth's own Yosys prints for a script of its few passes; it is there already, and starts at once."""
+    with home_for_tools():
+        said: str = find_yosys(lambda version: version >= (0, 40)).run(["-q", "-"], script, ignore_warnings=True)
+        return said
 
 
 @contextmanager

@@ -8,16 +8,14 @@ from typing import Any
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
-from rtl.synthesis import cached
-from workloads.files.reading import read_text
+from rtl.tools import yosys_of_amaranth
 
 Bit = int | str  # a number of the netlist, or the constant 0, 1, x
 Bits = Sequence[Bit]
 MEMORY = "$mem_v2"
 # whole words stay whole, registers are plain ones, every block is one module
-NETLIST_BYTES = 1 << 28
 SCRIPT = (
-    "proc; flatten; opt_expr; opt_clean; opt_merge; wreduce; opt_expr; opt_merge; opt_clean; memory -nomap; opt_clean"
+    "proc; flatten; opt_expr; opt_clean; opt_merge; wreduce; opt_expr; opt_merge; opt_clean; memory_collect; opt_clean"
 )
 
 
@@ -52,9 +50,8 @@ class Netlist:
 def netlist_of(component: wiring.Component, name: str) -> Netlist:
     """The netlist of a component, whose instances stay cells. Raises UserError when a tool is missing."""
     text = rtlil.convert(component, name=name, emit_src=False)
-    script = f"read_rtlil design.il; hierarchy -top {name}; {SCRIPT}; write_json design.json"
-    made = cached({"design.il": text}, [("yosys", ["-q", "-p", script])], ("design.json",))
-    return _netlist(json.loads(read_text(made / "design.json", "a netlist is JSON", NETLIST_BYTES))["modules"][name])
+    said = yosys_of_amaranth(f"read_rtlil <<rtlil\n{text}\nrtlil\nhierarchy -top {name}; {SCRIPT}; write_json")
+    return _netlist(json.loads(said)["modules"][name])
 
 
 def _netlist(module: Mapping[str, Any]) -> Netlist:

@@ -4,9 +4,10 @@ Commands wait in a memory of their own, into which a frame is written as it come
 count. Replies stay in theirs until the host asks for later ones, so any of them can be asked for again.
 """
 
-from amaranth import Cat, Const, Elaboratable, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Elaboratable, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.crc.catalog import CRC32_ETHERNET
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -144,18 +145,25 @@ class Link(wiring.Component):
             with m.If(kind == ord("R")):
                 m.d.sync += [self._next.eq(offset), self._asked.eq(wanted), self._pending.eq(left)]
         with m.If(~mine & (kind == ord("O"))):
-            m.d.sync += [self.restart.eq(1), self._session.eq(session), self._shown.eq(0), self.commands.valid.eq(0)]
+            m.d.sync += [self.restart.eq(1), self._session.eq(session), self._shown.eq(0)]
             offsets = (self._taken, self._made, self._next)
             m.d.sync += [each.eq(0) for each in (*offsets, self._waiting, self._held, self._pending, self._asked)]
 
     def _give_commands(self, m: Module) -> None:
-        """Commands that count, a byte a cycle. What a block memory shows comes late in a cycle, so it is kept in one."""
+        """Commands that count, a byte a cycle.
+
+        What a block memory shows comes late in a cycle, and so does whether a command is taken: a queue of two stands
+        between them and the counts here.
+        """
         read = self._commands.read_port()
-        fetch, move = Signal(), Signal()
+        m.submodules.ahead = ahead = ResetInserter(self.restart)(SyncFIFO(width=8, depth=2))
+        wiring.connect(m, ahead.r_stream, wiring.flipped(self.commands))
+        fetch = Signal()
         self._gives, self._shown = Signal(), Signal()
         m.d.comb += [
-            move.eq(~self.commands.valid | self.commands.ready),
-            fetch.eq(~self._shown | move),
+            fetch.eq(~self._shown | ahead.w_rdy),
+            ahead.w_en.eq(self._shown),
+            ahead.w_data.eq(read.data),
             self._gives.eq(fetch & (self._waiting != 0)),
             read.addr.eq(self._taken - self._waiting),
             read.en.eq(fetch),
@@ -164,8 +172,6 @@ class Link(wiring.Component):
         m.d.sync += self._waiting.eq(self._waiting - self._gives)
         with m.If(fetch):
             m.d.sync += self._shown.eq(self._gives)
-        with m.If(move):
-            m.d.sync += [self.commands.valid.eq(self._shown), self.commands.payload.eq(read.data)]
 
     def _keep_replies(self, m: Module) -> Memory:
         m.submodules.outbox = memory = Memory(shape=8, depth=self._outbox, init=[])
