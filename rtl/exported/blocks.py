@@ -27,8 +27,21 @@ GROUPS, WEIGHTS = 50, 60  # of the vectors
 SORE = """One lane of SORE takes a value a cycle and keeps the n of largest magnitude of every group, in their order;
 ties go to the lower index. `last` of what goes in ends a group, of at most m = {m} values; `last` of what comes out
 ends what was kept of it. `keep`, from 1 to {n}, is how many; it must stand still while groups are inside."""
-WUVE = """One lane of WUVE updates a weight a cycle by {optimizer}; every operation rounds to nearest even by itself.
-`constants` must stand still while weights are inside. `operand` is the weight after the step as {form}."""
+WUVE = """One lane of WUVE updates a weight a cycle; every operation rounds to nearest even by itself. `constants` must
+stand still while weights are inside. `operand` is the weight after the step as {form}.
+
+{formula}"""
+FORMULAS = {  # those of `rtl.golden.units`
+    "momentum": """    momentum = momentum * constants.momentum + (gradient + weight * weight_decay)
+    weight   = weight - momentum * learning_rate""",
+    "adamw": """    first_moment  = first_moment * beta1 + gradient * beta1_rest
+    second_moment = second_moment * beta2 + (gradient * gradient) * beta2_rest
+    spread        = root(second_moment) / root_correction + epsilon
+    weight        = (weight - weight * decay) - (first_moment / spread) * rate
+
+    beta1_rest = 1 - beta1, beta2_rest = 1 - beta2, root_correction = root(1 - beta2 ^ step),
+    decay = learning_rate * weight_decay, rate = learning_rate / (1 - beta1 ^ step)""",
+}
 LINKED = """{array} with its controller behind a serial port: 8 data bits, no parity, one stop bit, {divisor} cycles of
 the clock a bit, which with sparsehil's 1 Mbaud is a clock of {divisor} MHz. `rx_pin` and `tx_pin` go to a serial
 converter; `simulate board --selftest /dev/ttyUSB0` tries it, `simulate --hil /dev/ttyUSB0` computes with it. `quiet`:
@@ -90,7 +103,7 @@ def wuve_block(parameters: UpdateParameters) -> Block:
     layouts["constants"] = component.constants.shape()
     given, wanted = _words(layouts["i__payload"], fields), _words(layouts["o__payload"], after)
     steady = _words(layouts["constants"], {name: np.array([by[name]], np.uint32) for name in parameters.constants})[0]
-    what = WUVE.format(optimizer=parameters.optimizer, form=parameters.format)
+    what = WUVE.format(formula=FORMULAS[parameters.optimizer], form=parameters.format)
     title = f"WUVE, {parameters.optimizer}, weights handed on as {parameters.format}"
     return Block("wuve", title, component, what, "", layouts, Vectors(given, wanted, "constants", steady))
 
