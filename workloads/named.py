@@ -15,7 +15,8 @@ from workloads.op import MatrixOp, Op, Optimizer, Role, VectorKind, VectorOp
 from workloads.pattern import PatternMap
 from workloads.registry import METHODS, entry_of
 from workloads.shipped import load_shipped, shipped_path
-from workloads.stated import from_gemms, from_topology
+from workloads.stated import from_gemms
+from workloads.topology import from_topology
 from workloads.work import Work
 from workloads.workload import Mode, Workload
 

@@ -97,7 +97,9 @@ class Link(wiring.Component):
         self._answer(m, self._keep_replies(m))
         # last: what a frame asks for is not forgotten in the cycle in which the one before is answered
         self._receive(m)
-        busy = self._answering | self._owes_status | self._shown | self.commands.valid | self.replies.valid
+        busy = (
+            self._whole | self._answering | self._owes_status | self._shown | self.commands.valid | self.replies.valid
+        )
         m.d.comb += self.quiet.eq(~busy)
         return m
 
@@ -122,12 +124,14 @@ class Link(wiring.Component):
             m.d.sync += [count.eq(count + 1), overflow.eq(overflow | (count[-1] == 1))]
             with m.If(count < HEADER_BYTES + 2):
                 m.d.sync += header.eq(Cat(header[8:], unslip.byte))
-        length = (count - HEADER_BYTES - CRC_BYTES)[:16]
+        # what a frame asks is done a cycle after its end: whether it is whole is long in coming, and its header stays
+        length, self._whole = Signal(16), Signal()
+        whole = check.match_detected & (count >= HEADER_BYTES + CRC_BYTES) & ~overflow
+        m.d.sync += [self._whole.eq(unslip.end & whole), length.eq(count - HEADER_BYTES - CRC_BYTES)]
         with m.If(unslip.end):
             m.d.sync += [count.eq(0), overflow.eq(0)]
-            whole = check.match_detected & (count >= HEADER_BYTES + CRC_BYTES) & ~overflow
-            with m.If(whole):
-                self._do(m, kind, session, offset, wanted, length)
+        with m.If(self._whole):
+            self._do(m, kind, session, offset, wanted, length)
 
     def _do(self, m: Module, kind: Value, session: Value, offset: Value, wanted: Value, length: Value) -> None:
         """What a frame asks. Of another session, it is only told which one this is."""

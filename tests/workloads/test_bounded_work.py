@@ -24,7 +24,7 @@ from workloads.work import Work
 CONV = "Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, Strides,\n"
 GEMM = "Layer, M, N, K,\n"
 TOPOLOGIES = [
-    (CONV + "a,2000000000,1,2000000000,1,1,1,1,\n", "t.csv:2: the kernel 2000000000x1 has 2,000,000,000 positions"),
+    (CONV + "a,2000000000,1,1999999999,1,1,1,1,\n", "t.csv:2: the kernel 1999999999x1 has 1,999,999,999 positions"),
     (
         CONV + "".join(f"{name},20000,20000,60,60,8,8,5000,\n" for name in "ab"),
         "the step of t has 3,602 distinct products, and 300 are taken",
