@@ -33,6 +33,7 @@ def cards(draw: st.DrawFn) -> S4Arch:
         operand_bytes_per_cycle=draw(st.sampled_from([3.0, 64.0, 1024.0])),
         efficiency=draw(st.sampled_from([0.3, 0.8, 1.0])),
     )
+    links = st.sampled_from([0.1, 15.75])
     return replace(
         S4,
         clock_mhz=draw(st.sampled_from([133.3, 899.88])),
@@ -43,7 +44,7 @@ def cards(draw: st.DrawFn) -> S4Arch:
         vector=replace(S4.vector, peak_tops=draw(st.sampled_from([0.001, 3.2]))),
         noc=replace(S4.noc, bandwidth_gb_s=draw(st.sampled_from([0.5, 204.8])), multicast=draw(st.booleans())),
         dram=replace(S4.dram, bandwidth_gb_s=draw(st.sampled_from([0.3, 82.0])), burst_bytes=draw(st.integers(1, 64))),
-        host=replace(S4.host, bandwidth_gb_s=draw(st.sampled_from([0.1, 15.75]))),
+        host=replace(S4.host, bandwidth_gb_s=draw(links), several_chips_gb_s=draw(links)),
     )
 
 

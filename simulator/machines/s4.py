@@ -82,9 +82,10 @@ class DramSpec:
 
 @dataclass(frozen=True, config=CLOSED)
 class HostSpec:
-    """The link of a card; all its chips share it."""
+    """The link of a card; all its chips share it. Cards of several chips have another one."""
 
     bandwidth_gb_s: Positive
+    several_chips_gb_s: Positive
     efficiency: Share
 
 
@@ -155,7 +156,8 @@ class S4Arch:
         return Channel(self.per_tick(self.noc.bandwidth_gb_s, self.noc.efficiency))
 
     def host_channel(self) -> Channel:
-        return Channel(self.per_tick(self.host.bandwidth_gb_s, self.host.efficiency))
+        card = self.host.bandwidth_gb_s if self.chips == 1 else self.host.several_chips_gb_s
+        return Channel(self.per_tick(card, self.host.efficiency))
 
     def vector_channel(self) -> Channel:
         """Operations of a chip's vector units a cycle."""

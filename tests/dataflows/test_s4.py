@@ -11,6 +11,7 @@ from dataflows.s4.planner import S4 as COMPILER
 from dataflows.s4.stages import RATIOS, check_banks
 from simulator.arch.machine import load_machine
 from simulator.bounds import cycles_by_bound
+from simulator.library import simulate
 from simulator.machines.s4 import S4Arch
 from simulator.runs import Runs
 from tests.executed import Executed, execute, planned
@@ -271,3 +272,11 @@ def test_a_step_too_large_for_the_card_is_refused() -> None:
     with pytest.raises(UserError, match="more than half of a core's L2: l2_mib=4 is too small for this step"):
         result(layer(64, 64, 1 << 18, "dense"))
     assert all(isinstance(op, MatrixOp | VectorOp) for op in dense_step("bert-base", 8, 128).ops)
+
+
+def test_larger_cards_have_a_link_of_their_own() -> None:
+    """PCIe 4.0 x16 on cards of several chips, 3.0 on the card of one; inputs of small images bound this step."""
+    assert (S4.host.bandwidth_gb_s, S4.host.several_chips_gb_s) == (15.75, 31.51)
+    work, job = ("s4", "2:64", "resnet50"), {"batch": 64, "mode": "inference"}
+    assert simulate(*work, settings={"chips": 4}, **job).cycles == 526_175
+    assert simulate(*work, settings={"chips": 4, "host.several_chips_gb_s": 15.75}, **job).cycles == 688_037

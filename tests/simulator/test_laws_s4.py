@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dataflows.s4.jobs import kept_of
 from dataflows.s4.planner import S4 as COMPILER
 from simulator.kernel import run
-from simulator.machines.s4 import S4Arch
+from simulator.machines.s4 import HostSpec, S4Arch
 from simulator.runs import Runs
 from simulator.schedule import ScheduledOp
 from tests.cards import SUPPORTED, cards, steps
@@ -32,6 +32,12 @@ def on_card(step: Workload, card: S4Arch, runs: Runs | None = None) -> tuple[Sch
         assert "too small for this step" in str(refused) or "modelled on one chip" in str(refused)
         assume(False)
         raise
+
+
+def wider(card: S4Arch, times: float) -> HostSpec:
+    """The card's link, whichever it has."""
+    host = card.host
+    return replace(host, bandwidth_gb_s=host.bandwidth_gb_s * times, several_chips_gb_s=host.several_chips_gb_s * times)
 
 
 def cycles(step: Workload, card: S4Arch) -> int:
@@ -117,7 +123,7 @@ def test_a_better_card_is_never_slower(card: S4Arch, step: Workload, what: str) 
     better = {
         "dram": replace(card, dram=replace(card.dram, bandwidth_gb_s=card.dram.bandwidth_gb_s * 1.5)),
         "noc": replace(card, noc=replace(card.noc, bandwidth_gb_s=card.noc.bandwidth_gb_s * 1.5)),
-        "host": replace(card, host=replace(card.host, bandwidth_gb_s=card.host.bandwidth_gb_s * 1.5)),
+        "host": replace(card, host=wider(card, 1.5)),
         "vector": replace(card, vector=replace(card.vector, peak_tops=card.vector.peak_tops * 1.5)),
         "special": replace(card, vector=replace(card.vector, special_per_cycle=card.vector.special_per_cycle * 2)),
         "units": replace(card, units=replace(card.units, efficiency=min(1.0, card.units.efficiency * 1.3))),
@@ -158,6 +164,6 @@ def test_more_chips_are_never_slower_than_one_with_the_hosts_link_to_itself(
     chips: int, card: S4Arch, step: Workload
 ) -> None:
     """Chips share only the link to the host."""
-    wide = replace(card.host, bandwidth_gb_s=card.host.bandwidth_gb_s * 10**6)
+    wide = wider(card, 10**6)
     one = replace(card, chips=1, host=wide)
     assert cycles(step, replace(one, chips=chips)) <= cycles(step, one)
