@@ -2,14 +2,15 @@
 
 import re
 import shlex
-from importlib.metadata import distributions, packages_distributions
+from importlib.metadata import distributions, entry_points, packages_distributions
 from pathlib import Path
 
 import pytest
 
 from tests.command import Run
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONV = (
     "Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, Strides,\n"
     "conv,9,9,3,3,3,8,1,\n"
@@ -72,3 +73,15 @@ def test_no_other_distribution_claims_our_rooms() -> None:
     for room in ("simulator", "rtl", "workloads", "dataflows", "reports"):
         assert set(owners.get(room, ["sparsehil"])) == {"sparsehil"}
     assert sum(each.metadata["Name"] == "sparsehil" for each in distributions()) >= 1
+
+
+def test_what_machine_files_name_is_there() -> None:
+    """A source that names a file of results or a sub-command can be followed; none is an estimate that nobody finds."""
+    commands = {each.name for each in entry_points(group="sparsehil.commands")}
+    for path in sorted((ROOT / "simulator/machines").glob("*.yaml")):
+        text = path.read_text(encoding="utf-8")
+        assert "our own estimate" not in text, path.name
+        for named in re.findall(r"reports/results/[\w./-]+\w", text):
+            assert (ROOT / named).exists(), f"{path.name}: {named}"
+        for command in re.findall(r"simulate ([a-z]+)\b", text):
+            assert command in commands, f"{path.name}: simulate {command}"
