@@ -11,6 +11,7 @@ from dataflows.spgemm.compiler import multiply
 from dataflows.spgemm.kernel import Collector
 from dataflows.spgemm.options import FabricOptions
 from dataflows.spgemm.smash import V3
+from reports.smash import published_of
 from simulator import load_machine, load_result
 from tests.command import Run
 from workloads.apply_method import apply_method
@@ -158,3 +159,17 @@ def test_the_study(simulate: Run, tmp_path: Path) -> None:
         "size.png",
         "timeline.png",
     } <= names
+
+
+@pytest.mark.parametrize(
+    ("faster", "slower", "published"),
+    [
+        ("smash-v3", "row-wise", 9.4),
+        ("smash-v1 pieces", "inner", 9.4),
+        ("smash-v3", "smash-v2", "unknown"),
+        ("row-wise", "smash-v1", "unknown"),
+        ("row-wise", "outer", "unknown"),
+    ],
+)
+def test_what_was_published_is_of_smash_beside_a_rival(faster: str, slower: str, published: float | str) -> None:
+    assert published_of(faster, slower) == published
