@@ -8,6 +8,7 @@ from rtl.array import SparseArray
 from rtl.controller.decoder import Decoder
 from rtl.controller.gatherer import Gatherer
 from rtl.controller.replier import Replier
+from rtl.counting import later
 from rtl.lanes import Lanes, lane_bytes
 from rtl.parameters import Parameters
 from rtl.placing import Place, as_submodule
@@ -47,7 +48,11 @@ class Controller(wiring.Component):
         wiring.connect(m, decoder.items, gatherer.bytes)
         wiring.connect(m, replier.bytes, wiring.flipped(self.replies))
         command, done = decoder.command.payload, decoder.command.ready
-        is_ = {letter: decoder.command.valid & (command.letter == ord(letter)) for letter in (*lengths, *"OCIA")}
+        # the letter and the channel stand still for cycles before the command is whole
+        is_ = {
+            each: decoder.command.valid & later(m, command.letter == ord(each), 1, each) for each in (*lengths, *"OCIA")
+        }
+        self.at = [later(m, command.channel == each, 1, f"at_{each}") for each in range(max(p.rows, p.cols))]
         busy = Signal()
         m.d.comb += [
             array.patience.eq(PATIENCE),
@@ -60,15 +65,13 @@ class Controller(wiring.Component):
         with m.If(gatherer.active):
             # what comes of a lane's items goes out before anything else
             m.d.comb += done.eq(gatherer.done & ~busy)
-        self._distribute(m, command.channel, {letter: is_[letter] for letter in lengths}, gatherer.item, lengths)
+        self._distribute(m, {letter: is_[letter] for letter in lengths}, gatherer.item, lengths)
         self._lanes(m, replier, command.channel, busy)
         self._answer(m, replier, command, is_, done)
         m.submodules.replier = replier
         return m
 
-    def _distribute(
-        self, m: Module, channel: Value, is_: dict[str, Value], item: stream.Interface, lengths: dict
-    ) -> None:
+    def _distribute(self, m: Module, is_: dict[str, Value], item: stream.Interface, lengths: dict) -> None:
         """An item goes to the stream that its letter and channel name."""
         array, self.push, self.pushed, self.item = self.array, {}, {}, {}
         for letter, length in lengths.items():
@@ -82,7 +85,7 @@ class Controller(wiring.Component):
         for letter, streams in (("W", array.west), ("N", array.north), ("S", array.seeds)):
             for number, each in enumerate(streams):
                 m.d.comb += each.payload.eq(self.item[letter])
-                with m.If(channel == number):
+                with m.If(self.at[number]):
                     m.d.comb += [each.valid.eq(self.push[letter]), self.pushed[letter].eq(each.ready | stopped)]
         m.d.comb += [
             array.run.payload.eq(self.item["R"]),
@@ -97,19 +100,19 @@ class Controller(wiring.Component):
         stopped = array.counters.error != Error.NONE
         sums = Array(each.payload for each in array.results)
         there = Array(each.valid for each in array.results)
-        begun, says = Signal(), Signal()
+        begun, picks, says = Signal(), Signal(), Signal()  # a sum is picked, and said in the next cycle
         nothing = (command.count == 0) | (channel >= p.cols)
-        m.d.sync += begun.eq(is_["O"] & ~done)
+        m.d.sync += [begun.eq(is_["O"] & ~done), says.eq(picks)]
         with m.If(is_["O"]):
             m.d.comb += [
-                says.eq(begun & replier.free & (there[channel] | stopped) & ~nothing),
+                picks.eq(begun & replier.free & (there[channel] | stopped) & ~nothing & ~says),
                 done.eq(nothing | (says & (left == 1))),
             ]
             m.d.sync += left.eq(left - says)
             with m.If(~begun):
                 m.d.sync += left.eq(command.count)
         for number, each in enumerate(array.results):
-            m.d.comb += each.ready.eq(says & (channel == number))
+            m.d.comb += each.ready.eq(says & self.at[number])
         counters, itself = is_["C"] & array.idle & replier.free, is_["I"] & replier.free
         with m.If(is_["C"] | is_["I"]):
             m.d.comb += done.eq(counters | itself)
