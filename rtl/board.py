@@ -1,6 +1,7 @@
 """The array with controller, link and serial port on a board: how large it can be, and what the tools make of it."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ from workloads.files.kept import CACHED_BYTES
 from workloads.files.reading import read_bytes
 
 BAUD = 1_000_000
+AIM = 4  # times the board's clock
+FREQUENCY = re.compile(r"((?:FREQUENCY PORT|set_frequency) \S+ )([\d.]+)")  # of Amaranth's LPF and PCF
 TOO_LARGE = ("no bels remaining", "failed to place", "unable to place", "failed to expand region")  # nextpnr's words
 
 
@@ -66,6 +69,7 @@ def build(board: Board, p: Parameters, show: Callable[[str], None], lanes: Lanes
     plan = platform.prepare(BoardTop(p, lanes=lanes), "top", verbose=False)
     constraints, option = board.constraints
     files = {name: _text(plan.files[name]) for name in ("top.il", constraints)}
+    files[constraints] = hurried(files[constraints])
     files["blocks.v"] = blocks_verilog(p)
     tool, placed, placed_option, bitstream = board.pack
     # every kind of block is synthesised once, then put where it is used
@@ -107,6 +111,11 @@ def write_built(built: Built, board: Board, p: Parameters, folder: Path, force: 
     files = {board.bitstream: made, CARD: text.encode()}
     write_files(folder, files, board_owns(board), force)
     return folder / board.bitstream
+
+
+def hurried(constraints: str) -> str:
+    """Constraints that ask for AIM times the board's clock: placer and router take pains with what would miss it."""
+    return FREQUENCY.sub(lambda found: f"{found[1]}{AIM * float(found[2]):.1f}", constraints)
 
 
 def _text(content: str | bytes) -> str:

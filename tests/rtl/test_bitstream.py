@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from reports.area import area_table
-from rtl.board import Built
+from rtl.board import Built, hurried
 from rtl.boards import BOARDS, Board, DoesNotFit, for_board
 from rtl.commands.bitstream import bitstream
 from rtl.parameters import Parameters, make_parameters
@@ -102,6 +102,18 @@ def test_a_mount_point_is_refused_before_the_work(
 def test_boards_give_the_array_what_a_block_memory_holds(name: str) -> None:
     found = for_board(BOARDS[name], make_parameters(parse_pattern("2:4"), 2, 2, "int8", row_depth=16, results=32))
     assert {found.row_depth, found.column_depth, found.results} == {512 if name == "ulx3s-85f" else 256}
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ('FREQUENCY PORT "clk25_0__io" 25000000.0 HZ;', 'FREQUENCY PORT "clk25_0__io" 100000000.0 HZ;'),
+        ("set_frequency clk12_0__io 12.0", "set_frequency clk12_0__io 48.0"),
+        ("set_io led D13", "set_io led D13"),
+    ],
+)
+def test_tools_are_asked_for_more_than_the_boards_clock(given: str, wanted: str) -> None:
+    assert hurried(f"# a\n{given}\n") == f"# a\n{wanted}\n"
 
 
 def test_the_area_table() -> None:
