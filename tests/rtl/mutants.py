@@ -79,6 +79,7 @@ def mutated(subject: Subject) -> tuple[str, list[str]]:
         "proc",
         "memory_collect",
         "flatten" if subject.flat else "",
+        "opt",  # by itself first: `-full` stops at a register some bits of which are constant
         "opt -full",
         "wreduce",
         "opt -full",
