@@ -19,7 +19,10 @@ def to_verilog(component: object, name: str, strip: bool = False) -> str:
 
 
 def yosys_of_amaranth(script: str) -> str:
-    """What Amaranth's own Yosys prints for a script of its few passes; it is there already, and starts at once."""
+    """What Amaranth's own Yosys prints for a script of its few passes; it is there already, and starts at once.
+
+    `find_yosys` is no public name of Amaranth, whose version is pinned below 0.6.
+    """
     with home_for_tools():
         said: str = find_yosys(lambda version: version >= (0, 40)).run(["-q", "-"], script, ignore_warnings=True)
         return said

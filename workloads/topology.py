@@ -33,7 +33,7 @@ SPARSITY, BATCH = "Sparsity", "Batch Size"
 NONE = ""  # a column without a name
 SAID_ALREADY = ("Target", "Eh", "Ew", "e2")
 DEPTHWISE = "DP"
-REMARK = re.compile(r"#.*")
+REMARK = re.compile(r"(?:^|(?<=[,\s]))#.*")  # in a cell of its own: a name may have a #
 BLANK = re.compile(r"[\s,]*")
 Rows = list[tuple[int, list[str]]]  # lines of a file that say something, with their numbers
 

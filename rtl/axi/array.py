@@ -16,8 +16,13 @@ from rtl.control import COUNTERS, run_layout
 from rtl.parameters import Parameters
 from rtl.placing import as_instance
 
-LITE, WEST, NORTH, SEEDS, RESULTS = "s_axil_", "s_axis_west_", "s_axis_north_", "s_axis_seeds_", "m_axis_results_"
-BEATS = 24  # bits that count the sums of a run: 256 rows times 64 accumulators and more
+LITE = "s_axil_"
+GIVEN = {
+    "west": "s_axis_west_",
+    "north": "s_axis_north_",
+    "seeds": "s_axis_seeds_",
+}  # streams and their ports' prefixes
+RESULTS = "m_axis_results_"
 AHEAD = 16  # runs whose sums have not all left
 
 
@@ -28,12 +33,9 @@ def lane_bytes(bits: int) -> int:
 
 def stream_widths(p: Parameters) -> dict[str, tuple[int, int]]:
     """Streams by the prefix of their ports: words side by side, and the bits of each that count."""
-    return {
-        WEST: (p.rows, p.west_link * p.operand.bits),
-        NORTH: (p.cols, p.weight_bits),
-        SEEDS: (p.cols, p.accumulator.bits),
-        RESULTS: (p.cols, p.accumulator.bits),
-    }
+    sums = (p.cols, p.accumulator.bits)
+    given = ((p.rows, p.west_link * p.operand.bits), (p.cols, p.weight_bits), sums)
+    return {**dict(zip(GIVEN.values(), given, strict=True)), RESULTS: sums}
 
 
 def axi_signature(p: Parameters) -> wiring.Signature:
@@ -67,10 +69,12 @@ class AxiArray(wiring.Component):
         given: dict[str, Value] = {"run__valid": goes, "run__payload": run, "abort_all": registers.abort}
         made: dict[str, Value] = {"run__ready": taken, "idle": registers.idle, "counters": Signal(COUNTERS)}
         given["patience"] = registers.patience
-        for side, prefix in (("west", WEST), ("north", NORTH), ("seeds", SEEDS)):
+        for side, prefix in GIVEN.items():
             self._spread(m, side, prefix, given, made)
         leaves = self._gather(m, given, made)
-        m.submodules.beats = beats = ResetInserter(registers.abort)(SyncFIFOBuffered(width=BEATS, depth=AHEAD))
+        # a run that gives more than the memories hold is refused, so its number may be cut
+        queue = SyncFIFOBuffered(width=p.results.bit_length(), depth=AHEAD)
+        m.submodules.beats = beats = ResetInserter(registers.abort)(queue)
         m.d.comb += [
             run.eq(registers.runs.payload),
             registers.counters.eq(made["counters"]),
@@ -111,7 +115,7 @@ class AxiArray(wiring.Component):
 
     def _last(self, m: Module, leaves: Value, beats: SyncFIFOBuffered) -> None:
         """TLAST, by how many sums the run gives whose sums are leaving."""
-        gone, last = Signal(BEATS), Signal()
+        gone, last = Signal(beats.width), Signal()
         m.d.comb += [
             last.eq(gone + 1 == beats.r_data),
             beats.r_en.eq(leaves & last),

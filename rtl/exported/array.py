@@ -58,7 +58,7 @@ def _port_texts(p: Parameters) -> dict[str, str]:
     """What ports are, by how their names begin."""
     link, bits, sums = p.west_link, p.operand.bits, p.accumulator.bits
     return {
-        "run": f"runs of {RUN_BITS} bits",
+        "run__payload": f"runs of {RUN_BITS} bits",
         "west": f"a stream a row: words of {link} operands of {bits} bits, first lowest; {p.row_depth} wait",
         "north": f"a stream a column: a weight of {bits} bits, its index above it; {p.column_depth} wait",
         "seeds": f"a stream a column: sums of {sums} bits to start from; {p.results} wait",

@@ -46,6 +46,15 @@ LINKED = """{array} with its controller behind a serial port: 8 data bits, no pa
 the clock a bit, which with sparsehil's 1 Mbaud is a clock of {divisor} MHz. `rx_pin` and `tx_pin` go to a serial
 converter; `simulate board --selftest /dev/ttyUSB0` tries it, `simulate --hil /dev/ttyUSB0` computes with it. `quiet`:
 nothing goes on, and nothing will before another byte comes."""
+PORTS = {  # by how their names begin
+    "i__payload": "a word that goes in; its fields are below",
+    "o__payload": "a word that comes out; its fields are below",
+    "keep": "values that are kept of a group",
+    "constants": "numbers of a whole step; their fields are below",
+    "rx_pin": "from the serial converter",
+    "tx_pin": "to the serial converter",
+    "quiet": "nothing goes on",
+}
 BENCH = """
 ```
 iverilog -g2012 -o tb {file}.v {file}_tb.v && vvp tb          # +waves writes {file}_tb.vcd
@@ -131,7 +140,7 @@ def export_block(block: Block, command: str, prefix: str = "", count: bool = Fal
     files[f"{block.name}.core"] = fusesoc_core(
         Core(top, block.title, top, [file], f"constraints/{block.name}.sdc", *named, hexes)
     )
-    found = ports(block.component.signature, {})
+    found = ports(block.component.signature, PORTS)
     files["README.md"] = _readme(block, command, top, found)
     cells = cells_of(total(cells_by_module(plain, block.name), block.name)) if count else None
     return files | {MANIFEST: manifest(block.title, command, {"modules": {"top": top}}, found, cells, files)}

@@ -8,7 +8,7 @@ from typing import Any
 
 from amaranth.lib import wiring
 
-from rtl.axi.array import RESULTS, axi_signature, lane_bytes, stream_widths
+from rtl.axi.array import GIVEN, RESULTS, axi_signature, lane_bytes, stream_widths
 from rtl.axi.registers import IDENTITY, REGISTERS
 from rtl.exported.naming import release
 from rtl.parameters import Parameters
@@ -18,7 +18,6 @@ from rtl.verilate import ports_of
 
 MANIFEST = "manifest.json"
 Json = dict[str, Any]
-SIDES = {"west": "s_axis_west_", "north": "s_axis_north_", "seeds": "s_axis_seeds_", "results": RESULTS}
 
 
 def ports(signature: wiring.Signature, texts: Mapping[str, str]) -> list[Json]:
@@ -56,7 +55,7 @@ def array_facts(p: Parameters, modules: Sequence[str], sources: Sequence[str]) -
             "bits": stream_widths(p)[prefix][1],
             "bytes": lane_bytes(stream_widths(p)[prefix][1]),
         }
-        for name, prefix in SIDES.items()
+        for name, prefix in {**GIVEN, "results": RESULTS}.items()
     }
     return {
         "modules": dict(zip(("array", "axi", "test_bench"), modules, strict=True)),

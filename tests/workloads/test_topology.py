@@ -47,10 +47,15 @@ def test_depthwise_layers_have_filters_for_each_channel(tmp_path: Path) -> None:
         (CONV.replace(",", "\t"), "a\t9\t9\t3\t3\t4\t8\t2\t", (1, 16, 8, 36)),
         (CONV, "a, 5000, 10000, 1, 10000, 2, 7, 1,", (1, 5000, 7, 20000)),  # a product written as a convolution
         ("L, M, N, K", "a, 4, 5, 6", (1, 4, 5, 6)),
+        ("L, M, N, K", "# b, 7, 8, 9\na, 4, 5, 6", (1, 4, 5, 6)),
     ],
 )
 def test_marks_and_columns(tmp_path: Path, header: str, line: str, wanted: tuple[int, int, int, int]) -> None:
     assert sizes(layers(tmp_path, header, "", line)["a"]) == wanted
+
+
+def test_a_name_may_hold_the_mark_of_remarks(tmp_path: Path) -> None:
+    assert list(layers(tmp_path, "L, M, N, K", "conv#1, 4, 5, 6, #dw")) == ["conv#1"]
 
 
 def test_sparsity_is_a_column_or_a_last_cell(tmp_path: Path) -> None:
