@@ -28,7 +28,7 @@ from rtl.run import RUN_BITS, run_bits
 from rtl.tiles import Tile
 from workloads.errors import UserError
 
-VERSION = 3
+VERSION = 4
 FORMATS = ("fp16", "bf16", "int8")
 IDENTITY_BYTES = 24
 COUNTERS_BYTES = 21
