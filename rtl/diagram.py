@@ -6,10 +6,10 @@ from amaranth.sim import Simulator, SimulatorContext
 from rtl.array import SparseArray
 from rtl.control import Op
 from rtl.formats import pack
-from rtl.parameters import COMPARE, Parameters, make_parameters
+from rtl.parameters import Parameters, make_parameters
 from rtl.run import run_bits
 from rtl.tiles import Tile, output_stationary_tile, weight_stationary_tile
-from rtl.timing import Reduction
+from rtl.timing import COMPARE, Reduction
 from workloads.pattern import parse_pattern
 
 MARKS = {Op.IDLE: ".", Op.OUTPUT: "o", Op.WEIGHT: "w", Op.STORE: "s", Op.SHIFT: "d"}

@@ -4,15 +4,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from rtl.formats import FloatFormat, Format, accumulator_of, operand_format
-from rtl.timing import Array
+from rtl.timing import INPUT, SHORTEST, Array, fetch_lead, run_latency
 from workloads.errors import UserError
 from workloads.pattern import Pattern
 
 LARGEST_GROUP = {"float": 32, "integer": 64}  # wider windows cost registers in every PE
 DEEPEST = 8  # weights a PE holds for dense work unless told otherwise
 LARGEST_SIDE = 256
-COMPARE = 6  # cycles from a run's arrival to its start: what it takes is counted, compared and gathered
-SHORTEST = COMPARE + 1  # cycles between the starts of two runs: the next one arrives when this one has started
 LARGEST_MEMORY = 1 << 15  # words, weights and sums are counted in 16 bits
 DEPTH = 512  # words a row, weights and sums a column: what a block memory of an FPGA holds anyway
 LATENCIES = {"float": (3, 5), "integer": (1, 1)}  # multiplier, adder: where the longest paths are about even
@@ -91,12 +89,12 @@ class Parameters:
     @property
     def input_latency(self) -> int:
         """Cycles from the edge of a PE to its adder: input register, selected operand, multiplier."""
-        return 2 + self.multiplier_latency
+        return INPUT + self.multiplier_latency
 
     @property
     def fetch_lead(self) -> int:
-        """Cycles from the fetch of a group's first word to its first use: the last of interleaved groups is there."""
-        return self.accumulators * (self.group_words - 1) + 2
+        """Cycles from the fetch of a group's first word to its first use."""
+        return fetch_lead(self.accumulators, self.group_words)
 
     @property
     def groups(self) -> int:
@@ -115,13 +113,8 @@ class Parameters:
 
     @property
     def latency(self) -> int:
-        """Cycles besides its own from a run's arrival at an idle array to its last sum, when operands are there.
-
-        It is compared, fetched ahead, told to the edges (3), put into and taken out of the results' memory (4). A
-        weight-stationary sum is there when the adder has it, an output-stationary one a cycle earlier, when it has been
-        shifted out.
-        """
-        return COMPARE + self.fetch_lead + 7
+        """Cycles besides its own from a run's arrival at an idle array to its last sum: `rtl.timing.run_latency`."""
+        return run_latency(self.accumulators, self.group_words)
 
     @property
     def settle(self) -> int:
@@ -176,6 +169,7 @@ class Parameters:
             sum_link=Fraction(2),
             sum_hop=1,
             shortest=SHORTEST,
+            latency=self.latency,
         )
 
     @property

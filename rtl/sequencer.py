@@ -12,8 +12,9 @@ from amaranth.lib.wiring import In, Out
 from rtl.control import Op, demand, fetch_order, order
 from rtl.counting import Countdown
 from rtl.fetching import Fetcher
-from rtl.parameters import SHORTEST, Parameters
+from rtl.parameters import Parameters
 from rtl.starting import leaving_cycles, prepared
+from rtl.timing import SHORTEST
 
 
 class State(enum.Enum, shape=4):

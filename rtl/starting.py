@@ -7,8 +7,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.control import demand, run_layout
-from rtl.parameters import COMPARE, Parameters
+from rtl.parameters import Parameters
 from rtl.run import Error
+from rtl.timing import COMPARE
 
 CHECKED = COMPARE - 2  # cycles, from a run's arrival, after which all that was compared is known
 

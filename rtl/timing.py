@@ -25,12 +25,21 @@ Weight stationary (n weights a PE stay, operands stream from the west, sums from
                                                 others' do, in the last row too
 
 On the RTL a run starts no sooner than `shortest` cycles after the one before it: what it takes is counted and compared
-in registers. A run that finds the array idle pays the same, and `Parameters.latency` in all until its last sum is out.
+in registers. A run that finds the array idle pays the same, and `Array.latency` in all until its last sum is out.
+
+Around the array:
+
+    transposer  = ceil(blocks / units) * side             blocks of side x side, each turned by one unit in side cycles
+    SORE        = m cycles a group, n + 1 more until what is kept of the last one has left
 """
 
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
+
+INPUT = 2  # cycles from the edge of a PE to its multiplier: the input's register, the selected operand's
+COMPARE = 6  # cycles from a run's arrival to its start: what it takes is counted, compared and gathered
+SHORTEST = COMPARE + 1  # cycles between the starts of two runs: the next one arrives when this one has started
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,8 @@ class Array:
 
     A link of None is never too narrow. `drains` says that results leave through the columns one a cycle; without it
     they vanish when they are done, as in an idealised array. sum_hop: cycles a sum waits between two rows, weight
-    stationary. shortest: cycles between the starts of two runs at least.
+    stationary. shortest: cycles between the starts of two runs at least. latency: cycles besides its own until a run's
+    last sum can be used, which hold up nothing but who waits for it. multiplier_latency: from the edge of a PE.
     """
 
     rows: int
@@ -52,6 +62,7 @@ class Array:
     drains: bool = True
     sum_hop: int = 0
     shortest: int = 1
+    latency: int = 0
 
 
 class Reduction(NamedTuple):
@@ -83,6 +94,32 @@ class TileCycles(NamedTuple):
     @property
     def total(self) -> int:
         return self.busy + self.latency + self.links + self.fill_drain
+
+
+def fetch_lead(interleave: int, words: int) -> int:
+    """Cycles from the fetch of a group of so many words to its first use, when the last interleaved one is there."""
+    return interleave * (words - 1) + 2
+
+
+def run_latency(interleave: int, words: int) -> int:
+    """Cycles besides its own from a run's arrival at an idle array to its last sum, when operands are there.
+
+    It is compared, fetched ahead, told to the edges (3), put into and taken out of the results' memory (4). A
+    weight-stationary sum is there when the adder has it, an output-stationary one a cycle earlier, when it has been
+    shifted out. `interleave`: the most the array is made for; `words` of its widest group on a row's link.
+    """
+    return COMPARE + fetch_lead(interleave, words) + 7
+
+
+def transposed(lines: int, length: int, side: int, units: int) -> int:
+    """Cycles in which `units` of side x side registers turn `lines` of operands; the last line needs a side more."""
+    blocks = -(-lines // side) * -(-length // side)
+    return -(-blocks // units) * side
+
+
+def sorted_latency(n: int) -> int:
+    """Cycles from the last value of a group that SORE takes until the last of n kept ones has left."""
+    return n + 1
 
 
 def _over(amount: int, link: Fraction | None) -> int:
@@ -124,11 +161,16 @@ def weight_stationary_step(array: Array, n: int, m: int) -> tuple[int, int]:
     return period, adder + (1 - adder) % period
 
 
+def weight_stationary_weights(array: Array, n: int) -> int:
+    """Cycles in which a fold's weights enter, before its first position."""
+    return array.rows * max(1, _over(n, array.north_link))
+
+
 def weight_stationary_fold(array: Array, positions: int, n: int, m: int) -> TileCycles:
     """Cycles of one weight-stationary fold: R groups of the reduction by C columns, over `positions` rows."""
     period, step = weight_stationary_step(array, n, m)
     through = (n - 1) * step + max(array.adder_latency, 1)
-    weights = array.rows * max(1, _over(n, array.north_link))
+    weights = weight_stationary_weights(array, n)
     rows = (array.rows - 1) * (through + array.sum_hop)
     links = max(_over(m, array.west_link), _over(2, array.sum_link))
     ends = weights + rows + max(through + array.cols - 1 + array.multiplier_latency, links) - period

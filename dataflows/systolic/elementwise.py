@@ -1,10 +1,15 @@
 """Programs for work on elements one by one: the weight update with its masks, and vector work."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import lcm
 
 from dataflows.systolic.target import SORE, Target, cut, repeat
+from rtl.timing import sorted_latency
+from simulator.machines.systolic import WuveSpec
 from simulator.program import Action, Buffer, Command, Node, Program, Stall, delay_stores
+from workloads.errors import UserError
 from workloads.op import Optimizer, VectorKind, VectorOp
 
 FUSED = (VectorKind.ELEMENTWISE, VectorKind.ACTIVATION)
@@ -12,9 +17,10 @@ FUSED = (VectorKind.ELEMENTWISE, VectorKind.ACTIVATION)
 
 @dataclass(frozen=True)
 class Packing:
-    """A sparse copy of a weight made behind its update: bytes it takes, m of its groups, and its mask's direction."""
+    """A sparse copy of a weight made behind its update: its bytes, n and m of its groups, and its mask's direction."""
 
     total_bytes: int
+    n: int
     m: int
     across_outputs: bool
 
@@ -61,78 +67,107 @@ def _vector_chunk(target: Target, reads: int, writes: int, lanes: int) -> tuple[
     )
     ticks = -(-(reads + writes) // lanes)
     work = Command("vector", ticks, Stall.ARRAY, takes=("in",), frees=("in",), fills=("out",), actions=actions)
-    load = target.load("activation", reads * size, "vector", "in")
-    return load, work, target.store("activation", writes * size, writes * size, ("out",), "vector")
+    load = target.load("activation", "vector", "in", reads * size)
+    return load, work, target.store("activation", ("out",), writes * size, writes * size, memory="vector")
 
 
 def update_program(target: Target, op: VectorOp, packings: tuple[Packing, ...], dense_copy: bool) -> Program | None:
     """The weight update: masters, states and gradients in; masters, states and the copies the products use out.
 
     `packings` are made by SORE behind WUVE; `dense_copy` writes the weight in operand precision, for products that
-    use it dense or make it sparse themselves. None without WUVE.
+    use it dense or make it sparse themselves. None without WUVE. Weights come in chunks of whole groups; where groups
+    of both directions are made of one pass, of whole blocks of m x m weights. Without SORE's tile buffer, or where no
+    such block fits the memory, groups along output channels are read from DRAM in their own order.
+
+    Raises UserError where not even a group fits the memory.
     """
     spec = target.arch.wuve
     if spec is None or op.optimizer is None:
         return None
-    lane_cycles = {
-        Optimizer.SGD: spec.sgd_cycles,
-        Optimizer.MOMENTUM: spec.momentum_cycles,
-        Optimizer.ADAM: spec.adam_cycles,
-        Optimizer.ADAMW: spec.adamw_cycles,
-    }[op.optimizer]
     slot = int(target.arch.memory.wuve_kib * 1024) // 8  # two slots in each of four buffers
-    a_weight = target.arch.format.master_bytes * (2 + op.optimizer.states)
-    chunk = max(1, slot // a_weight)
+    fitting = slot // (target.arch.format.master_bytes * (2 + op.optimizer.states))
+    groups, block = _units(packings)
+    again = not _has_tile_buffer(target) and any(packing.across_outputs for packing in packings)
+    again = again or groups <= fitting < min(block, op.elements)
+    unit = groups if again else block
+    if fitting < min(unit, op.elements):
+        need = 8 * unit * target.arch.format.master_bytes * (2 + op.optimizer.states) / 1024
+        raise UserError(f"memory.wuve_kib: {target.arch.memory.wuve_kib:g} KiB hold no group of weights with their "
+                        f"states twice; {op.optimizer.value} with groups of {unit} needs {need:g} KiB")  # fmt: skip
     body: list[Node] = []
-    for run in cut(op.elements, chunk):
-        ticks = -(-run.size // spec.lanes) * lane_cycles
-        body.extend(repeat(run.count, _update_chunk(target, op, packings, dense_copy, run.size, ticks)))
+    for run in cut(op.elements, max(unit, fitting // unit * unit)):
+        body.extend(repeat(run.count, _update_chunk(target, spec, op, packings, dense_copy, again, run.size)))
     buffers = tuple(Buffer(name, 2, "wuve", slot) for name in ("in", "updated", "again", "out"))
     return Program("wuve", buffers, delay_stores(repeat(op.count, body), "out"))
 
 
+def _units(packings: Sequence[Packing]) -> tuple[int, int]:
+    """Weights that make whole groups of each direction apart, and of both at once."""
+    along = lcm(*(each.m for each in packings if not each.across_outputs))
+    across = lcm(*(each.m for each in packings if each.across_outputs))
+    return lcm(along, across), along * across
+
+
+def _has_tile_buffer(target: Target) -> bool:
+    spec = target.arch.sore
+    return spec is not None and spec.tile_buffer
+
+
+def _lane(spec: WuveSpec, optimizer: Optimizer) -> tuple[int, int]:
+    """Cycles between two weights in a lane, and from a weight in to the same out."""
+    return {
+        Optimizer.SGD: (spec.sgd_cycles, spec.sgd_latency_cycles),
+        Optimizer.MOMENTUM: (spec.momentum_cycles, spec.momentum_latency_cycles),
+        Optimizer.ADAM: (spec.adam_cycles, spec.adam_latency_cycles),
+        Optimizer.ADAMW: (spec.adamw_cycles, spec.adamw_latency_cycles),
+    }[optimizer]
+
+
 def _update_chunk(
-    target: Target, op: VectorOp, packings: tuple[Packing, ...], dense_copy: bool, elements: int, ticks: int
+    target: Target,
+    spec: WuveSpec,
+    op: VectorOp,
+    packings: tuple[Packing, ...],
+    dense_copy: bool,
+    again: bool,
+    elements: int,
 ) -> tuple[Node, ...]:
     assert op.optimizer is not None
-    size = target.arch.format.master_bytes
-    kept = (1 + op.optimizer.states) * size
-    masters = elements * (kept + size)  # masters, states and gradient
-    copies = sum(-(-packing.total_bytes * elements // op.elements) for packing in packings)
-    copies += elements * target.operand_bytes if dense_copy else 0
-    sorting = _sorting(target, packings, elements)
+    masters = (elements * target.arch.format.master_bytes,) * (1 + op.optimizer.states)  # and states, each by itself
+    read = (*masters, masters[0])  # the gradient
+    copies = [-(-packing.total_bytes * elements // op.elements) for packing in packings]
+    written = (*masters, *copies, *((elements * target.operand_bytes,) if dense_copy else ()))
+    sorting = _sorting(target, packings, elements, again)
+    a_weight, latency = _lane(spec, op.optimizer)
     update = Command(
         "wuve",
-        ticks,
+        -(-elements // spec.lanes) * a_weight,
         Stall.WUVE,
         takes=("in",),
         frees=("in",),
         fills=("updated" if sorting else "out",),
+        latency=latency,
         actions=(
             Action(f"wuve.{op.optimizer.value}", "master", elements),
-            Action("wuve.read", "master", masters),
-            Action("wuve.write", "master", elements * kept + copies),
+            Action("wuve.read", "master", sum(read)),
+            Action("wuve.write", "master", sum(written)),
         ),
     )
-    again: tuple[Command, ...] = ()
-    if sorting and _second_pass(target, packings):
-        again = (target.load("weight", elements * target.operand_bytes, "wuve", "again", Stall.SORE),)
-    load = target.load("master", masters, "wuve", "in")
-    store = target.store("master", elements * kept + copies, elements * kept + copies, ("out",), "wuve")
-    return (load, *again, update, *sorting, store)
+    size = elements * target.operand_bytes
+    second = (target.load("weight", "wuve", "again", size, cause=Stall.SORE),) if again else ()
+    load = target.load("master", "wuve", "in", *read)
+    store = target.store("master", ("out",), sum(written), *written, memory="wuve")
+    return (load, *second, update, *sorting, store)
 
 
-def _sorting(target: Target, packings: tuple[Packing, ...], elements: int) -> tuple[Command, ...]:
+def _sorting(target: Target, packings: tuple[Packing, ...], elements: int, again: bool) -> tuple[Command, ...]:
     spec = target.arch.sore
     if not packings or spec is None:
         return ()
     ticks = sum(-(-elements // (each.m * spec.lanes)) * each.m * spec.cycles_per_element for each in packings)
     actions = (Action("sore.element", "weight", elements * len(packings)),)
-    taken = ("updated", "again") if _second_pass(target, packings) else ("updated",)
-    return (Command(SORE, ticks, Stall.SORE, takes=taken, frees=taken, fills=("out",), actions=actions),)
-
-
-def _second_pass(target: Target, packings: tuple[Packing, ...]) -> bool:
-    """Without a tile buffer, groups along output channels are read from DRAM in their own order."""
-    spec = target.arch.sore
-    return spec is not None and not spec.tile_buffer and any(packing.across_outputs for packing in packings)
+    taken = ("updated", "again") if again else ("updated",)
+    latency = max(sorted_latency(each.n) for each in packings)
+    return (
+        Command(SORE, ticks, Stall.SORE, takes=taken, frees=taken, fills=("out",), latency=latency, actions=actions),
+    )

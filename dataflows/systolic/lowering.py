@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
+from dataflows.systolic.banks import Shape
 from rtl.timing import Reduction
 from simulator.machines.systolic import LoweringSpec, usable_pattern
 from workloads.conv import ConvGeometry
@@ -95,6 +96,14 @@ class Product:
         """Distinct elements of the left operand in a block of it."""
         positions, other = (inner, rows) if self.positions_inner else (rows, inner)
         return min(positions * other, self.window.elements(positions) * self.channels)
+
+    def left_shape(self, rows: int, inner: int) -> Shape:
+        """How these elements lie: lines along the product's rows, or those of the image where that has fewer."""
+        positions, other = (inner, rows) if self.positions_inner else (rows, inner)
+        touched = self.window.elements(positions)
+        if positions * other <= touched * self.channels:
+            return Shape(rows, inner, False)
+        return Shape(self.channels, touched, True) if self.positions_inner else Shape(touched, self.channels, True)
 
 
 @lru_cache(maxsize=4096)

@@ -6,23 +6,32 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple, Self
 
+from dataflows.systolic.banks import Shape
 from dataflows.systolic.lowering import Product
 from dataflows.systolic.target import SORE, TRANSPOSER, Share, Target, share
+from rtl.timing import sorted_latency
 from simulator.program import Action, Buffer, Command, Stall
 
 
 class Held(NamedTuple):
-    """Slots of one operand on chip."""
+    """Slots of one operand on chip, and what comes from DRAM for one of them."""
 
     slots: int
     slot_bytes: int
+    loaded_bytes: int
 
 
 class Load(NamedTuple):
-    """Ticks that a load occupies DRAM, and then what stands behind it: the transposer, or SORE."""
+    """Ticks that a load occupies DRAM, and then what stands behind it, the transposer or SORE; `latency` is theirs."""
 
     dram: int
     behind: int
+    latency: int
+
+    @property
+    def after(self) -> int:
+        """Ticks from the load's arrival on."""
+        return self.behind + self.latency
 
 
 @dataclass(frozen=True)
@@ -62,48 +71,65 @@ class Operands:
         product, target = self.product, self.target
         left = self.left_bytes(product.rows, product.inner) * left_passes
         right = self.right_bytes(product.cols, share(product.reduction)) * right_passes
-        behind = target.turn_ticks(left + right) if self.is_turned else 0
+        behind = target.least_turn_ticks(left + right) if self.is_turned else 0
         if self.inline and not self.is_turned:
             right = product.cols * product.inner * target.operand_bytes * self._passes * right_passes
             behind = self._sort_ticks(product.cols, share(product.reduction)) * right_passes
         moved = left + right + product.rows * product.cols * product.final_bytes
         return product.count * max(behind, target.channel.least_ticks(moved))
 
+    def store_ticks(self, outputs: int) -> int:
+        """Ticks that a store of so many finished results occupies DRAM."""
+        on_chip = outputs * self.target.arch.format.accumulator_bytes
+        return self.target.move_ticks(on_chip, outputs * self.product.final_bytes)
+
+    def store(self, outputs: int, *buffers: str) -> Command:
+        """So many finished results out of the output memory into DRAM."""
+        on_chip = outputs * self.target.arch.format.accumulator_bytes
+        return self.target.store(self.product.output, buffers, on_chip, outputs * self.product.final_bytes)
+
     def first_ticks(self, loads: Sequence[Load]) -> int:
         """A floor of the time until all of these are on chip, in whatever order they come; without any, the latency."""
         if not loads:
             return self.target.channel.latency_ticks
-        together = sum(load.dram for load in loads) + min(load.behind for load in loads)
-        return self.target.channel.latency_ticks + max(together, max(load.dram + load.behind for load in loads))
+        together = sum(load.dram for load in loads) + min(load.after for load in loads)
+        return self.target.channel.latency_ticks + max(together, max(load.dram + load.after for load in loads))
 
     def left_load(self, rows: int, inner: int) -> Load:
         """What `load_left` takes."""
-        size = self.left_bytes(rows, inner)
-        return Load(self.target.channel.ticks(size), self.target.turn_ticks(size) if self.is_turned else 0)
+        dram = self.target.load_ticks(self.left_bytes(rows, inner))
+        if not self.is_turned:
+            return Load(dram, 0, 0)
+        shape = self.product.left_shape(rows, inner)
+        return Load(dram, self.target.turn_ticks(shape.lines, shape.length), self._turn_latency)
 
     def right_load(self, cols: int, part: Share) -> Load:
         """What `load_right` takes."""
-        channel = self.target.channel
         if self.inline and not self.is_turned:
             dense = cols * part.elements * self.target.operand_bytes
-            return Load(channel.ticks(dense * self._passes), self._sort_ticks(cols, part))
-        size = self.right_bytes(cols, part)
-        return Load(channel.ticks(size), self.target.turn_ticks(size) if self.is_turned else 0)
+            dram = self.target.load_ticks(dense * self._passes)
+            return Load(dram, self._sort_ticks(cols, part), sorted_latency(self.product.reduction.n))
+        dram = self.target.load_ticks(self.right_bytes(cols, part))
+        if not self.is_turned:
+            return Load(dram, 0, 0)
+        return Load(dram, self.target.turn_ticks(cols, part.elements), self._turn_latency)
 
     def load_left(self, rows: int, inner: int) -> tuple[Command, ...]:
         size = self.left_bytes(rows, inner)
         if not self.is_turned:
-            return (self.target.load(self.product.left, size, "west", "west"),)
-        return self.target.load(self.product.left, size, "west", "west.raw"), self._turn(size, "west")
+            return (self.target.load(self.product.left, "west", "west", size),)
+        load = self.target.load(self.product.left, "west", "west.raw", size)
+        return load, self._turn(self.product.left_shape(rows, inner), "west")
 
     def load_right(self, cols: int, part: Share) -> tuple[Command, ...]:
         packed = self.right_bytes(cols, part)
         if self.is_turned:
-            return self.target.load(self.product.right, packed, "north", "north.raw"), self._turn(packed, "north")
+            load = self.target.load(self.product.right, "north", "north.raw", packed)
+            return load, self._turn(Shape(cols, part.elements, False), "north")
         if not self.inline:
-            return (self.target.load(self.product.right, packed, "north", "north"),)
+            return (self.target.load(self.product.right, "north", "north", packed),)
         dense = cols * part.elements * self.target.operand_bytes
-        load = self.target.load(self.product.right, dense * self._passes, "north", "north.raw")
+        load = self.target.load(self.product.right, "north", "north.raw", dense * self._passes)
         return load._replace(cause=Stall.SORE if self._passes > 1 else Stall.MEMORY), self._sort(cols, part)
 
     def room(self, west: Held, north: Held, output_bytes: int) -> bool:
@@ -111,10 +137,10 @@ class Operands:
         capacities, slots = self.target.capacities, self.staging_slots
         west_bytes, north_bytes = west.slots * west.slot_bytes, north.slots * north.slot_bytes
         if self.is_turned:
-            west_bytes += slots * west.slot_bytes
-            north_bytes += slots * north.slot_bytes
+            west_bytes += slots * west.loaded_bytes
+            north_bytes += slots * north.loaded_bytes
         elif self.inline:
-            north_bytes += slots * self._dense_bytes(north.slot_bytes)
+            north_bytes += slots * self._dense_bytes(north.loaded_bytes)
         used = (("west", west_bytes), ("north", north_bytes), ("output", output_bytes))
         return all(size <= capacities.get(memory, size) for memory, size in used)
 
@@ -122,14 +148,17 @@ class Operands:
         reduction = self.product.reduction
         return -(-packed_bytes * reduction.m // reduction.n)
 
-    def staging(self, west_bytes: int, north_bytes: int) -> tuple[Buffer, ...]:
-        """Buffers in front of the transposer and of SORE, for the largest blocks loaded at once."""
-        slots = self.staging_slots
+    def buffers(self, west: Held, north: Held) -> tuple[Buffer, ...]:
+        """Both operands' buffers, and those in front of the transposer and of SORE, for the largest blocks loaded."""
+        slots, loaded = self.staging_slots, north.loaded_bytes
+        held = (
+            Buffer("west", west.slots, "west", west.slot_bytes),
+            Buffer("north", north.slots, "north", north.slot_bytes),
+        )
         if self.is_turned:
-            return Buffer("west.raw", slots, "west", west_bytes), Buffer("north.raw", slots, "north", north_bytes)
-        if self.inline:
-            return (Buffer("north.raw", slots, "north", self._dense_bytes(north_bytes)),)
-        return ()
+            raw = Buffer("west.raw", slots, "west", west.loaded_bytes), Buffer("north.raw", slots, "north", loaded)
+            return (*held, *raw)
+        return (*held, Buffer("north.raw", slots, "north", self._dense_bytes(loaded))) if self.inline else held
 
     def renamed(self, product: Product) -> "Operands":
         """The same of a product alike but for its tensors and, where packed, the direction of its groups."""
@@ -158,18 +187,42 @@ class Operands:
         spec = self.target.arch.sore
         return 2 if spec is not None and self.product.across_outputs and not spec.tile_buffer else 1
 
-    def _turn(self, size_bytes: int, memory: str) -> Command:
-        elements, ticks = size_bytes // self.target.operand_bytes, self.target.turn_ticks(size_bytes)
+    def west_room(self, elements: int) -> int:
+        """Bytes of so many operands in the banks."""
+        return elements * self.target.operand_bytes
+
+    def north_room(self, weights: int) -> int:
+        """Bytes of so many weights with their indices in the banks."""
+        return -(-weights * self._kept_bits // 8)
+
+    @property
+    def _turn_latency(self) -> int:
+        """A block is turned when the last of its lines is in, and then leaves line by line."""
+        spec = self.target.arch.transposer
+        return 0 if spec is None else spec.side
+
+    def _turn(self, shape: Shape, memory: str) -> Command:
+        ticks = self.target.turn_ticks(shape.lines, shape.length)
         tensor = self.product.left if memory == "west" else self.product.right
-        actions = (Action("transposer.element", tensor, elements),)
-        raw = (f"{memory}.raw",)
-        return Command(TRANSPOSER, ticks, Stall.TRANSPOSE, takes=raw, frees=raw, fills=(memory,), actions=actions)
+        raw, actions = (f"{memory}.raw",), (Action("transposer.element", tensor, shape.lines * shape.length),)
+        return Command(
+            TRANSPOSER,
+            ticks,
+            Stall.TRANSPOSE,
+            takes=raw,
+            frees=raw,
+            fills=(memory,),
+            latency=self._turn_latency,
+            actions=actions,
+        )
 
     def _sort(self, cols: int, part: Share) -> Command:
         actions = (Action("sore.element", "weight", cols * part.groups * self.product.reduction.m),)
         raw = ("north.raw",)
-        ticks = self._sort_ticks(cols, part)
-        return Command(SORE, ticks, Stall.SORE, takes=raw, frees=raw, fills=("north",), actions=actions)
+        ticks, latency = self._sort_ticks(cols, part), sorted_latency(self.product.reduction.n)
+        return Command(
+            SORE, ticks, Stall.SORE, takes=raw, frees=raw, fills=("north",), latency=latency, actions=actions
+        )
 
     def _sort_ticks(self, cols: int, part: Share) -> int:
         spec = self.target.arch.sore

@@ -188,12 +188,7 @@ class _Plan(OnOperands):
 
     def buffers(self) -> tuple[Buffer, ...]:
         west, north, results = self._held()
-        return (
-            Buffer("west", west.slots, "west", west.slot_bytes),
-            Buffer("north", north.slots, "north", north.slot_bytes),
-            *self.operands.staging(west.slot_bytes, north.slot_bytes),
-            Buffer("out", 2, "output", results),
-        )
+        return (*self.operands.buffers(west, north), Buffer("out", 2, "output", results))
 
     def fits(self) -> bool:
         west, north, results = self._held()
@@ -204,12 +199,19 @@ class _Plan(OnOperands):
         ops, rows, cols = self.operands, self.tile_rows, self.tile_cols
         part, _ = self.streamed()[0]  # none of the others is larger
         kinds = self._kinds()
-        inner = part.segments * part.length if kinds[0] == "piece" else self.product.inner
-        west = ops.left_bytes(self.product.rows if kinds[0] == "whole" else rows, inner)
+        banks, west_part = ops.target.banks, part if kinds[0] == "piece" else self.whole
+        west_rows = self.product.rows if kinds[0] == "whole" else rows
+        inner = west_part.segments * west_part.length
+        shape = self.product.left_shape(west_rows, inner)
+        west = ops.west_room(banks.streamed_rows(shape, west_part.segments, west_part.m))
         held = share(part if kinds[1] == "piece" else self.whole)
-        north = ops.right_bytes(self.product.cols if kinds[1] == "whole" else cols, held)
-        results = rows * cols * ops.target.arch.format.accumulator_bytes
-        return Held(self._slots(kinds[0]), west), Held(self._slots(kinds[1]), north), results
+        north_cols = self.product.cols if kinds[1] == "whole" else cols
+        north = ops.north_room(banks.weights(north_cols, held.kept))
+        return (
+            Held(self._slots(kinds[0]), west, ops.left_bytes(west_rows, inner)),
+            Held(self._slots(kinds[1]), north, ops.right_bytes(north_cols, held)),
+            banks.sums(rows, cols) * ops.target.arch.format.accumulator_bytes,
+        )
 
     def floor_cycles(self) -> int:
         return self.array_cycles or self._array_cycles()
@@ -235,8 +237,8 @@ class _Plan(OnOperands):
         row_tiles, col_tiles = -(-product.rows // self.tile_rows), -(-product.cols // self.tile_cols)
         passes = (col_tiles if kinds[0] == "piece" else 1, row_tiles if kinds[1] == "piece" else 1)
         last_rows, last_cols = product.rows % self.tile_rows, product.cols % self.tile_cols
-        last = (last_rows or self.tile_rows) * (last_cols or self.tile_cols) * product.final_bytes
-        ends = ops.first_ticks(self._first_loads(kinds)) + ops.target.channel.ticks(last)
+        last = (last_rows or self.tile_rows) * (last_cols or self.tile_cols)
+        ends = ops.first_ticks(self._first_loads(kinds)) + ops.target.array.latency + ops.store_ticks(last)
         return max(self.floor_cycles() + ends, ops.moved_ticks(*passes))
 
     def _first_loads(self, kinds: tuple[str, str]) -> list[Load]:
@@ -315,16 +317,17 @@ class _Plan(OnOperands):
             out.extend(repeat(count, (*loads, self._compute(rows, cols, part, taken))))
         ends = ops.target.ends(self._turns(rows, cols))
         results = rows * cols * ops.target.arch.format.accumulator_bytes
-        final = rows * cols * self.product.final_bytes
         across = -(-min(rows, self._array.rows) // 2)  # results leave through the rows below them, on average half
         drain = (
             Action("output.write", self.product.output, results),
             Action("hop", self.product.output, results * across if self._array.drains else 0),
         )
         stalls = ((Stall.FILL_DRAIN, ends.total),)
-        out.append(Command(ARRAY, ends.total, Stall.ARRAY, fills=("out",), inner_stalls=stalls, actions=drain))
-        out.append(ops.target.store(self.product.output, final, results, ("out",)))
-        return tuple(out)
+        latency = self._array.latency
+        leave = Command(
+            ARRAY, ends.total, Stall.ARRAY, fills=("out",), latency=latency, inner_stalls=stalls, actions=drain
+        )
+        return (*out, leave, ops.store(rows * cols, "out"))
 
     def _taken(self) -> tuple[str, ...]:
         """Buffers that a piece of a tile takes a slot of."""
@@ -340,7 +343,7 @@ class _Plan(OnOperands):
     def _compute(self, rows: int, cols: int, part: Reduction, taken: tuple[str, ...]) -> Command:
         ops, product = self.operands, self.product
         cycles = ops.target.stream(part, self._turns(rows, cols), self.along_rows)
-        stalls = ((Stall.LATENCY, cycles.latency), (Stall.LINKS, cycles.links))
+        stalls = ((Stall.LATENCY, cycles.latency), (Stall.LINKS, cycles.links), (Stall.FILL_DRAIN, cycles.fill_drain))
         macs = rows * cols * part.kept
         west = rows * part.segments * part.length * ops.target.operand_bytes
         north = ops.right_bytes(cols, share(part))

@@ -237,7 +237,7 @@ class Planner:
         pattern = op.right.pattern
         kept = sum(product.cols * product.reduction.kept * product.count for product in self._products(op))
         size = packed_bytes(kept, self.target.operand_bytes, pattern.index_bits)
-        return Packing(size, pattern.m, across_outputs=op.phase is Phase.BP)
+        return Packing(size, pattern.n, pattern.m, across_outputs=op.phase is Phase.BP)
 
     def _scheduled(self, op: Op, uses: Uses, inline: dict[str, frozenset[Phase]]) -> ScheduledOp | None:
         if isinstance(op, MatrixOp):

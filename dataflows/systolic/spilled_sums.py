@@ -1,13 +1,14 @@
 """Folds of a weight-stationary array, R groups of the reduction each, and the mapping whose partial sums go to DRAM."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import groupby
 
 from dataflows.systolic.mapping import Mapping
-from dataflows.systolic.operands import OnOperands
-from dataflows.systolic.target import ARRAY, Place, Share, cut, hold, places, repeat
-from rtl.timing import Reduction
+from dataflows.systolic.operands import Held, OnOperands
+from dataflows.systolic.target import ARRAY, Place, Run, Share, cut, places, repeat
+from rtl.timing import Reduction, weight_stationary_step, weight_stationary_weights
 from simulator.program import Action, Buffer, Command, Node, Program, Stall, delay_stores
 
 LARGEST_BLOCK = 512  # positions whose sums travel at once
@@ -64,9 +65,28 @@ class InFolds(OnOperands):
         cycles = self.operands.target.fold(positions, reduction.n, reduction.m)
         return cycles.total, ((Stall.LINKS, cycles.links), (Stall.FILL_DRAIN, cycles.fill_drain))
 
-    def fold_ends(self) -> tuple[int, tuple[tuple[Stall, int], ...]]:
-        """Ticks before the first and after the last position, and their stalls, where positions come in blocks."""
-        return self.fold_cycles(0)
+    @property
+    @abstractmethod
+    def block_size(self) -> int:
+        """Positions whose sums are on chip at once."""
+
+    @property
+    def sums_bytes(self) -> int:
+        """Bytes of a block's sums in the output memory."""
+        target = self.operands.target
+        return target.banks.sums(self.block_size, self.cols) * target.arch.format.accumulator_bytes
+
+    def west(self, slots: int, part: Share) -> Held:
+        """Slots for a block of positions over a part of the reduction."""
+        ops, shape = self.operands, self.product.left_shape(self.block_size, part.elements)
+        elements = ops.target.banks.streamed_positions(shape, part.groups, self.product.reduction.m)
+        return Held(slots, ops.west_room(elements), ops.left_bytes(self.block_size, part.elements))
+
+    def north(self, slots: int, cols: int, part: Share) -> Held:
+        """Slots for the weights of columns over a part of the reduction."""
+        ops = self.operands
+        weights = ops.target.banks.folded_weights(cols, part.groups, self.product.reduction.n)
+        return Held(slots, ops.north_room(weights), ops.right_bytes(cols, part))
 
     def fold_actions(self, positions: int, cols: int, fold: Share, seeded: bool) -> tuple[Action, ...]:
         product, size = self.product, self.operands.target.operand_bytes
@@ -95,7 +115,7 @@ class SpilledSums(InFolds):
     """
 
     @property
-    def block(self) -> int:
+    def block_size(self) -> int:
         return min(LARGEST_BLOCK, -(-self.product.rows // 2))
 
     @property
@@ -113,19 +133,20 @@ class SpilledSums(InFolds):
         return self.fold_cycles(product.rows)[0] * tiles * self.depth_in_folds * product.count
 
     def least_cycles(self) -> int:
-        return max(self.floor_cycles(), self.product.count * self._dram_ticks())
+        first = self.operands.target.channel.latency_ticks
+        return max(first + self.floor_cycles(), self.product.count * self._dram_ticks())
 
     def _dram_ticks(self) -> int:
         """Ticks DRAM is occupied: every transfer of every fold, without the weights, which are little beside sums."""
-        ops, product, ticks = self.operands, self.product, self.operands.target.channel.ticks
+        ops, product, ticks = self.operands, self.product, self.operands.target.load_ticks
         sum_bytes, later_folds = ops.target.arch.format.accumulator_bytes, self.depth_in_folds - 1
         tiles, total = cut(product.cols, self.cols), 0
-        for run in cut(product.rows, self.block):
+        for run in cut(product.rows, self.block_size):
             left = sum(count * ops.left_load(run.size, fold.elements).dram for fold, count in self.folds)
             for tile in tiles:
                 outputs = run.size * tile.size
                 sums = 2 * later_folds * ticks(outputs * sum_bytes)
-                total += run.count * tile.count * (left + sums + ticks(outputs * product.final_bytes))
+                total += run.count * tile.count * (left + sums + ops.store_ticks(outputs))
         return total
 
     def mapping(self) -> Mapping:
@@ -133,22 +154,16 @@ class SpilledSums(InFolds):
             depth=self.product.reduction.n,
             order="columns",
             resident="spill",
-            block=self.block,
+            block=self.block_size,
             pieces=self.depth_in_folds,
             inline=self.operands.inline,
         )
 
     def buffers(self) -> tuple[Buffer, ...]:
-        ops, fold = self.operands, largest(self.folds)
-        west, north = ops.left_bytes(self.block, fold.elements), ops.right_bytes(self.cols, fold)
-        sums = self.block * self.cols * ops.target.arch.format.accumulator_bytes
-        return (
-            Buffer("west", 2, "west", west),
-            Buffer("north", 2, "north", north),
-            *ops.staging(west, north),
-            Buffer("seed", 2, "output", sums),
-            Buffer("out", 2, "output", sums),
-        )
+        fold = largest(self.folds)
+        operands = self.operands.buffers(self.west(2, fold), self.north(2, self.cols, fold))
+        sums = self.sums_bytes
+        return (*operands, Buffer("seed", 2, "output", sums), Buffer("out", 2, "output", sums))
 
     def program(self) -> Program:
         product, out = self.product, list[Node]()
@@ -160,33 +175,42 @@ class SpilledSums(InFolds):
         return Program(ARRAY, self.buffers(), delay_stores(repeat(product.count, out), "out"))
 
     def _fold(self, cols: int, place: Place[Share]) -> tuple[Node, ...]:
-        ops = self.operands
-        out: list[Node] = [*ops.load_right(cols, place.part), hold("north")]
-        for run in cut(ops.product.rows, self.block):
-            out.extend(repeat(run.count, self._block(run.size, cols, place)))
-        ticks, stalls = self.fold_ends()
-        ends = Command(ARRAY, ticks, Stall.ARRAY, frees=("north",), inner_stalls=stalls)
-        return *out, ends
+        """Weights, then blocks of positions, of which the last one frees the weights.
 
-    def _block(self, positions: int, cols: int, place: Place[Share]) -> tuple[Node, ...]:
+        The blocks follow each other at the pace of their positions; sums of a block are out of the array `way_out`
+        later. The array is done with a fold when its last sum is out.
+        """
+        ops, array, n = self.operands, self.operands.target.array, self.product.reduction.n
+        weights = weight_stationary_weights(array, n)
+        enter = Command(ARRAY, weights, Stall.ARRAY, takes=("north",), inner_stalls=((Stall.FILL_DRAIN, weights),))
+        out: list[Node] = [*ops.load_right(cols, place.part), enter]
+        way_out = self.fold_cycles(0)[0] - weights
+        runs = [(run, run.count) for run in cut(ops.product.rows, self.block_size)]
+        for block, count in places(runs):
+            out.extend(repeat(count, self._block(block, cols, place, way_out)))
+        return tuple(out)
+
+    def _block(self, block: Place[Run], cols: int, place: Place[Share], way_out: int) -> tuple[Node, ...]:
         ops, fold = self.operands, place.part
-        target, product = ops.target, ops.product
+        target, product, positions = ops.target, ops.product, block.part.size
         sums = positions * cols * target.arch.format.accumulator_bytes
         taken = ("west",) if place.first else ("west", "seed")
-        seed = () if place.first else (target.load("partial-sum", sums, "output", "seed", Stall.SPILL),)
-        all_ticks, _ = self.fold_cycles(positions)
-        ticks = all_ticks - self.fold_cycles(0)[0]
+        load = target.load("partial-sum", "output", "seed", sums, cause=Stall.SPILL)
+        period, _ = weight_stationary_step(target.array, product.reduction.n, product.reduction.m)
+        ticks = max(positions * period, target.array.shortest)
         links = ticks - positions * product.reduction.n
+        drain = way_out if block.last else 0
         compute = Command(
             ARRAY,
-            ticks,
+            ticks + drain,
             Stall.ARRAY,
             takes=taken,
-            frees=taken,
+            frees=(*taken, "north") if block.last else taken,
             fills=("out",),
-            inner_stalls=((Stall.LINKS, links),),
+            latency=target.array.latency + way_out - drain,
+            inner_stalls=((Stall.LINKS, links), (Stall.FILL_DRAIN, drain)),
             actions=self.fold_actions(positions, cols, fold, seeded=not place.first),
         )
-        size = positions * cols * product.final_bytes if place.last else sums
-        store = target.store(product.output if place.last else "partial-sum", size, sums, ("out",))
+        store = ops.store(positions * cols, "out") if place.last else target.store("partial-sum", ("out",), sums, sums)
+        seed = () if place.first else (load,)
         return *ops.load_left(positions, fold.elements), *seed, compute, store._replace(cause=Stall.SPILL)

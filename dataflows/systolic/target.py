@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from typing import Generic, NamedTuple, TypeVar
 
+from dataflows.systolic.banks import Banks
 from rtl.timing import (
     Array,
     Reduction,
     TileCycles,
     output_stationary_ends,
     output_stationary_stream,
+    transposed,
     weight_stationary_fold,
 )
 from simulator.machines.systolic import SystolicArch
@@ -120,15 +122,23 @@ def repeat(count: int, body: Sequence[Node]) -> tuple[Node, ...]:
 
 @dataclass(frozen=True)
 class Target:
-    """A systolic machine in the units compilers use: cycles and bytes. A memory of None is unlimited."""
+    """A systolic machine in the units compilers use: cycles and bytes. A memory of None is unlimited.
+
+    `port`: between the DRAM and an on-chip memory.
+    """
 
     arch: SystolicArch
     array: Array
     channel: Channel
+    port: Channel
 
     @classmethod
     def of(cls, arch: SystolicArch) -> "Target":
-        return cls(arch, arch.timing_array(), arch.dram_channel())
+        return cls(arch, arch.timing_array(), arch.dram_channel(), arch.dma_port())
+
+    @cached_property
+    def banks(self) -> Banks:
+        return Banks.of(self.array)
 
     @cached_property
     def operand_bytes(self) -> int:
@@ -137,17 +147,23 @@ class Target:
     @cached_property
     def fold(self) -> Callable[[int, int, int], TileCycles]:
         """Cycles of a weight-stationary fold of positions, n and m: asked for the same again and again."""
-        return lru_cache(maxsize=4096)(partial(weight_stationary_fold, self.array))
+        return lru_cache(maxsize=4096)(partial(self._at_least, weight_stationary_fold))
 
     @cached_property
     def stream(self) -> Callable[[Reduction, int, bool], TileCycles]:
         """Cycles of an output-stationary stream of a reduction, interleaved, with weights shared or operands."""
-        return lru_cache(maxsize=4096)(partial(output_stationary_stream, self.array))
+        return lru_cache(maxsize=4096)(partial(self._at_least, output_stationary_stream))
 
     @cached_property
     def ends(self) -> Callable[[int], TileCycles]:
         """Cycles around an output-stationary stream, by interleave."""
-        return lru_cache(maxsize=4096)(partial(output_stationary_ends, self.array))
+        return lru_cache(maxsize=4096)(partial(self._at_least, output_stationary_ends))
+
+    def _at_least(self, timing: Callable[..., TileCycles], *of: int | Reduction) -> TileCycles:
+        """Cycles of a run, which is no shorter than the time between the starts of two."""
+        cycles = timing(self.array, *of)
+        missing = max(0, self.array.shortest - cycles.total)
+        return cycles._replace(fill_drain=cycles.fill_drain + missing) if missing else cycles
 
     @cached_property
     def capacities(self) -> Mapping[str, int]:
@@ -175,25 +191,42 @@ class Target:
                     return False
         return True
 
-    def turn_ticks(self, size_bytes: int) -> int:
-        """Cycles operands take in the transposer."""
+    def turn_ticks(self, lines: int, length: int) -> int:
+        """Cycles in which the transposer takes in lines of operands."""
         spec = self.arch.transposer
-        return 0 if spec is None else -(-(size_bytes // self.operand_bytes) // spec.elements_per_cycle)
+        return 0 if spec is None else transposed(lines, length, spec.side, spec.units)
 
-    def load(self, tensor: str, size_bytes: int, memory: str, buffer: str, cause: Stall = Stall.MEMORY) -> Command:
-        """A DRAM read into a slot of `buffer`."""
-        moved = self.channel.transferred(size_bytes)
-        actions = (Action("dram.read", tensor, moved), Action(f"{memory}.write", tensor, size_bytes))
-        ticks, latency = self.channel.ticks(size_bytes), self.channel.latency_ticks
+    def least_turn_ticks(self, size_bytes: int) -> int:
+        """Cycles below which so many bytes do not go through the transposer, whatever their shape."""
+        spec = self.arch.transposer
+        return 0 if spec is None else -(-(size_bytes // self.operand_bytes) // (spec.side * spec.units))
+
+    def move_ticks(self, on_chip_bytes: int, *regions: int) -> int:
+        """Cycles DRAM is occupied by a transfer: regions that do not lie together, each of so many bytes.
+
+        A region is whole bursts; all of them pass the port of the on-chip memory, where sums are wider than in DRAM.
+        """
+        return max(sum(map(self.channel.ticks, regions)), self.port.ticks(on_chip_bytes))
+
+    def load_ticks(self, size_bytes: int) -> int:
+        """The same for one region that is as large on chip."""
+        return max(self.channel.ticks(size_bytes), self.port.ticks(size_bytes))
+
+    def load(self, tensor: str, memory: str, buffer: str, *regions: int, cause: Stall = Stall.MEMORY) -> Command:
+        """A DRAM read of regions of so many bytes into a slot of `buffer`."""
+        size = sum(regions)
+        moved = sum(map(self.channel.transferred, regions))
+        actions = (Action("dram.read", tensor, moved), Action(f"{memory}.write", tensor, size))
+        ticks, latency = self.move_ticks(size, *regions), self.channel.latency_ticks
         return Command(DRAM, ticks, cause, fills=(buffer,), latency=latency, actions=actions)
 
     def store(
-        self, tensor: str, size_bytes: int, on_chip_bytes: int, buffers: tuple[str, ...], memory: str = "output"
+        self, tensor: str, buffers: tuple[str, ...], on_chip_bytes: int, *regions: int, memory: str = "output"
     ) -> Command:
-        """A DRAM write out of an on-chip memory, which gives back a slot of each of `buffers`."""
-        moved = self.channel.transferred(size_bytes)
+        """A DRAM write of regions out of an on-chip memory, which gives back a slot of each of `buffers`."""
+        moved = sum(map(self.channel.transferred, regions))
         actions = (Action("dram.write", tensor, moved), Action(f"{memory}.read", tensor, on_chip_bytes))
-        ticks = self.channel.ticks(size_bytes)
+        ticks = self.move_ticks(on_chip_bytes, *regions)
         return Command(DRAM, ticks, Stall.MEMORY, takes=buffers, frees=buffers, actions=actions)
 
 

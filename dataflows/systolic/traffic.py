@@ -27,19 +27,16 @@ class Traffic:
 
     def least_cycles(self, array_cycles: int) -> int:
         """A floor of the whole run, where the array alone takes `array_cycles`."""
-        product, channel = self.operands.product, self.operands.target.channel
-        last_store = channel.ticks(self.rows[-1].size * self.cols[-1].size * product.final_bytes)
+        product = self.operands.product
+        last_store = self.operands.store_ticks(self.rows[-1].size * self.cols[-1].size)
         dram = self._all_left.dram + self._all_right.dram + self._store_ticks()
         behind = self._all_left.behind + self._all_right.behind  # one transposer, or one SORE, serves both
-        return max(array_cycles + self._waits() + last_store, product.count * max(dram, behind))
+        array = array_cycles + self._waits() + self.operands.target.array.latency + last_store
+        return max(array, product.count * max(dram, behind))
 
     def _store_ticks(self) -> int:
-        product, ticks = self.operands.product, self.operands.target.channel.ticks
-        return sum(
-            row.count * col.count * ticks(row.size * col.size * product.final_bytes)
-            for row in self.rows
-            for col in self.cols
-        )
+        ticks = self.operands.store_ticks
+        return sum(row.count * col.count * ticks(row.size * col.size) for row in self.rows for col in self.cols)
 
     @cached_property
     def _all_left(self) -> Load:
@@ -84,7 +81,7 @@ class Traffic:
         one_by_one = [load for number, load in blocks for _ in range(min(number, 2))]
         ahead = one_by_one[:1]
         if pieces and self.outer_slots > 1:
-            ahead += [Load(load.dram, 0) for load in one_by_one[1:2]]  # on its way before the first pieces
+            ahead += [Load(load.dram, 0, 0) for load in one_by_one[1:2]]  # on its way before the first pieces
         first = self._ready((*whole, *ahead, *pieces))
         later = [self._wait(load, pieces, self.rows_outer) if self.outer_slots == 1 else 0 for _, load in blocks]
         within = sum(number * wait for (number, _), wait in zip(blocks, later, strict=True)) - sum(later[:1])
@@ -97,14 +94,14 @@ class Traffic:
         What is staged comes ahead of the slot: only what stands behind DRAM is left to do.
         """
         staged = self.operands.is_turned or (self.operands.inline and not is_left)
-        return load.behind if staged else self._ready((load, *after))
+        return load.after if staged else self._ready((load, *after))
 
     def _ready(self, loads: Iterable[Load]) -> int:
         """Least ticks until all of these, which come one after the other, are on chip."""
         latency, at, ready = self.operands.target.channel.latency_ticks, 0, 0
         for load in loads:
             at += load.dram
-            ready = max(ready, at + latency + load.behind)
+            ready = max(ready, at + latency + load.after)
         return ready
 
     def _whole(self) -> list[Load]:
@@ -130,8 +127,9 @@ class Traffic:
 
 
 def _sum(loads: Iterable[tuple[int, Load]]) -> Load:
-    dram = behind = 0
+    dram = behind = latency = 0
     for count, load in loads:
         dram += count * load.dram
         behind += count * load.behind
-    return Load(dram, behind)
+        latency = load.latency
+    return Load(dram, behind, latency)

@@ -99,6 +99,10 @@ class _Plan(InFolds):
     block: int
     outer_slots: int = 2
 
+    @property
+    def block_size(self) -> int:
+        return self.block
+
     def floor_cycles(self) -> int:
         return self._floor_cycles
 
@@ -123,7 +127,7 @@ class _Plan(InFolds):
         held = first_fold if self.resident in ("block", "none") and self.order == "rows" else share(product.reduction)
         right = ops.right_load(product.cols if self.resident == "whole" else self.cols, held)
         last = (product.rows % self.block or self.block) * (product.cols % self.cols or self.cols)
-        ends = ops.first_ticks((left, right)) + ops.target.channel.ticks(last * product.final_bytes)
+        ends = ops.first_ticks((left, right)) + ops.target.array.latency + ops.store_ticks(last)
         return max(self.floor_cycles() + ends, self.moved_ticks())
 
     def mapping(self) -> Mapping:
@@ -138,13 +142,7 @@ class _Plan(InFolds):
 
     def buffers(self) -> tuple[Buffer, ...]:
         west, north, sums = self._held_bytes()
-        return (
-            Buffer("west", west.slots, "west", west.slot_bytes),
-            Buffer("north", north.slots, "north", north.slot_bytes),
-            *self.operands.staging(west.slot_bytes, north.slot_bytes),
-            Buffer("sums", 2, "output", sums),
-            Buffer("out", 2),
-        )
+        return (*self.operands.buffers(west, north), Buffer("sums", 2, "output", sums), Buffer("out", 2))
 
     def fits(self) -> bool:
         west, north, sums = self._held_bytes()
@@ -152,18 +150,15 @@ class _Plan(InFolds):
 
     def _held_bytes(self) -> tuple[Held, Held, int]:
         """Slots of both operands, and the bytes of a block's sums."""
-        ops, product = self.operands, self.product
-        fold = largest(self.folds)
+        product, fold, every = self.product, largest(self.folds), share(self.product.reduction)
         in_blocks = self.resident != "none"
-        west = ops.left_bytes(self.block, product.inner if in_blocks else fold.elements)
-        north, north_slots = ops.right_bytes(self.cols, fold), 2
+        west = self.west(self.outer_slots if in_blocks and self.order == "rows" else 2, every if in_blocks else fold)
+        north = self.north(2, self.cols, fold)
         if self.order == "columns":
-            north, north_slots = ops.right_bytes(self.cols, share(product.reduction)), self.outer_slots
+            north = self.north(self.outer_slots, self.cols, every)
         if self.resident == "whole":
-            north, north_slots = ops.right_bytes(product.cols, share(product.reduction)), 1
-        west_slots = self.outer_slots if in_blocks and self.order == "rows" else 2
-        sums = self.block * self.cols * ops.target.arch.format.accumulator_bytes
-        return Held(west_slots, west), Held(north_slots, north), sums
+            north = self.north(1, product.cols, every)
+        return west, north, self.sums_bytes
 
     def program(self) -> Program:
         ops, product = self.operands, self.product
@@ -208,13 +203,10 @@ class _Plan(InFolds):
 
     def _tile(self, positions: int, cols: int) -> tuple[Node, ...]:
         """All folds of one block of positions and columns, and the store of its sums."""
-        target, product = self.operands.target, self.product
-        sums = positions * cols * target.arch.format.accumulator_bytes
-        final = positions * cols * product.final_bytes
         out: list[Node] = []
         for place, count in places(self.folds):
             out.extend(repeat(count, self._fold(positions, cols, place)))
-        return (*out, target.store(product.output, final, sums, ("sums", "out")))
+        return (*out, self.operands.store(positions * cols, "sums", "out"))
 
     def _fold(self, positions: int, cols: int, place: Place[Share]) -> tuple[Node, ...]:
         ops, fold = self.operands, place.part
@@ -234,6 +226,7 @@ class _Plan(InFolds):
             takes=taken,
             frees=taken,
             fills=(*(("sums",) if place.first else ()), *(("out",) if place.last else ())),
+            latency=ops.target.array.latency,
             inner_stalls=stalls,
             actions=self.fold_actions(positions, cols, fold, seeded=not place.first),
         )
@@ -283,5 +276,5 @@ def _fewest_blocks(operands: Operands) -> int:
     capacity = target.capacity_bytes("output")
     if capacity is None:
         return 1
-    sums = 2 * product.rows * min(target.array.cols, product.cols) * target.arch.format.accumulator_bytes
+    sums = 2 * target.banks.sums(product.rows, 1) * target.arch.format.accumulator_bytes
     return max(1, -(-sums // max(1, capacity)))

@@ -39,6 +39,7 @@ def array_for(arch: SystolicArch, strata: Sequence[Stratum]) -> Parameters:
         arch.rtl.format,
         depth=max(1, min(dense, m)),
         accumulators=max(stratum.part.interleave for stratum in strata),
+        multiplier_latency=max(1, arch.array.multiplier_latency_cycles) if arch.rtl.format != "int8" else None,
         adder_latency=max(1, arch.array.adder_latency_cycles) if arch.rtl.format != "int8" else None,
     )
 

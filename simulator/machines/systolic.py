@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from rtl.timing import Array
+from rtl.timing import INPUT, SHORTEST, Array, run_latency
 from simulator.arch.machine import MachineSheet
 from simulator.capacity import needed_bytes, refuse_overflow
 from simulator.program import Channel
@@ -34,12 +34,14 @@ class ArraySpec:
 
     `pe: unified` selects n of m operands a group; `pe: compressed` is the idealisation in which kept weights take the
     place of dense ones, one a PE. Links are a row (west) or a column (north, sums) each cycle; `sum_hop` is what a
-    partial sum waits between two rows.
+    partial sum waits between two rows. `control: rtl` moves operands and starts runs as our RTL does: with registers in
+    front of the multiplier, cycles between two starts, and a sum's way to where it can be used; `ideal` has none.
     """
 
     rows: Count
     cols: Count
     pe: Literal["unified", "compressed"]
+    control: Literal["rtl", "ideal"]
     accumulators: Count
     group_max: Count
     window_max: Count
@@ -65,6 +67,7 @@ class FormatSpec:
 class MemorySpec:
     """On-chip memories in KiB, and what their ports move for a row (west) or a column (north, output) a cycle.
 
+    `dma_port_bytes_per_cycle` is what DRAM transfers move in or out of a memory a cycle, beside the array's ports.
     `wuve_kib` and `vector_kib` hold what the update and vector lanes work on.
     """
 
@@ -74,6 +77,7 @@ class MemorySpec:
     west_port_bytes_per_row_cycle: Positive | None
     north_port_bytes_per_col_cycle: Positive | None
     output_port_bytes_per_col_cycle: Positive | None
+    dma_port_bytes_per_cycle: Positive | None
     wuve_kib: Positive
     vector_kib: Positive
 
@@ -104,13 +108,17 @@ class SoreSpec:
 
 @dataclass(frozen=True, config=CLOSED)
 class WuveSpec:
-    """Weight update lanes and the cycles a weight takes in one, by optimizer."""
+    """Weight update lanes, cycles between two weights in one, and from a weight in to the same out, by optimizer."""
 
     lanes: Count
     sgd_cycles: Count
     momentum_cycles: Count
     adam_cycles: Count
     adamw_cycles: Count
+    sgd_latency_cycles: Whole
+    momentum_latency_cycles: Whole
+    adam_latency_cycles: Whole
+    adamw_latency_cycles: Whole
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -127,9 +135,17 @@ class VectorSpec:
 
 @dataclass(frozen=True, config=CLOSED)
 class TransposerSpec:
-    """Turns operands that were packed along channels for the reduction over positions (WU)."""
+    """Turns operands that were packed along channels for the reduction over positions (WU).
+
+    Units of `side` x `side` registers, as many as make `elements_per_cycle`; each turns a block in `side` cycles.
+    """
 
     elements_per_cycle: Count
+    side: Count
+
+    @property
+    def units(self) -> int:
+        return max(1, self.elements_per_cycle // self.side)
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -216,16 +232,20 @@ class SystolicArch:
         operand, sums = self.format.operand_bytes, self.format.accumulator_bytes
         west = _narrower(spec.west_link_operands_per_cycle, memory.west_port_bytes_per_row_cycle, operand)
         north = _narrower(spec.north_link_weights_per_cycle, memory.north_port_bytes_per_col_cycle, operand)
+        is_built = spec.control == "rtl"
+        words = 1 if west is None else -(-spec.window_max * west.denominator // west.numerator)
         return Array(
             rows=spec.rows,
             cols=spec.cols,
             adder_latency=spec.adder_latency_cycles,
-            multiplier_latency=spec.multiplier_latency_cycles,
+            multiplier_latency=spec.multiplier_latency_cycles + (INPUT if is_built else 0),
             west_link=west,
             north_link=north,
             sum_link=_narrower(spec.sum_link_values_per_cycle, memory.output_port_bytes_per_col_cycle, sums),
             sum_hop=spec.sum_hop_cycles,
             drains=spec.drains,
+            shortest=SHORTEST if is_built else 0,
+            latency=run_latency(spec.accumulators, words) if is_built else 0,
         )
 
     def dram_channel(self) -> Channel:
@@ -236,6 +256,11 @@ class SystolicArch:
         rate = dram.channels * exact(dram.channel_bandwidth_gb_s) * exact(dram.efficiency) * 1000 / clock
         latency = -(-exact(dram.latency_ns) * clock // 1000)
         return Channel(rate, int(latency), dram.burst_bytes)
+
+    def dma_port(self) -> Channel:
+        """The port between DRAM and an on-chip memory."""
+        width = self.memory.dma_port_bytes_per_cycle
+        return Channel(None if width is None else exact(width))
 
     def peaks(self) -> dict[str, float]:
         """What no schedule passes, for rooflines; the DRAM's stands apart from its assumed efficiency."""

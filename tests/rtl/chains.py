@@ -7,9 +7,9 @@ from numpy.random import Generator
 from rtl.formats import Bits, Packed, groups_of, pack
 from rtl.golden.products import sparse_product
 from rtl.in_process import CompiledArray
-from rtl.parameters import SHORTEST, Parameters
+from rtl.parameters import Parameters
 from rtl.tiles import Tile, folds_of, output_stationary_tile, weight_stationary_tile
-from rtl.timing import Reduction, weight_stationary_step
+from rtl.timing import SHORTEST, Reduction, weight_stationary_step
 from tests.rtl.cases import operands, random_mask, random_work
 
 
