@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import ClassVar, Generic, TypeVar
 
-from simulator.arch.machine import Spec
+from simulator.arch.machine import Machine, Spec
 from simulator.job import Value
 from simulator.runs import Runs
 from simulator.schedule import Schedule
@@ -25,6 +25,7 @@ class StepOptions:
     """What every machine that takes steps can be asked. check_capacity: refuse a step that does not fit its memory.
 
     A field of a kind's own options that names a registered part says so in its metadata: `registered` gives the group.
+    One that nobody asks for, since it is the machine's own, says `of_machine`.
     """
 
     check_capacity: bool = True
@@ -78,10 +79,17 @@ def registered(group: str) -> Mapping[str, str]:
     return {"group": group}
 
 
-def options_of(compiler: Compiler[Spec, OptionsT], kind: str, given: Mapping[str, Value]) -> OptionsT:
-    """The options of a kind of machine. Raises UserError for one it does not have, naming those it has."""
-    known = {each.name: each for each in fields(compiler.Options)}  # type: ignore[arg-type]
-    read = dict(given)
+def of_machine(attribute: str) -> Mapping[str, str]:
+    """The metadata of an option that is an attribute of the machine (`simulator.arch.machine.Machine`)."""
+    return {"machine": attribute}
+
+
+def options_of(compiler: Compiler[Spec, OptionsT], machine: Machine, given: Mapping[str, Value]) -> OptionsT:
+    """The options of a machine. Raises UserError for one that its kind does not have, naming those it has."""
+    every, kind = fields(compiler.Options), machine.kind  # type: ignore[arg-type]
+    known = {each.name: each for each in every if "machine" not in each.metadata}
+    read: dict[str, object] = dict(given)
+    read |= {each.name: getattr(machine, each.metadata["machine"]) for each in every if each.name not in known}
     for name, value in given.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)

@@ -73,7 +73,7 @@ def prepare(job: Job) -> Prepared:
     machine = machine_reader(job.machine.name, job.machine.content)(job.settings)
     compiler = load_compiler(machine.kind)
     check_takes(job, machine, compiler)
-    options = options_of(compiler, machine.kind, dict(job.options))
+    options = options_of(compiler, machine, dict(job.options))
     if job.work.matrices:
         workload, dense = load_workload(job.work), None
         job = replace(job, work=job.work.pinned())

@@ -44,6 +44,7 @@ def archs(draw: st.DrawFn) -> SystolicArch:
     )
     kib = st.sampled_from([0.125, 0.3, 1.5, 64, None])
     memory = replace(spec.memory, west_kib=draw(kib), north_kib=draw(kib), output_kib=draw(kib))
+    memory = replace(memory, dma_port_bytes_per_cycle=draw(st.sampled_from([None, 3, 640])))
     dram = replace(
         spec.dram,
         channels=draw(st.integers(1, 3)),
@@ -58,7 +59,8 @@ def archs(draw: st.DrawFn) -> SystolicArch:
         spec = replace(spec, sore=sore)
     if spec.transposer is not None:
         rate = draw(st.sampled_from([None, 1, 3, 128]))
-        spec = replace(spec, transposer=replace(spec.transposer, elements_per_cycle=rate) if rate else None)
+        turning = replace(spec.transposer, elements_per_cycle=rate or 1, side=draw(st.sampled_from([1, 3, 8])))
+        spec = replace(spec, transposer=turning if rate else None)
     return replace(spec, format=replace(spec.format, operand_bytes=draw(st.sampled_from([1, 2, 4]))))
 
 

@@ -48,6 +48,14 @@ DataflowOption = Annotated[
         autocompletion=completed(DATAFLOWS),
     ),
 ]
+ObjectiveOption = Annotated[
+    str | None,
+    typer.Option(
+        "--objective",
+        help="What the best mapping is: time, energy, or edp, energy times time. [default: time]",
+        show_default=False,
+    ),
+]
 KernelNameOption = Annotated[
     str | None,
     typer.Option(

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from dataflows.systolic.mapping import Dataflow
+from dataflows.systolic.objective import Objective
 from dataflows.systolic.planner import Planner
-from simulator.compiler import Compiler, StepOptions, registered
+from simulator.arch.energy import EnergyTable
+from simulator.compiler import Compiler, StepOptions, of_machine, registered
 from simulator.machines.systolic import SystolicArch
 from simulator.runs import Runs
 from simulator.schedule import Schedule
@@ -16,9 +18,21 @@ from workloads.workload import Workload
 
 @dataclass(frozen=True)
 class SystolicOptions(StepOptions):
-    """dataflow: the one to use throughout; None for the best, layer by layer."""
+    """dataflow: the one to use throughout; None for the best, layer by layer.
+
+    objective: what the best is, `time`, `energy` or `edp` (energy times time). `prices` are the machine's.
+    """
 
     dataflow: str | None = field(default=None, metadata=registered(DATAFLOWS))
+    objective: str = "time"
+    prices: EnergyTable | None = field(default=None, metadata=of_machine("energy"), repr=False)
+
+    def __post_init__(self) -> None:
+        self.best(1.0)
+
+    def best(self, clock_mhz: float) -> Objective:
+        """The objective. Raises UserError for one that there is not, or that has no prices."""
+        return Objective(self.objective, self.prices, clock_mhz * 1e6)
 
 
 class SystolicCompiler(Compiler[SystolicArch, SystolicOptions]):
@@ -29,7 +43,8 @@ class SystolicCompiler(Compiler[SystolicArch, SystolicOptions]):
 
     def compile(self, workload: Workload, spec: SystolicArch, options: SystolicOptions, runs: Runs) -> Schedule:
         """Raises UserError where no mapping of a product fits the on-chip memories."""
-        return Planner(spec, chosen(options, spec.schedule.offline), runs).plan(workload)
+        dataflows = chosen(options, spec.schedule.offline)
+        return Planner(spec, dataflows, runs, objective=options.best(spec.clock_mhz)).plan(workload)
 
     def parts(self, schedule: Schedule, options: SystolicOptions) -> Mapping[str, str]:
         """The dataflows that carried anything out."""

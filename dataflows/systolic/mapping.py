@@ -53,6 +53,10 @@ class Plan(Protocol):
         """A closer floor: also what must come before and after the array's work; what DRAM, SORE, transposer do."""
         ...
 
+    def least_bytes(self) -> int:
+        """A floor of the bytes between DRAM and chip."""
+        ...
+
     def inlined(self) -> "Plan | None":
         """The same with weights made sparse on the way in; None where that does not fit."""
         ...

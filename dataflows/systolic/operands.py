@@ -63,19 +63,26 @@ class Operands:
         """The operands that indices pick out of m for a number of multiply-accumulates; none without indices."""
         return (Action("select", self.product.right, macs),) if self.product.pattern.index_bits else ()
 
-    def moved_ticks(self, left_passes: int, right_passes: int) -> int:
-        """A floor of the time that DRAM and what stands behind it take to bring operands and take results away.
+    def moved_bytes(self, left_passes: int, right_passes: int) -> int:
+        """A floor of the bytes of one product that are brought and taken away.
 
         `left_passes` and `right_passes` say how often each operand comes on chip as a whole.
         """
-        product, target = self.product, self.target
+        product = self.product
         left = self.left_bytes(product.rows, product.inner) * left_passes
         right = self.right_bytes(product.cols, share(product.reduction)) * right_passes
-        behind = target.least_turn_ticks(left + right) if self.is_turned else 0
         if self.inline and not self.is_turned:
-            right = product.cols * product.inner * target.operand_bytes * self._passes * right_passes
+            right = product.cols * product.inner * self.target.operand_bytes * self._passes * right_passes
+        return left + right + product.rows * product.cols * product.final_bytes
+
+    def moved_ticks(self, left_passes: int, right_passes: int) -> int:
+        """A floor of the time that DRAM and what stands behind it take for that, over all `count` products."""
+        product, target = self.product, self.target
+        moved, behind = self.moved_bytes(left_passes, right_passes), 0
+        if self.is_turned:
+            behind = target.least_turn_ticks(moved - product.rows * product.cols * product.final_bytes)
+        elif self.inline:
             behind = self._sort_ticks(product.cols, share(product.reduction)) * right_passes
-        moved = left + right + product.rows * product.cols * product.final_bytes
         return product.count * max(behind, target.channel.least_ticks(moved))
 
     def store_ticks(self, outputs: int) -> int:

@@ -234,12 +234,19 @@ class _Plan(OnOperands):
     def any_pieces_cycles(self) -> int:
         """A floor for pieces of any size: what holds for a whole tile of the operands that stay."""
         ops, product, kinds = self.operands, self.product, self._kinds()
-        row_tiles, col_tiles = -(-product.rows // self.tile_rows), -(-product.cols // self.tile_cols)
-        passes = (col_tiles if kinds[0] == "piece" else 1, row_tiles if kinds[1] == "piece" else 1)
         last_rows, last_cols = product.rows % self.tile_rows, product.cols % self.tile_cols
         last = (last_rows or self.tile_rows) * (last_cols or self.tile_cols)
         ends = ops.first_ticks(self._first_loads(kinds)) + ops.target.array.latency + ops.store_ticks(last)
-        return max(self.floor_cycles() + ends, ops.moved_ticks(*passes))
+        return max(self.floor_cycles() + ends, ops.moved_ticks(*self._passes()))
+
+    def least_bytes(self) -> int:
+        return self.product.count * self.operands.moved_bytes(*self._passes())
+
+    def _passes(self) -> tuple[int, int]:
+        """How often each operand comes on chip."""
+        row_tiles, col_tiles = -(-self.product.rows // self.tile_rows), -(-self.product.cols // self.tile_cols)
+        left, right = self._kinds()
+        return col_tiles if left == "piece" else 1, row_tiles if right == "piece" else 1
 
     def _first_loads(self, kinds: tuple[str, str]) -> list[Load]:
         """Those without which no tile begins, pieces left out."""

@@ -1,19 +1,18 @@
-"""Offline scheduling: which dataflow and mapping carries out each product, and where sparse weights are made.
+"""Offline scheduling of a step: a mapping for each product, and where sparse weights are made.
 
-Mappings are tried in the order of their floor, and timed by simulation, until no other can be better by more than
-the tolerance. The place where a layer's weights are made sparse couples its FF, BP and UP, so the places are
-enumerated together, layer by layer.
+The place where a layer's weights are made sparse couples its FF, BP and UP, so places are enumerated layer by layer. A
+sparse product may also be done as the dense one with masked weights, whose zeros the array multiplies.
 """
 
-import math
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import product as combinations
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from dataflows.systolic.elementwise import Packing, update_program, vector_program
 from dataflows.systolic.lowering import Product, lower
-from dataflows.systolic.mapping import Dataflow, Draft, Plan
+from dataflows.systolic.mapping import Dataflow
+from dataflows.systolic.objective import Objective
+from dataflows.systolic.places import Way, Ways, places_of
+from dataflows.systolic.search import Choice, Search, Tolerances
 from dataflows.systolic.target import Target, packed_bytes
 from rtl.timing import Reduction
 from simulator.machines.systolic import SystolicArch
@@ -22,251 +21,167 @@ from simulator.runs import Runs
 from simulator.schedule import ArrayPart, ScheduledOp
 from workloads.errors import UserError
 from workloads.op import MatrixOp, Op, Phase, Role, VectorKind, VectorOp
+from workloads.pattern import DENSE
 from workloads.workload import Mode, Workload
 
-TOLERANCE = 0.002
 Uses = Mapping[str, list[MatrixOp]]
-Drafts = list[tuple[str, Draft]]  # with the name of the dataflow each is of
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The chosen mapping of one product, the dataflow it is of, its program and how long that takes."""
-
-    dataflow: str
-    plan: Plan
-    program: Program
-    cycles: int
 
 
 class Planner:
     """Plans ops for one machine. Products met before, in any step planned on the same runs, are not planned again."""
 
     def __init__(
-        self, arch: SystolicArch, dataflows: Sequence[Dataflow], runs: Runs, tolerance: float = TOLERANCE
+        self,
+        arch: SystolicArch,
+        dataflows: Sequence[Dataflow],
+        runs: Runs,
+        tolerances: Tolerances = Tolerances(),  # noqa: B008  # a constant
+        objective: Objective = Objective(),  # noqa: B008
     ) -> None:
         self.target = Target.of(arch)
-        self.dataflows = dataflows
+        self.search = Search(self.target, dataflows, runs, tolerances, objective)
         self.runs = runs
-        self.tolerance = tolerance
         # ops are kept, so that their ids stay their own
         self._lowered: dict[int, tuple[MatrixOp, tuple[Product, ...]]] = {}
-        self._chosen: dict[tuple[int, bool], tuple[MatrixOp, list[Choice]]] = {}
-        self._known = runs.memory((arch, tuple(flow.name for flow in dataflows), tolerance))
+        self._chosen: dict[tuple[int, bool], tuple[MatrixOp, list[Choice] | None]] = {}
+        self._masked: dict[int, tuple[MatrixOp, MatrixOp]] = {}
 
     def plan(self, workload: Workload) -> tuple[ScheduledOp, ...]:
         """Every op of a step with its programs. Raises UserError for a pattern or size the machine cannot take."""
         uses = _uses(workload)
-        inline = self._places(workload, uses)
-        schedule = (self._scheduled(op, uses, inline) for op in workload.ops)
+        ways = self._places(workload, uses)
+        schedule = (self._scheduled(op, uses, ways.get(op.layer, {})) for op in workload.ops)
         return tuple(scheduled for scheduled in schedule if scheduled is not None)
 
-    def choose(self, op: MatrixOp, inline: bool) -> list[Choice]:
+    def choose(self, op: MatrixOp, way: Way = Way.PACKED) -> list[Choice]:
         """The best mapping of each of an op's products. Raises UserError where none fits the machine."""
-        known = self._chosen.get((id(op), inline))
-        if known is None:
-            known = self._chosen[id(op), inline] = (op, self._choose(op, inline))
-        return known[1]
-
-    def _choose(self, op: MatrixOp, inline: bool) -> list[Choice]:
-        choices = [self._choice(product, inline) for product in self._products(op)]
-        found = [choice for choice in choices if choice]
-        if len(found) < len(choices):
-            names = " or ".join(dataflow.name for dataflow in self.dataflows)
+        found = self.found(op, way)
+        if found is None:
+            names = " or ".join(dataflow.name for dataflow in self.search.dataflows)
             raise UserError(f"{op.layer} {op.phase}: no {names} mapping fits the on-chip memories of this machine")
         return found
 
-    def _products(self, op: MatrixOp) -> tuple[Product, ...]:
+    def found(self, op: MatrixOp, way: Way) -> list[Choice] | None:
+        """The same; None where none fits."""
+        if way is Way.MASKED:
+            return self.found(self.masked(op), Way.PACKED)
+        inline = way is Way.INLINE
+        known = self._chosen.get((id(op), inline))
+        if known is None:
+            choices = [self.search.choice(product, inline) for product in self.products(op)]
+            fitting = [choice for choice in choices if choice]
+            known = (op, fitting if len(fitting) == len(choices) else None)
+            self._chosen[id(op), inline] = known
+        return known[1]
+
+    def products(self, op: MatrixOp) -> tuple[Product, ...]:
+        """The plain products of an op."""
         found = self._lowered.get(id(op))
         if found is None:
             found = self._lowered[id(op)] = (op, self._lower(op))
         return found[1]
+
+    def masked(self, op: MatrixOp) -> MatrixOp:
+        """The dense op that gives the same results with masked weights."""
+        known = self._masked.get(id(op))
+        if known is None:
+            known = self._masked[id(op)] = (op, replace(op, right=replace(op.right, pattern=DENSE)))
+        return known[1]
 
     def _lower(self, op: MatrixOp) -> tuple[Product, ...]:
         arch = self.target.arch
         products = lower(op, arch.lowering, arch.format.operand_bytes, arch.format.master_bytes)
         return tuple(map(compress, products)) if arch.array.pe == "compressed" else products
 
-    def _choice(self, product: Product, inline: bool) -> Choice | None:
-        choice: Choice | None = self._once((product, inline), lambda: self._found(product, inline))
-        return choice
-
-    def _found(self, product: Product, inline: bool) -> Choice | None:
-        """What is best does not hang on whose tensors a product has: FF's mapping is often BP's.
-
-        The direction of groups matters only where SORE reads weights twice for it.
-        """
-        alike = product.renamed("", "", "", across_outputs=inline and product.across_outputs)
-        known: tuple[str, Plan] | None = self._known.get(("mapping", alike, inline))
-        if known is not None:
-            return self._better(known[0], known[1].renamed(product), None)
-        choice = self._search(product, inline)
-        if choice is not None:
-            self._known["mapping", alike, inline] = choice.dataflow, choice.plan
-        return choice
-
-    def _once(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        found = self._known.get(key, self)  # a key may be large: it is hashed once
-        if found is self:
-            found = self._known[key] = make()
-        return found
-
-    def _search(self, product: Product, inline: bool) -> Choice | None:
-        offline = self.target.arch.schedule.offline
-        best = self._as_packed(product) if inline and offline else None
-        for dataflow, draft in self._drafts(product):
-            for family in draft.families(inline):
-                if self._cannot_win(draft.floor_cycles, best):
-                    return best
-                if offline or family.usual:
-                    best = self._best_of(dataflow, family.plans(self._worth(best)), best)
-        return best
-
-    def _as_packed(self, product: Product) -> Choice | None:
-        """The mapping that is best with packed weights, which is rarely far from the best with weights made sparse."""
-        packed = self._choice(product, False)
-        plan = packed.plan.inlined() if packed else None
-        return self._better(packed.dataflow, plan, None) if packed and plan else None
-
-    def _worth(self, best: Choice | None) -> int | None:
-        """Cycles a mapping must be able to stay below to be tried; None for any number."""
-        if best is None or not self.target.arch.schedule.offline:
-            return None
-        return math.ceil(best.cycles / (1 + self.tolerance))
-
-    def _best_of(self, dataflow: str, plans: Iterator[Plan], best: Choice | None) -> Choice | None:
-        for plan in plans:
-            if not self._cannot_win(plan.least_cycles(), best):
-                best = self._better(dataflow, plan, best)
-        return best
-
-    def _drafts(self, product: Product) -> Drafts:
-        """Families of mappings, the lowest floor first; without offline scheduling in the order of their dataflows."""
-        drafts: Drafts = self._once(("drafts", product), lambda: self._sorted_drafts(product))
-        return drafts
-
-    def _sorted_drafts(self, product: Product) -> Drafts:
-        every = [(flow.name, draft) for flow in self.dataflows for draft in flow.drafts(self.target, product)]
-        if not self.target.arch.schedule.offline:
-            return every
-        return sorted(every, key=lambda each: each[1].floor_cycles)
-
-    def _cannot_win(self, floor_cycles: int, best: Choice | None) -> bool:
-        """True when no such mapping can be better by more than the tolerance.
-
-        Without offline scheduling the first of the usual ones that fits is taken.
-        """
-        if best is None:
+    def may_be_masked(self, op: MatrixOp) -> bool:
+        """Whether an op's dense mapping is shorter than that with packed weights, or the only one that fits."""
+        if op.right.pattern.is_dense or not self.target.arch.schedule.offline:
             return False
-        return not self.target.arch.schedule.offline or floor_cycles * (1 + self.tolerance) >= best.cycles
+        packed = self.found(op, Way.PACKED)
+        if packed is None:
+            return self.found(op, Way.MASKED) is not None
+        cycles = sum(choice.cycles for choice in packed)
+        dense = self.products(self.masked(op))
+        if sum(self.search.drafts(product)[0][1].floor_cycles for product in dense) >= cycles:
+            return False
+        masked = self.found(op, Way.MASKED)
+        return masked is not None and sum(choice.cycles for choice in masked) < cycles
 
-    def _better(self, dataflow: str, plan: Plan, best: Choice | None) -> Choice:
-        program = plan.program()
-        if not self.target.fits(program.buffers):
-            raise ValueError(f"{dataflow} wrote a program whose buffers do not fit the machine's memories")
-        cycles = self.runs.tried(program, best.cycles if best else None)
-        return Choice(dataflow, plan, program, cycles) if best is None or cycles < best.cycles else best
-
-    def _places(self, workload: Workload, uses: Uses) -> dict[str, frozenset[Phase]]:
-        """For every layer, the phases whose sparse weights are made on the way into the array."""
-        arch = self.target.arch
-        updates = [op for op in workload.ops if isinstance(op, VectorOp) and op.masks]
-        if arch.sore is None or workload.mode is Mode.INFERENCE:
-            return {}
-        return {op.layer: self._place(op, uses.get(op.layer, [])) for op in updates}
-
-    def _place(self, update: VectorOp, uses: Sequence[MatrixOp]) -> frozenset[Phase]:
-        phases = [phase for phase, _ in update.masks]
-        everywhere = frozenset(phases)
-        if not self.target.arch.schedule.pregenerate:
-            return everywhere
-        if not self.target.arch.schedule.offline:
-            return frozenset()
-        options = [
-            frozenset(phase for phase, inline in zip(phases, places, strict=True) if inline)
-            for places in combinations((False, True), repeat=len(phases))
-        ]
-        return self._best_place(update, uses, options)
-
-    def _best_place(
-        self, update: VectorOp, uses: Sequence[MatrixOp], options: Sequence[frozenset[Phase]]
-    ) -> frozenset[Phase]:
-        """The option of the shortest FF, BP and UP together, or one within about the tolerance of it."""
-        floor = sum(self._inline_floor(op) for op in uses)
-        best, best_cycles = options[0], 0
-        for option in options:
-            program = self._update(update, uses, option)
-            cycles = self.runs.cycles(program) if program else 0
-            if best_cycles and (floor + cycles) * (1 + self.tolerance) >= best_cycles:
-                continue
-            if option and not self._possible(uses, option):
-                continue
-            cycles += sum(choice.cycles for op in uses for choice in self.choose(op, op.phase in option))
-            if not best_cycles or cycles < best_cycles:
-                best, best_cycles = option, cycles
-        return best
-
-    def _inline_floor(self, op: MatrixOp) -> int:
+    def inline_floor(self, op: MatrixOp) -> int:
         """Cycles that an op is taken not to get below by making its weights sparse on the way in.
 
         Those with packed weights: the others come dense, through SORE, which is shorter only where its staging happens
         to fetch ahead (by up to 6 % of a product in trials of odd machines). Where n is near m packed weights can be
-        the larger ones: there the floor of all mappings holds.
+        the larger ones, and there may be no room for them: there the floor of all mappings holds.
         """
-        products = self._products(op)
+        products, packed = self.products(op), self.found(op, Way.PACKED)
         dense = sum(product.count * product.cols * product.inner for product in products) * self.target.operand_bytes
-        if self.packing(op).total_bytes > dense:
-            return sum(self._drafts(product)[0][1].floor_cycles for product in products)
-        return sum(choice.cycles for choice in self.choose(op, False))
+        if packed is None or self.packing(op).total_bytes > dense:
+            return sum(self.search.drafts(product)[0][1].floor_cycles for product in products)
+        return sum(choice.cycles for choice in packed)
 
-    def _possible(self, uses: Sequence[MatrixOp], inline: frozenset[Phase]) -> bool:
-        """Whether every product has a mapping with weights made sparse in these phases."""
-        return all(self._choice(product, op.phase in inline) for op in uses for product in self._products(op))
+    def _places(self, workload: Workload, uses: Uses) -> dict[str, Ways]:
+        """For every layer, how the sparse weights of its products come into the array, where not packed."""
+        updates = {op.layer: op for op in workload.ops if isinstance(op, VectorOp) and op.masks}
+        if self.target.arch.sore is None or workload.mode is Mode.INFERENCE:
+            updates = {}
+        found = {layer: places_of(self, op, uses.get(layer, [])) for layer, op in updates.items()}
+        for op in workload.ops:
+            if isinstance(op, MatrixOp) and op.phase not in found.get(op.layer, {}) and self.may_be_masked(op):
+                found[op.layer] = {**found.get(op.layer, {}), op.phase: Way.MASKED}
+        return found
 
-    def _update(self, update: VectorOp, uses: Sequence[MatrixOp], inline: frozenset[Phase]) -> Program | None:
+    def update(self, update: VectorOp, uses: Sequence[MatrixOp], ways: Ways) -> Program | None:
+        """The program of an update that makes the copies of the weight which these products use."""
         masks = dict(update.masks)
-        packings = tuple(self.packing(op) for op in uses if op.phase in masks and op.phase not in inline)
-        dense = not uses or any(op.right.pattern.is_dense or op.phase in inline for op in uses)
+        made = [(op, ways.get(op.phase, Way.PACKED)) for op in uses]
+        sparse = [(op, way) for op, way in made if op.phase in masks and way is not Way.INLINE]
+        dense = not uses or any(op.right.pattern.is_dense or way is Way.INLINE for op, way in made)
+        packings = tuple(self.packing(op, way is Way.MASKED) for op, way in sparse)
         if self.target.arch.sore is None:
             packings = ()
         alike = (replace(update, layer=""), packings, dense)
-        program: Program | None = self._once(alike, lambda: update_program(self.target, *alike))
+        program: Program | None = self.search.once(alike, lambda: update_program(self.target, *alike))
         return program
 
-    def packing(self, op: MatrixOp) -> Packing:
-        pattern = op.right.pattern
-        kept = sum(product.cols * product.reduction.kept * product.count for product in self._products(op))
+    def packing(self, op: MatrixOp, masked: bool = False) -> Packing:
+        """The copy of an op's weight with what its pattern keeps; with `masked`, of all of it, zeros in the rest."""
+        pattern, products = op.right.pattern, self.products(op)
+        kept = sum(product.cols * product.reduction.kept * product.count for product in products)
         size = packed_bytes(kept, self.target.operand_bytes, pattern.index_bits)
+        if masked:
+            size = sum(each.cols * each.inner * each.count for each in products) * self.target.operand_bytes
         return Packing(size, pattern.n, pattern.m, across_outputs=op.phase is Phase.BP)
 
-    def _scheduled(self, op: Op, uses: Uses, inline: dict[str, frozenset[Phase]]) -> ScheduledOp | None:
+    def _scheduled(self, op: Op, uses: Uses, ways: Ways) -> ScheduledOp | None:
         if isinstance(op, MatrixOp):
-            return self._matrix(op, op.phase in inline.get(op.layer, frozenset()))
+            return self._matrix(op, ways.get(op.phase, Way.PACKED))
         if op.kind is VectorKind.UPDATE:
-            program = self._update(op, uses.get(op.layer, []), inline.get(op.layer, frozenset()))
+            program = self.update(op, uses.get(op.layer, []), ways)
         else:
             alike = replace(op, layer="", phase=Phase.FF)
-            program = self._once(alike, lambda: vector_program(self.target, alike))
+            program = self.search.once(alike, lambda: vector_program(self.target, alike))
         if program is None:
             return None
         return ScheduledOp(op, (program,), program.lead, "")
 
-    def _matrix(self, op: MatrixOp, inline: bool) -> ScheduledOp:
-        choices = self.choose(op, inline)
-        arch = self.target.arch
+    def _matrix(self, op: MatrixOp, way: Way) -> ScheduledOp:
+        choices = self.choose(op, way)
+        arch, done = self.target.arch, self.masked(op) if way is Way.MASKED else op
         skips = arch.lowering.skip_stride_zeros
-        real = self._products(op) if skips else lower(op, replace(arch.lowering, skip_stride_zeros=True), 1, 1)
+        real = self.products(op) if skips else lower(op, replace(arch.lowering, skip_stride_zeros=True), 1, 1)
         useful = sum(product.macs_kept for product in real)
+        details = ["weights=masked"] if way is Way.MASKED else []
         return ScheduledOp(
             op=op,
             programs=tuple(choice.program for choice in choices),
             dataflow=", ".join(sorted({choice.dataflow for choice in choices})),
-            detail="; ".join(choice.plan.mapping().describe() for choice in choices),
+            detail="; ".join([*details, *(choice.plan.mapping().describe() for choice in choices)]),
             macs_useful=useful,
             macs_skipped=op.macs - useful,
             pes=arch.array.rows * arch.array.cols,
             last_cycle_index=arch.lowering.cycles_from_zero,
-            parts=tuple(map(array_part, self._products(op), choices)),
+            parts=tuple(map(array_part, self.products(done), choices)),
         )
 
 

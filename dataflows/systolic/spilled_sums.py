@@ -136,6 +136,12 @@ class SpilledSums(InFolds):
         first = self.operands.target.channel.latency_ticks
         return max(first + self.floor_cycles(), self.product.count * self._dram_ticks())
 
+    def least_bytes(self) -> int:
+        product = self.product
+        sums = 2 * (self.depth_in_folds - 1) * product.rows * product.cols
+        operands = self.operands.moved_bytes(-(-product.cols // self.cols), 1)
+        return product.count * (operands + sums * self.operands.target.arch.format.accumulator_bytes)
+
     def _dram_ticks(self) -> int:
         """Ticks DRAM is occupied: every transfer of every fold, without the weights, which are little beside sums."""
         ops, product, ticks = self.operands, self.product, self.operands.target.load_ticks

@@ -116,9 +116,16 @@ class _Plan(InFolds):
 
     def moved_ticks(self) -> int:
         """A floor of the time DRAM takes; the smaller the blocks, the more often weights come."""
+        return self.operands.moved_ticks(*self._passes())
+
+    def least_bytes(self) -> int:
+        return self.product.count * self.operands.moved_bytes(*self._passes())
+
+    def _passes(self) -> tuple[int, int]:
+        """How often each operand comes on chip."""
         left = -(-self.product.cols // self.cols) if self.resident == "none" or self.order == "columns" else 1
         right = 1 if self.resident == "whole" or self.order == "columns" else -(-self.product.rows // self.block)
-        return self.operands.moved_ticks(left, right)
+        return left, right
 
     def least_cycles(self) -> int:
         """Before the array's work stand its first operands, behind it the last store."""

@@ -53,7 +53,7 @@ def _multiplied(product: SparseProduct, kernel: str) -> Matrix:
     """The product as a kernel computes it."""
     machine, runs = load_machine(MACHINE), Runs()
     compiler = load_compiler(machine.kind)
-    options = options_of(compiler, machine.kind, {"kernel": kernel})
+    options = options_of(compiler, machine, {"kernel": kernel})
     schedule = compiler.compile(workload_of(product), machine.spec, options, runs)
     found = runs.timing(schedule[0].programs[0]).detail
     assert isinstance(found, Multiplied)

@@ -28,6 +28,7 @@ from workloads.options import (
     MatrixOption,
     MethodOption,
     ModelOption,
+    ObjectiveOption,
     OutOption,
     PatternOption,
     SetOption,
@@ -63,6 +64,7 @@ def step(
     ] = None,
     mode: Annotated[str, typer.Option("--mode", help="training, or inference: the forward pass alone.")] = "training",
     dataflow: DataflowOption = None,
+    objective: ObjectiveOption = None,
     settings: SetOption = [],  # noqa: B006
     input_gradient: Annotated[
         bool, typer.Option("--input-gradient", help="BP for the first layer too, whose input needs no gradient.")
@@ -127,7 +129,13 @@ def step(
         method=method,
         settings=tuple(settings),
         options=split_options(
-            option, {"dataflow": dataflow, "kernel": kernel, "check_capacity": False if no_capacity else None}
+            option,
+            {
+                "dataflow": dataflow,
+                "objective": objective,
+                "kernel": kernel,
+                "check_capacity": False if no_capacity else None,
+            },
         ),
         exact=exact,
     )

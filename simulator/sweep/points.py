@@ -66,7 +66,7 @@ def _prepared(point: Job) -> Prepared:
     machine = _reader(point.machine)(point.settings)
     compiler = load_compiler(machine.kind)
     check_takes(point, machine, compiler)
-    options = options_of(compiler, machine.kind, dict(point.options))
+    options = options_of(compiler, machine, dict(point.options))
     workload = _sparse(point.work, point.method, point.patterns)
     return checked(Prepared(point, machine, compiler, options, workload, _dense(point.work) if workload.ops else None))
 

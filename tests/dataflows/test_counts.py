@@ -6,6 +6,7 @@ from itertools import product as every
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from dataflows.systolic.places import Way
 from dataflows.systolic.planner import Planner
 from simulator.kernel import run
 from simulator.machines.systolic import SystolicArch
@@ -58,7 +59,9 @@ def test_multiply_accumulates_of_whole_ops(arch: SystolicArch, op: MatrixOp, inl
     assume(arch.lowering.skip_stride_zeros and arch.array.pe == "unified")
     arch = replace(arch, array=replace(arch.array, group_max=8))
     try:
-        choices = Planner(arch, DATAFLOWS, Runs()).choose(op, inline and op.right.pattern.is_grouped)
+        choices = Planner(arch, DATAFLOWS, Runs()).choose(
+            op, Way.INLINE if inline and op.right.pattern.is_grouped else Way.PACKED
+        )
     except UserError:
         assume(False)
     done = [run(choice.program).actions for choice in choices]
@@ -117,9 +120,9 @@ def test_a_second_pass_of_inline_backward_weights() -> None:
     op = MatrixOp("layer", Phase.BP, 64, 128, 64, Operand("x", Role.GRADIENT), right)
     reads = []
     for arch in (sat, bare):
-        (choice,) = Planner(arch, DATAFLOWS, Runs()).choose(op, inline=True)
+        (choice,) = Planner(arch, DATAFLOWS, Runs()).choose(op, Way.INLINE)
         reads.append(run(choice.program).actions["dram.read", "weight"])
     assert reads[1] == 2 * reads[0]
     forward = replace(op, phase=Phase.FF)
-    (choice,) = Planner(bare, DATAFLOWS, Runs()).choose(forward, inline=True)
+    (choice,) = Planner(bare, DATAFLOWS, Runs()).choose(forward, Way.INLINE)
     assert run(choice.program).actions["dram.read", "weight"] == reads[0]

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dataflows.systolic.planner import Planner
+from dataflows.systolic.search import Tolerances
 from simulator.machines.systolic import SystolicArch
 from simulator.runs import Runs
 from tests.machines import DATAFLOWS, MACHINES
@@ -31,7 +32,7 @@ def product(rows: int, inner: int, cols: int, pattern: Pattern, phase: Phase = P
 def cycles(arch: SystolicArch, op: MatrixOp, *dataflows: str) -> int:
     """Of the best mapping, of all dataflows or of some."""
     allowed = [each for each in DATAFLOWS if not dataflows or each.name in dataflows]
-    return Planner(arch, allowed, Runs()).choose(op, False)[0].cycles
+    return Planner(arch, allowed, Runs(), Tolerances(bytes=0)).choose(op)[0].cycles
 
 
 @pytest.mark.parametrize(("link", "least"), [(1, 1024), (0.5, 2048), (0.25, 4096)])

@@ -42,7 +42,7 @@ def random_floors(count: int, seed: int = 1) -> Iterator[Floor]:
     """So many plans of random products on random machines, a few of each."""
     rng, made = np.random.default_rng(seed), 0
     while made < count:
-        arch, op = _arch(rng), _op(rng)
+        arch, op = random_arch(rng), random_op(rng)
         product = lower(op, arch.lowering, arch.format.operand_bytes, arch.format.master_bytes)[0]
         target, plans = Target.of(arch), []
         for dataflow in DATAFLOWS:
@@ -55,7 +55,7 @@ def random_floors(count: int, seed: int = 1) -> Iterator[Floor]:
             yield Floor(draft.floor_cycles, plan.floor_cycles(), plan.least_cycles(), cycles, plan.mapping().describe())
 
 
-def _arch(rng: Generator) -> SystolicArch:
+def random_arch(rng: Generator) -> SystolicArch:
     spec = MACHINES["sat"]
     assert spec.dram is not None
     link = lambda: LINKS[rng.integers(len(LINKS))]  # noqa: E731
@@ -73,15 +73,16 @@ def _arch(rng: Generator) -> SystolicArch:
         drains=bool(rng.integers(2)),
     )
     kib = lambda: (0.5, 2.0, 16.0, 4096.0)[rng.integers(4)]  # noqa: E731
-    ports = {"west_port_bytes_per_row_cycle": None, "north_port_bytes_per_col_cycle": None}
+    ports: dict[str, float | None] = {"west_port_bytes_per_row_cycle": None, "north_port_bytes_per_col_cycle": None}
     memory = replace(spec.memory, west_kib=kib(), north_kib=kib(), output_kib=kib(), **ports)
-    memory = replace(memory, output_port_bytes_per_col_cycle=None)
+    dma = (16, 640, None)[rng.integers(3)]
+    memory = replace(memory, output_port_bytes_per_col_cycle=None, dma_port_bytes_per_cycle=dma)
     bandwidth = float((0.3, 2.0, 19.2, 100_000.0)[rng.integers(4)])
     dram = replace(spec.dram, channel_bandwidth_gb_s=bandwidth, latency_ns=float((0, 100, 250)[rng.integers(3)]))
     return replace(spec, array=array, memory=memory, dram=dram)
 
 
-def _op(rng: Generator) -> MatrixOp:
+def random_op(rng: Generator) -> MatrixOp:
     m = int(rng.integers(1, 65))
     sparse = Pattern(PatternKind.NM, int(rng.integers(1, min(m, 8) + 1)), m)
     pattern = DENSE if rng.random() < 0.4 else sparse
