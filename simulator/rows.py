@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import TypeVar
 
+from simulator.overlap import adjusted
+from simulator.overlapping import step_cycles
 from simulator.program import STALLS, Stall
 from simulator.runs import Runs
 from simulator.schedule import Schedule, ScheduledOp
@@ -32,9 +34,10 @@ def op_rows(schedule: Schedule, runs: Runs, show: Show = silent) -> list[Row]:
     Raises ValueError for a program that can never go on, and UserError where counts do not fit 64 bits.
     """
     causes = causes_of(schedule, runs)
-    rows = []
+    rows, in_step = [], step_cycles(schedule, runs)
     for number, scheduled in enumerate(schedule, 1):
-        rows.append(_row(scheduled, _timings(scheduled, runs), causes))
+        cycles = in_step[number - 1] if in_step else None
+        rows.append(_row(scheduled, _timings(scheduled, runs), causes, cycles))
         show(number, len(schedule), f"{rows[-1]['layer']} {rows[-1]['phase']}")
     for column in COUNTED:
         _check_size(sum(int(row[column]) for row in rows), column)
@@ -92,10 +95,14 @@ def total(counts: Iterable[Mapping[Key, int]]) -> Counter[Key]:
     return found
 
 
-def _row(scheduled: ScheduledOp, timings: Sequence[Timing], causes: Sequence[Stall]) -> Row:
+def _row(scheduled: ScheduledOp, timings: Sequence[Timing], causes: Sequence[Stall], in_step: int | None = None) -> Row:
+    """A row of an op; `in_step`: its cycles in a step whose ops overlap."""
     stalls = total(timing.stalls for timing in timings)
     cycles, busy = sum(timing.cycles for timing in timings), sum(timing.busy for timing in timings)
     lanes = busy * scheduled.pes
+    if in_step is not None:
+        found = adjusted(Timing(cycles, busy, stalls, {}, 0), in_step)
+        cycles, busy, stalls = found.cycles, found.busy, Counter(found.stalls)
     if scheduled.last_cycle_index and cycles:
         cycles -= 1
         if stalls[Stall.FILL_DRAIN]:

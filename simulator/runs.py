@@ -1,7 +1,7 @@
 """What has been found out already: timings of programs, and what compilers remember of a machine."""
 
 import gc
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -69,6 +69,10 @@ class Runs:
         if known is None:
             known = self._known[id(work)] = (work, self._timing(work))
         return known[1]
+
+    def ends(self, program: Program) -> Mapping[str, int]:
+        """The tick at which each engine of a program is done. Raises ValueError where it can never go on."""
+        return kernel.ends(program, self.exact)
 
     def memory(self, owner: Hashable) -> Memory:
         """What `owner` (a compiler for one machine, say) wants to remember from step to step."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rtl.timing import Reduction
+from simulator.program import Program
 from simulator.timing import Executable
 from workloads.op import Op
 
@@ -31,6 +32,14 @@ class ArrayPart:
 
 
 @dataclass(frozen=True)
+class Behind:
+    """A program with work of later ops behind its own, and what of this is left to be done after it."""
+
+    program: Program
+    after: tuple[Program, ...]
+
+
+@dataclass(frozen=True)
 class ScheduledOp:
     """An op and what carries it out, one after the other.
 
@@ -38,7 +47,9 @@ class ScheduledOp:
     elements and `macs_skipped` those of the dense product that the pattern saves; their sum is the op's. `pes` multiply
     at once; with `pads` a busy cycle of the lead engine multiplies on all of them, whether that is of use or not.
     `last_cycle_index`: cycles are counted from 0, one less than their number. `parts`: for a product on a systolic
-    array, what each program does there.
+    array, what each program does there. `waits`: the tensors whose loads need the op before to be done; None where all
+    of the op does (`simulator.overlap`). `behind`: the last program with work of the ops after it behind it, which say
+    `is_behind`.
     """
 
     op: "Op | SparseProduct"
@@ -51,6 +62,9 @@ class ScheduledOp:
     pads: bool = True
     last_cycle_index: bool = False
     parts: tuple[ArrayPart, ...] = ()
+    waits: frozenset[str] | None = None
+    behind: "Behind | None" = None
+    is_behind: bool = False
 
 
 Schedule = tuple[ScheduledOp, ...]

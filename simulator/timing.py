@@ -25,11 +25,15 @@ class Timing:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What the default reader makes of a program: cycles, waits of the lead engine by cause, commands evaluated."""
+    """What the default reader makes of a program: cycles, waits of the lead engine by cause, commands evaluated.
+
+    `ends`: the tick at which each engine is done.
+    """
 
     cycles: int
     waits: Mapping[Stall, int]
     steps: int
+    ends: Mapping[str, int]
 
 
 class Executable(Protocol):

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from dataflows.systolic.elementwise import Packing, update_program, vector_program
+from dataflows.systolic.following import following
 from dataflows.systolic.lowering import Product, lower
 from dataflows.systolic.mapping import Dataflow
 from dataflows.systolic.objective import Objective
@@ -50,8 +51,11 @@ class Planner:
         """Every op of a step with its programs. Raises UserError for a pattern or size the machine cannot take."""
         uses = _uses(workload)
         ways = self._places(workload, uses)
-        schedule = (self._scheduled(op, uses, ways.get(op.layer, {})) for op in workload.ops)
-        return tuple(scheduled for scheduled in schedule if scheduled is not None)
+        every = (self._scheduled(op, uses, ways.get(op.layer, {})) for op in workload.ops)
+        schedule = tuple(scheduled for scheduled in every if scheduled is not None)
+        return (
+            following(schedule, self.target, self.runs) if self.target.arch.schedule.overlap == "overlap" else schedule
+        )
 
     def choose(self, op: MatrixOp, way: Way = Way.PACKED) -> list[Choice]:
         """The best mapping of each of an op's products. Raises UserError where none fits the machine."""

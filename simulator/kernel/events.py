@@ -68,6 +68,10 @@ class ExactRun:
         self.waits[last.last_cause] += last.end - self.engines[self.program.lead].end
         return last.end
 
+    def ends(self) -> dict[str, int]:
+        """The tick at which each engine is done, after the run."""
+        return {name: state.end for name, state in self.engines.items()}
+
     def _engine(self, name: str) -> Generator[simpy.Event, Token, None]:
         state = self.engines[name]
         for command in _in_order(self.program.body):

@@ -44,24 +44,27 @@ class Marks(NamedTuple):
     saved_round: Table
 
 
-def evaluate(tables: Tables, jump: bool = True) -> tuple[int, Table, int]:
-    """Cycles, waits of the lead engine by cause (in the order of `tables.causes`), and commands really evaluated.
+def evaluate(tables: Tables, jump: bool = True) -> tuple[Table, Table, int]:
+    """The tick at which each engine is done, waits of the lead engine by cause, and commands really evaluated.
+
+    Engines and causes are in the order of `tables`; a program takes as long as the last of its engines.
 
     Raises ValueError when a command takes a slot nobody has filled, needs one nobody has freed, or frees one nobody has
     taken.
     """
     waits = np.zeros(max(1, len(tables.causes)), dtype=np.int64)  # one at least: numba looks at no bounds
-    stuck, steps, cycles = _evaluate(tables.words, jump, waits)
+    ends = np.zeros(len(tables.engines), dtype=np.int64)
+    stuck, steps = _evaluate(tables.words, jump, waits, ends)
     if stuck >= 0:
         command = tables.sources[stuck]
         slots = f"takes {command.takes}, fills {command.fills}, frees {command.frees}"
         raise ValueError(f"the program can never go on at a command of {command.engine}: {slots}")
-    return cycles, waits[: len(tables.causes)], steps
+    return ends, waits[: len(tables.causes)], steps
 
 
 @compiled()
-def _evaluate(words: Any, jump: Any, waits: Any) -> Any:
-    """The command at which the program can not go on (or -1), commands evaluated, cycles. Adds to `waits`."""
+def _evaluate(words: Any, jump: Any, waits: Any, ends: Any) -> Any:
+    """The command at which the program can not go on (or -1), and commands evaluated. Fills `waits` and `ends`."""
     engines, buffers, lines, commands, nest = words[:HEAD]
     start = HEAD + buffers
     code = words[start : start + LINE * lines].reshape(lines, LINE)
@@ -76,7 +79,7 @@ def _evaluate(words: Any, jump: Any, waits: Any) -> Any:
         if operation == RUN:
             steps += 1
             if not _carry_out(work[argument], state, waits):
-                return argument, steps, 0
+                return argument, steps
         elif operation == LOOP:
             depth += 1
             marks.left[depth], marks.done[depth], marks.saved_round[depth] = argument, 0, 0
@@ -91,7 +94,8 @@ def _evaluate(words: Any, jump: Any, waits: Any) -> Any:
                 depth -= 1
     last = np.argmax(state.engine_free)
     waits[state.last_cause[last]] += state.engine_free[last] - state.engine_free[LEAD]
-    return -1, steps, state.engine_free[last]
+    ends[:] = state.engine_free
+    return -1, steps
 
 
 @compiled()

@@ -21,8 +21,15 @@ def run(program: Program, exact: bool = False) -> Timing:
 def evaluated(program: Program) -> Evaluation:
     """A program run by jumps. Raises ValueError when it can never go on."""
     tables = tabulate(program)
-    cycles, waits, steps = evaluate(tables)
-    return Evaluation(cycles, dict(zip(tables.causes, waits.tolist(), strict=True)), steps)
+    ends, waits, steps = evaluate(tables)
+    done = dict(zip(tables.engines, ends.tolist(), strict=True))
+    return Evaluation(max(done.values()), dict(zip(tables.causes, waits.tolist(), strict=True)), steps, done)
+
+
+def ends(program: Program, exact: bool = False) -> Mapping[str, int]:
+    """The tick at which each engine is done. Raises ValueError when the program can never go on."""
+    found = evaluated(program)
+    return _exactly(program)[0].ends() if exact else found.ends
 
 
 def timing(program: Program, found: Evaluation) -> Timing:
@@ -40,10 +47,14 @@ def load_kernel() -> None:
 
 
 def _run_exact(program: Program) -> Timing:
+    job, cycles = _exactly(program)
+    return Timing(cycles, job.busy_ticks, _positive(job.waits), _positive(job.amounts), job.steps)
+
+
+def _exactly(program: Program) -> tuple[ExactRun, int]:
     evaluate(tabulate(program))  # refuses what is no program, in the same words
     job = ExactRun(program)
-    cycles = job.run()
-    return Timing(cycles, job.busy_ticks, _positive(job.waits), _positive(job.amounts), job.steps)
+    return job, job.run()
 
 
 def _positive(amounts: Mapping[Key, int]) -> dict[Key, int]:

@@ -23,7 +23,7 @@ Uses = tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]  # a comman
 class Tables:
     """`words` is the head, then slots a buffer, then lines of code, then commands. The lead engine has number 0.
 
-    `causes` are the stalls that the commands name, by their numbers.
+    `causes` are the stalls that the commands name, by their numbers; `engines` the engines.
 
     A line of code is (RUN, command, 0, 0), (LOOP, count, 0, 0) or (END, its loop's first line, engines, buffers): the
     engines and buffers the loop touches as bits, zero where other engines touch those buffers too.
@@ -34,6 +34,7 @@ class Tables:
     words: Table
     sources: list[Command]
     causes: list[Stall]
+    engines: list[str]
 
 
 def tabulate(program: Program) -> Tables:
@@ -42,7 +43,7 @@ def tabulate(program: Program) -> Tables:
         raise ValueError(f"a program has at most {MOST} engines and {MOST} buffers")
     writer = _Writer(program)
     writer.write(program.body, 0)
-    return Tables(writer.words(program), writer.sources, list(writer.causes))
+    return Tables(writer.words(program), writer.sources, list(writer.causes), list(writer.engines))
 
 
 class _Writer:

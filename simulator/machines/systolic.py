@@ -155,12 +155,14 @@ class ScheduleSpec:
     `interleave`: several outputs a PE in turn. `pregenerate`: sparse weights are made behind the update, not on the
     fly. `offline`: dataflow, depth, interleave and generation place are chosen layer by layer from simulated time;
     without it weight stationary is taken throughout, at the largest depth with both operands streamed, and weights are
-    made sparse behind the update if `pregenerate`, otherwise on the fly.
+    made sparse behind the update if `pregenerate`, otherwise on the fly. `overlap`: whether an op's first loads run
+    behind the op before it, or ops are separated by barriers.
     """
 
     interleave: Switch
     pregenerate: Switch
     offline: Switch
+    overlap: Literal["barriers", "overlap"]
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -298,7 +300,7 @@ SAT = MachineSheet(
     sheet=Path(__file__).with_name("sat.yaml"),
     spec=SystolicArch,
     not_modelled=(
-        "work of the next op that could begin before an op ends (ops are separated by barriers)",
+        "work of the next op that could begin before an op ends, but for its first loads with schedule.overlap=overlap",
         "DRAM rows, banks and refresh (an efficiency stands for them)",
         "transfers between the card and its host",
         "double-buffered weights or accumulators inside a PE",
