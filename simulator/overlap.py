@@ -136,10 +136,12 @@ def _behind(left: _Left, link: Link) -> tuple[Program, Program, int]:
     program = link.program
     engines = {MEMORY_ENGINE, program.lead, *(command.engine for command, _ in program.commands())}
     used = {engine: left.ends.get(engine, 0) for engine in engines}
-    base = min(*used.values(), left.computed)
+    base = min(*used.values(), left.computed, left.ready)
     before = tuple(Command(engine, end - base, Stall.ARRAY) for engine, end in sorted(used.items()))
-    before += (Command(BEFORE, left.computed - base, Stall.ARRAY, fills=(RELEASED,)),)
-    before += (Command(BEFORE, left.ready - left.computed, Stall.ARRAY, fills=(DONE,)),)
+    earlier = base
+    for tick, token in sorted([(left.computed, RELEASED), (left.ready, DONE)]):
+        before += (Command(BEFORE, tick - earlier, Stall.ARRAY, fills=(token,)),)
+        earlier = tick
     memories = {buffer.name: buffer.memory for buffer in program.buffers}
     placed = frozenset(name for name, memory in memories.items() if memory in left.stored_in)
     joint = _Joint(

@@ -57,7 +57,8 @@ def woven(product: Program, work: Sequence[Program], reads_product: bool) -> Pro
         return Program(product.lead, tuple(buffers), _spread(product.body, rounds, product.lead))
     main = product.body[place]
     assert isinstance(main, Loop)
-    lag = min(main.count, LAG)
+    chunk = -(-main.count // max(1, sum(each.times for each in rounds)))  # rounds of the product to one of the work
+    lag = min(main.count, LAG + chunk)
     early, late = _parted(rounds, main.count - lag, main.count)
     among = (*repeat(lag, main.body), *_among(main.body, main.count - lag, early, product.lead))
     rest = tuple(node for each in late for node in repeat(each.times, each.nodes))
@@ -99,23 +100,26 @@ def _spread(body: Sequence[Node], rounds: Sequence[Rounds], lead: str) -> tuple[
 
 
 def _among(body: tuple[Node, ...], count: int, rounds: Sequence[Rounds], lead: str) -> tuple[Node, ...]:
-    """A loop's body `count` times, with the rounds in their order, each spread over its share of these."""
-    out, total, left = list[Node](), sum(each.times for each in rounds), count
-    for each in rounds:
-        share = min(left, each.times * count // total)
-        left -= share
+    """A loop's body `count` times, with the rounds in their order, each spread over its share of these.
+
+    Rounds of the loop that no whole share is left for come first, so that none of the others is early.
+    """
+    total = sum(each.times for each in rounds)
+    shares = [each.times * count // total for each in rounds]
+    out = [*repeat(count - sum(shares), body)]
+    for each, share in zip(rounds, shares, strict=True):
         if share == 0:
             out += repeat(each.times, each.nodes)
         elif share >= each.times:
-            out += repeat(each.times, (*repeat(share // each.times, body), *each.nodes))
             out += repeat(share % each.times, body)
+            out += repeat(each.times, (*repeat(share // each.times, body), *each.nodes))
         else:
             several = Rounds(each.nodes, each.times // share)
             nested = _longest(body, lead) is not None
             within = _spread(body, [several], lead) if nested else (*body, *repeat(several.times, several.nodes))
             out += repeat(share, within)
             out += repeat(each.times % share, each.nodes)
-    return (*out, *repeat(left, body))
+    return tuple(out)
 
 
 def _longest(body: Sequence[Node], lead: str) -> int | None:
