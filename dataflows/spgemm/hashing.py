@@ -129,7 +129,7 @@ def _find(slots: Any, key: Any, slot: Any) -> Any:
 
 @compiled(nogil=True)
 def gather(window: Any, table: Any, used: Any, accesses: Any) -> Any:
-    """The window's rows out of the table, which is empty again afterwards; zeros that came out are dropped.
+    """The window's rows out of the table, which is empty again afterwards.
 
     accesses: (banks, 2), looks and updates are added to it by slot modulo banks. Returns sizes (rows,), columns,
     values, and the most updates any slot got.
@@ -139,19 +139,16 @@ def gather(window: Any, table: Any, used: Any, accesses: Any) -> Any:
     sizes = np.zeros(window.last - window.first, np.int64)
     hottest = 0
     for number in range(used):
-        slot = claimed[number]
-        if sums[slot] != 0:
-            sizes[slots[slot, TAG] // width] += 1
+        sizes[slots[claimed[number], TAG] // width] += 1
     places = np.zeros(len(sizes) + 1, np.int64)
     places[1:] = np.cumsum(sizes)
-    columns, values = np.empty(places[-1], np.int32), np.empty(places[-1], np.float64)
+    columns, values = np.empty(used, np.int32), np.empty(used, np.float64)
     for number in range(used):
         slot = claimed[number]
-        if sums[slot] != 0:
-            row = slots[slot, TAG] // width
-            columns[places[row]] = slots[slot, TAG] % width + window.left
-            values[places[row]] = sums[slot]
-            places[row] += 1
+        row = slots[slot, TAG] // width
+        columns[places[row]] = slots[slot, TAG] % width + window.left
+        values[places[row]] = sums[slot]
+        places[row] += 1
         hottest = max(hottest, slots[slot, UPDATES])
         accesses[slot % len(accesses), 0] += slots[slot, LOOKS]
         accesses[slot % len(accesses), 1] += slots[slot, UPDATES]

@@ -21,6 +21,7 @@ from dataflows.spgemm.kernel import (
     Step,
     Task,
     merged,
+    results,
     rows_of,
 )
 from dataflows.spgemm.options import FabricOptions
@@ -33,9 +34,9 @@ ENTRY_BYTES = 24  # of a heap: a column, where its row goes on, a factor
 # A row takes room for its result; a product is read at the top of the heap and added to a sum in a register; a step
 # compares two entries and moves one of three words.
 COMMON: Recipe = {
-    Feature.ROW: Step(integer=2, remote_atomic=1, writes={"result": 1}),
+    Feature.ROW: Step(integer=2, remote_atomic=1),
     Feature.PRODUCT: Step(integer=2, float=1),
-    Feature.CLAIM: Step(integer=2, writes={"result": 2}),
+    Feature.CLAIM: Step(integer=2),
     Feature.STEP: Step(integer=3),
 }
 NEAR: Recipe = {
@@ -57,7 +58,8 @@ class HeapMerge(Kernel):
     name: str = "heap-merge"
 
     def recipes(self, arch: FabricArch, options: FabricOptions) -> dict[str, Recipe]:
-        return {"near": merged(ROW_BY_ROW, COMMON, NEAR), "far": merged(ROW_BY_ROW, COMMON, FAR)}
+        common = merged(ROW_BY_ROW, COMMON, results(arch.data))
+        return {"near": merged(common, NEAR), "far": merged(common, FAR)}
 
     def stages(self, task: Task) -> Sequence[Stage]:
         product = task.product
@@ -80,7 +82,7 @@ HEAP_MERGE = HeapMerge()
 
 @compiled(nogil=True)
 def _merge_rows(left: Any, right: Any, first: Any, last: Any, cut: Any, features: Any, heap: Any, most: Any) -> Any:
-    """Rows [first, last): sizes, columns in ascending order, sums; zeros that came out are dropped.
+    """Rows [first, last): sizes, columns in ascending order, sums.
 
     heap: (elements, 3), of each row of `right` its next column, the element of `left` it belongs to, and its place.
     Equal columns come in the order of elements, so that sums are added up in it.
@@ -108,7 +110,7 @@ def _merge_rows(left: Any, right: Any, first: Any, last: Any, cut: Any, features
             room -= 1
             element, place = heap[0, 1], heap[0, 2]
             if heap[0, 0] != column:
-                if column >= 0 and total != 0:
+                if column >= 0:
                     columns[used], values[used] = column, total
                     used += 1
                 column, total = heap[0, 0], 0.0
@@ -121,7 +123,7 @@ def _merge_rows(left: Any, right: Any, first: Any, last: Any, cut: Any, features
                 count -= 1
                 heap[0] = heap[count]
             features[event, STEP] += _sink(heap, 0, count)
-        if column >= 0 and total != 0:
+        if column >= 0:
             columns[used], values[used] = column, total
             used += 1
         sizes[row - first] = used - begin

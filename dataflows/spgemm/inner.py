@@ -21,6 +21,8 @@ from dataflows.spgemm.kernel import (
     Step,
     Task,
     counts,
+    merged,
+    results,
     rows_of,
     traffic,
 )
@@ -36,13 +38,13 @@ COLUMNS = 256  # of one event
 # A thread keeps its row in the scratchpad. Columns' pointers follow each other; a step compares two indices, of which
 # one has just been read; a match reads the column's value.
 RECIPE: Recipe = {
-    Feature.ROW: Step(integer=5, remote_atomic=1, reads={"left": 2}, writes={"result": 1}),
+    Feature.ROW: Step(integer=5, remote_atomic=1, reads={"left": 2}),
     Feature.ELEMENT: Step(integer=1, scratchpad=2, reads={"left": 2}),
     Feature.PAIR: Step(integer=3, reads={"right": 1}),
     Feature.BROUGHT: Step(reads={"right": 1}),
     Feature.STEP: Step(integer=3, scratchpad=1),
     Feature.PRODUCT: Step(float=2, scratchpad=1, reads={"right": 1}),
-    Feature.CLAIM: Step(integer=2, writes={"result": 2}),
+    Feature.CLAIM: Step(integer=2),
 }
 
 
@@ -53,7 +55,7 @@ class Inner(Kernel):
     name: str = "inner"
 
     def recipes(self, arch: FabricArch, options: FabricOptions) -> dict[str, Recipe]:
-        return {"multiply": RECIPE}
+        return {"multiply": merged(RECIPE, results(arch.data))}
 
     def size(self, product: SparseProduct) -> Mapping[str, int]:
         """Every row is held against every column: against their elements, and against the empty ones too."""
@@ -61,9 +63,9 @@ class Inner(Kernel):
         return {**super().size(product), "comparisons": product.left.rows * (right.nonzeros + right.cols)}
 
     def stages(self, task: Task) -> Sequence[Stage]:
-        columns = task.product.right.transposed()
+        columns, recipe = task.product.right.transposed(), self.recipes(task.arch, task.options)["multiply"]
         cores = range(task.arch.cores)
-        return (Stage("multiply", [InnerUnit(task, columns, core) for core in cores], list(cores)),)
+        return (Stage("multiply", [InnerUnit(task, columns, core, recipe) for core in cores], list(cores)),)
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class InnerUnit:
     task: Task
     columns: Matrix
     core: int
+    recipe: Recipe
 
     def phases(self) -> Sequence[Phase]:
         left, threads = self.task.product.left, self.task.arch.threads_per_core
@@ -84,8 +87,8 @@ class InnerUnit:
         features = np.concatenate([each for each, _ in done])
         owners = np.concatenate([each for _, each in done])
         self.task.tally.note(features)
-        moved = traffic(RECIPE, features, Rates(self.task.arch).access_bytes)
-        return (Phase("multiply", counts(RECIPE, features), owners, moved),)
+        moved = traffic(self.recipe, features, Rates(self.task.arch).access_bytes)
+        return (Phase("multiply", counts(self.recipe, features), owners, moved),)
 
     def _block(self, first: int, last: int) -> tuple[Any, Any]:
         """Rows [first, last): features of their events, and the thread of each."""
@@ -101,7 +104,7 @@ INNER = Inner()
 
 @compiled(nogil=True)
 def _intersect(left: Any, columns: Any, first: Any, last: Any, parts: Any, features: Any) -> Any:
-    """Rows [first, last): sizes, columns in ascending order, sums; zeros that came out are dropped."""
+    """Rows [first, last): sizes, columns in ascending order, sums."""
     sizes = np.zeros(last - first, np.int64)
     total = len(columns.starts) - 1
     found, values = np.empty((last - first) * total, np.int32), np.empty((last - first) * total, np.float64)
@@ -131,7 +134,6 @@ def _intersect(left: Any, columns: Any, first: Any, last: Any, parts: Any, featu
             features[event, PRODUCT] += matches
             if matches:
                 features[event, CLAIM] += 1
-            if total_sum != 0:
                 found[used], values[used] = column, total_sum
                 used += 1
         sizes[row - first] = used - before

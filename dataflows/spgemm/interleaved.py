@@ -13,7 +13,7 @@ import numpy as np
 from dataflows.spgemm.hashing import EMPTY, HASHES, Window
 from dataflows.spgemm.kernel import Collector, Feature, Piece, Recipe, Step, Tally, Task, rows_of
 from dataflows.spgemm.options import FabricOptions
-from dataflows.spgemm.smash import WRITE_BACK, HashUnit, Smash
+from dataflows.spgemm.smash import HashUnit, Smash
 from simulator.fabric.program import Counts, Instruction
 from simulator.fabric.rates import ATOMIC_ACCESSES, TICKS, Rates
 from simulator.fabric.run import FabricRun
@@ -110,16 +110,16 @@ def compare(
 def _window(unit: HashUnit, found: Collector) -> Interleaved:
     task, kernel = unit.task, unit.kernel
     machine, slots = _machine(task.arch), len(unit.table.sums)
-    recipe = kernel.recipes(task.arch, task.options)["hash"]
+    recipes = kernel.recipes(task.arch, task.options)
     tags, sums = np.full(slots, EMPTY, dtype=np.int64), np.zeros(slots)
     width = unit.window.right - unit.window.left
     shape = (width, HASHES.index(task.options.hash), (unit.window.last - unit.window.first) * width, kernel.split)
-    cycles, counted = _run(machine, _hash_steps(unit), _costs(recipe), shape, tags, sums)
+    cycles, counted = _run(machine, _hash_steps(unit), _costs(recipes["hash"]), shape, tags, sums)
     probes = int(counted[SWAP])
     written = 0.0
     if not kernel.split:
         steps = _write_steps(unit, tags)
-        written, more = _run(machine, steps, _costs(WRITE_BACK), shape, tags, sums)
+        written, more = _run(machine, steps, _costs(recipes["write-back"]), shape, tags, sums)
         counted = counted + more
     counted[ATOMIC] += counted[SWAP]
     found.put(_piece(unit.window, tags, sums))
@@ -224,7 +224,7 @@ def _write_steps(unit: HashUnit, tags: Counts) -> Steps:
 
 def _piece(window: Window, tags: Counts, sums: Values) -> Piece:
     width = window.right - window.left
-    kept = np.flatnonzero((tags != EMPTY) & (sums != 0))
+    kept = np.flatnonzero(tags != EMPTY)
     kept = kept[np.argsort(tags[kept])]
     rows = np.bincount(tags[kept] // width, minlength=window.last - window.first)
     return Piece(window.first, rows, (tags[kept] % width + window.left).astype(np.int32), sums[kept])

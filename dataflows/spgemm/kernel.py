@@ -14,8 +14,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from dataflows.spgemm.options import FabricOptions
-from simulator.fabric.program import Counts, Instruction, Stage, Traffic
-from simulator.machines.piuma import FabricArch
+from simulator.fabric.program import WORD_BYTES, Counts, Instruction, Stage, Traffic
+from simulator.machines.piuma import DataSpec, FabricArch
 from workloads.errors import UserError
 from workloads.sparse.matrix import Index, Matrix, SparseProduct, Values, Whole, from_triplets
 
@@ -29,7 +29,7 @@ class Feature(IntEnum):
     ELEMENT = 1  # an element of it begun: a row of the right operand looked up
     PRODUCT = 2  # an elementary product
     STEP = 3  # a probe, a comparison of a heap, a merge or an intersection
-    CLAIM = 4  # a new element of the result
+    CLAIM = 4  # a new element of the result: stored, whatever its sum
     SEARCH = 5  # a halving, where a row of the right operand is entered in its middle
     PAIR = 6  # a row of the left operand met with a column of the right one
     BROUGHT = 7  # an element of the right operand read ahead, for several products
@@ -117,6 +117,20 @@ ROW_BY_ROW: Recipe = {
 }
 
 
+def results(data: DataSpec) -> Recipe:
+    """Words that a row and an element of the result take in memory, whoever writes them: one rule for all kernels.
+
+    A row has a pointer. A place that has a product is an element, also where its sum is zero: SMASH counts a row's
+    elements as their keys are claimed, before any sum is known, and DMA engines do not look at what they carry. So it
+    is in GraphBLAS; scipy drops such zeros. Column and value take whole words each, as threads store them and as V3's
+    dense runs hold them.
+    """
+    pointer, column, value = (
+        -(-size // WORD_BYTES) for size in (data.pointer_bytes, data.index_bytes, data.value_bytes)
+    )
+    return {Feature.ROW: Step(writes={"result": pointer}), Feature.CLAIM: Step(writes={"result": column + value})}
+
+
 class Rows(NamedTuple):
     """A matrix as numba takes it."""
 
@@ -184,7 +198,7 @@ class Task:
         """Hand over finished rows. Raises UserError where the result outgrows the fabric's memory."""
         self.tally.stored += len(piece.indices)
         need = stored_bytes(self.arch, self.product.left, self.product.right)
-        need += self.tally.stored * (self.arch.data.value_bytes + self.arch.data.index_bytes)
+        need += self.tally.stored * WORD_BYTES * results(self.arch.data)[Feature.CLAIM].writes["result"]
         if need > self.arch.memory_bytes:
             raise too_large(self.arch, self.product.name, "operands and the result so far take", need)
         self.sink.put(piece)

@@ -23,6 +23,8 @@ from dataflows.spgemm.kernel import (
     Recipe,
     Step,
     Task,
+    merged,
+    results,
     rows_of,
     stored_bytes,
     too_large,
@@ -47,12 +49,12 @@ MULTIPLY: Recipe = {
 # A row of the result: its lists are brought and merged two by two, level by level; a step moves one partial product,
 # in the scratchpad, or (SEARCH) in memory where the thread's share is too small. The last pass adds up.
 MERGE: Recipe = {
-    Feature.ROW: Step(integer=3, remote_atomic=1, reads={"partial": 2}, writes={"result": 1}),
+    Feature.ROW: Step(integer=3, remote_atomic=1, reads={"partial": 2}),
     Feature.ELEMENT: Step(integer=2, reads={"partial": 2}),
     Feature.BROUGHT: Step(integer=1, float=1, scratchpad=2, reads={"partial": 2}),
     Feature.STEP: Step(integer=3, scratchpad=3),
     Feature.SEARCH: Step(integer=3, reads={"partial": 1}, writes={"partial": 2}),
-    Feature.CLAIM: Step(integer=2, writes={"result": 2}),
+    Feature.CLAIM: Step(integer=2),
 }
 
 
@@ -63,7 +65,7 @@ class Outer(Kernel):
     name: str = "outer"
 
     def recipes(self, arch: FabricArch, options: FabricOptions) -> dict[str, Recipe]:
-        return {"multiply": MULTIPLY, "merge": MERGE}
+        return {"multiply": MULTIPLY, "merge": merged(MERGE, results(arch.data))}
 
     def stages(self, task: Task) -> Sequence[Stage]:
         product = task.product
@@ -85,9 +87,10 @@ class Outer(Kernel):
             return Piece(first, *_merge(left, lists, first, last, cut, features, partial, spare, share))
 
         work, rows = columns.row_sizes() * sizes, product.row_multiplies()
+        recipes = self.recipes(task.arch, task.options)
         return (
-            dealt_stage(task, "multiply", work, MULTIPLY, spread, pieces=True),
-            dealt_stage(task, "merge", rows, MERGE, merge),
+            dealt_stage(task, "multiply", work, recipes["multiply"], spread, pieces=True),
+            dealt_stage(task, "merge", rows, recipes["merge"], merge),
         )
 
 
@@ -134,7 +137,7 @@ def _multiply(
 def _merge(
     left: Any, lists: Any, first: Any, last: Any, cut: Any, features: Any, partial: Any, spare: Any, share: Any
 ) -> Any:
-    """Rows [first, last): sizes, columns in ascending order, sums; zeros that came out are dropped."""
+    """Rows [first, last): sizes, columns in ascending order, sums."""
     first_event, offsets, size = cut
     sizes = np.zeros(last - first, np.int64)
     most = lists[left.starts[last]] - lists[left.starts[first]]
@@ -159,9 +162,8 @@ def _merge(
             while place < bounds[-1] and partial[0][place] == column:
                 total += partial[1][place]
                 place += 1
-            if total != 0:
-                columns[used], values[used] = column, total
-                used += 1
+            columns[used], values[used] = column, total
+            used += 1
         sizes[row - first] = used - before
     return sizes, columns[:used].copy(), values[:used].copy()
 

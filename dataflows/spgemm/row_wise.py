@@ -20,6 +20,7 @@ from dataflows.spgemm.kernel import (
     Step,
     Task,
     merged,
+    results,
     rows_of,
 )
 from dataflows.spgemm.options import FabricOptions
@@ -32,9 +33,9 @@ COLUMN_BYTES = 24  # of an accumulator: a sum, the row it belongs to, a place in
 # A row takes room for its result. A product finds the row the column was last used for, and adds; a new column is
 # listed, and in the end its sum is written.
 COMMON: Recipe = {
-    Feature.ROW: Step(integer=2, remote_atomic=1, writes={"result": 1}),
+    Feature.ROW: Step(integer=2, remote_atomic=1),
     Feature.PRODUCT: Step(integer=1, float=1),
-    Feature.CLAIM: Step(integer=3, writes={"result": 2}),
+    Feature.CLAIM: Step(integer=3),
 }
 NEAR: Recipe = {Feature.PRODUCT: Step(scratchpad=3), Feature.CLAIM: Step(scratchpad=4)}
 FAR: Recipe = {
@@ -50,10 +51,8 @@ class RowWise(Kernel):
     name: str = "row-wise"
 
     def recipes(self, arch: FabricArch, options: FabricOptions) -> dict[str, Recipe]:
-        return {
-            "near": merged(ROW_BY_ROW, COMMON, NEAR),
-            "far": merged(ROW_BY_ROW, COMMON, FAR),
-        }
+        common = merged(ROW_BY_ROW, COMMON, results(arch.data))
+        return {"near": merged(common, NEAR), "far": merged(common, FAR)}
 
     def stages(self, task: Task) -> Sequence[Stage]:
         product = task.product
@@ -77,7 +76,7 @@ ROW_WISE = RowWise()
 def _accumulate(
     left: Any, right: Any, first: Any, last: Any, cut: Any, features: Any, sums: Any, marks: Any, most: Any
 ) -> Any:
-    """Rows [first, last): sizes, columns in the order they came, sums; zeros that came out are dropped."""
+    """Rows [first, last): sizes, columns in the order they came, sums."""
     first_event, offsets, size = cut
     sizes = np.zeros(last - first, np.int64)
     columns, values = np.empty(most, np.int32), np.empty(most, np.float64)
@@ -101,10 +100,7 @@ def _accumulate(
                     features[event, CLAIM] += 1
                 sums[column] += factor * right.values[other]
                 features[event, PRODUCT] += 1
-        end, used = used, begin
-        for place in range(begin, end):
-            if sums[columns[place]] != 0:
-                columns[used], values[used] = columns[place], sums[columns[place]]
-                used += 1
+        for place in range(begin, used):
+            values[place] = sums[columns[place]]
         sizes[row - first] = used - begin
     return sizes, columns[:used], values[:used]

@@ -24,11 +24,12 @@ from dataflows.spgemm.kernel import (
     Task,
     counts,
     merged,
+    results,
     rows_of,
     traffic,
 )
 from dataflows.spgemm.options import FabricOptions
-from simulator.fabric.program import Counts, Instruction, Move, Phase, Stage
+from simulator.fabric.program import WORD_BYTES, Counts, Instruction, Move, Phase, Stage
 from simulator.fabric.rates import Rates
 from simulator.machines.piuma import FabricArch
 from workloads.errors import UserError
@@ -73,12 +74,12 @@ class Smash(Kernel):
     def recipes(self, arch: FabricArch, options: FabricOptions) -> dict[str, Recipe]:
         hashing = merged(ROW_BY_ROW, _hashing(options))
         if not self.split:
-            return {"hash": hashing, "write-back": WRITE_BACK}
+            return {"hash": hashing, "write-back": merged(WRITE_BACK, results(arch.data))}
         hashing = merged(hashing, SPLIT)
         if options.dma == "operands":
             hashing = {**hashing, Feature.PRODUCT: _in_scratchpad(hashing[Feature.PRODUCT])}
             hashing = merged(hashing, {Feature.ELEMENT: Step(integer=4)})  # two descriptors
-        return {"hash": hashing}
+        return {"hash": hashing, "write-back": results(arch.data)}  # what DMA engines carry
 
     def stages(self, task: Task) -> Sequence[Stage]:
         slots = self.slots(task.arch, task.options)
@@ -106,9 +107,9 @@ def _hashing(options: FabricOptions) -> Recipe:
 SPLIT: Recipe = {Feature.PRODUCT: Step(scratchpad=1), Feature.CLAIM: Step(integer=2, scratchpad=2)}
 
 WRITE_BACK: Recipe = {
-    Feature.ROW: Step(integer=2, scratchpad=1, writes={"result": 1}),  # its pointer
+    Feature.ROW: Step(integer=2, scratchpad=1),  # its pointer
     Feature.STEP: Step(integer=2, scratchpad=1),  # a slot looked at
-    Feature.CLAIM: Step(integer=4, scratchpad=2, atomic=1, writes={"result": 2}),  # one taken: its place in the row
+    Feature.CLAIM: Step(integer=4, scratchpad=2, atomic=1),  # one taken: its place in the row
 }
 
 
@@ -138,7 +139,7 @@ class HashUnit:
 
     def phases(self) -> Sequence[Phase]:
         task, kernel = self.task, self.kernel
-        cut, size = self.cut()
+        recipes, (cut, size) = kernel.recipes(task.arch, task.options), self.cut()
         features = np.zeros((len(cut.threads), len(Feature)), dtype=np.int64)
         used = hash_window(
             rows_of(task.product.left),
@@ -156,8 +157,8 @@ class HashUnit:
         hashed = self._emptied(used)
         task.tally.note(features, used / len(self.table.sums))
         task.finish(hashed.piece)
-        hashing = self._hash_phase(cut, features, hashed)
-        return hashing, *(self._carried(hashed) if kernel.split else self._written(hashed))
+        hashing, write = self._hash_phase(cut, features, hashed, recipes["hash"]), recipes["write-back"]
+        return hashing, *(self._carried(hashed, write) if kernel.split else self._written(hashed, write))
 
     def cut(self) -> tuple[Cut, int]:
         """Events of the window's rows, and their size."""
@@ -186,9 +187,8 @@ class HashUnit:
         busiest = max(hottest, int(sizes.max(initial=0)))  # a sum, or the counter of a row's results
         return Hashed(piece, len(self.table.sums), slots_of, bank_skew(accesses, banks, split), busiest)
 
-    def _hash_phase(self, cut: Cut, features: Counts, hashed: Hashed) -> Phase:
+    def _hash_phase(self, cut: Cut, features: Counts, hashed: Hashed, recipe: Recipe) -> Phase:
         task = self.task
-        recipe = self.kernel.recipes(task.arch, task.options)["hash"]
         taking = _TOKEN if self.kernel.tokens else 0
         instructions = counts(recipe, features) + taking
         moved = dict(traffic(recipe, features, Rates(task.arch).access_bytes))
@@ -206,7 +206,7 @@ class HashUnit:
             fetches=fetches,
         )
 
-    def _written(self, hashed: Hashed) -> list[Phase]:
+    def _written(self, hashed: Hashed, recipe: Recipe) -> list[Phase]:
         """Threads look at all slots, and write and empty those that are taken."""
         task, threads = self.task, self.task.arch.threads_per_core
         features = np.zeros((threads, len(Feature)), dtype=np.int64)
@@ -215,18 +215,19 @@ class HashUnit:
         features[:, Feature.ROW] = evenly(hashed.rows, threads)
         features[:, Feature.CLAIM] = np.bincount(hashed.slots_of // share, minlength=threads)
         largest = hashed.piece.sizes.max(initial=0) / max(1, len(hashed.slots_of))
-        moved = traffic(WRITE_BACK, features, Rates(task.arch).access_bytes)
+        moved = traffic(recipe, features, Rates(task.arch).access_bytes)
         owners = np.arange(threads, dtype=np.int32)
-        writing = Phase("write-back", counts(WRITE_BACK, features), owners, moved, hot_share=float(largest))
+        writing = Phase("write-back", counts(recipe, features), owners, moved, hot_share=float(largest))
         return [_row_sizes(task, hashed.rows), writing]
 
-    def _carried(self, hashed: Hashed) -> list[Phase]:
+    def _carried(self, hashed: Hashed, recipe: Recipe) -> list[Phase]:
         """DMA engines write the rows and empty the keys."""
-        data, stored = self.task.arch.data, len(hashed.piece.indices)
+        features = np.zeros((1, len(Feature)), dtype=np.int64)
+        features[0, Feature.ROW], features[0, Feature.CLAIM] = hashed.rows, len(hashed.piece.indices)
+        written = traffic(recipe, features, WORD_BYTES)["dram.write", "result"]
         filled = int((hashed.piece.sizes > 0).sum())
-        result = stored * (data.index_bytes + data.value_bytes) + hashed.rows * data.pointer_bytes
         moves = (
-            Move("dram.write", "result", result, 2 * filled + 1),
+            Move("dram.write", "result", written, 2 * filled + 1),
             Move("scratchpad.fill", "table", hashed.slots * KEY_BYTES, 1),
         )
         return [replace(_row_sizes(self.task, hashed.rows), moves=moves)]

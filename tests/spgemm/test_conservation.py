@@ -20,7 +20,7 @@ from simulator.fabric.program import Instruction, Move, Phase, Stage
 from simulator.fabric.rates import TICKS, Rates
 from simulator.fabric.run import FabricRun
 from tests.spgemm.products import products
-from tests.spgemm.test_equality import EVERY, IDS, PIUMA, SMALL, USUAL, multiplied, options
+from tests.spgemm.test_equality import EVERY, IDS, PIUMA, SMALL, USUAL, multiplied, options, reference
 from workloads.sparse.matrix import SparseProduct
 from workloads.sparse.matrix_market import read_matrix
 
@@ -35,7 +35,9 @@ def test_everything_adds_up(kernel: Kernel, product: SparseProduct, chosen: Fabr
     found, done = multiplied(product, kernel, chosen, arch)
     timing, tally = done.timing, done.tally
     assert tally.multiplies == product.multiplies
-    assert tally.stored == found.nonzeros <= tally.claims
+    assert tally.stored == found.nonzeros == tally.claims == reference(product).nnz
+    pointers, rest = divmod(timing.traffic["dram.write", "result"] - 16 * tally.stored, 8)
+    assert rest == 0 and (pointers == product.left.rows if not tally.split_rows else pointers > product.left.rows)
     assert sum(timing.spent.values()) == timing.threads * timing.ticks  # no thread is lost
     assert min(timing.spent.values()) >= 0
     assert timing.spent[Spent.ISSUE] == sum(timing.instructions) * TICKS

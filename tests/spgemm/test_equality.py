@@ -1,4 +1,4 @@
-"""Every kernel gives scipy's product: the same structure, and, with sums in the same order, the same bits."""
+"""Every kernel gives scipy's product and the zeros that scipy drops; with sums in the same order, the same bits."""
 
 import resource
 from dataclasses import replace
@@ -51,8 +51,12 @@ def multiplied(
 
 
 def reference(product: SparseProduct) -> csr_array:
-    found = product.left.to_scipy() @ product.right.to_scipy()
+    """scipy's values at every place that has a product: scipy drops those that come out as zero, and we keep them."""
+    ones = (replace(each, values=np.ones(each.nonzeros)).to_scipy() for each in (product.left, product.right))
+    found = next(ones) @ next(ones)
     found.sort_indices()
+    values = (product.left.to_scipy() @ product.right.to_scipy()).toarray()
+    found.data = values[np.repeat(np.arange(product.left.rows), np.diff(found.indptr)), found.indices]
     return found
 
 
@@ -90,13 +94,24 @@ def test_a_power_law_on_the_whole_machine(kernel: Kernel) -> None:
 
 
 def test_cancellation_and_stored_zeros() -> None:
-    """2 - 2 = 0 is dropped, as scipy drops it; 0 times anything is a product that is made and dropped."""
+    """2 - 2 = 0 is stored, and so is 0 times anything: the places are known before the sums are. scipy drops both."""
     left = from_triplets("l", (2, 2), np.array([0, 0, 1]), np.array([0, 1, 0]), np.array([1.0, -1.0, 0.0]))
     right = from_triplets("r", (2, 2), np.array([0, 0, 1]), np.array([0, 1, 0]), np.array([2.0, 5.0, 2.0]))
     for kernel in EVERY:
         found, done = multiplied(SparseProduct(left, right), kernel)
-        assert (found.indices.tolist(), found.values.tolist()) == ([1], [5.0])
+        assert (found.indices.tolist(), found.values.tolist()) == ([0, 1, 0, 1], [0.0, 5.0, 0.0, 0.0])
         assert done.tally.multiplies == 5
+    assert (left.to_scipy() @ right.to_scipy()).nnz == 1
+
+
+@pytest.mark.parametrize("kernel", EVERY, ids=IDS)
+def test_a_result_of_nothing_but_zeros_is_written_as_any_other(kernel: Kernel) -> None:
+    """64 x 64 zeros, squared: 4,096 elements of two words and 64 pointers of one, 8 bytes a word, by every kernel."""
+    rows, cols = np.divmod(np.arange(64 * 64), 64)
+    zeros = from_triplets("zeros", (64, 64), rows, cols, np.zeros(64 * 64))
+    found, done = multiplied(SparseProduct(zeros, zeros), kernel, arch=PIUMA)
+    assert (found.nonzeros, done.tally.stored, done.tally.claims) == (4096, 4096, 4096)
+    assert done.timing.traffic["dram.write", "result"] == 64 * 64 * 2 * 8 + 64 * 8 == 66_048
 
 
 def test_another_order_of_addition_is_seen() -> None:
