@@ -29,9 +29,10 @@ LONGEST = 64  # instructions a thread has decided on at once, at most
 
 
 class Machine(NamedTuple):
-    """One core in cycles. latencies: by class; engine, channel: cycles a word takes there."""
+    """One core in cycles. latencies: by class; loads: in flight a thread; engine, channel: cycles a word takes."""
 
     threads: int
+    loads: int
     pipelines: int
     banks: int
     latencies: Values
@@ -131,6 +132,7 @@ def _machine(arch: FabricArch) -> Machine:
     word = rates.access_bytes
     return Machine(
         threads=arch.threads_per_core,
+        loads=arch.pipeline.loads_in_flight,
         pipelines=arch.pipeline.mtps,
         banks=arch.scratchpad.banks * arch.scratchpad.ports,
         latencies=rates.latencies / TICKS,
@@ -250,6 +252,7 @@ def _interleave(machine: Any, steps: Any, costs: Any, shape: Any, tags: Any, sum
         np.zeros(3 * slots + 1 + (steps.keys.max() if len(steps.keys) else 0)),
     )
     times, serving = np.zeros(threads), np.zeros(threads, np.bool_)
+    loads, back = np.zeros(threads, np.int64), np.zeros(threads)  # under way, and when the last of them is back
     alive, upcoming, end = threads, 0, 0.0
     while alive:
         thread = np.argmin(times)
@@ -257,6 +260,9 @@ def _interleave(machine: Any, steps: Any, costs: Any, shape: Any, tags: Any, sum
         if head[thread] == tail[thread] and not serving[thread]:
             head[thread] = tail[thread] = 0
             if event[thread] < 0 or step[thread] == steps.starts[event[thread] + 1]:
+                if back[thread] > now:
+                    times[thread], loads[thread] = back[thread], 0
+                    continue
                 number = _next_event(steps.owners, event[thread], thread, upcoming)
                 if number < 0:
                     times[thread], alive, end = np.inf, alive - 1, max(end, now)
@@ -281,22 +287,13 @@ def _interleave(machine: Any, steps: Any, costs: Any, shape: Any, tags: Any, sum
         head[thread] += 1
         counted[kind] += 1
         times[thread], serving[thread] = _serve(machine, busy, now, kind, place), False
+        if kind == LOAD:
+            loads[thread], back[thread] = loads[thread] + 1, max(back[thread], times[thread])
+            times[thread] = now + 1 if loads[thread] < machine.loads else back[thread]
+            loads[thread] %= machine.loads
         if kind == SWAP:
-            key = steps.keys[step[thread] - 1]
-            _swapped(
-                key,
-                steps.values[step[thread] - 1],
-                place // 2,
-                costs,
-                shape,
-                tags,
-                sums,
-                thread,
-                classes,
-                places,
-                head,
-                tail,
-            )
+            key, value = steps.keys[step[thread] - 1], steps.values[step[thread] - 1]
+            _swapped(key, value, place // 2, costs, shape, tags, sums, thread, classes, places, head, tail)
     return end
 
 

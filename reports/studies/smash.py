@@ -61,6 +61,7 @@ STRESSES = (
     "dram.latency_ns=60",
     "dram.channel_bandwidth_gb_s=0.5",
     "dram.latency_ns=10",
+    "pipeline.loads_in_flight=4",
     "atomic.ops_per_cycle=0.25",
 )
 INNER_MOST = 2**11  # rows: an inner product meets every row with every column

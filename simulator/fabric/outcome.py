@@ -51,12 +51,14 @@ class FabricTiming:
     """A run. Ticks are 1/64 cycle; `spent` adds up to threads x `ticks`.
 
     `used` is the share of the run each shared resource was occupied, all of a kind together. `moves` are those bytes of
-    `traffic` that the DMA engines carried. `events` is what the run cost, not what it models.
+    `traffic` that the DMA engines carried. `load_ticks` are those spent on memory in which threads wait for loads that
+    nobody else delays. `events` is what the run cost, not what it models.
     """
 
     ticks: int
     threads: int
     spent: Mapping[Spent, int]
+    load_ticks: int
     instructions: Sequence[int]
     serial_instructions: int
     traffic: Mapping[tuple[str, str], int]

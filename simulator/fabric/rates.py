@@ -18,10 +18,11 @@ ATOMIC_ACCESSES = 2  # of a bank: a read and a write
 @dataclass(frozen=True)
 class Demands:
     """Ticks for each event of a phase: alone, on each shared resource in the order of `SHARED`, and for what the DMA
-    engine brings on each resource in the order of `CARRYING`.
+    engine brings on each resource in the order of `CARRYING`. by_class: (len(Instruction),), `alone` of all events.
     """
 
     alone: list[int]
+    by_class: Counts
     shared: list[tuple[int, ...]]
     fetched: list[tuple[int, ...]]
 
@@ -51,6 +52,18 @@ class Rates:
             Instruction.REMOTE_ATOMIC: memory + arch.atomic.latency_cycles,
         }
         return np.array([TICKS * max(1, cycles[each]) for each in Instruction], dtype=np.int64)
+
+    def alone(self, counts: Counts) -> Counts:
+        """Ticks of each event by class with nobody else there: (events, len(Instruction)).
+
+        Of n loads, `loads_in_flight` under way at once, ceil(n / loads_in_flight) are waited for, and the others take
+        their issue.
+        """
+        ticks = counts * self.latencies
+        loads = counts[:, Instruction.LOAD]
+        waited = -(-loads // self.arch.pipeline.loads_in_flight)
+        ticks[:, Instruction.LOAD] = waited * self.latencies[Instruction.LOAD] + (loads - waited) * TICKS
+        return ticks
 
     @property
     def access_bytes(self) -> int:
@@ -99,9 +112,9 @@ class Rates:
             self.network_ticks(moved),
             self.link_ticks(moved),
         )
-        alone = counts @ self.latencies
+        alone = self.alone(counts)
         fetched = () if phase.fetches is None else self.carrying(phase.fetches[:, 0], phase.fetches[:, 1])
-        return Demands(alone.tolist(), _by_event(shared), _by_event(fetched))
+        return Demands(alone.sum(axis=1).tolist(), alone.sum(axis=0), _by_event(shared), _by_event(fetched))
 
 
 def _by_event(columns: Sequence[Counts]) -> list[tuple[int, ...]]:

@@ -75,7 +75,7 @@ class FabricRun:
         self.instructions = np.zeros(len(Instruction), dtype=np.int64)
         self.serial_instructions = 0
         self.traffic: Counter[tuple[str, str]] = Counter()
-        self.moves = 0
+        self.moves = self.load_ticks = 0
         self.records: list[Record] = []
         self.trace: list[EventRecord] | None = [] if trace else None
         self.events = 0
@@ -89,6 +89,7 @@ class FabricRun:
             ticks=ticks,
             threads=self.arch.cores * self.arch.threads_per_core,
             spent=self.spent,
+            load_ticks=self.load_ticks,
             instructions=self.instructions.tolist(),
             serial_instructions=self.serial_instructions,
             traffic=dict(self.traffic),
@@ -198,7 +199,7 @@ class FabricRun:
         self.spent[Spent.IDLE] += sum(now - end for end in crowd.ends) + (threads - len(queues)) * (now - began)
         for cause, ticks in zip(CAUSE, crowd.extra, strict=True):
             self.spent[cause] += ticks
-        self._spend_alone(phase)
+        self._spend_alone(crowd)
         self.events += len(phase.counts)
         return sum(end - began for end in crowd.ends)
 
@@ -284,10 +285,10 @@ class FabricRun:
         now = int(self.env.now)
         return max(server.serve(now, each) for server, each in zip(servers, ticks, strict=False)) + self._latency
 
-    def _spend_alone(self, phase: Phase) -> None:
+    def _spend_alone(self, crowd: Crowd) -> None:
         """What the events' own latencies are, by cause: one cycle of each instruction is its issue."""
-        totals = phase.counts.sum(axis=0)
-        rest = totals * (self.rates.latencies - TICKS)
+        totals = crowd.phase.counts.sum(axis=0)
+        rest = crowd.demands.by_class - totals * TICKS
         causes = {
             Spent.LATENCY: (Instruction.INTEGER, Instruction.FLOAT),
             Spent.SCRATCHPAD: (Instruction.SCRATCHPAD,),
@@ -297,6 +298,7 @@ class FabricRun:
         self.spent[Spent.ISSUE] += int(totals.sum()) * TICKS
         for cause, classes in causes.items():
             self.spent[cause] += sum(int(rest[each]) for each in classes)
+        self.load_ticks += int(rest[Instruction.LOAD])
 
 
 def _at_home(stage: Stage, core: int) -> Iterator[Unit]:

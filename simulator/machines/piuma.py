@@ -22,12 +22,14 @@ Threads = Annotated[int, Field(strict=True, ge=1, le=64)]
 class PipelineSpec:
     """Pipelines of a core. A thread has one instruction in flight; the next issues `*_cycles` after it did.
 
-    MTP: `threads_per_mtp` threads, round robin, one issue a cycle. STP: one thread, which serves the kernel's serial
+    MTP: `threads_per_mtp` threads, round robin, one issue a cycle. Its threads go on behind a load until
+    `loads_in_flight` are under way, and then wait for all of them. STP: one thread, which serves the kernel's serial
     parts. Multiplication and addition of values are floating point.
     """
 
     mtps: Count
     threads_per_mtp: Threads
+    loads_in_flight: Threads
     stps: Count
     integer_cycles: Count
     float_cycles: Count
@@ -158,7 +160,11 @@ class FabricArch:
     @property
     def dram_latency_cycles(self) -> int:
         """Of an access from a thread and back: the memory, the mesh twice, and other chips as often as they are met."""
-        away = (self.chips - 1) / self.chips
+        return self.latency_cycles(self.chips)
+
+    def latency_cycles(self, chips: int) -> int:
+        """The same on so many chips."""
+        away = (chips - 1) / chips
         memory = self.dram.latency_ns * self.clock_mhz / 1000
         return round(memory + 2 * self.network.core_latency_cycles + 2 * away * self.network.chip_latency_cycles)
 
@@ -179,6 +185,7 @@ PIUMA = MachineSheet(
         "caches: every load of a thread goes to memory, as its users assume",
         "skew over memory channels (addresses are spread), DRAM rows and banks (an efficiency stands for them)",
         "routes of the mesh: each core has a port and every way the same latency",
+        "which load needs which: with several in flight a thread waits for every so many-th, whatever it loads",
         "finding rows by columns: a kernel that wants an operand by columns is given it so",
         "a step's ops whole: a block stands for each; one four times as large took 2 to 16 % less (resnet18's layer3)",
         "collective operations, queues in hardware, and other programs on the machine",

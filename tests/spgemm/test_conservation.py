@@ -1,6 +1,6 @@
 """Nothing is lost: products, instructions, bytes, threads' time; and more of anything is what it should be."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,9 +29,11 @@ relaxed = settings(max_examples=15, deadline=None, suppress_health_check=list(He
 
 @pytest.mark.parametrize("kernel", EVERY, ids=IDS)
 @relaxed
-@given(products(), options, st.sampled_from([1, 2]))
-def test_everything_adds_up(kernel: Kernel, product: SparseProduct, chosen: FabricOptions, chips: int) -> None:
-    arch = replace(SMALL, chips=chips)
+@given(products(), options, st.sampled_from([1, 2]), st.sampled_from([1, 3]))
+def test_everything_adds_up(
+    kernel: Kernel, product: SparseProduct, chosen: FabricOptions, chips: int, loads: int
+) -> None:
+    arch = replace(SMALL, chips=chips, pipeline=replace(SMALL.pipeline, loads_in_flight=loads))
     found, done = multiplied(product, kernel, chosen, arch)
     timing, tally = done.timing, done.tally
     assert tally.multiplies == product.multiplies
@@ -40,6 +42,7 @@ def test_everything_adds_up(kernel: Kernel, product: SparseProduct, chosen: Fabr
     assert rest == 0 and (pointers == product.left.rows if not tally.split_rows else pointers > product.left.rows)
     assert sum(timing.spent.values()) == timing.threads * timing.ticks  # no thread is lost
     assert min(timing.spent.values()) >= 0
+    assert 0 <= timing.load_ticks <= timing.spent[Spent.MEMORY]
     assert timing.spent[Spent.ISSUE] == sum(timing.instructions) * TICKS
     assert all(0 <= share <= 1 + 1e-9 for share in timing.used.values())
     cycles = -(-timing.ticks // TICKS)
@@ -116,6 +119,47 @@ def test_one_event_by_hand() -> None:
     assert two.ticks < 2 * timing.ticks  # the second works while the first's result goes
 
 
+def counted(loads: int, floats: int = 0) -> np.ndarray:
+    counts = np.zeros((1, len(Instruction)), dtype=np.int64)
+    counts[0, Instruction.LOAD], counts[0, Instruction.FLOAT] = loads, floats
+    return counts
+
+
+@pytest.mark.parametrize(("in_flight", "waited"), [(1, 10), (2, 5), (4, 3), (8, 2), (16, 1)])
+def test_loads_in_flight_by_hand(in_flight: int, waited: int) -> None:
+    """Of ten loads every `in_flight`-th and the last are waited for, 120 cycles each; the others take a cycle."""
+    arch = replace(PIUMA, cores_per_chip=1, pipeline=replace(PIUMA.pipeline, loads_in_flight=in_flight))
+    phase = Phase("load", counted(10), np.zeros(1, np.int32))
+    timing = FabricRun(arch).run([Stage("s", [Given(phase)], [0])])
+    assert arch.dram_latency_cycles == 120
+    assert timing.ticks / TICKS == 120 * waited + 10 - waited
+    assert timing.load_ticks / TICKS == timing.spent[Spent.MEMORY] / TICKS == 119 * waited
+
+
+@dataclass(frozen=True)
+class Given:
+    """A unit of one phase."""
+
+    phase: Phase
+
+    def phases(self) -> list[Phase]:
+        return [self.phase]
+
+
+@relaxed
+@given(st.integers(0, 200), st.integers(0, 50), st.integers(1, 64))
+def test_more_loads_in_flight_never_take_longer(loads: int, floats: int, in_flight: int) -> None:
+    """Alone, an event takes no longer with one load more in flight; with one, exactly its instructions' latencies."""
+    counts = counted(loads, floats)
+    rates = [
+        Rates(replace(PIUMA, pipeline=replace(PIUMA.pipeline, loads_in_flight=each)))
+        for each in (1, in_flight, in_flight + 1)
+    ]
+    one, some, more = (int(each.alone(counts).sum()) for each in rates)
+    assert one == int((counts @ rates[0].latencies).sum())
+    assert loads * TICKS <= more <= some <= one
+
+
 def test_an_outcome_is_the_same_every_time() -> None:
     matrix = read_matrix("rmat:8:8")
     product = SparseProduct(matrix, matrix)
@@ -139,6 +183,7 @@ def test_cost_follows_products_not_cycles() -> None:
 
 SETTINGS = [
     "clock_mhz=2000", "chips=2", "cores_per_chip=4", "pipeline.mtps=2", "pipeline.threads_per_mtp=4",
+    "pipeline.loads_in_flight=4",
     "pipeline.integer_cycles=8", "pipeline.float_cycles=12", "pipeline.stp_integer_cycles=4", "scratchpad.kib=8",
     "scratchpad.banks=1", "scratchpad.latency_cycles=30", "atomic.ops_per_cycle=0.1", "atomic.latency_cycles=30",
     "atomic.same_address_cycles=200", "dma.bytes_per_cycle=0.1", "dma.setup_cycles=20000", "dram.latency_ns=60",

@@ -32,13 +32,30 @@ def test_cycles_products_and_instructions_agree(text: str, kernel: Smash) -> Non
 
 @pytest.mark.parametrize(
     "setting",
-    ["atomic.ops_per_cycle=0.25", "scratchpad.banks=1", "dram.channel_bandwidth_gb_s=0.5", "dram.latency_ns=10"],
+    [
+        "atomic.ops_per_cycle=0.25",
+        "scratchpad.banks=1",
+        "dram.channel_bandwidth_gb_s=0.5",
+        "dram.latency_ns=10",
+        "pipeline.loads_in_flight=4",
+    ],
 )
 def test_where_a_resource_is_scarce(setting: str) -> None:
     matrix = read_matrix("uniform:64x64:0.3")
     for kernel in (V1, V2, V3):
         arch = load_machine("piuma", (setting,)).spec
         assert abs(compare(SparseProduct(matrix, matrix), arch, kernel, FabricOptions())[0].error) < STRESSED
+
+
+@pytest.mark.parametrize("in_flight", [1, 2, 4, 8])
+def test_loads_in_flight_mean_the_same_in_both(in_flight: int) -> None:
+    """One thread, which nobody delays: it waits for the same loads in both models."""
+    matrix = read_matrix("rmat:6:8")
+    settings = (f"pipeline.loads_in_flight={in_flight}", "pipeline.mtps=1", "pipeline.threads_per_mtp=1")
+    for kernel in (V1, V2, V3):
+        arch = load_machine("piuma", settings).spec
+        found, _ = compare(SparseProduct(matrix, matrix), arch, kernel, FabricOptions())
+        assert abs(found.error) < (1e-9 if in_flight == 1 else 0.004)
 
 
 def test_split_rows_and_other_hashes() -> None:
