@@ -11,7 +11,7 @@ from simulator.frames import arithmetic_ceiling, phase_table
 from simulator.result import Result
 
 STEP = ("arch", "pattern", "model", "method", "batch", "sequence", "mode", "exact", "clock_mhz")
-PRODUCT = ("matrices", "kernel", "kernel_options", "kernel_steps")
+PRODUCT = ("matrices", "kernel", "kernel_does", "kernel_options", "kernel_steps")
 OP = ("layer", "phase", "kind", "dataflow", "detail", "rows", "cols", "inner", "count", "pattern", "cycles",
       "busy_cycles")  # fmt: skip
 COUNTED = ("macs_useful", "macs_padded", "macs_skipped")

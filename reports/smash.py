@@ -11,41 +11,9 @@ import pandas as pd
 from rich.console import Console
 
 from reports.output import wide_console
-from simulator.fabric.outcome import Spent
 
 UNKNOWN = "unknown"
 PUBLISHED_RATIO = 9.4  # arXiv 2105.14156, abstract; reports/published/piuma.csv
-SATURATED = 0.75  # a resource used for this share of the run is the bound
-RESOURCES = {
-    "pipeline": "instruction issue",
-    "scratchpad": "scratchpad banks",
-    "atomic": "atomic engines",
-    "memory": "memory bandwidth",
-    "network": "core ports",
-    "link": "chip links",
-    "dma": "DMA engines",
-}
-WAITS = {
-    Spent.ISSUE: "instructions of single threads",
-    Spent.LATENCY: "instruction latency",
-    Spent.PIPELINE: "instruction issue",
-    Spent.SCRATCHPAD: "scratchpad latency",
-    Spent.ATOMIC: "atomic latency",
-    Spent.MEMORY: "memory latency",
-    Spent.NETWORK: "core ports",
-    Spent.DMA: "DMA transfers",
-    Spent.SERIAL: "serial parts",
-    Spent.IDLE: "imbalance",
-}
-
-
-def bound(used: Mapping[str, float], thread_time: Mapping[str, float]) -> str:
-    """What holds a run: a resource in use most of it, otherwise the two things its threads spend most time on."""
-    name, share = max(used.items(), key=lambda each: each[1])
-    if share >= SATURATED:
-        return f"{RESOURCES[name]} {share:.0%}"
-    most = sorted(Spent, key=lambda each: -thread_time.get(each.value, 0.0))[:2]
-    return ", ".join(f"{WAITS[each]} {thread_time[each.value]:.0%}" for each in most)
 
 
 def rank_table(runs: pd.DataFrame) -> pd.DataFrame:

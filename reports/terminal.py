@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from reports.bounds import bound_text, chips_text
 from reports.energy import energy_by, energy_card, energy_total, has_energy
 from reports.hil import hil_sentences, hil_table
 from reports.losses import loss_table, ratio, stall_words
@@ -27,6 +28,8 @@ def show(result: Result, folder: Path) -> str:
     assumed = ", ".join(f"{path}={card.numbers[path].value}" for path in card.assumed)
     with console.capture() as text:
         console.print(f"[bold]{escape(headline(card))}[/]")
+        if "kernel" in card.more:
+            console.print(escape(f"{card.more['kernel']} {card.more['kernel_does']}."))
         if "fabric" in card.more:
             _product(console, result)
         elif "kernel" in card.more:
@@ -159,6 +162,9 @@ def _product(console: Console, result: Result) -> None:
         f"{ratio(sum(moved.values()), seconds) / 1e9:.1f} GB/s; {fabric['instructions_per_cycle']:.2f} instructions a "
         f"cycle, {ratio(fabric['instructions_per_cycle'], pipelines):.3f} a pipeline"
     )
+    console.print(bound_text(fabric))
+    if fabric["chips"][0]["chips"] > 1:
+        console.print(chips_text(fabric))
     console.print(_shares("of the threads' time", fabric["thread_time"]))
     console.print(_shares("in use", fabric["used"]))
     if fabric["probe_lengths"]:

@@ -48,11 +48,24 @@ class Occupancy:
 
 
 @dataclass(frozen=True)
+class OnChips:
+    """A run's work on so many chips: what a load takes, and threads that must be at work for it to take as long."""
+
+    chips: Whole
+    load_cycles: Whole
+    threads: Whole
+    at_work: Amount
+
+
+@dataclass(frozen=True)
 class Fabric:
     """What a product of matrices was on a fabric."""
 
     thread_time: Mapping[str, Amount]
     used: Mapping[str, Amount]
+    loads_in_flight: Whole
+    load_time: Amount
+    chips: list[OnChips]
     instructions_per_cycle: Amount
     multiplies: Whole
     stored: Whole
@@ -69,6 +82,7 @@ class OnFabric:
     """The card's part on fabrics."""
 
     kernel: str
+    kernel_does: str
     kernel_options: Mapping[str, Scalar | None]
     kernel_steps: Mapping[str, object]
 
@@ -154,10 +168,13 @@ class Hardware:
 def check_parts(more: Json, hil: Json | None, place: str) -> None:
     """Raises UserError where a part of a card is not what pages read."""
     if "fabric" in more:
-        timeline = checked(OfProduct, more, f"{place}: more").fabric.timeline
+        fabric = checked(OfProduct, more, f"{place}: more").fabric
+        timeline = fabric.timeline
         lists = (*timeline.working, timeline.instructions_per_cycle, timeline.bytes_per_cycle)
         if not timeline.working or len({0, *map(len, lists)}) != 2:
             raise UserError(f"{place}: more: fabric.timeline: its lists are not of one length")
+        if len(fabric.chips) < 2:
+            raise UserError(f"{place}: more: fabric.chips: the run's own number of chips and another are needed")
     elif "kernel" in more:
         checked(OnFabric, more, f"{place}: more")
     if hil is not None:

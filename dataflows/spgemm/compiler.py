@@ -164,12 +164,13 @@ class FabricCompiler(Compiler[FabricArch, FabricOptions]):
             for feature, step in recipe.items()
         }
         assumed = {"value": steps, "provenance": "assumed", "source": "instructions counted from the loop as written"}
-        said: dict[str, object] = {"kernel": kernel.name, "kernel_options": options.told(), "kernel_steps": assumed}
+        said: dict[str, object] = {"kernel": kernel.name, "kernel_does": kernel.does(options)}
+        said |= {"kernel_options": options.told(), "kernel_steps": assumed}
         for scheduled in schedule:
             if isinstance(scheduled.op, SparseProduct):
                 said |= {
                     "matrices": _matrices(scheduled.op),
-                    "fabric": fabric_card(*_tally(runs.timing(scheduled.programs[0]))),
+                    "fabric": fabric_card(*_tally(runs.timing(scheduled.programs[0])), spec),
                 }
         return said
 

@@ -61,6 +61,9 @@ class HeapMerge(Kernel):
         common = merged(ROW_BY_ROW, COMMON, results(arch.data))
         return {"near": merged(common, NEAR), "far": merged(common, FAR)}
 
+    def does(self, options: FabricOptions) -> str:
+        return "deals whole rows to threads, each of which merges the rows that its row names by a heap"
+
     def stages(self, task: Task) -> Sequence[Stage]:
         product = task.product
         longest = int(product.left.row_sizes().max(initial=0))

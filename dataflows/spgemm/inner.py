@@ -62,6 +62,9 @@ class Inner(Kernel):
         right = product.right
         return {**super().size(product), "comparisons": product.left.rows * (right.nonzeros + right.cols)}
 
+    def does(self, options: FabricOptions) -> str:
+        return "deals whole rows to threads, each of which meets its row with every column of the right operand"
+
     def stages(self, task: Task) -> Sequence[Stage]:
         columns, recipe = task.product.right.transposed(), self.recipes(task.arch, task.options)["multiply"]
         cores = range(task.arch.cores)

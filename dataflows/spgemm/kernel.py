@@ -214,6 +214,10 @@ class Kernel(ABC):
         """What each step takes, by phase."""
 
     @abstractmethod
+    def does(self, options: FabricOptions) -> str:
+        """Who gets which work, and where products are added up: words behind the kernel's name."""
+
+    @abstractmethod
     def stages(self, task: Task) -> Sequence[Stage]:
         """The product as the fabric's program; the arithmetic is done when units are made."""
 

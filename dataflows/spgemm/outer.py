@@ -67,6 +67,9 @@ class Outer(Kernel):
     def recipes(self, arch: FabricArch, options: FabricOptions) -> dict[str, Recipe]:
         return {"multiply": MULTIPLY, "merge": merged(MERGE, results(arch.data))}
 
+    def does(self, options: FabricOptions) -> str:
+        return "deals columns times rows to threads in pieces, and then whole rows, whose lists of products they merge"
+
     def stages(self, task: Task) -> Sequence[Stage]:
         product = task.product
         count = product.multiplies

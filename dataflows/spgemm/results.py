@@ -4,6 +4,8 @@ A pipeline issues an instruction in a cycle, or none of its threads has one read
 what the threads wait for.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from dataflows.spgemm.kernel import Tally
@@ -24,6 +26,7 @@ STALLS = {
     Spent.SERIAL: Stall.SERIAL,
     Spent.IDLE: Stall.IDLE,
 }
+CHIPS = (1, 2, 4, 8, 16)  # what a product is also looked at on
 
 
 def cycles_of(timing: FabricTiming) -> int:
@@ -60,13 +63,16 @@ def _actions(timing: FabricTiming) -> dict[tuple[str, str], int]:
     return amounts
 
 
-def fabric_card(timing: FabricTiming, tally: Tally) -> dict[str, object]:
-    """What the rows do not show: resources used, probes, occupancy, the load of cores over time."""
+def fabric_card(timing: FabricTiming, tally: Tally, arch: FabricArch) -> dict[str, object]:
+    """What the rows do not show: resources used, loads, probes, occupancy, the load of cores over time."""
     cycles = max(1, cycles_of(timing))
     return {
         "threads": timing.threads,
         "thread_time": {each.value: timing.spent[each] / max(1, timing.ticks * timing.threads) for each in Spent},
         "used": {name: round(share, 6) for name, share in timing.used.items()},
+        "loads_in_flight": arch.pipeline.loads_in_flight,
+        "load_time": timing.load_ticks / max(1, timing.ticks * timing.threads),
+        "chips": on_chips(timing, arch),
         "instructions_per_cycle": round(sum(timing.instructions) / cycles, 6),
         "events": timing.events,
         "multiplies": tally.multiplies,
@@ -79,6 +85,27 @@ def fabric_card(timing: FabricTiming, tally: Tally) -> dict[str, object]:
         "occupancy": _spread(tally.occupancy),
         "timeline": timeline(timing),
     }
+
+
+def on_chips(timing: FabricTiming, arch: FabricArch) -> list[dict[str, float]]:
+    """The run's work on other numbers of chips; the first row is its own.
+
+    A load takes `load_cycles`, and the run as long as it did where `at_work` of the `threads` have work on average:
+    those that had it here, and as many more (fewer) as longer (shorter) loads keep waiting. Windows and serial parts,
+    which there are more of on more chips, stay as they were.
+    """
+    ticks, cycles = max(1, timing.ticks), arch.dram_latency_cycles
+    at_work = timing.threads - timing.spent[Spent.IDLE] / ticks
+    loads = timing.load_ticks / ticks / max(1, cycles - 1)  # that threads wait for, a cycle
+    return [
+        {
+            "chips": other.chips,
+            "load_cycles": other.dram_latency_cycles,
+            "threads": other.cores * other.threads_per_core,
+            "at_work": round(at_work + loads * (other.dram_latency_cycles - cycles), 6),
+        }
+        for other in (arch, *(replace(arch, chips=chips) for chips in CHIPS if chips != arch.chips))
+    ]
 
 
 def _spread(shares: list[float]) -> dict[str, float]:

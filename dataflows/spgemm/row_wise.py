@@ -54,6 +54,9 @@ class RowWise(Kernel):
         common = merged(ROW_BY_ROW, COMMON, results(arch.data))
         return {"near": merged(common, NEAR), "far": merged(common, FAR)}
 
+    def does(self, options: FabricOptions) -> str:
+        return "deals whole rows to threads, each with a dense accumulator of its own"
+
     def stages(self, task: Task) -> Sequence[Stage]:
         product = task.product
         near = product.right.cols * COLUMN_BYTES <= thread_share_bytes(task)

@@ -37,6 +37,11 @@ from workloads.errors import UserError
 KEY_BYTES = SUM_BYTES = 8
 LEAST_PIECE = 16  # products a thread takes at least
 PIECES = 4  # a thread gets at least of a window, where they are not too small
+DEALT = {
+    "rows": "gives whole rows to threads, so that the longest row is the work of one thread",
+    "pieces": "gives pieces of rows to threads",
+}
+BROUGHT = {"table": "", "operands": " and bring rows of the right operand"}
 HASH_INSTRUCTIONS = {"multiplicative": 2, "low-bits": 1, "high-bits": 2}
 SERIAL: Recipe = {Feature.ROW: Step(integer=3, scratchpad=2), Feature.ELEMENT: Step(remote_atomic=1)}
 
@@ -80,6 +85,13 @@ class Smash(Kernel):
             hashing = {**hashing, Feature.PRODUCT: _in_scratchpad(hashing[Feature.PRODUCT])}
             hashing = merged(hashing, {Feature.ELEMENT: Step(integer=4)})  # two descriptors
         return {"hash": hashing, "write-back": results(arch.data)}  # what DMA engines carry
+
+    def does(self, options: FabricOptions) -> str:
+        shared = f"deals windows of rows to cores beforehand, and {DEALT[options.deal]}"
+        if self.tokens:
+            shared = "hands out windows of rows to cores, and pieces of rows to threads, as they ask for them"
+        carried = f"DMA engines carry the results away{BROUGHT[options.dma]}" if self.split else "threads write results"
+        return f"{shared}; products are added up in a hash table by atomic operations, and {carried}"
 
     def stages(self, task: Task) -> Sequence[Stage]:
         slots = self.slots(task.arch, task.options)

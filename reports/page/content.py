@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from reports.bounds import bound_text, chips_text
 from reports.energy import energy_by, energy_card, energy_total, entry_table, has_energy
 from reports.hil import hil_table
 from reports.layers import layer_table
@@ -48,6 +49,12 @@ def summary(result: Result) -> str:
     return text + "."
 
 
+def fabric_texts(card: Card) -> list[str]:
+    """What the kernel of a fabric does; of a product of matrices also what bounds it, and when more chips slow it."""
+    said = [f"{card.more['kernel']} {card.more['kernel_does']}."] if "kernel" in card.more else []
+    return [*said, *(say(card.more["fabric"]) for say in (bound_text, chips_text) if "fabric" in card.more)]
+
+
 def step_tables(result: Result) -> list[PageTable]:
     """The tables of the first part of the page."""
     phases = phase_table(result).rename(columns={"speedup": "speed-up"})
@@ -62,6 +69,13 @@ def step_tables(result: Result) -> list[PageTable]:
         losses.index.name = "cycles spent on"
         tables.append(page_table("losses", "Where the rest of the ideal went: every cycle of the step is in one row.",
                                  losses, {"share": SHARE, "speed-up so far": TIMES}))  # fmt: skip
+    if "fabric" in result.card.more:
+        caption = (
+            "About how many threads must be at work for this product to take as long as here, by the number of chips: "
+            "where fewer have work, it is slower there, because a load takes longer. Other windows are left out."
+        )
+        chips = pd.DataFrame(result.card.more["fabric"]["chips"]).set_index("chips").sort_index()
+        tables.append(page_table("chips", caption, chips, {"at_work": "{:,.0f}"}))
     return tables
 
 

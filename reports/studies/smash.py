@@ -9,8 +9,9 @@ import pandas as pd
 import typer
 
 from reports import figures
+from reports.bounds import bound
 from reports.output import tracked, write_folder
-from reports.smash import bound, crossings, pair_table, print_study, rank_table, study_texts
+from reports.smash import crossings, pair_table, print_study, rank_table, study_texts
 from simulator.arch.machine import load_machine
 from simulator.compiler import load_compiler
 from simulator.fabric.outcome import EventRecord, Multiplied

@@ -160,11 +160,7 @@ class FabricArch:
     @property
     def dram_latency_cycles(self) -> int:
         """Of an access from a thread and back: the memory, the mesh twice, and other chips as often as they are met."""
-        return self.latency_cycles(self.chips)
-
-    def latency_cycles(self, chips: int) -> int:
-        """The same on so many chips."""
-        away = (chips - 1) / chips
+        away = (self.chips - 1) / self.chips
         memory = self.dram.latency_ns * self.clock_mhz / 1000
         return round(memory + 2 * self.network.core_latency_cycles + 2 * away * self.network.chip_latency_cycles)
 

@@ -1,6 +1,7 @@
 """Nothing is lost: products, instructions, bytes, threads' time; and more of anything is what it should be."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,14 @@ from dataflows.spgemm.compiler import multiply
 from dataflows.spgemm.dealt import dealt_stage
 from dataflows.spgemm.kernel import Collector, Kernel, Tally, Task
 from dataflows.spgemm.options import FabricOptions
-from dataflows.spgemm.results import pipeline_cycles
+from dataflows.spgemm.results import CHIPS, on_chips, pipeline_cycles
 from dataflows.spgemm.smash import V1, V3
 from simulator.arch.machine import load_machine
 from simulator.fabric.outcome import FabricTiming, Spent
 from simulator.fabric.program import Instruction, Move, Phase, Stage
 from simulator.fabric.rates import TICKS, Rates
 from simulator.fabric.run import FabricRun
+from simulator.machines.piuma import FabricArch
 from tests.spgemm.products import products
 from tests.spgemm.test_equality import EVERY, IDS, PIUMA, SMALL, USUAL, multiplied, options, reference
 from workloads.sparse.matrix import SparseProduct
@@ -49,6 +51,7 @@ def test_everything_adds_up(
     stalls = pipeline_cycles(timing, cycles, arch)
     assert min(stalls.values(), default=0) >= 0 and sum(stalls.values()) <= cycles
     _bytes_add_up(timing, Rates(arch).access_bytes)
+    _threads_at_work_add_up(timing, arch)
 
 
 def _bytes_add_up(timing: FabricTiming, word: int) -> None:
@@ -59,6 +62,18 @@ def _bytes_add_up(timing: FabricTiming, word: int) -> None:
     words += 2 * timing.instructions[Instruction.REMOTE_ATOMIC]
     serial = moved - timing.moves - words * word
     assert 0 <= serial <= 2 * timing.serial_instructions * word
+
+
+def _threads_at_work_add_up(timing: FabricTiming, arch: FabricArch) -> None:
+    """A run's own row is what it counted; more chips never need fewer threads at work, nor more than loads alone."""
+    own, *others = on_chips(timing, arch)
+    worked = timing.threads * timing.ticks - timing.spent[Spent.IDLE]
+    assert own["at_work"] * timing.ticks == pytest.approx(worked, abs=1e-3 * timing.ticks)
+    assert (own["chips"], own["threads"]) == (arch.chips, timing.threads)
+    assert [each["chips"] for each in others] == [each for each in CHIPS if each != arch.chips]
+    for fewer, more in pairwise(sorted((own, *others), key=lambda each: each["chips"])):
+        assert 0 <= fewer["at_work"] <= more["at_work"]
+        assert more["at_work"] * fewer["load_cycles"] <= fewer["at_work"] * more["load_cycles"] + 1e-3
 
 
 @relaxed
