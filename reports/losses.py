@@ -14,6 +14,7 @@ from simulator.frames import arithmetic_ceiling, phases_in
 from simulator.result import Result
 
 COMPUTE, EDGES, VECTOR, UPDATE = "multiplying", "idle PEs at edges", "vector work", "weight update (WUVE)"
+PRUNING = "pruning and packing weights"  # for sparse units that multiply them, where no unit does it on the way
 OTHER = "other instructions"  # of pipelines, which do more than multiply
 # The columns of ceilings: the speed-up of all terms down to this one.
 STEPS = {
@@ -56,6 +57,7 @@ def _groups(ops: pd.DataFrame) -> "pd.Series[str]":
     group[ops["pattern"] != "dense"] = "products made sparse"
     group[ops["kind"] != "product"] = "vector work"
     group[ops["kind"] == "update"] = "weight update"
+    group[ops["kind"] == "pruning"] = PRUNING
     return group
 
 
@@ -66,7 +68,7 @@ def _spent(result: Result, groups: "pd.Series[str]") -> "pd.Series[int]":
     pes = max([1, *ops["pes"]])
     terms = {name: round(int(ops.loc[products & (groups == name), "macs_useful"].sum()) / pes) for name in order}
     idle = int(ops.loc[products, "busy_cycles"].sum()) - sum(terms.values())
-    for name in ("weight update", "vector work"):
+    for name in ("weight update", PRUNING, "vector work"):
         terms[name] = int(ops.loc[groups == name, "cycles"].sum())
     terms["idle PEs at edges"] = idle
     for column, words in stall_words(result).items():

@@ -146,6 +146,7 @@ class MatrixOp:
 class VectorKind(StrEnum):
     UPDATE = "update"
     MASK = "mask"
+    PRUNING = "pruning"  # of weights, and their packing for sparse units
     NORMALISATION = "normalisation"
     SOFTMAX = "softmax"
     ACTIVATION = "activation"

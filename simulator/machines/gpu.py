@@ -27,17 +27,19 @@ GROUP, KEPT = 4, 2  # of a group of weights the sparse tensor units keep at most
 class TensorSpec:
     """Tensor units: peaks of dense products in tera-operations a second (two a multiply-accumulate) by precision.
 
-    `two_of_four` doubles them for weights of which no four in a row keep more than two. Results come in tiles of
-    `tile_rows` by one of 64, 128 and 256 columns, `processors` tiles at once. `efficiency` is the share of the peak
-    that a full wave of tiles gets.
+    Results come in tiles of `tile_rows` by `tile_cols`, or half or a quarter of these columns, whichever takes least,
+    in waves of `processors` tiles, of which the last counts whole. `efficiency` is the share of the peak that a full
+    wave of dense tiles gets, `two_of_four_efficiency` that of twice the peak where no four weights in a row keep more
+    than two; None where there are no sparse units.
     """
 
     int8_tops: Positive
     fp16_tops: Positive
-    two_of_four: Switch
     processors: Count
     tile_rows: Count
+    tile_cols: Count
     efficiency: Share
+    two_of_four_efficiency: Share | None
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -52,9 +54,14 @@ class MemorySpec:
 
 @dataclass(frozen=True, config=CLOSED)
 class OverheadSpec:
-    """`launch_us` before every op that is not fused. `fuse_attention` keeps scores on chip between the two products."""
+    """`launch_us` before every op that is not fused.
+
+    `fuse_elementwise` does what follows a product element by element on its results. `fuse_attention` keeps scores on
+    chip between the two products, in inference.
+    """
 
     launch_us: Annotated[float, Field(strict=True, ge=0, le=1e6, allow_inf_nan=False)]
+    fuse_elementwise: Switch
     fuse_attention: Switch
 
 
@@ -101,7 +108,7 @@ class RooflineArch:
             raise UserError(f"{op.layer} {op.phase}: {name} takes sparse weights only, not a sparse {op.left.role}")
         if pattern.is_dense:
             return pattern
-        if not self.tensor.two_of_four:
+        if self.tensor.two_of_four_efficiency is None:
             raise UserError(f"{op.layer}: pattern {pattern}: {name} has no sparse tensor units; leave --pattern out")
         fits = pattern.is_grouped and (pattern.m, pattern.n) == (2, 1)
         fits = fits or (pattern.is_grouped and pattern.m % GROUP == 0 and pattern.n <= KEPT)
@@ -135,13 +142,15 @@ class RooflineArch:
 
 
 _LEFT_OUT = (
-    "everything inside a tile: the efficiency stands for it",
+    "everything inside a tile: two efficiencies stand for it, one for dense and one for 2:4 products",
     "work of one op beside another's (streams)",
     "transfers between the card and its host",
-    "making masks",
+    "what ranking weights takes beside reading and writing them, and masking those that a phase multiplies as dense",
 )
 
-T4 = MachineSheet(kind="roofline", sheet=Path(__file__).with_name("t4.yaml"), spec=RooflineArch, not_modelled=_LEFT_OUT)
-A100 = MachineSheet(
-    kind="roofline", sheet=Path(__file__).with_name("a100.yaml"), spec=RooflineArch, not_modelled=_LEFT_OUT
-)
+
+def _sheet(name: str) -> MachineSheet:
+    return MachineSheet("roofline", Path(__file__).with_name(f"{name}.yaml"), RooflineArch, _LEFT_OUT)
+
+
+T4, A100 = _sheet("t4"), _sheet("a100")
