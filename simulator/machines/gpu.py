@@ -1,6 +1,6 @@
 """GPUs as rooflines with overheads: baselines beside the machines that are modelled in detail.
 
-`t4.yaml` and `a100.yaml` fill the type in.
+`t4.yaml`, `a100.yaml` and `h100.yaml` fill the type in.
 """
 
 from pathlib import Path
@@ -153,4 +153,4 @@ def _sheet(name: str) -> MachineSheet:
     return MachineSheet("roofline", Path(__file__).with_name(f"{name}.yaml"), RooflineArch, _LEFT_OUT)
 
 
-T4, A100 = _sheet("t4"), _sheet("a100")
+T4, A100, H100 = _sheet("t4"), _sheet("a100"), _sheet("h100")

@@ -14,6 +14,7 @@ MACHINES = {
     "s4": ("--arch", "s4", "--pattern", "4:64", "--mode", "inference", *SMALL),
     "t4": ("--arch", "t4", "--pattern", "dense", "--mode", "inference", *SMALL),
     "a100": ("--arch", "a100", "--pattern", "2:4", *SMALL),
+    "h100": ("--arch", "h100", "--pattern", "2:4", *SMALL),
 }
 STEP = ("--gemm", "256x64x128", "--pattern", "2:8")
 ARRAY = ("--set", "rtl.rows=2", "--set", "rtl.cols=2", "--set", "rtl.format=int8")  # compiled in seconds

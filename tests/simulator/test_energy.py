@@ -138,7 +138,8 @@ def test_entries_by_format_and_by_what_is_counted_for() -> None:
 @pytest.mark.parametrize(
     ("arch", "pattern", "mode"),
     [("sat", "2:8", "training"), ("dense", "2:8", "training"), ("s4", "bank 8:64", "inference"),
-     ("s4", "bank 8:64", "training"), ("t4", "dense", "inference"), ("a100", "2:4", "training")],
+     ("s4", "bank 8:64", "training"), ("t4", "dense", "inference"), ("a100", "2:4", "training"),
+     ("h100", "2:4", "training")],
 )  # fmt: skip
 def test_every_registered_machine_prices_all_it_counts(arch: str, pattern: str, mode: str) -> None:
     work, options = Work(model="resnet9", batch=4, mode=mode), (("check_capacity", False),)

@@ -22,7 +22,7 @@ from tests.fuzz.spoil import (
     words,
 )
 
-SHIPPED = ("sat", "dense", "s4", "t4", "a100", "piuma")
+SHIPPED = ("sat", "dense", "s4", "t4", "a100", "h100", "piuma")
 WORK = {
     "piuma": ("--matrix", "rmat:4:4"),
     "s4": ("--gemm", "64x64x64", "--pattern", "4:64", "--mode", "inference"),
