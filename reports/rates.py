@@ -9,6 +9,7 @@ from simulator.arch.machine import Machine
 from simulator.bounds import cycles_by_bound
 from simulator.compiler import load_compiler
 from simulator.runs import Runs, without_gc
+from simulator.schedule import Schedule
 from workloads.lengths import Lengths
 from workloads.named import load_workload, with_method
 from workloads.pattern import PatternMap
@@ -49,14 +50,20 @@ def inference_step(model: str, batch: int, sequence: int | None) -> Workload:
     return load_workload(Work(model=model, batch=batch, sequence=sequence, mode=Mode.INFERENCE.value))
 
 
+def scheduled(machine: Machine, step: Workload, runs: Runs) -> Schedule:
+    """A step's schedule on a machine. Raises UserError for what the machine cannot take."""
+    compiler = load_compiler(machine.kind)
+    options = compiler.Options()
+    compiler.check(step, machine.spec, options)
+    with without_gc():
+        return compiler.compile(step, machine.spec, options, runs)
+
+
 def rate(machine: Machine, step: Workload, patterns: PatternMap, runs: Runs) -> Rate:
     """How fast a machine takes a step over and over. Raises UserError for what the machine cannot take."""
-    compiler, workload = load_compiler(machine.kind), with_method(step, METHOD, patterns)
-    options = compiler.Options()
-    compiler.check(workload, machine.spec, options)
+    schedule = scheduled(machine, with_method(step, METHOD, patterns), runs)
     with without_gc():
-        schedule = compiler.compile(workload, machine.spec, options, runs)
-        spent = cycles_by_bound(schedule, runs, compiler.engines)
+        spent = cycles_by_bound(schedule, runs, load_compiler(machine.kind).engines)
     cycles = sum(spent.values())
     seconds = cycles / (machine.spec.clock_mhz * 1e6)
     useful = sum(each.macs_useful for each in schedule)

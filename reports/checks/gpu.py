@@ -1,11 +1,20 @@
-"""GPU points: what MLPerf submissions reached on GPUs, beside rooflines with overheads."""
+"""GPU points: what MLPerf submissions reached and what 2:4 products and steps took, beside rooflines with overheads."""
 
+import math
 from collections.abc import Mapping
 
-from reports.checks.base import Check, CheckSuite, by_item
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
+from rich.markup import escape
+from rich.table import Table
+
+from reports.checks.base import Check, CheckSuite, Request, by_item
+from reports.checks.gpu_measured import EARLY, error_table, measured_checks, measured_table
+from reports.output import csv_texts, text_table, wide_console, write_folder
 from reports.rates import inference_step, rate, rate_over_lengths, with_values
 from simulator.arch.machine import load_machine
 from simulator.runs import Runs
+from workloads.errors import UserError
 from workloads.lengths import PADDED, SQUAD_LIKE, Lengths
 from workloads.pattern import PatternMap
 from workloads.provenance import Provenance
@@ -22,12 +31,59 @@ POINTS = (
 
 
 def checks() -> list[Check]:
-    """A row a submission; ours moves with the efficiency's range, and for BERT with how inputs were padded."""
+    """A row a submission; ours moves with the efficiency's range, and for BERT with how inputs were padded. Then those
+    of measured products and steps."""
     published = by_item("gpu")
-    return [_row(published[each[0]], *each[1:]) for each in POINTS]
+    return [*(_row(published[each[0]], *each[1:]) for each in POINTS), *measured_checks()]
 
 
-GPU = CheckSuite(checks, order=5)
+def detail(request: Request) -> None:
+    """Every measured product and step beside the model, what was fitted to which, and how far off the rest is.
+
+    Raises UserError for settings, and where tables cannot be written.
+    """
+    if request.settings:
+        raise UserError("--set: validate gpu runs the cards that were measured; change them in a machine file")
+    table = measured_table()
+    errors = error_table(table)
+    _print(table, errors)
+    if request.out is not None:
+        write_folder(request.out, csv_texts({"measured": table, "errors": errors}, 4), dict)
+
+
+GPU = CheckSuite(checks, detail, order=5)
+
+
+def _print(table: pd.DataFrame, errors: pd.DataFrame) -> None:
+    console = wide_console()
+    console.print("[bold]Products and steps that were measured on GPUs[/], dense and 2:4, beside the model's (derived)")
+    shown = [name for name in table.columns if not name.startswith(("low", "high", "kind", "fitted"))]
+    console.print(_as_text(table[shown]))
+    console.print("\n[bold]Mean absolute error, relative, over rows that nothing was fitted to[/]")
+    console.print(_as_text(errors))
+    fitted = table.loc[table["fitted"] != "", ["fitted", "what"]].agg(" to '".join, axis=1)
+    early = table["source"].str.contains(EARLY).sum()
+    console.print(
+        f"\nFitted: {'; '.join(fitted)}'; nothing else is. {early} rows are of {EARLY}, other software than the row "
+        f"that was fitted to: they are judged like all others, and the second group of errors leaves them out. The "
+        f"A100 with 80 GB is taken for the SXM card (2,039 GB/s, NVIDIA's data sheet), the others for a100.yaml's.",
+        highlight=False,
+    )
+
+
+def _as_text(table: pd.DataFrame) -> Table:
+    """A table whose gaps and errors are percentages, with a dash for what is unknown."""
+    names = [str(name) for name in table.columns]
+    rows = ([_cell(name, value) for name, value in zip(names, row, strict=True)] for row in table.to_numpy())
+    return text_table(names, [name for name in names if not is_numeric_dtype(table[name])], rows)
+
+
+def _cell(name: str, value: object) -> str:
+    if not isinstance(value, float):
+        return escape(str(value))
+    if math.isnan(value):
+        return "-"
+    return f"{value:+.1%}" if name.startswith("gap") else f"{value:.1%}" if name.startswith("mean") else f"{value:.3f}"
 
 
 def _row(row: dict[str, str], machine: str, model: str, batch: int, precision: str) -> Check:
