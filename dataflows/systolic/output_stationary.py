@@ -109,7 +109,9 @@ def _at_depths(plan: "_Plan", every: range) -> Iterator["_Plan"]:
     elif plan.resident == "whole" or len(every) == 1:
         yield plan.at_depth(every[0])
     else:
-        yield plan.at_depth(max(every, key=lambda depth: _piece(plan.whole, depth, plan.most)))
+        # a group begins a new word of its bank, so that shallow groups take more room
+        fitting = [depth for depth in every if plan.at_depth(depth).fits()]
+        yield plan.at_depth(max(fitting or every, key=lambda depth: _piece(plan.whole, depth, plan.most)))
 
 
 def _piece(reduction: Reduction, depth: int, most: int) -> int:
