@@ -5,8 +5,8 @@ from functools import cache
 
 from simulator.arch.loading import Tree
 from simulator.arch.machine import Machine, machine_reader
+from simulator.expression import Value
 from simulator.job import Source, is_file_name
-from simulator.sweep.expression import Value
 from simulator.sweep.spec import AXES, REGISTERED, SweepSpec
 from workloads.errors import UserError, unknown_name
 from workloads.files.limits import SWEEP_VALUES

@@ -11,11 +11,11 @@ from functools import lru_cache
 from simulator.arch.machine import Machine, machine_reader
 from simulator.compiler import load_compiler, options_of
 from simulator.energy import joules
+from simulator.expression import typed
 from simulator.job import Job, Source
 from simulator.rows import Row, actions_of, op_rows, total, totals
 from simulator.runner import TOO_LARGE, Prepared, check_takes, checked, compiled
 from simulator.runs import Runs, without_gc
-from simulator.sweep.expression import typed
 from simulator.sweep.runner import ERROR
 from workloads.errors import UserError
 from workloads.files.limits import SENTENCE_LETTERS

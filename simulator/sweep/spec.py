@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from simulator.expression import Value, typed, value_of
 from simulator.job import Job, Source, option_pairs
-from simulator.sweep.expression import Value, typed, value_of
 from workloads.errors import UserError
 from workloads.files.limits import DIGITS, EXPRESSION_LETTERS, LIMITS, Limits
 from workloads.registry import DATAFLOWS, KERNELS, METHODS, MODELS

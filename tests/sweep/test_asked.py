@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from simulator.expression import value_of
 from simulator.sweep.asked import from_grid, read_spec
 from simulator.sweep.checks import checked
-from simulator.sweep.expression import value_of
 from simulator.sweep.spec import expand, joined
 from tests.command import Run
 from workloads.errors import UserError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from simulator.sweep.expression import value_of
+from simulator.expression import value_of
 from tests.fuzz.base import SPEC, SWEEP, copied
 from tests.fuzz.inputs.machines import DOUBLING
 from tests.fuzz.kinds import Draw, Input, case, kind

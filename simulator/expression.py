@@ -1,7 +1,7 @@
-"""Constraints and ties of a sweep: arithmetic over the fields of a point, such as `array.rows * array.cols <= 1024`.
+"""Arithmetic over the fields of a machine or of a sweep's point, such as `array.rows * array.cols <= 1024`.
 
-A text is parsed once and then worked out for every point. Its length and its depth are bounded, and so is what comes of
-every step: numbers that fit `DIGITS`, texts that fit a column.
+A text is parsed once and then worked out for every machine or point. Its length and its depth are bounded, and so is
+what comes of every step: numbers that fit `DIGITS`, texts that fit a column.
 """
 
 import ast
@@ -56,7 +56,7 @@ def parsed(text: str) -> Formula:
         raise UserError(f"'{text[:40]}...': an expression of {len(text):,} letters; {EXPRESSION_LETTERS:,} are read")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Python's remarks on odd texts are no concern of a sweep
+            warnings.simplefilter("ignore")  # Python's remarks on odd texts are no concern of whoever wrote it
             tree = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last for too many brackets
         raise UserError(f"'{text}': is no expression; write for example array.rows * array.cols <= 1024") from None
