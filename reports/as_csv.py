@@ -1,7 +1,7 @@
 """A step as CSV, a row an op: what `--csv` prints. `SCHEMA.md` describes every column."""
 
 from reports.layers import op_table
-from simulator.arch.energy import STATIC
+from simulator.arch.entries import STATIC
 from simulator.result import Result
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from simulator.arch.energy import STATIC
+from simulator.arch.entries import STATIC
 from simulator.card import EnergyCard
 from simulator.result import Result
 from workloads.provenance import Provenance

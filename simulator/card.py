@@ -56,13 +56,14 @@ class Price:
 
 @dataclass(frozen=True)
 class EnergyCard:
-    """The energy table in force, every entry with its origin."""
+    """The energy table in force, every entry with its origin. note: where its entries are of another memory."""
 
     table: str
     technology: str
     scaling: str
     format: str
     entries: Mapping[str, Price]
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from simulator.arch.energy import STATIC, EnergyTable, Entry
+from simulator.arch.energy import EnergyTable
+from simulator.arch.entries import STATIC, Entry
 from simulator.card import EnergyCard, Price
 from simulator.rows import Amounts, Row
 
@@ -22,6 +23,9 @@ COMPONENTS = {
     "instruction": "instructions",
     "dma": "DMA",
     "scratchpad": "on-chip memory",
+    "memory": "on-chip memory",
+    "pe": "PEs",
+    "core": "cores",
 }
 
 
@@ -88,7 +92,7 @@ def energy_card(table: EnergyTable | None) -> EnergyCard | None:
         return None
     entries = {each.name: _price(each, "W") for each in table.static}
     entries |= {name: _price(each, "pJ") for name, each in table.entries.items()}
-    return EnergyCard(table.name, table.technology, table.scaling, table.format, entries)
+    return EnergyCard(table.name, table.technology, table.scaling, table.format, entries, table.note)
 
 
 def _price(entry: Entry, unit: str) -> Price:

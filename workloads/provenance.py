@@ -8,7 +8,7 @@ class Provenance(StrEnum):
     PUBLISHED = "published"  # stated by the source named
     SECONDARY = "secondary"  # quoted by somebody other than its author
     MEASURED = "measured"  # by the program or instrument named
-    DERIVED = "derived"  # follows from other stated numbers
+    DERIVED = "derived"  # follows from other stated numbers, none of them assumed, and so has no range of its own
     ASSUMED = "assumed"  # nobody said so; the reason is given
     UNKNOWN = "unknown"  # not public, and nothing was assumed
     SET = "set"  # by the user, for this run
@@ -22,3 +22,13 @@ class Origin:
     source: str
     low: float | None = None
     high: float | None = None
+
+
+def combined(*parts: Provenance) -> Provenance:
+    """Of a number that is worked out from several: no better than the worst of them, and derived from stated ones.
+
+    >>> combined(Provenance.PUBLISHED, Provenance.ASSUMED).value
+    'assumed'
+    """
+    worst = (Provenance.UNKNOWN, Provenance.ASSUMED, Provenance.SET)
+    return next((each for each in worst if each in parts), Provenance.DERIVED)

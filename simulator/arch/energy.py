@@ -8,8 +8,12 @@ energy:
     asic:
       technology: 45 nm CMOS at 0.9 V
       scaling: none
-      static_w:      # watts by component, drawn as long as an op runs
+      memory: {kind: DDR4, rate: dram.channel_bandwidth_gb_s}  # what the entries for dram are of
+      static_w:      # watts by component, drawn as long as an op runs; or watts each of what the machine has of them
         chip: {value: 1, provenance: assumed, source: ..., low: 0.3, high: 3}
+        pe:
+          each: {value: 0.001, provenance: assumed, source: ..., low: 0.0003, high: 0.003}
+          of: array.rows * array.cols
       pj:            # picojoules an action; a kind such as west.read is nested
         mac: {fp16: {value: 2, provenance: secondary, source: ...}}
         west: {read: {...}, write: {...}}
@@ -19,23 +23,29 @@ An action of kind `a.b` (`simulator.program.Action`) is priced by the entry `pj.
 has entries by number format, or by `pj.a.b.TENSOR` where it has entries by what the action is counted for. `format` is
 a format or the path of the machine's own field that names it (format.inference). One unit of an action is a
 multiply-accumulate, a byte of a memory access or of a hop between neighbours, an element of SORE, of an update, of a
-lane or of the transposer, an instruction.
+lane or of the transposer, an instruction. `of` counts what the machine has, in its fields (`simulator.arch.entries`).
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked
 
+from simulator.arch.entries import Entry, entries_of, power_of
 from simulator.arch.loading import Sheet, Tree, build
 from workloads.errors import UserError, unknown_name
-from workloads.provenance import Origin, Provenance
 
 SECTION = "energy"
-STATIC = "static"
 CLOSED = ConfigDict(extra="forbid", defer_build=True)
+
+
+@checked(frozen=True, config=CLOSED)
+class MemoryKind:
+    """What memory a table's entries for DRAM are of, and the path of the machine's field that says how fast it is."""
+
+    kind: str
+    rate: str
 
 
 @checked(frozen=True, config=CLOSED)
@@ -46,6 +56,7 @@ class TableSpec:
     scaling: str
     static_w: Tree
     pj: Tree
+    memory: MemoryKind | None = None
 
 
 @checked(frozen=True, config=CLOSED)
@@ -61,29 +72,11 @@ class _Section:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A price, or a static power: its value, the range it may lie in, and where it comes from."""
-
-    name: str  # "mac.fp16", "static.chip"
-    value: float
-    origin: Origin
-
-    @property
-    def low(self) -> float:
-        return self.value if self.origin.low is None else self.origin.low
-
-    @property
-    def high(self) -> float:
-        return self.value if self.origin.high is None else self.origin.high
-
-    @property
-    def is_assumed(self) -> bool:
-        return self.origin.provenance is Provenance.ASSUMED
-
-
-@dataclass(frozen=True)
 class EnergyTable:
-    """The table in force. `entries` are prices in pJ by name, `static` powers in W by component."""
+    """The table in force. `entries` are prices in pJ by name, `static` powers of the whole machine in W by component.
+
+    `note` is a sentence where a variant has another memory than the machine its entries were made for, else empty.
+    """
 
     place: str  # "sat.yaml: energy.tables.asic"
     name: str
@@ -92,6 +85,7 @@ class EnergyTable:
     scaling: str
     static: tuple[Entry, ...]
     entries: Mapping[str, Entry]
+    note: str = ""
 
     def entry(self, kind: str, tensor: str = "") -> Entry:
         """What an action costs. Raises UserError that names an action without an entry."""
@@ -116,42 +110,38 @@ def energy_table(sheet: Sheet) -> EnergyTable | None:
         place = sheet.lines.get(f"{SECTION}.table", sheet.path.name)
         raise unknown_name("energy table", spec.table, spec.tables, f"{place}: {SECTION}.table")
     table, path = spec.tables[spec.table], f"{SECTION}.tables.{spec.table}"
-    static = _entries(sheet, f"{path}.static_w", table.static_w)
-    prices = _entries(sheet, f"{path}.pj", table.pj)
+    powers = {name: node for name, node in table.static_w.items() if node is not None}
     return EnergyTable(
         place=f"{sheet.path.name}: {path}",
         name=spec.table,
-        format=_named(sheet.values, spec.format),
+        format=_named(sheet, spec.format),
         technology=table.technology,
         scaling=table.scaling,
-        static=tuple(Entry(f"{STATIC}.{each.name}", each.value, each.origin) for each in static),
-        entries={each.name: each for each in prices},
+        static=tuple(power_of(sheet, f"{path}.static_w.{name}", node) for name, node in powers.items()),
+        entries={each.name: each for each in entries_of(sheet, f"{path}.pj", table.pj)},
+        note=_note(sheet, path, table.memory) if table.memory else "",
     )
 
 
-def _named(values: Tree, text: str) -> str:
+def _named(sheet: Sheet, text: str) -> str:
     """A number format, or what the field at a dotted path says it is."""
-    node: object = values
-    for key in text.split("."):
-        node = node.get(key) if isinstance(node, Mapping) else None
-    return node if isinstance(node, str) else text
+    found = sheet.at(text)
+    return found if isinstance(found, str) else text
 
 
-def _entries(sheet: Sheet, path: str, tree: Tree, name: str = "") -> list[Entry]:
-    """All leaves below a path; one of null is none."""
-    found = []
-    for key, value in tree.items():
-        inner, inner_path = f"{name}.{key}".lstrip("."), f"{path}.{key}"
-        if isinstance(value, dict):
-            found.extend(_entries(sheet, inner_path, value, inner))
-        elif value is not None:
-            found.append(Entry(inner, _number(sheet, inner_path, value), sheet.origins[inner_path]))
-    return found
+def _note(sheet: Sheet, path: str, memory: MemoryKind) -> str:
+    """A sentence where a variant's DRAM is not that of the machine it is made from, but its entries are; else empty."""
+    root, rate = sheet.root, sheet.at(memory.rate)
+    if root is None or rate is None or rate == (before := root.at(memory.rate)):
+        return ""
+    ours = {each: sheet.origins[each] for each in sheet.origins if _is_of_dram(each, path)}
+    kept = [
+        each for each, origin in ours.items() if (sheet.at(each), origin) == (root.at(each), root.origins.get(each))
+    ]
+    names = ", ".join(each.removeprefix(f"{path}.").removesuffix(".each") for each in kept)
+    changed = f"{memory.rate} is {rate} instead of {before or 'none'}"
+    return f"{changed}, and the energy of DRAM is still {memory.kind}'s: give {names} under {path}" if kept else ""
 
 
-def _number(sheet: Sheet, path: str, value: object) -> float:
-    number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
-    if not (math.isfinite(number) and number >= 0) or path not in sheet.origins:
-        place = sheet.lines.get(path, sheet.path.name)
-        raise UserError(f"{place}: {path}: {value!r} is not allowed: an energy or power is a number of at least 0")
-    return float(number)
+def _is_of_dram(entry: str, path: str) -> bool:
+    return f"{entry}.".startswith((f"{path}.pj.dram.", f"{path}.static_w.dram."))

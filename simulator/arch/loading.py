@@ -29,8 +29,10 @@ LEAF = {"value", "provenance", "source", "low", "high"}
 class Sheet:
     """A machine file as read: plain values by nested key, and the origin and line of each by dotted path.
 
-    `bases` are the files it extends, the nearest first. `bare` are sentences about numbers without a provenance: they
-    wait until the names of fields have been looked at, since a misspelt field is the likelier mistake.
+    `bases` are the files it extends, the nearest first. `root` is what a variant is a variant of: the registered
+    machine that its files extend or its settings change; None for no variant. `bare` are sentences about numbers
+    without a provenance: they wait until the names of fields have been looked at, since a misspelt field is the
+    likelier mistake.
     """
 
     path: Path
@@ -39,6 +41,11 @@ class Sheet:
     lines: Mapping[str, str]
     bases: tuple[Path, ...] = ()
     bare: tuple[str, ...] = ()
+    root: "Sheet | None" = None
+
+    def at(self, path: str) -> object:
+        """The value or the section at a dotted path; None where there is none."""
+        return _at(self.values, path)
 
     @property
     def digest(self) -> str:
@@ -109,6 +116,7 @@ def _extended(sheet: Sheet, chain: tuple[str, ...]) -> Sheet:
         lines={**base.lines, **sheet.lines},
         bases=(base_path, *base.bases),
         bare=(*sheet.bare, *base.bare),
+        root=base.root if base.root and (sheet.path.parent / name).exists() else base,
     )
 
 
@@ -244,7 +252,8 @@ def _with_setting(sheet: Sheet, setting: str) -> Sheet:
     origin = sheet.origins.get(path, Origin(Provenance.SET, ""))
     changed = replace(origin, provenance=Provenance.SET, source="set for this run")
     origins = {key: value for key, value in sheet.origins.items() if not key.startswith(f"{path}.")}
-    return replace(sheet, values=values, origins={**origins, path: changed}, lines={**sheet.lines, path: "--set"})
+    lines = {**sheet.lines, path: "--set"}
+    return replace(sheet, values=values, origins={**origins, path: changed}, lines=lines, root=sheet.root or sheet)
 
 
 def _elsewhere(sheet: Sheet, path: str) -> str:

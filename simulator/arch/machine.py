@@ -95,7 +95,7 @@ def machine_reader(name: str, content: str = "") -> Callable[[Sequence[str]], Ma
         registered, name = _registered(sheet), path.stem if is_file_name(name) else name
     else:
         registered = load_part(MACHINES, "machine", name, MachineSheet)
-        sheet = read_sheet(registered.sheet)
+        sheet = replace(read_sheet(registered.sheet), root=None)  # a machine of its own, also where it extends another
     return lambda settings: _machine(name, registered, sheet, tuple(settings))
 
 

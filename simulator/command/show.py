@@ -12,6 +12,7 @@ from rich.table import Table
 
 import simulator
 from simulator.compiler import load_compiler
+from simulator.energy import component
 from simulator.job import is_file_name
 from workloads import named
 from workloads.console import PlainConsole, console
@@ -66,6 +67,9 @@ def _machine(name: str, settings: list[str]) -> Iterator[str | Table]:
     if machine.energy is not None:
         energy = machine.energy
         yield f"energy table '{energy.name}': {escape(energy.technology)}; {len(energy.entries)} entries"
+        powers = [f"{component(each.name).removeprefix('static ')} {each.value:.3g} W" for each in energy.static]
+        yield escape(f"static power: {', '.join(powers) or 'none'}")
+        yield from [escape(energy.note)] if energy.note else []
     yield from (f"not modelled: {escape(point)}" for point in machine.not_modelled)
 
 
