@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from reports.energy import energy_by, energy_card, energy_total, has_energy, op_joules
+from reports.energy import energy_by, energy_card, energy_ratio, energy_total, has_energy, op_joules
 from simulator.card import SCHEMA, Card
 from simulator.frames import arithmetic_ceiling, phase_table
 from simulator.result import Result
@@ -108,7 +108,7 @@ def bytes_by_memory(result: Result) -> dict[int, dict[str, int]]:
 
 
 def _energy(result: Result) -> dict[str, object]:
-    mine, other = energy_total(result), energy_total(result.baseline)
+    mine, other, ratio = energy_total(result), energy_total(result.baseline), energy_ratio(result)
     splits = {f"by_{by}": energy_by(result, [by])["mj"] / 1e3 for by in ("component", "phase", "tensor")}
     return {
         "table": energy_card(result).table,
@@ -119,6 +119,10 @@ def _energy(result: Result) -> dict[str, object]:
         "energy_delay_joule_seconds": mine.energy_delay,
         "assumed_share": mine.assumed_share,
         "dense_joules": other.joules,
+        "ratio": ratio and ratio.value,
+        "low_ratio": ratio and ratio.low,
+        "high_ratio": ratio and ratio.high,
+        "note": energy_card(result).note,
         **{name: {str(key): float(value) for key, value in split.items()} for name, split in splits.items()},
         "entries": {name: asdict(price) for name, price in energy_card(result).entries.items()},
     }

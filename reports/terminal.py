@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from reports.bounds import bound_text, chips_text
-from reports.energy import energy_by, energy_card, energy_total, has_energy
+from reports.energy import energy_by, energy_card, energy_ratio, energy_total, has_energy
 from reports.hil import hil_sentences, hil_table
 from reports.losses import loss_table, ratio, stall_words
 from reports.output import text_table, wide_console
@@ -70,6 +70,8 @@ def _step(console: Console, result: Result) -> None:
         )
     if has_energy(result):
         console.print(_energy(result))
+        if note := energy_card(result).note:
+            console.print(escape(f"Note: {note}."))
     if result.card.hil is not None:
         console.print(_tiles(result))
         console.print(" ".join(hil_sentences(result.card.hil)))
@@ -104,10 +106,11 @@ def _energy(result: Result) -> str:
     mine, other = energy_total(result), energy_total(result.baseline)
     parts = energy_by(result, ["component"])["share"]
     largest = ", ".join(f"{name} {share:.0%}" for name, share in parts.head(LARGEST_PARTS).items())
+    less = f"{said}. " if (said := energy_ratio(result)) else ""
     return (
         f"Energy {mine.joules:.3g} J ({mine.low:.3g} to {mine.high:.3g} through the ranges of the energy table "
         f"'{energy_card(result).table}'), {mine.watts:.3g} W, energy-delay product {mine.energy_delay:.3g} J s; "
-        f"best dense {other.joules:.3g} J. {largest}; {mine.assumed_share:.0%} rests on assumed entries."
+        f"best dense {other.joules:.3g} J. {less}{largest}; {mine.assumed_share:.0%} rests on assumed entries."
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.energy import energy_total, has_energy
+from reports.energy import energy_ratio, energy_total, has_energy
 from reports.figures.style import (
     FULL,
     LOSS,
@@ -31,10 +31,11 @@ def compared_figure(results: Sequence[Result], labels: Sequence[str]) -> Figure:
     panels = list(figure.subplots(1, 2 if energy else 1, sharey=True, squeeze=False)[0])
     pairs = [(result.baseline, result) for result in results]
     times = [[each.seconds * 1e3 for each in pair] for pair in pairs]
-    _pairs(panels[0], times, "time (ms)", "time")
+    _pairs(panels[0], times, [""] * len(results), "time (ms)", "time")
     if energy:
         joules = [[energy_total(each).joules for each in pair] for pair in pairs]
-        _pairs(panels[1], joules, "energy (J); line: range of the energy tables", "energy")
+        spans = [f", {less.low:.2f} to {less.high:.2f}" if (less := energy_ratio(each)) else "" for each in results]
+        _pairs(panels[1], joules, spans, "energy (J); line: range of the energy tables", "energy")
         for place, result in enumerate(results):
             total = energy_total(result)
             panels[1].plot([total.low, total.high], [place + 0.2] * 2, color=TEXT, lw=1, marker="|", ms=6)
@@ -42,12 +43,12 @@ def compared_figure(results: Sequence[Result], labels: Sequence[str]) -> Figure:
     return with_legend(figure, panels[0], "x")
 
 
-def _pairs(axes: Axes, values: Sequence[Sequence[float]], unit: str, what: str) -> None:
+def _pairs(axes: Axes, values: Sequence[Sequence[float]], spans: Sequence[str], unit: str, what: str) -> None:
     for number, (colour, name) in enumerate(((LOSS, "its best dense schedule"), (FULL, "this result"))):
         places = [place + (number - 0.5) * 0.4 for place in range(len(values))]
         axes.barh(places, [pair[number] for pair in values], height=0.38, color=colour, label=name)
-    for place, (dense, mine) in enumerate(values):
-        said = f"  {short(mine)}" + (f" ({dense / mine:.2f}x)" if mine else "")
+    for place, ((dense, mine), span) in enumerate(zip(values, spans, strict=True)):
+        said = f"  {short(mine)}" + (f" ({dense / mine:.2f}x{span})" if mine else "")
         axes.text(max(dense, mine), place, said, va="center", fontsize=7, color=TEXT)
     axes.margins(x=0.3)
     axes.set_xlabel(unit)

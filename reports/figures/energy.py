@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.energy import energy_by, energy_card, energy_total, entry_table
+from reports.energy import energy_by, energy_card, energy_ratio, energy_total, entry_table
 from reports.figures.style import (
     FULL,
     LOSS,
@@ -43,7 +43,8 @@ def energy_figure(result: Result) -> Figure:
         axes.plot([low, high], [place, place], color=TEXT, lw=1, marker="|", ms=6)
     name_rows(axes, [f"{phase}, {name}" for phase, name in rows])
     axes.set(xlim=(0, None), xlabel="energy (J); line: all entries at the low and at the high end of their ranges")
-    title(axes, f"energy by phase and component, table '{energy_card(result).table}'")
+    less = f"\n{said}" if (said := energy_ratio(result)) else ""
+    title(axes, f"energy by phase and component, table '{energy_card(result).table}'{less}")
     return with_legend(figure, axes, "x", columns=3)
 
 
@@ -85,12 +86,14 @@ def entries_figure(result: Result) -> Figure:
     figure, axes = one_panel(7.2, 0.36 * len(table) + 1.3)
     axes.barh(range(len(table)), high - low, left=low, height=0.6, color=LOSS)
     axes.axvline(total, color=MARK, lw=1)
-    labels = [f"{name} ({row['value']:g} {row['unit']}, {row['provenance']})" for name, row in table.iterrows()]
+    labels = [f"{name} ({row['value']:.3g} {row['unit']}, {row['provenance']})" for name, row in table.iterrows()]
     axes.set_yticks(range(len(table)), labels)
     for place, (_, row) in enumerate(table.iterrows()):
         for value, text, side in ((low.iloc[place], row["low"], "right"), (high.iloc[place], row["high"], "left")):
             gap = " " if side == "left" else ""
-            axes.text(value, place, f"{gap}{text:g}{'' if gap else ' '}", va="center", ha=side, fontsize=7, color=TEXT)
+            axes.text(
+                value, place, f"{gap}{text:.3g}{'' if gap else ' '}", va="center", ha=side, fontsize=7, color=TEXT
+            )
     room = 0.12 * float(high.max() - low.min()) or total or 1.0
     axes.set(
         xlim=(float(low.min()) - room, float(high.max()) + room),

@@ -111,7 +111,9 @@ def _energy(result: Result) -> Section:
     texts = [
         f"Table '{energy.table}': {energy.technology}. Scaling: {energy.scaling}.",
         "Energy is every counted action times its entry, and static power times the time an op takes. Low and high are "
-        "an envelope, all entries at that end of their ranges at once.",
+        "an envelope, all entries at that end of their ranges at once. The range of the ratio to dense is no envelope: "
+        "both sides are priced by the same entries, each wherever in its range the ratio is least or most.",
+        *([f"{energy.note}."] if energy.note else []),
     ]
     return Section("Energy", texts, tables=content.energy_tables(result))
 
@@ -128,7 +130,10 @@ def _provenance(card: Card) -> list[str]:
     loss = "" if capture.loss is None else f", loss {capture.loss:.4g}"
     work = f"The work: {capture.source}; shapes: {capture.shapes}; step {capture.step}{loss}; "
     work += f"masks: {capture.masks}."
-    return [work, "Cycles, bytes, multiply-accumulates and energy are derived by this program from the numbers below."]
+    said = (
+        "Cycles, bytes, multiply-accumulates and energy are worked out from the numbers below, assumed ones among them."
+    )
+    return [work, said]
 
 
 def _hardware(result: Result) -> Section:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from reports.bounds import bound_text, chips_text
-from reports.energy import energy_by, energy_card, energy_total, entry_table, has_energy
+from reports.energy import energy_by, energy_card, energy_ratio, energy_total, entry_table, has_energy
 from reports.hil import hil_table
 from reports.layers import layer_table
 from reports.losses import loss_table, ratio
@@ -39,12 +39,11 @@ def summary(result: Result) -> str:
             f"and {speedup / ceiling:.0%} of the {ceiling:.2f}x that its multiply-accumulates alone allow"
         )
     if has_energy(result):
-        mine, other = energy_total(result), energy_total(result.baseline)
-        less = ratio(other.joules, mine.joules)
+        mine, ratio_said = energy_total(result), energy_ratio(result)
+        less = f"{ratio_said}; " if ratio_said else ""
         text += (
             f". It takes {mine.joules:.3g} J ({mine.low:.3g} to {mine.high:.3g} as the entries of the energy table go "
-            f"through their ranges), {less:.2f} times less than dense; {mine.assumed_share:.0%} "
-            "of it rests on assumed entries"
+            f"through their ranges); {less}{mine.assumed_share:.0%} of it rests on assumed entries"
         )
     return text + "."
 
@@ -127,7 +126,8 @@ def energy_tables(result: Result) -> list[PageTable]:
         )
     units = {"mj": "mJ", "low_mj": "low mJ", "high_mj": "high mJ", "spread_mj": "spread mJ"}
     formats = {**dict.fromkeys(units.values(), "{:,.3f}"), "share": SHARE}
-    tables = [page_table("energy", "Energy of the step.", pd.DataFrame(totals).set_index("run"),
+    less = f" {ratio_said}." if (ratio_said := energy_ratio(result)) else ""
+    tables = [page_table("energy", f"Energy of the step.{less}", pd.DataFrame(totals).set_index("run"),
                          {"on assumed entries": SHARE})]  # fmt: skip
     for by in ("component", "phase", "tensor"):
         caption = f"Energy by {by} in millijoules, with the ends that the ranges of the entries give; sums to the step."
