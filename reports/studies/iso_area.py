@@ -89,10 +89,15 @@ def read_areas(path: Path) -> Areas:
 
 
 def plain_settings(result: Result, areas: Areas) -> tuple[str, ...]:
-    """What turns the array of a result into plain dense PEs: one weight each, one operand a row a cycle."""
-    rows = areas.rows_of_equal_area(_whole(result, "array.rows"))
+    """What turns the array of a result into plain dense PEs: one weight each, one operand a row a cycle.
+
+    Its static power is that of as much area: of as many PEs as the sparse array has, not of its own smaller ones.
+    """
+    sparse_rows, energy = _whole(result, "array.rows"), result.card.energy
+    power = f"{sparse_rows} * array.cols"
     return (
-        f"array.rows={rows}",
+        f"array.rows={areas.rows_of_equal_area(sparse_rows)}",
+        *([f"energy.tables.{energy.table}.static_w.pe.of={power}"] if energy and "static.pe" in energy.entries else []),
         f"clock_mhz={result.card.clock_mhz * areas.clock_ratio:.3f}",
         "array.group_max=1",
         "array.window_max=1",

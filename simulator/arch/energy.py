@@ -105,7 +105,7 @@ def energy_table(sheet: Sheet) -> EnergyTable | None:
     section = sheet.values.get(SECTION)
     if section is None:
         return None
-    spec = build(replace(sheet, values={SECTION: section}, bare=()), _Section).energy  # bare numbers: machine.py looks
+    spec = build(replace(sheet, values={SECTION: section}), _Section).energy
     if spec.table not in spec.tables:
         place = sheet.lines.get(f"{SECTION}.table", sheet.path.name)
         raise unknown_name("energy table", spec.table, spec.tables, f"{place}: {SECTION}.table")

@@ -133,8 +133,6 @@ def build(sheet: Sheet, spec: type[Spec]) -> Spec:
         built: Spec = _adapter(spec).validate_python(sheet.values)  # type: ignore[arg-type]  # mypy: a type is hashable
     except ValidationError as error:
         raise _field_error(sheet, spec, error) from None
-    if sheet.bare:
-        raise UserError(sheet.bare[0])
     return built
 
 

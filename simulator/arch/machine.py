@@ -101,9 +101,11 @@ def machine_reader(name: str, content: str = "") -> Callable[[Sequence[str]], Ma
 
 def _machine(name: str, registered: MachineSheet, base: Sheet, settings: tuple[str, ...]) -> Machine:
     sheet = with_settings(base, settings)
-    energy = energy_table(sheet)
     timed = replace(sheet, values={key: value for key, value in sheet.values.items() if key != SECTION})
     spec: Spec = build(timed, registered.spec)
+    energy = energy_table(sheet)  # behind the fields, which it counts by
+    if sheet.bare:  # behind both, since a misspelt field is the likelier mistake
+        raise UserError(sheet.bare[0])
     origins = {path: origin for path, origin in sheet.origins.items() if not path.startswith(f"{SECTION}.")}
     kind, left_out = registered.kind, registered.not_modelled
     return Machine(name, kind, spec, origins, timed.values, left_out, energy, base, settings)

@@ -1,14 +1,18 @@
 """The Pareto front of a study, and the dense array of equal area."""
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from reports.studies.iso_area import Areas, PeArea, read_areas
+from reports.studies.iso_area import Areas, PeArea, plain_settings, read_areas
 from reports.studies.pareto import StepCost, pareto_table, read_accuracies
+from simulator import Result, run_job, simulate
+from simulator.card import Price
 from tests.command import Run, without
 from workloads.errors import UserError
 
@@ -72,6 +76,24 @@ def test_the_iso_area_baseline_stands_beside_dense_and_sparse(simulate: Run, tmp
     assert code == 0
     assert "dense, plain PEs of equal area" in out and "dense, sparse PEs" in out
     assert (tmp_path / "iso-area" / "iso-area.png").stat().st_size > 10_000
+
+
+def test_an_array_of_equal_area_draws_as_much_static_power() -> None:
+    areas = Areas(sparse=PeArea(150, 100), dense=PeArea(100, 100))
+    for table in ("fpga", "asic"):
+        result = simulate("sat", "2:8", "64x64x64", settings={"energy.table": table, "array.rows": 16})
+        settings = (*result.card.job.settings, *plain_settings(result, areas))
+        plain = run_job(replace(result.card.job, patterns=None, settings=settings))
+        assert plain.card.numbers["array.rows"].value == 24
+        for name in ("static.pe", "static.chip"):
+            assert entries(plain)[name].value == pytest.approx(entries(result)[name].value)
+    bare = replace(result, card=replace(result.card, energy=None))
+    assert not any(each.startswith("energy.") for each in plain_settings(bare, areas))
+
+
+def entries(result: Result) -> Mapping[str, Price]:
+    assert result.card.energy is not None
+    return result.card.energy.entries
 
 
 WIDE = {
