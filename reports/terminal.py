@@ -11,7 +11,7 @@ from rich.table import Table
 from reports.bounds import bound_text, chips_text
 from reports.energy import energy_by, energy_card, energy_ratio, energy_total, has_energy
 from reports.hil import hil_sentences, hil_table
-from reports.losses import loss_table, ratio, stall_words
+from reports.losses import loss_table, overlap_text, ratio, stall_words
 from reports.output import text_table, wide_console
 from simulator.card import Card
 from simulator.card_parts import Json
@@ -68,6 +68,8 @@ def _step(console: Console, result: Result) -> None:
             f"Speed-up {result.over_baseline:.2f}x; counting multiply-accumulates alone, the ceiling "
             f"of this step is {arithmetic_ceiling(result):.2f}x (derived)."
         )
+    if said := overlap_text(result):
+        console.print(said)
     if has_energy(result):
         console.print(_energy(result))
         if note := energy_card(result).note:

@@ -30,6 +30,8 @@ def show(result: Result, path: Path, force: bool = True) -> str:
     cannot be written.
     """
     card, fabric = result.card, "fabric" in result.card.more
+    if any(each.waits is not None for each in result.schedule):
+        raise UserError(f"--timeline {path}: shows ops one after the other; take schedule.overlap=barriers")
     if not fabric and not result.schedule:
         raise UserError(f"--timeline {path}: a stored result has no programs; run its card's job again")
     writer = _Writer(card.clock_mhz, f"{card.arch}: {card.model}")

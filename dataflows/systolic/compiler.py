@@ -46,6 +46,14 @@ class SystolicCompiler(Compiler[SystolicArch, SystolicOptions]):
         dataflows = chosen(options, spec.schedule.offline)
         return Planner(spec, dataflows, runs, objective=options.best(spec.clock_mhz)).plan(workload)
 
+    def card(
+        self, schedule: Schedule, spec: SystolicArch, options: SystolicOptions, runs: Runs
+    ) -> Mapping[str, object]:
+        """Of a step whose ops overlap: what it takes with barriers between them."""
+        if spec.schedule.overlap == "barriers":
+            return {}
+        return {BARRIERS: sum(runs.timing(program).cycles for each in schedule for program in each.programs)}
+
     def parts(self, schedule: Schedule, options: SystolicOptions) -> Mapping[str, str]:
         """The dataflows that carried anything out."""
         return {part.dataflow: DATAFLOWS for scheduled in schedule for part in scheduled.parts}
@@ -59,4 +67,5 @@ def chosen(options: SystolicOptions, offline: bool) -> list[Dataflow]:
     return [flow for flow in every if offline or flow.is_default]
 
 
+BARRIERS = "barriers_cycles"
 SYSTOLIC = SystolicCompiler()

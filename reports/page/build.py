@@ -55,7 +55,7 @@ def result_page(
     """The page of one result. `said` explains a missing sensitivity; `ladder`: the step as optimisations are added."""
     card = result.card
     sections = [
-        Section("Result", content.fabric_texts(card), tables=content.step_tables(result)),
+        Section("Result", content.result_texts(result), tables=content.step_tables(result)),
         Section("Figures", pictures=_drawn(step_pictures(result, sensitivity, ladder), "figure")),
         Section("Layers", tables=[content.layer_page_table(result)]),
         _energy(result),

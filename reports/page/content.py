@@ -8,7 +8,7 @@ from reports.bounds import bound_text, chips_text
 from reports.energy import energy_by, energy_card, energy_ratio, energy_total, entry_table, has_energy
 from reports.hil import hil_table
 from reports.layers import layer_table
-from reports.losses import loss_table, ratio
+from reports.losses import loss_table, overlap_text, ratio
 from reports.page.tables import PageTable, page_table
 from simulator.card import Card, Number
 from simulator.frames import arithmetic_ceiling, phase_table
@@ -52,6 +52,11 @@ def fabric_texts(card: Card) -> list[str]:
     """What the kernel of a fabric does; of a product of matrices also what bounds it, and when more chips slow it."""
     said = [f"{card.more['kernel']} {card.more['kernel_does']}."] if "kernel" in card.more else []
     return [*said, *(say(card.more["fabric"]) for say in (bound_text, chips_text) if "fabric" in card.more)]
+
+
+def result_texts(result: Result) -> list[str]:
+    """What is said beside the result: of a fabric's kernel, and of ops that overlap."""
+    return [*fabric_texts(result.card), *filter(None, [overlap_text(result)])]
 
 
 def step_tables(result: Result) -> list[PageTable]:
