@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # torch's thread pool spins by default and starves whatever else runs
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-slow fuzz crash same rtl-exhaustive rtl-mutants lint bench bench-peers captures clean
+.PHONY: demo test test-slow fuzz crash same rtl-exhaustive rtl-mutants results lint bench bench-peers captures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/simulate --arch sat --pattern 2:8 --model resnet18
@@ -33,6 +33,10 @@ rtl-exhaustive: $(VENV)/.installed-dev
 
 rtl-mutants: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.rtl.mutants
+
+# the committed results: says which are stale, and makes them again but for those that take hours
+results: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.results
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
