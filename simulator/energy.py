@@ -1,6 +1,7 @@
 """Energy: every counted action times its entry in the machine's table, and static power times the time an op takes."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from simulator.arch.energy import EnergyTable
@@ -9,6 +10,7 @@ from simulator.card import EnergyCard, Price
 from simulator.rows import Amounts, Row
 
 PICO = 1e-12
+UNITS = "units."  # what a price is multiplied by to give joules, in a row that has them by entry
 COMPONENTS = {
     "mac": "multiply-accumulate",
     "select": "index select",
@@ -84,6 +86,17 @@ def joules(table: EnergyTable | None, amounts: Mapping[tuple[str, str], int], se
 
     ends = {"energy_low_j": total(lambda each: each.low), "energy_high_j": total(lambda each: each.high)}
     return {"energy_j": total(lambda each: each.value), **ends}
+
+
+def units_by_entry(table: EnergyTable | None, amounts: Mapping[tuple[str, str], int], seconds: float) -> Row:
+    """What every entry in use is multiplied by to give joules: amounts in picojoules, seconds for static power."""
+    if table is None:
+        return {}
+    found: Counter[str] = Counter()
+    for counted, amount in amounts.items():
+        found[table.entry(*counted).name] += amount
+    units = {f"{UNITS}{name}": amount * PICO for name, amount in found.items()}
+    return {**units, **{f"{UNITS}{entry.name}": seconds for entry in table.static}}
 
 
 def energy_card(table: EnergyTable | None) -> EnergyCard | None:

@@ -1,6 +1,5 @@
 """Run many design points, each once; stop it as you like, the same command goes on."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,8 +11,8 @@ import typer
 import simulator
 from simulator import sweep as sweeps
 from workloads.errors import UserError
-from workloads.files.limits import JOBS, parse_limits
-from workloads.options import LimitOption
+from workloads.files.limits import parse_limits
+from workloads.options import LimitOption, ProcessesOption
 from workloads.registry import VIEWS, load_entry
 from workloads.terminal import say
 
@@ -49,7 +48,7 @@ def sweep(
         Path | None,
         typer.Option("--out", help="The sweep's folder; one there is gone on with. [default: results/sweep]"),
     ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", help="Processes. [default: one a core]", show_default=False)] = 0,
+    jobs: ProcessesOption = 0,
     cluster: Annotated[
         str | None, typer.Option("--cluster", help="tcp://HOST:PORT of a dask scheduler, or local to start one here.")
     ] = None,
@@ -126,11 +125,7 @@ def _run(asked: "SweepSpec", folder: Path, how: _How) -> "tuple[Counts, int, Poi
 
 @contextmanager
 def _engine(how: _How) -> "Iterator[Engine]":
-    if how.jobs < 0:
-        raise UserError(f"--jobs {how.jobs}: must be at least 1")
-    if how.jobs > JOBS:
-        raise UserError(f"--jobs {how.jobs}: at most {JOBS:,} processes are started")
-    workers = how.jobs or len(os.sched_getaffinity(0))
+    workers = sweeps.workers(how.jobs)
     if how.cluster is None:
         yield sweeps.LocalEngine(workers)
         return

@@ -3,6 +3,7 @@ from simulator.sweep.asked import read_spec as read_spec
 from simulator.sweep.checks import checked as checked
 from simulator.sweep.cluster import cluster as cluster
 from simulator.sweep.engines import LocalEngine as LocalEngine
+from simulator.sweep.engines import workers as workers
 from simulator.sweep.points import evaluate as evaluate
 from simulator.sweep.runner import Sweep as Sweep
 from simulator.sweep.search import check_search as check_search

@@ -1,5 +1,6 @@
 """Where the points of a sweep are run: processes of this machine (joblib). `cluster` has those of a dask cluster."""
 
+import os
 import signal
 import threading
 import warnings
@@ -18,6 +19,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from simulator.job import Job
 from simulator.rows import Row
 from workloads.errors import UserError
+from workloads.files.limits import JOBS
 
 AHEAD = 2  # tasks a worker has waiting
 # of a sweep that is interrupted; they are run again next time
@@ -71,6 +73,15 @@ class LocalEngine:
                 "a worker process has died (was it killed, or short of memory?); what was finished is kept, and the "
                 "same command goes on from there"
             ) from None
+
+
+def workers(jobs: int) -> int:
+    """Processes for `--jobs`, one a core where it is 0. Raises UserError for a number that cannot be."""
+    if jobs < 0:
+        raise UserError(f"--jobs {jobs}: must be at least 1")
+    if jobs > JOBS:
+        raise UserError(f"--jobs {jobs}: at most {JOBS:,} processes are started")
+    return jobs or len(os.sched_getaffinity(0))
 
 
 def give_up(results: Generator[Done]) -> None:

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from simulator.arch.machine import Machine, machine_reader
 from simulator.compiler import load_compiler, options_of
-from simulator.energy import joules
+from simulator.energy import UNITS, joules, units_by_entry
 from simulator.expression import typed
 from simulator.job import Job, Source
 from simulator.rows import Row, actions_of, op_rows, total, totals
@@ -24,27 +24,37 @@ from workloads.pattern import parse_patterns
 from workloads.work import Work
 from workloads.workload import Workload
 
+BESIDE = ("cycles", "energy_j")  # of the dense step, in the row of the sparse one
 
-def evaluate(points: Sequence[Job]) -> list[Row]:
-    """A row a point, in order; a point that cannot be run has its reason in the field `error`."""
+
+def evaluate(points: Sequence[Job], by_entry: bool = False) -> list[Row]:
+    """A row a point, in order; a point that cannot be run has its reason in the field `error`.
+
+    by_entry: with what every entry of the energy table in use is multiplied by, dense and sparse.
+    """
     rows: dict[Job, Row] = {}
     machines: dict[Job, list[Job]] = defaultdict(list)
     for point in points:
         machines[replace(point, patterns=None, method="")].append(point)
     for alike in machines.values():
         with without_gc():
-            _on_one_machine(alike, rows)
+            _on_one_machine(alike, rows, by_entry)
     return [rows[point] for point in points]
 
 
-def _on_one_machine(points: Sequence[Job], rows: dict[Job, Row]) -> None:
+def evaluate_by_entry(points: Sequence[Job]) -> list[Row]:
+    """The same as `evaluate` with the units of every entry: a function of its own, which processes are handed."""
+    return evaluate(points, by_entry=True)
+
+
+def _on_one_machine(points: Sequence[Job], rows: dict[Job, Row], by_entry: bool) -> None:
     """Points that differ in pattern and method alone."""
     runs, dense = Runs(), None
     for point in points:
         try:
             asked = _prepared(point)
-            dense = dense or _totals(asked, asked.dense or asked.workload, runs)
-            rows[point] = _fitting({**_names(asked), **_results(asked, dense, runs)})
+            dense = dense or _totals(asked, asked.dense or asked.workload, runs, by_entry)
+            rows[point] = _fitting({**_names(asked), **_results(asked, dense, runs, by_entry)})
         except UserError as refused:
             rows[point] = _failed(str(refused))
         except OverflowError:
@@ -71,20 +81,22 @@ def _prepared(point: Job) -> Prepared:
     return checked(Prepared(point, machine, compiler, options, workload, _dense(point.work) if workload.ops else None))
 
 
-def _results(asked: Prepared, dense: Row, runs: Runs) -> Row:
+def _results(asked: Prepared, dense: Row, runs: Runs, by_entry: bool) -> Row:
     """The point's totals and what they are beside the dense ones."""
     alike = asked.dense is None or asked.workload.ops == asked.dense.ops
-    sparse = dense if alike else _totals(asked, asked.workload, runs)
-    beside = {f"dense_{name}": dense[name] for name in ("cycles", "energy_j") if name in dense}
+    sparse = dense if alike else _totals(asked, asked.workload, runs, by_entry)
+    beside = {f"dense_{name}": each for name, each in dense.items() if name in BESIDE or name.startswith(UNITS)}
     speedup = float(dense["cycles"]) / float(sparse["cycles"]) if sparse["cycles"] else 0.0
     return {**sparse, **beside, "speedup": speedup}
 
 
-def _totals(asked: Prepared, workload: Workload, runs: Runs) -> Row:
+def _totals(asked: Prepared, workload: Workload, runs: Runs, by_entry: bool) -> Row:
     schedule = compiled(asked, workload, runs)
     actions = actions_of(schedule, runs)
     found = totals(op_rows(schedule, runs), actions, float(asked.machine.spec.clock_mhz) * 1e6)
-    return {**found, **joules(asked.machine.energy, total(actions), float(found["seconds"]))}
+    amounts, seconds, table = total(actions), float(found["seconds"]), asked.machine.energy
+    units = units_by_entry(table, amounts, seconds) if by_entry else {}
+    return {**found, **joules(table, amounts, seconds), **units}
 
 
 def _names(asked: Prepared) -> Row:

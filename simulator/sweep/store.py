@@ -97,6 +97,10 @@ class Store:
         check_file(path, str(path))
         return path.exists()
 
+    def error(self, key: str) -> PointError:
+        """The error that a failed point has left."""
+        return _error_in(self._error(key))
+
     def errors(self, keys: Collection[str] | None = None) -> tuple[int, PointError | None]:
         """How many points have left an error, and the first of these; those of these keys, where keys are given.
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 # by name: a dataflow is found here as an outsider's would be
 ROOMS = ("dataflows", "rtl", "simulator", "workloads")
-LEFT_OUT = {"command", "commands", "sweep", "training", "models", "__pycache__"}  # no part of what a run gives
+# no part of what a run gives
+LEFT_OUT = {"command", "commands", "sweep", "sensitivity", "training", "models", "__pycache__"}
 ENDINGS = {".py", ".yaml", ".json"}
 
 
