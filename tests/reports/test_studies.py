@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reports.studies.iso_area import Areas, PeArea, plain_settings, read_areas
+from reports.equal_area import Areas, PeArea, plain_settings, read_areas
 from reports.studies.pareto import StepCost, pareto_table, read_accuracies
 from simulator import Result, run_job, simulate
 from simulator.card import Price
@@ -82,13 +82,13 @@ def test_an_array_of_equal_area_draws_as_much_static_power() -> None:
     areas = Areas(sparse=PeArea(150, 100), dense=PeArea(100, 100))
     for table in ("fpga", "asic"):
         result = simulate("sat", "2:8", "64x64x64", settings={"energy.table": table, "array.rows": 16})
-        settings = (*result.card.job.settings, *plain_settings(result, areas))
+        settings = (*result.card.job.settings, *plain_settings(result.card, areas))
         plain = run_job(replace(result.card.job, patterns=None, settings=settings))
         assert plain.card.numbers["array.rows"].value == 24
         for name in ("static.pe", "static.chip"):
             assert entries(plain)[name].value == pytest.approx(entries(result)[name].value)
     bare = replace(result, card=replace(result.card, energy=None))
-    assert not any(each.startswith("energy.") for each in plain_settings(bare, areas))
+    assert not any(each.startswith("energy.") for each in plain_settings(bare.card, areas))
 
 
 def entries(result: Result) -> Mapping[str, Price]:
