@@ -1,4 +1,4 @@
-"""What a run card says beside its own fields, as pages read it: the part on a fabric, and that on hardware."""
+"""What a run card says beside its own fields, as pages read it: the parts on a fabric, a band and hardware."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from workloads.errors import UserError
 from workloads.files.reading import checked
 
 MOST = 1e60  # of picojoules, say: beyond any run that is taken, and far from where sums of numbers are no number
+BAND = "band"  # what the part on a band is called
 Whole = Annotated[int, Field(strict=True, ge=0, lt=2**62)]
 Amount = Annotated[float, Field(strict=True, ge=0, le=MOST)]
 Truth = Annotated[bool, Field(strict=True)]
@@ -165,6 +166,44 @@ class Hardware:
     link: Link
 
 
+@dataclass(frozen=True)
+class Ends:
+    """A ratio, how far it goes, and the settings (`--set`) that give it at either end; others stand as they are."""
+
+    value: Amount
+    low: Amount
+    high: Amount
+    low_settings: tuple[str, ...]
+    high_settings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Band:
+    """How far a step's speed-up over dense and its energy ratio (dense over sparse) go over all that is assumed.
+
+    job, machine: digests of what it is of (`simulator.sensitivity.digests`); work: that in words. cycles, dense_cycles:
+    as everything stands. numbers, prices: how many were varied, all at once. samples, seed: of a Latin hypercube, of
+    which `refused` cannot be run. simulations: in all, of which all_refused cannot be run. ended: whether the search
+    came to its end, or to what it was allowed. energy_ratio: None without an energy table.
+    """
+
+    job: str
+    machine: str
+    work: str
+    cycles: Whole
+    dense_cycles: Whole
+    numbers: Whole
+    prices: Whole
+    seed: Whole
+    samples: Whole
+    refused: Whole
+    simulations: Whole
+    all_refused: Whole
+    ended: Truth
+    speedup: Ends
+    energy_ratio: Ends | None
+
+
 def check_parts(more: Json, hil: Json | None, place: str) -> None:
     """Raises UserError where a part of a card is not what pages read."""
     if "fabric" in more:
@@ -177,6 +216,8 @@ def check_parts(more: Json, hil: Json | None, place: str) -> None:
             raise UserError(f"{place}: more: fabric.chips: the run's own number of chips and another are needed")
     elif "kernel" in more:
         checked(OnFabric, more, f"{place}: more")
+    if BAND in more:
+        checked(Band, more[BAND], f"{place}: more: {BAND}")
     if hil is not None:
         found = checked(Hardware, hil, f"{place}: hil")
         for phase in ("step", *(each.phase for each in found.classes)):

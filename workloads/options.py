@@ -88,6 +88,19 @@ LimitOption = Annotated[
     list[str],
     typer.Option("--limit", help="Take larger work than usual, as points=200000 or elements=20000000. Repeatable."),
 ]
+GemmOption = Annotated[
+    list[str], typer.Option("--gemm", help="A product ROWSxCOLSxINNER as a layer of its own. Repeatable.")
+]
+TopologyOption = Annotated[
+    Path | None, typer.Option("--topology", help="Layers in SCALE-Sim's convolution or GEMM format (CSV).")
+]
+WorkloadOption = Annotated[Path | None, typer.Option("--workload", help="A recorded workload file (JSON).")]
+SequenceOption = Annotated[int | None, typer.Option("--sequence", help="Sequence length.", show_default=False)]
+ModeOption = Annotated[str, typer.Option("--mode", help="training, or inference: the forward pass alone.")]
+NoCapacityOption = Annotated[
+    bool, typer.Option("--no-capacity", help="Go on where the step does not fit the machine's DRAM.")
+]
+ProcessesOption = Annotated[int, typer.Option("--jobs", help="Processes. [default: one a core]", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output and nothing else there.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="A row an op as CSV on standard output and nothing else there.")]
 OutOption = Annotated[Path | None, typer.Option("--out", help="Result folder. [default: a dated one in results/]")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import simulator
-from simulator import hil
+from simulator import hil, sensitivity
 from simulator.folder import TRACE_FILES, check_free
 from simulator.job import Job, Source, split_options
 from simulator.runner import carry_out, prepare
@@ -22,6 +22,7 @@ from workloads.options import (
     CsvOption,
     DataflowOption,
     ForceOption,
+    GemmOption,
     JsonOption,
     KernelNameOption,
     LimitOption,
@@ -29,9 +30,14 @@ from workloads.options import (
     MethodOption,
     ModelOption,
     ObjectiveOption,
+    ModeOption,
+    NoCapacityOption,
     OutOption,
     PatternOption,
+    SequenceOption,
     SetOption,
+    TopologyOption,
+    WorkloadOption,
 )
 from workloads.registry import OURS, VIEWS, load_entry
 from workloads.terminal import put, say
@@ -46,23 +52,19 @@ def step(
     arch: ArchOption = "sat",
     pattern: PatternOption = [],  # noqa: B006
     model: ModelOption = None,
-    gemm: Annotated[
-        list[str], typer.Option("--gemm", help="A product ROWSxCOLSxINNER as a layer of its own. Repeatable.")
-    ] = [],  # noqa: B006
-    topology: Annotated[
-        Path | None, typer.Option("--topology", help="Layers in SCALE-Sim's convolution or GEMM format (CSV).")
-    ] = None,
-    workload: Annotated[Path | None, typer.Option("--workload", help="A recorded workload file (JSON).")] = None,
+    gemm: GemmOption = [],  # noqa: B006
+    topology: TopologyOption = None,
+    workload: WorkloadOption = None,
     matrix: MatrixOption = [],  # noqa: B006
     kernel: KernelNameOption = None,
     option: ChoiceOption = [],  # noqa: B006
     method: MethodOption = "bdwp",
     batch: BatchOption = None,
-    sequence: Annotated[int | None, typer.Option("--sequence", help="Sequence length.", show_default=False)] = None,
+    sequence: SequenceOption = None,
     optimizer: Annotated[
         str | None, typer.Option("--optimizer", help="sgd, momentum, adam or adamw. [default: as recorded]")
     ] = None,
-    mode: Annotated[str, typer.Option("--mode", help="training, or inference: the forward pass alone.")] = "training",
+    mode: ModeOption = "training",
     dataflow: DataflowOption = None,
     objective: ObjectiveOption = None,
     settings: SetOption = [],  # noqa: B006
@@ -72,8 +74,12 @@ def step(
     exact: Annotated[
         bool, typer.Option("--exact", help="Every tile and transfer an event; the same rows, slower.")
     ] = False,
-    no_capacity: Annotated[
-        bool, typer.Option("--no-capacity", help="Go on where the step does not fit the machine's DRAM.")
+    no_capacity: NoCapacityOption = False,
+    band: Annotated[
+        bool,
+        typer.Option(
+            "--band", help="Also find how far everything assumed moves the speed-up (minutes; simulate sensitivity)."
+        ),
     ] = False,
     limit: LimitOption = [],  # noqa: B006
     as_json: JsonOption = False,
@@ -150,6 +156,8 @@ def step(
             result = carry_out(asked, None, show, command)
     else:
         result = carry_out(asked, command=command)
+    if band:
+        result, _ = sensitivity.with_band(result, sensitivity.How())
     if hardware is None:
         _write_and_show(result, out, force, as_json, as_csv, files, dram_op or "")
         return

@@ -1,0 +1,9 @@
+from simulator.sensitivity.digests import job_digest as job_digest
+from simulator.sensitivity.digests import machine_digest as machine_digest
+from simulator.sensitivity.numbers import Move as Move
+from simulator.sensitivity.numbers import moves_of as moves_of
+from simulator.sensitivity.numbers import open_numbers as open_numbers
+from simulator.sensitivity.study import Found as Found
+from simulator.sensitivity.study import How as How
+from simulator.sensitivity.study import find_band as find_band
+from simulator.sensitivity.study import with_band as with_band

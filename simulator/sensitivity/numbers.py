@@ -1,0 +1,115 @@
+"""Numbers that nobody stated: how far each may go, and which only make sense together."""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from simulator.card import EnergyCard, Number
+from workloads.provenance import Provenance
+
+LOG_FROM = 4  # a range whose high end is so many times its low one is gone through on a log scale; a choice of ours
+DIGITS = 3  # of a number that is not whole; a long one makes long fractions of cycles
+# Numbers of which one alone would be throttled by the other.
+TOGETHER = (
+    ("array.rows", "array.cols"),
+    ("array.west_link_operands_per_cycle", "memory.west_port_bytes_per_row_cycle"),
+    ("array.north_link_weights_per_cycle", "memory.north_port_bytes_per_col_cycle"),
+    ("array.sum_link_values_per_cycle", "memory.output_port_bytes_per_col_cycle"),
+    ("memory.west_kib", "memory.north_kib", "memory.output_kib"),
+)
+
+
+@dataclass(frozen=True)
+class OpenNumber:
+    """A number by its dotted path, what is in force, and the ends of the range it may lie in.
+
+    >>> rows = OpenNumber("array.rows", 32, 16, 64)
+    >>> rows.at(0), rows.at(0.5), rows.at(1), rows.setting(16)
+    (16, 32, 64, 'array.rows=16')
+    """
+
+    path: str
+    value: float
+    low: float
+    high: float
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it only makes sense whole: what is in force and both ends are."""
+        return all(float(each).is_integer() for each in (self.value, self.low, self.high))
+
+    def at(self, share: float) -> float:
+        """The number at a share of its range, from 0 for the low end to 1 for the high one.
+
+        Shares that are drawn evenly give a log-uniform number where the range is wide (`LOG_FROM`), else a uniform one,
+        and each whole number its part of the range.
+        """
+        if share in (0, 1):
+            return self.high if share else self.low
+        top = self.high + 1 if self.is_whole else self.high
+        if self.low > 0 and self.high >= LOG_FROM * self.low:
+            found = self.low * (top / self.low) ** share
+        else:
+            found = self.low + share * (top - self.low)
+        found = math.floor(found) if self.is_whole else float(f"{found:.{DIGITS}g}")
+        return min(max(found, self.low), self.high)
+
+    def setting(self, value: float) -> str:
+        """What `--set` takes; 16 also where it was stored as 16.0."""
+        return f"{self.path}={value:.12g}"
+
+
+@dataclass(frozen=True)
+class Move:
+    """Numbers that go through their ranges together."""
+
+    numbers: tuple[OpenNumber, ...]
+
+    @property
+    def name(self) -> str:
+        return " and ".join(each.path for each in self.numbers)
+
+    def settings(self, share: float) -> tuple[str, ...]:
+        """What `--set` takes for all of them at a share of their ranges."""
+        return tuple(each.setting(each.at(share)) for each in self.numbers)
+
+
+def open_numbers(
+    numbers: Mapping[str, Number], words: Collection[Provenance] = (Provenance.ASSUMED,)
+) -> tuple[OpenNumber, ...]:
+    """The numbers of a card of some provenance that have a range; switches and words have none."""
+    return tuple(
+        OpenNumber(path, each.value, each.low, each.high)
+        for path, each in numbers.items()
+        if each.provenance in words and isinstance(each.value, int | float) and not isinstance(each.value, bool)
+        if each.low is not None and each.high is not None and each.low < each.high
+    )
+
+
+def open_prices(energy: EnergyCard | None, used: Collection[str]) -> dict[str, OpenNumber]:
+    """The assumed entries of an energy table by name, of those in use, as numbers that `--set` takes."""
+    if energy is None:
+        return {}
+    return {
+        name: OpenNumber(_path(energy.table, name, each.unit), each.value, each.low, each.high)
+        for name, each in energy.entries.items()
+        if name in used and each.provenance is Provenance.ASSUMED and each.low < each.high
+    }
+
+
+def _path(table: str, name: str, unit: str) -> str:
+    section = f"energy.tables.{table}"
+    return f"{section}.pj.{name}" if unit == "pJ" else f"{section}.static_w.{name.partition('.')[2]}"
+
+
+def moves_of(numbers: Sequence[OpenNumber]) -> list[Move]:
+    """Every number once: with those it needs beside it, or alone."""
+    groups = [tuple(each for path in group for each in numbers if each.path == path) for group in TOGETHER]
+    grouped = {path for group in TOGETHER for path in group}
+    alone = [(each,) for each in numbers if each.path not in grouped]
+    return [Move(each) for each in (*groups, *alone) if each]
+
+
+def search_moves(numbers: Sequence[OpenNumber]) -> list[Move]:
+    """Every number alone, then those that only make sense together."""
+    return [Move((each,)) for each in numbers] + [each for each in moves_of(numbers) if len(each.numbers) > 1]
