@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # torch's thread pool spins by default and starves whatever else runs
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-slow fuzz crash same rtl-exhaustive rtl-mutants results lint bench bench-peers captures clean
+.PHONY: demo test test-slow fuzz crash same rtl-exhaustive rtl-mutants results lint bench bench-peers captures bands clean
 
 demo: $(VENV)/.installed
 	$(BIN)/simulate --arch sat --pattern 2:8 --model resnet18
@@ -55,6 +55,10 @@ bench-peers: $(VENV)/.installed-dev
 
 captures: $(VENV)/.installed-dev
 	$(BIN)/python -m workloads.training.capture --all
+
+# how far everything assumed moves every model's speed-up: again whenever a machine file or a model has changed
+bands: $(VENV)/.installed-dev
+	$(BIN)/python -m reports.bands
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -14,4 +14,7 @@ from reports.page.build import result_page as result_page
 from reports.page.gallery import write_comparison as write_comparison
 from reports.page.gallery import write_figures as write_figures
 from reports.reporting import write_report as write_report
+from reports.sensitivity import found_json as found_json
+from reports.sensitivity import print_found as print_found
+from reports.sensitivity import write_found as write_found
 from reports.studies.accuracy_runs import run_accuracy as run_accuracy

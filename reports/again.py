@@ -1,70 +1,35 @@
 """Running the step of a result again, with other numbers of its machine: what its speed-up over dense hangs on."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 
 import pandas as pd
 
 from reports.output import tracked
-from simulator.card import Number
 from simulator.job import Job
 from simulator.result import Result
 from simulator.runner import run_job
+from simulator.sensitivity.numbers import Move, moves_of, open_numbers
 from workloads.provenance import Provenance
 
-# Numbers that only make sense together: one alone would be throttled by the other.
-TOGETHER = (
-    ("array.rows", "array.cols"),
-    ("array.west_link_operands_per_cycle", "memory.west_port_bytes_per_row_cycle"),
-    ("array.north_link_weights_per_cycle", "memory.north_port_bytes_per_col_cycle"),
-    ("array.sum_link_values_per_cycle", "memory.output_port_bytes_per_col_cycle"),
-    ("memory.west_kib", "memory.north_kib", "memory.output_kib"),
-)
+# Their ranges are gone through one by one: what a third party says of a machine is not certain either.
+UNCERTAIN = (Provenance.ASSUMED, Provenance.SECONDARY)
 
 
-@dataclass(frozen=True)
-class Variation:
-    """Settings to run with at the low and at the high end of a range, what they are called, and what is in force."""
-
-    name: str
-    value: str
-    low: tuple[str, ...]
-    high: tuple[str, ...]
-
-
-def variations(numbers: Mapping[str, Number]) -> list[Variation]:
-    """Every number of a card that is not certain and has a range, alone or together with those it needs beside it."""
-    open_numbers = {
-        path: number
-        for path, number in numbers.items()
-        if number.provenance in (Provenance.ASSUMED, Provenance.SECONDARY) and None not in (number.low, number.high)
-    }
-    grouped = {path for group in TOGETHER for path in group}
-    groups = [tuple(path for path in group if path in open_numbers) for group in TOGETHER]
-    groups += [(path,) for path in open_numbers if path not in grouped]
-    return [_variation(group, open_numbers) for group in groups if group]
-
-
-def _variation(group: Sequence[str], numbers: Mapping[str, Number]) -> Variation:
-    low = tuple(f"{path}={numbers[path].low:.12g}" for path in group)  # 16, also where it was stored as 16.0
-    high = tuple(f"{path}={numbers[path].high:.12g}" for path in group)
-    return Variation(" and ".join(group), ", ".join(str(numbers[path].value) for path in group), low, high)
-
-
-def sensitivity_table(base: float, rows: Iterable[tuple[Variation, float, float]]) -> pd.DataFrame:
+def sensitivity_table(base: float, rows: Iterable[tuple[Move, float, float]]) -> pd.DataFrame:
     """Columns value (in force), low, high (settings), speedup_low, speedup_high, spread; the widest spread first."""
     table = pd.DataFrame(
         [
             {
-                "assumption": variation.name,
-                "value": variation.value,
-                "low": ", ".join(setting.partition("=")[2] for setting in variation.low),
-                "high": ", ".join(setting.partition("=")[2] for setting in variation.high),
+                "assumption": move.name,
+                "value": ", ".join(f"{each.value:.12g}" for each in move.numbers),
+                "low": ", ".join(f"{each.low:.12g}" for each in move.numbers),
+                "high": ", ".join(f"{each.high:.12g}" for each in move.numbers),
                 "speedup_low": low,
                 "speedup_high": high,
                 "spread": max(low, high, base) - min(low, high, base),
             }
-            for variation, low, high in rows
+            for move, low, high in rows
         ]
     )
     return table.sort_values("spread", ascending=False, kind="stable").set_index("assumption")
@@ -89,8 +54,11 @@ def sensitivity_of(result: Result) -> pd.DataFrame:
 
     Raises UserError where the step cannot be run again.
     """
-    job, varied = result.card.job, tracked(variations(result.card.numbers), "assumptions")
-    ends = [(each, with_settings(job, *each.low).speedup, with_settings(job, *each.high).speedup) for each in varied]
+    job, moves = result.card.job, moves_of(open_numbers(result.card.numbers, UNCERTAIN))
+    ends = [
+        (move, with_settings(job, *move.settings(0)).speedup, with_settings(job, *move.settings(1)).speedup)
+        for move in tracked(moves, "assumptions")
+    ]
     return sensitivity_table(result.over_baseline, ends)
 
 

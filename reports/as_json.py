@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from reports.bands import known_band
 from reports.energy import energy_by, energy_card, energy_ratio, energy_total, has_energy, op_joules
 from simulator.card import SCHEMA, Card
 from simulator.frames import arithmetic_ceiling, phase_table
@@ -26,11 +27,13 @@ def show(result: Result) -> str:
 def _step(result: Result) -> dict[str, object]:
     card = result.card
     tiles = None if result.hil is None else result.hil.to_dict("records")
+    band = known_band(result)
     return {
         **{key: getattr(card, key) for key in STEP},
         "totals": _totals(result),
         "ceiling": arithmetic_ceiling(result),
         "energy": _energy(result) if has_energy(result) else None,
+        "band": band and asdict(band),
         "ops": _ops(result),
         "hil": None if card.hil is None else {**card.hil, "tile_rows": tiles},
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import reports
 import simulator
+from simulator import sensitivity as bands
 from workloads.console import console
 from workloads.errors import UserError
 from workloads.files.limits import Limits
@@ -23,20 +24,28 @@ TELLING = ("arch", "model", "method", "pattern", "mode", "batch")  # what a resu
 
 
 def write_report(
-    folders: Sequence[Path], out: Path | None, figures: Path | None, sensitivity: bool, force: bool, limits: Limits
+    folders: Sequence[Path],
+    out: Path | None,
+    figures: Path | None,
+    sensitivity: bool,
+    band: bool,
+    force: bool,
+    limits: Limits,
 ) -> str:
     """Write the page of result folders, and their figures where a folder for them is named; the sentence to be printed.
 
-    sensitivity: run the step again at both ends of every assumption's range, within `limits`. Raises UserError for a
-    folder that is no result, and where the page cannot be written.
+    sensitivity: run the step again at both ends of every assumption's range, within `limits`. band: find how far all of
+    them together move it. Raises UserError for a folder that is no result, and where the page cannot be written.
     """
     path = out or _default(folders)
     check_page(path, force)
     results = [simulator.load_result(folder) for folder in folders]
     if len(results) > 1:
+        if band:
+            raise UserError("--band: is of one result; run each with it, and compare them then")
         text = _several(results, _labels(results, folders), figures)
     else:
-        text = _single(results[0], sensitivity, figures, limits)
+        text = _single(results[0], sensitivity, band, figures, limits)
     put_page(path, text, replace=force)
     return f"page: {path} ({len(text.encode()) / 1e6:.2f} MB)"
 
@@ -63,9 +72,11 @@ def _name(folder: Path) -> str:
     return Path(realpath(folder)).name
 
 
-def _single(result: "Result", sensitivity: bool, figures: Path | None, limits: Limits) -> str:
+def _single(result: "Result", sensitivity: bool, band: bool, figures: Path | None, limits: Limits) -> str:
     page = reports.result_page  # with all that a page needs, before the step is run again
     result = replace(result, card=replace(result.card, job=result.card.job.within(limits)))
+    if band:
+        result, _ = bands.with_band(result, bands.How())
     table, said = _sensitivity(result) if sensitivity else (None, NOT_ASKED)
     ladder = _ladder(result) if table is not None else None
     with console(error=True).status("drawing"):

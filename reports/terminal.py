@@ -8,8 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from reports.bands import band_words, energy_words
 from reports.bounds import bound_text, chips_text
 from reports.energy import energy_by, energy_card, energy_ratio, energy_total, has_energy
+from reports.equal_area import equal_area_words
 from reports.hil import hil_sentences, hil_table
 from reports.losses import loss_table, overlap_text, ratio, stall_words
 from reports.output import text_table, wide_console
@@ -65,8 +67,8 @@ def _step(console: Console, result: Result) -> None:
     if not result.card.is_dense:
         console.print(_losses(result))
         console.print(
-            f"Speed-up {result.over_baseline:.2f}x; counting multiply-accumulates alone, the ceiling "
-            f"of this step is {arithmetic_ceiling(result):.2f}x (derived)."
+            f"Speed-up {result.over_baseline:.2f}x{band_words(result)}{equal_area_words(result)}; counting "
+            f"multiply-accumulates alone, the ceiling of this step is {arithmetic_ceiling(result):.2f}x (derived)."
         )
     if said := overlap_text(result):
         console.print(said)
@@ -112,7 +114,8 @@ def _energy(result: Result) -> str:
     return (
         f"Energy {mine.joules:.3g} J ({mine.low:.3g} to {mine.high:.3g} through the ranges of the energy table "
         f"'{energy_card(result).table}'), {mine.watts:.3g} W, energy-delay product {mine.energy_delay:.3g} J s; "
-        f"best dense {other.joules:.3g} J. {less}{largest}; {mine.assumed_share:.0%} rests on assumed entries."
+        f"best dense {other.joules:.3g} J{energy_words(result)}. {less}{largest}; {mine.assumed_share:.0%} rests on "
+        f"assumed entries."
     )
 
 

@@ -47,6 +47,7 @@ TOUCHING = {
     "simulator/folder.py": "writes into the folder that `new_folder` gives",
     "simulator/hil/loop.py": "removes its own journal",
     "simulator/lazy_commands.py": "reads files of the package",
+    "simulator/sensitivity/simulations.py": "opens a store",
     "simulator/sweep/store.py": "removes its own errors",
     "simulator/sweep/version.py": "reads files of the package",
     "workloads/door.py": "reads files of the package",

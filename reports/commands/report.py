@@ -27,8 +27,11 @@ def report(
     sensitivity: Annotated[
         bool, typer.Option(help="Run the step again at both ends of every assumption's range.")
     ] = True,
+    band: Annotated[
+        bool, typer.Option("--band", help="Also find how far everything assumed, all at once, moves it (minutes).")
+    ] = False,
     limit: LimitOption = [],  # noqa: B006
     force: Annotated[bool, typer.Option("--force", help="Overwrite the page.")] = False,
 ) -> None:
     """Write one self-contained HTML page: of one result, or of several side by side."""
-    say(reports.write_report(results, out, figures, sensitivity, force, parse_limits(limit)))
+    say(reports.write_report(results, out, figures, sensitivity, band, force, parse_limits(limit)))

@@ -7,6 +7,7 @@ from reports.figures.fabric import time_figure as time_figure
 from reports.figures.fabric import timeline_figure as timeline_figure
 from reports.figures.sparsity import sparsity_figure as sparsity_figure
 from reports.figures.style import picture_files as picture_files
+from reports.figures.validation import band_figure as band_figure
 from reports.figures.validation import ceilings_figure as ceilings_figure
 from reports.figures.validation import checks_figure as checks_figure
 from reports.figures.validation import explained_figure as explained_figure

@@ -1,6 +1,6 @@
 """Pictures of `simulate validate`: ours over theirs, SAT's ceilings and assumptions, and the points of S4."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -20,8 +20,9 @@ from reports.figures.style import (
     title,
     with_legend,
 )
+from simulator.card_parts import Ends
 
-STATUS = {"pass": "#009e73", "inside band": "#0072b2", "outside band": "#d55e00"}
+STATUS = {"pass": "#009e73", "inside band": "#0072b2", "whole range": "#e69f00", "outside band": "#d55e00"}
 DIFFERENCES = "points"  # rows in this unit are themselves differences: a ratio of them says nothing
 VISIBLE = 0.005  # spreads below this cannot be seen
 PRECISIONS = {"int8": FULL, "bf16": SERIES[1]}
@@ -88,20 +89,7 @@ def sensitivity_figure(table: pd.DataFrame, model: str, speedup: float, most: in
     shown = table[table["spread"] >= VISIBLE].head(most).iloc[::-1]
     figure, axes = one_panel(8, 0.42 * len(shown) + 1.2)
     for place, (_, row) in enumerate(shown.iterrows()):
-        low, high = float(row["speedup_low"]), float(row["speedup_high"])
-        axes.plot([min(low, high, speedup), max(low, high, speedup)], [place, place], color=LOSS, lw=9, zorder=1)
-        for value, text, marker in ((low, row["low"], "<"), (high, row["high"], ">")):
-            axes.plot(value, place, marker=marker, color=FULL, zorder=2)
-            side = 1 if value >= speedup else -1
-            axes.annotate(
-                str(text),
-                (value, place),
-                (side * 8, 0 if abs(low - high) > 0.02 or marker == ">" else 7),
-                textcoords="offset points",
-                ha="left" if side > 0 else "right",
-                va="center",
-                fontsize=7,
-            )
+        _through_range(axes, place, speedup, (row["speedup_low"], row["speedup_high"]), (row["low"], row["high"]))
     axes.axvline(speedup, color=MARK, lw=1, zorder=0)
     axes.set_yticks(range(len(shown)), [str(name).replace(" and ", "\n") for name in shown.index], fontsize=7)
     span = max(0.1, float(table["spread"].max()))
@@ -110,6 +98,47 @@ def sensitivity_figure(table: pd.DataFrame, model: str, speedup: float, most: in
         xlabel=f"speed-up of {model} over its best dense schedule",
     )
     axes.set_title("one assumption at a time, low (<) to high (>); line: all as described", fontsize=9, loc="left")
+    return plain(figure, "x")
+
+
+def _through_range(
+    axes: Axes, place: int, standing: float, ratios: tuple[float, float], texts: tuple[object, object]
+) -> None:
+    """A bar from the lowest to the highest of a ratio, and its two ends with what was set there."""
+    low, high = ratios
+    axes.plot([min(low, high, standing), max(low, high, standing)], [place, place], color=LOSS, lw=9, zorder=1)
+    ends = sorted(((low, str(texts[0]), "<"), (high, str(texts[1]), ">")))
+    for (value, text, marker), side in zip(ends, (-1, 1), strict=True):
+        axes.plot(value, place, marker=marker, color=FULL, zorder=2)
+        where = "left" if side > 0 else "right"
+        axes.annotate(
+            text, (value, place), (side * 8, 0), textcoords="offset points", ha=where, va="center", fontsize=7
+        )
+
+
+def band_figure(panels: Sequence[tuple[str, Ends, pd.DataFrame]], work: str) -> Figure:
+    """A panel a ratio: everything assumed at once, and below it the strongest numbers, each alone through its range.
+
+    A panel: the ratio's name, its ends, and rows with value, low, high, ratio_low, ratio_high, rank, the strongest
+    first. The end of a number at which the machine cannot run the step stands at the line.
+    """
+    most = max(len(rows) for _, _, rows in panels)
+    figure = new_figure(7.5 * len(panels), 0.42 * (most + 1) + 1.4)
+    for axes, (name, ends, rows) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        axes.plot([ends.low, ends.high], [0, 0], color=MARK, lw=9, alpha=0.5, solid_capstyle="butt")
+        for value, side in ((ends.low, "right"), (ends.high, "left")):
+            axes.text(value, 0, f"  {value:.2f}  ", ha=side, va="center", fontsize=8)
+        for place, row in enumerate(rows.fillna(ends.value).to_dict("records"), 1):
+            texts = (f"{row['low']:.4g}", f"{row['high']:.4g}")
+            _through_range(axes, place, ends.value, (row["ratio_low"], row["ratio_high"]), texts)
+        axes.axvline(ends.value, color=MARK, lw=1, zorder=0)
+        labels = [f"{str(path).removeprefix('energy.tables.')} ({rank:+.2f})" for path, rank in rows["rank"].items()]
+        axes.set_yticks(range(len(rows) + 1), ["everything at once", *labels], fontsize=7)
+        axes.set_ylim(most + 0.7, -0.7)
+        room = 0.12 * (ends.high - ends.low)
+        axes.set(xlim=(ends.low - room, ends.high + room), xlabel=name)
+    said = "one number at a time, low (<) to high (>), with its rank correlation; line: all as described"
+    figure.suptitle(f"{work}: {said}", fontsize=9, x=0.01, ha="left", color=TEXT)
     return plain(figure, "x")
 
 

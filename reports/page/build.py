@@ -8,11 +8,13 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from reports.bands import known_band
 from reports.figures.style import inline_svg
 from reports.hil import MEANING, hil_sentences
 from reports.page import content
 from reports.page.gallery import Picture, comparison_pictures, step_pictures
 from reports.page.tables import PageTable
+from reports.sensitivity import band_sentences
 from simulator.card import Card
 from simulator.result import Result
 
@@ -59,7 +61,7 @@ def result_page(
         Section("Figures", pictures=_drawn(step_pictures(result, sensitivity, ladder), "figure")),
         Section("Layers", tables=[content.layer_page_table(result)]),
         _energy(result),
-        _assumptions(card, sensitivity, said),
+        _assumptions(result, sensitivity, said),
         Section("Provenance of every number", texts=_provenance(card), tables=[content.number_table(card)]),
         Section("What is not modelled", points=card.not_modelled),
         _hardware(result),
@@ -118,9 +120,11 @@ def _energy(result: Result) -> Section:
     return Section("Energy", texts, tables=content.energy_tables(result))
 
 
-def _assumptions(card: Card, sensitivity: pd.DataFrame | None, said: str) -> Section:
+def _assumptions(result: Result, sensitivity: pd.DataFrame | None, said: str) -> Section:
+    card, band = result.card, known_band(result)
     assumed = [f"{path} = {card.numbers[path].value}: {card.numbers[path].source}" for path in card.assumed]
     texts = [f"{len(assumed)} numbers of the machine are assumed. {said}".strip()]
+    texts += band_sentences(band) if band is not None else []
     tables = [] if sensitivity is None else [content.sensitivity_page_table(sensitivity)]
     return Section("Assumptions and their sensitivity", texts, assumed, tables=tables)
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from reports.bands import known_band
 from reports.bounds import bound_text, chips_text
 from reports.energy import energy_by, energy_card, energy_ratio, energy_total, entry_table, has_energy
 from reports.hil import hil_table
@@ -38,6 +39,8 @@ def summary(result: Result) -> str:
             f", {speedup:.2f} times as fast as the best dense schedule of the same machine "
             f"and {speedup / ceiling:.0%} of the {ceiling:.2f}x that its multiply-accumulates alone allow"
         )
+        if (band := known_band(result)) is not None:
+            text += f"; over everything assumed that is {band.speedup.low:.2f} to {band.speedup.high:.2f} times"
     if has_energy(result):
         mine, ratio_said = energy_total(result), energy_ratio(result)
         less = f"{ratio_said}; " if ratio_said else ""
