@@ -20,6 +20,7 @@ LAST = 1000  # the place of a suite that says none: behind ours, by name
 class Status(StrEnum):
     PASS = "pass"  # the same to the last digit
     INSIDE = "inside band"  # their range and ours have values in common
+    WHOLE = "whole range"  # the same, but ours is as wide as all that is assumed allows: it could not have failed
     OUTSIDE = "outside band"
     UNKNOWN = "unknown"  # theirs or ours is not known
 
@@ -30,7 +31,8 @@ class Check:
 
     `theirs` and `ours` are None where unknown. `theirs_low` and `theirs_high` say how far theirs reaches (its stated
     tolerance, or "at most"), `ours_low` and `ours_high` how far ours moves through the ranges of what is assumed.
-    `hangs_on` names the assumption behind the row, or why it is unknown.
+    `allowed_low` and `allowed_high` say how far everything assumed together moves ours, at least; None where nothing
+    assumed moves it. `hangs_on` names the assumption behind the row, or why it is unknown.
     """
 
     machine: str
@@ -45,6 +47,8 @@ class Check:
     theirs_high: float | None = None
     ours_low: float | None = None
     ours_high: float | None = None
+    allowed_low: float | None = None
+    allowed_high: float | None = None
 
     @property
     def gap(self) -> float:
@@ -59,7 +63,24 @@ class Check:
             return Status.PASS
         low, high = _span(self.theirs, self.theirs_low, self.theirs_high)
         our_low, our_high = _span(self.ours, self.ours_low, self.ours_high)
-        return Status.INSIDE if low <= our_high and our_low <= high else Status.OUTSIDE
+        if low > our_high or our_low > high:
+            return Status.OUTSIDE
+        return Status.WHOLE if self._as_wide(our_low, our_high) else Status.INSIDE
+
+    @property
+    def could_fail(self) -> bool:
+        """Whether an outcome was possible that would have made the row fail.
+
+        Not where nothing is compared, nor where ours may be whatever the assumptions allow: then the row says no more
+        than that theirs is among that.
+        """
+        return self.status not in (Status.UNKNOWN, Status.WHOLE)
+
+    def _as_wide(self, low: float, high: float) -> bool:
+        """Whether a band has all that is assumed in it."""
+        if self.allowed_low is None or self.allowed_high is None:
+            return False
+        return low <= self.allowed_low and self.allowed_high <= high
 
 
 def _span(value: float, low: float | None, high: float | None) -> tuple[float, float]:

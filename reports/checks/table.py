@@ -11,8 +11,15 @@ from reports.checks.base import Check, CheckSuite, Status
 from reports.output import text_table, tracked, wide_console
 from workloads.registry import CHECKS, load_parts
 
-COLOURS = {Status.PASS: "green", Status.INSIDE: "green", Status.OUTSIDE: "red", Status.UNKNOWN: "yellow"}
-HEADS = ("machine", "what", "theirs", "ours", "unit", "gap", "status", "hangs on", "source")
+COLOURS = {
+    Status.PASS: "green",
+    Status.INSIDE: "green",
+    Status.WHOLE: "yellow",
+    Status.OUTSIDE: "red",
+    Status.UNKNOWN: "yellow",
+}
+HEADS = ("machine", "what", "theirs", "ours", "unit", "gap", "status", "could fail", "hangs on", "source")
+WHOLE = "ours may be whatever the assumptions allow, and theirs is among that"
 
 
 def every_check() -> list[Check]:
@@ -25,15 +32,22 @@ def every_check() -> list[Check]:
 def check_table(checks: Sequence[Check]) -> pd.DataFrame:
     """The rows with status and gap, in the order given."""
     rows = [
-        {**asdict(each), "gap": each.gap, "status": each.status.value, "provenance": each.provenance.value}
+        {
+            **asdict(each),
+            "gap": each.gap,
+            "status": each.status.value,
+            "could_fail": each.could_fail,
+            "provenance": each.provenance.value,
+        }
         for each in checks
     ]
     first = ["machine", "what", "unit", "theirs", "theirs_low", "theirs_high", "ours", "ours_low", "ours_high"]
-    return pd.DataFrame(rows, columns=[*first, "gap", "status", "provenance", "source", "hangs_on"])
+    last = ["provenance", "source", "hangs_on", "allowed_low", "allowed_high"]
+    return pd.DataFrame(rows, columns=[*first, "gap", "status", "could_fail", *last])
 
 
 def print_checks(table: pd.DataFrame) -> None:
-    """Every row with its gap, status and what it hangs on, and how many there are of each status."""
+    """Every row with its gap, status and what it hangs on, how many there are of each, and which could have failed."""
     console = wide_console()
     rows = [
         [
@@ -44,6 +58,7 @@ def print_checks(table: pd.DataFrame) -> None:
             str(row["unit"]),
             "" if math.isnan(row["gap"]) else f"{row['gap']:+.1%}",
             f"[{COLOURS[Status(row['status'])]}]{row['status']}[/]",
+            "yes" if row["could_fail"] else "no",
             escape(str(row["hangs_on"])),
             escape(f"{row['provenance']}: {row['source']}"),
         ]
@@ -53,6 +68,20 @@ def print_checks(table: pd.DataFrame) -> None:
     console.print(text_table(HEADS, [head for head in HEADS if head not in ("theirs", "ours", "gap")], rows))
     counts = table["status"].value_counts()
     console.print(", ".join(f"{counts[status]} {status}" for status in COLOURS if status in counts))
+    console.print(could_fail_sentence(table))
+    for row in table[table["status"] == Status.WHOLE].to_dict("records"):
+        console.print(f"  could not: {row['machine']}, {row['what']}: {WHOLE}", markup=False)
+
+
+def could_fail_sentence(table: pd.DataFrame) -> str:
+    """How many rows could have failed, of each machine and in all; those without a number on both sides could not."""
+    could = table[table["could_fail"]].groupby("machine", sort=False).size()
+    each = ", ".join(f"{count} of {machine}" for machine, count in could.items())
+    unknown = int((table["status"] == Status.UNKNOWN).sum())
+    return (
+        f"{int(could.sum())} of {len(table)} rows could have failed ({each}); {unknown} compare nothing, and in "
+        f"{int((table['status'] == Status.WHOLE).sum())} the band is as wide as all that is assumed."
+    )
 
 
 def _range(row: Mapping[Hashable, float | None], name: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 import reports.checks
 from reports.checks import Check, CheckSuite, Status
-from reports.checks.table import check_table, every_check
+from reports.checks.table import check_table, could_fail_sentence, every_check
 from reports.output import csv_texts, write_folder
 from tests.command import Run
 from workloads import registry
@@ -40,6 +40,28 @@ def test_status_of_a_row() -> None:
     assert check(ours=None).status is check(theirs=None).status is Status.UNKNOWN
     assert check(ours=2.2).gap == pytest.approx(0.1)
     assert math.isnan(check(theirs=None).gap)
+
+
+def test_a_band_as_wide_as_all_that_is_assumed_is_no_test() -> None:
+    wide = {"ours": 2.1, "ours_low": 1.0, "ours_high": 3.0}
+    assert check(**wide).could_fail and check(**wide, allowed_low=0.9, allowed_high=3.0).status is Status.INSIDE
+    whole = check(**wide, allowed_low=1.0, allowed_high=2.9)
+    assert whole.status is Status.WHOLE and not whole.could_fail
+    excluded = check(theirs=4.0, ours=2.1, ours_low=1.0, ours_high=3.0, allowed_low=1.0, allowed_high=3.0)
+    assert excluded.status is Status.OUTSIDE and excluded.could_fail
+    assert check().could_fail and not check(ours=None).could_fail
+    table = check_table([check(), check(**wide), whole, excluded, check(theirs=None)])
+    assert table["could_fail"].tolist() == [True, True, False, True, False]
+    said = could_fail_sentence(table)
+    assert said.startswith("3 of 5 rows could have failed (3 of m); 1 compare nothing, and in 1 the band is as wide as")
+
+
+def test_the_published_average_of_sat_could_not_have_failed() -> None:
+    """1.75x lies where everything assumed allows nearly any speed-up that the pattern does; so do the points of S4."""
+    then = kept().set_index("machine")
+    assert set(then.loc[["s4"], "status"]) == {"whole range"}
+    average = then.loc[["sat"]].iloc[0]
+    assert (average["theirs"], average["status"], average["could_fail"]) == (1.75, "whole range", False)
 
 
 def kept() -> pd.DataFrame:
