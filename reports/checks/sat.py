@@ -109,7 +109,8 @@ def _ceiling(model: str, step: Result) -> Check:
         ours=step.speedup,
         provenance=Provenance.DERIVED,
         source="dense over kept multiply-accumulates of the step's own ops",
-        hangs_on="nothing: a ceiling that no machine passes",
+        hangs_on="how busy dense and sparse keep the array; where dense waits more (small batches, long adders) a step "
+        "can pass it",
         theirs_low=1.0,
         theirs_high=ceiling,
     )

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ import pytest
 
 from reports.energy import energy_by
 from simulator import load_result
+from simulator.card_parts import Band, Ends
 from tests.command import Run
 
 SCHEMA = (Path(__file__).parents[2] / "reports" / "SCHEMA.md").read_text(encoding="utf-8")
@@ -37,6 +39,11 @@ def test_frames_and_card(simulate: Run, tmp_path: Path) -> None:
     job, work = result.card.job.to_json(), vars(result.card.job.work)
     assert set(job) <= described("The card's job") <= {*job, *work}
     assert all(f"stall_{name}" in result.ops for name in ("fill_drain", "memory", "sore"))
+
+
+def test_a_band_is_described() -> None:
+    names = described("The card's part on the band")
+    assert {each.name for part in (Band, Ends) for each in fields(part)} <= names
 
 
 def test_csv_is_complete(simulate: Run, tmp_path: Path) -> None:
