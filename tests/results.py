@@ -4,8 +4,8 @@
 made from have changed since, and makes the stale ones again, but for those that take hours or other machines. `--list`
 only says it; `--long` makes those that take hours of this machine too; a name makes that one whatever it is.
 
-A folder counts as made from the models (`simulator.sweep.version`: everything of them but commands) and from the modules
-of `reports` named here, so a change that moves no number makes it stale as well: what git then shows is what moved.
+A folder counts as made from the models (`simulator.sweep.version`: all of them but commands) and from the modules of
+`reports` named here, so a change that moves no number makes it stale as well: what git then shows is what moved.
 """
 
 import argparse

@@ -7,11 +7,13 @@ from typing import ClassVar
 from dataflows.systolic.mapping import Dataflow
 from dataflows.systolic.objective import Objective
 from dataflows.systolic.planner import Planner
+from dataflows.systolic.search import BYTE_TOLERANCE, Tolerances
 from simulator.arch.energy import EnergyTable
 from simulator.compiler import Compiler, StepOptions, of_machine, registered
 from simulator.machines.systolic import SystolicArch
 from simulator.runs import Runs
 from simulator.schedule import Schedule
+from workloads.errors import UserError
 from workloads.registry import DATAFLOWS, load_part, load_parts
 from workloads.workload import Workload
 
@@ -20,15 +22,20 @@ from workloads.workload import Workload
 class SystolicOptions(StepOptions):
     """dataflow: the one to use throughout; None for the best, layer by layer.
 
-    objective: what the best is, `time`, `energy` or `edp` (energy times time). `prices` are the machine's.
+    objective: what the best is, `time`, `energy` or `edp` (energy times time). byte_tolerance: the share of a product's
+    time that fewer bytes are worth, where time is asked for. `prices` are the machine's.
+
+    A text is read as a number. Raises UserError for values that cannot be.
     """
 
     dataflow: str | None = field(default=None, metadata=registered(DATAFLOWS))
     objective: str = "time"
+    byte_tolerance: float = BYTE_TOLERANCE
     prices: EnergyTable | None = field(default=None, metadata=of_machine("energy"), repr=False)
 
     def __post_init__(self) -> None:
         self.best(1.0)
+        object.__setattr__(self, "byte_tolerance", _share(str(self.byte_tolerance)))  # once, before anybody sees it
 
     def best(self, clock_mhz: float) -> Objective:
         """The objective. Raises UserError for one that there is not, or that has no prices."""
@@ -44,7 +51,8 @@ class SystolicCompiler(Compiler[SystolicArch, SystolicOptions]):
     def compile(self, workload: Workload, spec: SystolicArch, options: SystolicOptions, runs: Runs) -> Schedule:
         """Raises UserError where no mapping of a product fits the on-chip memories."""
         dataflows = chosen(options, spec.schedule.offline)
-        return Planner(spec, dataflows, runs, objective=options.best(spec.clock_mhz)).plan(workload)
+        tolerances = Tolerances(bytes=options.byte_tolerance)
+        return Planner(spec, dataflows, runs, tolerances, options.best(spec.clock_mhz)).plan(workload)
 
     def card(
         self, schedule: Schedule, spec: SystolicArch, options: SystolicOptions, runs: Runs
@@ -57,6 +65,16 @@ class SystolicCompiler(Compiler[SystolicArch, SystolicOptions]):
     def parts(self, schedule: Schedule, options: SystolicOptions) -> Mapping[str, str]:
         """The dataflows that carried anything out."""
         return {part.dataflow: DATAFLOWS for scheduled in schedule for part in scheduled.parts}
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1
+    if not 0 <= share <= 1:
+        raise UserError(f"--option byte_tolerance={text}: '{text}' is not a number from 0 to 1")
+    return share
 
 
 def chosen(options: SystolicOptions, offline: bool) -> list[Dataflow]:

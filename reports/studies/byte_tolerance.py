@@ -8,12 +8,13 @@ import pandas as pd
 import typer
 
 from reports.energy import energy_total, has_energy
-from simulator.job import Job, Source, Work, option_pairs
+from reports.output import write_folder
+from simulator.job import Job, Source, option_pairs
 from simulator.runner import run_job
 from simulator.runs import Runs
-from workloads.files.writing import make_folder, write_text
 from workloads.options import ArchOption, PatternOption
 from workloads.terminal import say
+from workloads.work import Work
 
 MODELS = ["resnet18", "resnet50", "vgg19", "vit-s", "bert-base"]
 SHARES = [0.0, 0.002, 0.005, 0.01, 0.02, 0.05]
@@ -43,5 +44,4 @@ def study_byte_tolerance(
                              "speedup": round(found.over_baseline, 4)})  # fmt: skip
             say(f"{model} {share:.1%}: {found.cycles:,} cycles, {rows[-1]['dram_gb']} GB, {found.over_baseline:.3f}x")
     if out is not None:
-        make_folder(out)
-        write_text(out / "byte-tolerance.csv", pd.DataFrame(rows).to_csv(index=False), "--out", replace=True)
+        write_folder(out, {"byte-tolerance.csv": pd.DataFrame(rows).to_csv(index=False)}, dict)
