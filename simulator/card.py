@@ -44,7 +44,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Price:
-    """An entry of the energy table: pJ an action, or W."""
+    """An entry of the energy table: pJ an action, or W; `count`: of how many of a part, where watts are of each."""
 
     value: Finite
     unit: str
@@ -52,6 +52,12 @@ class Price:
     high: Finite
     provenance: Provenance
     source: str
+    count: Finite | None = None
+
+    @property
+    def parts(self) -> float:
+        """What the value is divided by to be that of one."""
+        return 1.0 if self.count is None else self.count
 
 
 @dataclass(frozen=True)

@@ -89,14 +89,18 @@ def joules(table: EnergyTable | None, amounts: Mapping[tuple[str, str], int], se
 
 
 def units_by_entry(table: EnergyTable | None, amounts: Mapping[tuple[str, str], int], seconds: float) -> Row:
-    """What every entry in use is multiplied by to give joules: amounts in picojoules, seconds for static power."""
+    """What every entry in use is multiplied by to give joules: amounts in picojoules, seconds for static power.
+
+    Of a power of so many watts each, it is what one of them is multiplied by.
+    """
     if table is None:
         return {}
     found: Counter[str] = Counter()
     for counted, amount in amounts.items():
         found[table.entry(*counted).name] += amount
     units = {f"{UNITS}{name}": amount * PICO for name, amount in found.items()}
-    return {**units, **{f"{UNITS}{entry.name}": seconds for entry in table.static}}
+    counts = {entry.name: 1.0 if entry.count is None else entry.count for entry in table.static}
+    return {**units, **{f"{UNITS}{name}": seconds * count for name, count in counts.items()}}
 
 
 def energy_card(table: EnergyTable | None) -> EnergyCard | None:
@@ -110,4 +114,4 @@ def energy_card(table: EnergyTable | None) -> EnergyCard | None:
 
 def _price(entry: Entry, unit: str) -> Price:
     origin = entry.origin
-    return Price(entry.value, unit, entry.low, entry.high, origin.provenance, origin.source)
+    return Price(entry.value, unit, entry.low, entry.high, origin.provenance, origin.source, entry.count)

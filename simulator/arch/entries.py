@@ -20,11 +20,15 @@ STATIC = "static"
 
 @dataclass(frozen=True)
 class Entry:
-    """A price, or a static power: its value, the range it may lie in, and where it comes from."""
+    """A price, or a static power: its value, the range it may lie in, and where it comes from.
+
+    count: of a power of so many watts each, how many of them the machine has; the value and its range are of all.
+    """
 
     name: str  # "mac.fp16", "static.chip"
     value: float
     origin: Origin
+    count: float | None = None
 
     @property
     def low(self) -> float:
@@ -58,7 +62,7 @@ def power_of(sheet: Sheet, path: str, node: object) -> Entry:
     counted = [sheet.origins[each].provenance for each in named if each in sheet.origins]
     source = f"{count:,g} x {one.value:.3g} W ({of}): {one.origin.source}"
     origin = Origin(combined(one.origin.provenance, *counted), source, count * one.low, count * one.high)
-    return Entry(name, count * one.value, origin)
+    return Entry(name, count * one.value, origin, float(count))
 
 
 def _field(sheet: Sheet, path: str) -> Value:

@@ -4,11 +4,12 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from simulator.card import EnergyCard, Number
+from simulator.card import EnergyCard, Number, Price
 from workloads.provenance import Provenance
 
 LOG_FROM = 4  # a range whose high end is so many times its low one is gone through on a log scale; a choice of ours
 DIGITS = 3  # of a number that is not whole; a long one makes long fractions of cycles
+WORDS = {"schedule.overlap": ("barriers", "overlap")}  # fields of words that are as open as numbers
 # Numbers of which one alone would be throttled by the other.
 TOGETHER = (
     ("array.rows", "array.cols"),
@@ -23,6 +24,8 @@ TOGETHER = (
 class OpenNumber:
     """A number by its dotted path, what is in force, and the ends of the range it may lie in.
 
+    words: what the numbers 0, 1, ... stand for, where a field takes words.
+
     >>> rows = OpenNumber("array.rows", 32, 16, 64)
     >>> rows.at(0), rows.at(0.5), rows.at(1), rows.setting(16)
     (16, 32, 64, 'array.rows=16')
@@ -32,6 +35,7 @@ class OpenNumber:
     value: float
     low: float
     high: float
+    words: tuple[str, ...] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -56,7 +60,7 @@ class OpenNumber:
 
     def setting(self, value: float) -> str:
         """What `--set` takes; 16 also where it was stored as 16.0."""
-        return f"{self.path}={value:.12g}"
+        return f"{self.path}={self.words[int(value)] if self.words else f'{value:.12g}'}"
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,13 @@ class Move:
 def open_numbers(
     numbers: Mapping[str, Number], words: Collection[Provenance] = (Provenance.ASSUMED,)
 ) -> tuple[OpenNumber, ...]:
-    """The numbers of a card of some provenance that have a range; switches and words have none."""
-    return tuple(
+    """The numbers of a card of some provenance that have a range, and the words of `WORDS`; others have none."""
+    choices = tuple(
+        OpenNumber(path, every.index(str(numbers[path].value)), 0, len(every) - 1, every)
+        for path, every in WORDS.items()
+        if path in numbers and numbers[path].provenance in words
+    )
+    return choices + tuple(
         OpenNumber(path, each.value, each.low, each.high)
         for path, each in numbers.items()
         if each.provenance in words and isinstance(each.value, int | float) and not isinstance(each.value, bool)
@@ -91,15 +100,22 @@ def open_prices(energy: EnergyCard | None, used: Collection[str]) -> dict[str, O
     if energy is None:
         return {}
     return {
-        name: OpenNumber(_path(energy.table, name, each.unit), each.value, each.low, each.high)
+        name: _price(_path(energy.table, name, each), each)
         for name, each in energy.entries.items()
-        if name in used and each.provenance is Provenance.ASSUMED and each.low < each.high
+        if name in used and each.provenance is Provenance.ASSUMED and each.low < each.high and each.parts
     }
 
 
-def _path(table: str, name: str, unit: str) -> str:
+def _price(path: str, price: Price) -> OpenNumber:
+    """A price, or the power of one where watts are of each."""
+    return OpenNumber(path, price.value / price.parts, price.low / price.parts, price.high / price.parts)
+
+
+def _path(table: str, name: str, price: Price) -> str:
     section = f"energy.tables.{table}"
-    return f"{section}.pj.{name}" if unit == "pJ" else f"{section}.static_w.{name.partition('.')[2]}"
+    if price.unit == "pJ":
+        return f"{section}.pj.{name}"
+    return f"{section}.static_w.{name.partition('.')[2]}{'' if price.count is None else '.each'}"
 
 
 def moves_of(numbers: Sequence[OpenNumber]) -> list[Move]:

@@ -57,8 +57,9 @@ class Prices:
 
 
 def prices_of(energy: EnergyCard, ranged: Mapping[str, OpenNumber]) -> Prices:
-    """The entries of a table, of which some go through their ranges."""
+    """The entries of a table, a power of so many watts each as that of one, of which some go through their ranges."""
     entries = energy.entries
     ends = {name: (ranged[name].low, ranged[name].high) for name in ranged}
-    every = np.array([(each.value, *ends.get(name, (each.value, each.value))) for name, each in entries.items()])
+    stands = {name: each.value / each.parts if each.parts else 0.0 for name, each in entries.items()}
+    every = np.array([(value, *ends.get(name, (value, value))) for name, value in stands.items()])
     return Prices(tuple(entries), *every.T)

@@ -47,6 +47,11 @@ def test_the_open_numbers_of_sat_are_those_assumed_with_a_range() -> None:
     assert not {"array.cols", "array.drains", "rtl.rows", "sore.lanes", "energy.table"} & set(
         paths
     )  # set, a switch, ...
+    (overlap,) = (each for each in numbers if each.path == "schedule.overlap")  # words that are as open as numbers
+    assert [overlap.setting(overlap.at(share)) for share in (0, 0.7)] == [
+        "schedule.overlap=barriers",
+        "schedule.overlap=overlap",
+    ]
     assert sorted(path for move in moves_of(numbers) for path in (each.path for each in move.numbers)) == sorted(paths)
     assert [move.name for move in search_moves(numbers)[: len(paths)]] == paths
     assert "memory.west_kib and memory.north_kib and memory.output_kib" in [move.name for move in search_moves(numbers)]
