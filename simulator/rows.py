@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import TypeVar
 
+from simulator.op_cycles import step_cycles
 from simulator.overlap import adjusted
-from simulator.overlapping import step_cycles
 from simulator.program import STALLS, Stall
 from simulator.runs import Runs
 from simulator.schedule import Schedule, ScheduledOp

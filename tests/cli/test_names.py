@@ -80,7 +80,7 @@ def test_the_script_of_a_shell(shell: str, tmp_path: Path) -> None:
 
 def test_a_study_without_a_name(simulate: Run) -> None:
     code, out, err = simulate("study")
-    assert (code, out) == (2, "") and "study: name one of accuracy, iso-area" in err
+    assert (code, out) == (2, "") and "study: name one of accuracy, byte-tolerance, iso-area" in err
 
 
 def test_who_imports_the_command_keeps_ctrl_c() -> None:
