@@ -47,7 +47,7 @@ MISTAKES = [
     ),
     (
         (*RESNET, "--kernel", "outer"),
-        "kernel: a machine of kind systolic has no such choice (it has check_capacity, dataflow, objective, byte_tolerance)",
+        "kernel: a machine of kind systolic has no such choice (it has check_capacity, dataflow, objective",
     ),
     (("show", "stat"), "unknown name 'stat'; did you mean 'sat'?"),
     (("list", "modles"), "unknown list 'modles'; did you mean 'models'?"),

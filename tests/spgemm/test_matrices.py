@@ -165,7 +165,7 @@ MISTAKES = [
     (("--matrix", "rmat:3:4"), "--matrix: machine 'sat' multiplies the layers of a step"),
     (
         ("--model", "resnet9", "--kernel", "inner"),
-        "kernel: a machine of kind systolic has no such choice (it has check_capacity, dataflow, objective, byte_tolerance)",
+        "kernel: a machine of kind systolic has no such choice (it has check_capacity, dataflow, objective",
     ),
     ((*PIUMA,), "give exactly one of --model, --gemm, --topology, --workload: none is given"),
     (("study", "smash", "--largest", "40"), "--largest 40: the study goes from scale 7 to one of 8 to 16"),
