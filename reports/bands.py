@@ -61,12 +61,12 @@ def band_words(result: Result) -> str:
 
 
 def energy_words(result: Result) -> str:
-    """Behind the energy of the dense step: the ratio and its band, where that is known."""
+    """Behind the energy ratio: its band, where that is known."""
     band = known_band(result)
     if band is None or band.energy_ratio is None:
         return ""
     ratio = band.energy_ratio
-    return f", {ratio.value:.2f} times as much ({ratio.low:.2f} to {ratio.high:.2f} over everything assumed)"
+    return f" ({ratio.low:.2f} to {ratio.high:.2f} over everything assumed)"
 
 
 def ship(jobs: Sequence[Job], path: Path, how: "sensitivity.How") -> None:

@@ -110,11 +110,11 @@ def _energy(result: Result) -> str:
     mine, other = energy_total(result), energy_total(result.baseline)
     parts = energy_by(result, ["component"])["share"]
     largest = ", ".join(f"{name} {share:.0%}" for name, share in parts.head(LARGEST_PARTS).items())
-    less = f"{said}. " if (said := energy_ratio(result)) else ""
+    less = f"{said}{energy_words(result)}. " if (said := energy_ratio(result)) else ""
     return (
         f"Energy {mine.joules:.3g} J ({mine.low:.3g} to {mine.high:.3g} through the ranges of the energy table "
         f"'{energy_card(result).table}'), {mine.watts:.3g} W, energy-delay product {mine.energy_delay:.3g} J s; "
-        f"best dense {other.joules:.3g} J{energy_words(result)}. {less}{largest}; {mine.assumed_share:.0%} rests on "
+        f"best dense {other.joules:.3g} J. {less}{largest}; {mine.assumed_share:.0%} rests on "
         f"assumed entries."
     )
 
