@@ -147,23 +147,17 @@ class Target:
     @cached_property
     def fold(self) -> Callable[[int, int, int], TileCycles]:
         """Cycles of a weight-stationary fold of positions, n and m: asked for the same again and again."""
-        return lru_cache(maxsize=4096)(partial(self._at_least, weight_stationary_fold))
+        return lru_cache(maxsize=4096)(partial(_at_least, weight_stationary_fold, self.array))
 
     @cached_property
     def stream(self) -> Callable[[Reduction, int, bool], TileCycles]:
         """Cycles of an output-stationary stream of a reduction, interleaved, with weights shared or operands."""
-        return lru_cache(maxsize=4096)(partial(self._at_least, output_stationary_stream))
+        return lru_cache(maxsize=4096)(partial(_at_least, output_stationary_stream, self.array))
 
     @cached_property
     def ends(self) -> Callable[[int], TileCycles]:
         """Cycles around an output-stationary stream, by interleave."""
-        return lru_cache(maxsize=4096)(partial(self._at_least, output_stationary_ends))
-
-    def _at_least(self, timing: Callable[..., TileCycles], *of: int | Reduction) -> TileCycles:
-        """Cycles of a run, which is no shorter than the time between the starts of two."""
-        cycles = timing(self.array, *of)
-        missing = max(0, self.array.shortest - cycles.total)
-        return cycles._replace(fill_drain=cycles.fill_drain + missing) if missing else cycles
+        return lru_cache(maxsize=4096)(partial(_at_least, output_stationary_ends, self.array))
 
     @cached_property
     def capacities(self) -> Mapping[str, int]:
@@ -228,6 +222,13 @@ class Target:
         actions = (Action("dram.write", tensor, moved), Action(f"{memory}.read", tensor, on_chip_bytes))
         ticks = self.move_ticks(on_chip_bytes, *regions)
         return Command(DRAM, ticks, Stall.MEMORY, takes=buffers, frees=buffers, actions=actions)
+
+
+def _at_least(timing: Callable[..., TileCycles], array: Array, *of: int | Reduction) -> TileCycles:
+    """Cycles of a run, which is no shorter than the time between the starts of two."""
+    cycles = timing(array, *of)
+    missing = max(0, array.shortest - cycles.total)
+    return cycles._replace(fill_drain=cycles.fill_drain + missing) if missing else cycles
 
 
 def packed_bytes(kept: int, operand_bytes: int, index_bits: int) -> int:

@@ -72,6 +72,28 @@ WRITERS: dict[str, tuple[Writer, ...]] = {
             files=(("a.csv", ACCURACIES),),
         ),
     ),
+    "study byte-tolerance": (
+        Writer(("study", "byte-tolerance", "--model", "resnet9", "--share", "0.01", "--out", "o")),
+    ),
+    "sensitivity": (
+        Writer(
+            (
+                "sensitivity",
+                "--gemm",
+                "64x64x64",
+                "--pattern",
+                "2:8",
+                "--samples",
+                "2",
+                "--search",
+                "0",
+                "--jobs",
+                "1",
+                "--out",
+                "o",
+            ),
+        ),
+    ),
     "study sparsity": (
         Writer(("study", "sparsity", "--model", "resnet9", "--batch", "4", "--out", "o"), sizes=(3_000,)),
     ),
