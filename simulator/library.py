@@ -63,7 +63,7 @@ def simulate(
 
     >>> result = simulate("sat", "2:8", "resnet18", settings={"array.rows": 64, "array.cols": 64})
     >>> round(result.speedup, 2), result.card.numbers["array.rows"].provenance.value
-    (1.47, 'set')
+    (1.5, 'set')
     """
     if not isinstance(options, Mapping | None):
         raise UserError(f"options: type '{type(options).__name__}' is not accepted; give a mapping of names to values")
