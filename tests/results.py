@@ -61,6 +61,11 @@ FOLDERS = (
         ("studies/smash.py", "smash.py", "figures/fabric.py"),
     ),
     Folder(
+        "byte-tolerance",
+        "study byte-tolerance --out reports/results/byte-tolerance",
+        ("studies/byte_tolerance.py",),
+    ),
+    Folder(
         "pareto",
         "study pareto reports/results/study-accuracy/accuracy.csv --out reports/results/pareto",
         ("studies/pareto.py", "results/study-accuracy/accuracy.csv"),
