@@ -105,7 +105,7 @@ def main() -> None:
     """Run as many as the first argument says, and say how much overlapping gave."""
     found = list(random_steps(int(sys.argv[1])))
     wrong = [each for each in found if not each.holds]
-    gains = [each.barriers / sum(each.fast) for each in found]
+    gains = [each.barriers / max(1, sum(each.fast)) for each in found]
     print(f"{len(found)} steps of {min(e.ops for e in found)} to {max(e.ops for e in found)} ops, {len(wrong)} wrong")
     print(f"barriers over overlap: median {np.median(gains):.3f}, at most {max(gains):.3f}")
     for each in wrong[:5]:
