@@ -144,13 +144,15 @@ def _behind(left: _Left, link: Link) -> tuple[Program, Program, int]:
         earlier = tick
     memories = {buffer.name: buffer.memory for buffer in program.buffers}
     placed = frozenset(name for name, memory in memories.items() if memory in left.stored_in)
+    unawaited = not any(placed.intersection(each.fills) for each, _ in program.commands() if _makes(each))
     joint = _Joint(
         store=left.store._replace(takes=(DONE,), frees=(), fills=(STORED,)),
         waits=link.waits or frozenset(),
-        room={buffer.name: buffer.slots for buffer in program.buffers},
+        # a result that waits for the store needs one load of each buffer first, and must not wait for more of them
+        room={buffer.name: buffer.slots if unawaited else 1 for buffer in program.buffers},
         released=frozenset(name for name, memory in memories.items() if memory in left.memories),
         stored=placed,
-        is_awaited=not any(placed.intersection(each.fills) for each, _ in program.commands() if _makes(each)),
+        is_awaited=unawaited,
     )
     body = tuple(joint.joined(_without_store(program).body))
     if not joint.is_stored:  # it loads nothing that has to wait
