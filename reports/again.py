@@ -22,9 +22,9 @@ def sensitivity_table(base: float, rows: Iterable[tuple[Move, float, float]]) ->
         [
             {
                 "assumption": move.name,
-                "value": ", ".join(f"{each.value:.12g}" for each in move.numbers),
-                "low": ", ".join(f"{each.low:.12g}" for each in move.numbers),
-                "high": ", ".join(f"{each.high:.12g}" for each in move.numbers),
+                "value": ", ".join(each.text(each.value) for each in move.numbers),
+                "low": ", ".join(each.text(each.low) for each in move.numbers),
+                "high": ", ".join(each.text(each.high) for each in move.numbers),
                 "speedup_low": low,
                 "speedup_high": high,
                 "spread": max(low, high, base) - min(low, high, base),

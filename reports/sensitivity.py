@@ -13,6 +13,7 @@ from reports.output import csv_texts, text_table, wide_console, write_folder
 from reports.terminal import headline
 from simulator.card import Card
 from simulator.card_parts import Band, Ends
+from simulator.sensitivity.numbers import WORDS
 from simulator.sensitivity.steps import ENERGY, SPEEDUP
 from simulator.sensitivity.study import Found
 
@@ -121,7 +122,9 @@ def print_found(found: Found, card: Card) -> None:
 
 def _cells(name: str, row: Mapping[Hashable, float], unit: str) -> list[str]:
     alone = ["refused" if pd.isna(row[end]) else f"{row[end]:.3f}{unit}" for end in ("ratio_low", "ratio_high")]
-    return [name, *(f"{row[each]:.12g}" for each in ("value", "low", "high")), *alone, f"{row['rank']:+.2f}"]
+    words, values = WORDS.get(name), [row[each] for each in ("value", "low", "high")]
+    said = [words[int(each)] if words else f"{each:.12g}" for each in values]
+    return [name, *said, *alone, f"{row['rank']:+.2f}"]
 
 
 def sample_table(found: Found) -> pd.DataFrame:

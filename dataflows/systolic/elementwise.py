@@ -90,10 +90,10 @@ def update_program(target: Target, op: VectorOp, packings: tuple[Packing, ...], 
     again = not _has_tile_buffer(target) and any(packing.across_outputs for packing in packings)
     again = again or groups <= fitting < min(block, op.elements)
     unit = groups if again else block
-    if fitting < min(unit, op.elements):
-        need = 8 * unit * target.arch.format.master_bytes * (2 + op.optimizer.states) / 1024
+    if fitting < min(groups, op.elements):
+        need = 8 * groups * target.arch.format.master_bytes * (2 + op.optimizer.states) / 1024
         raise UserError(f"memory.wuve_kib: {target.arch.memory.wuve_kib:g} KiB hold no group of weights with their "
-                        f"states twice; {op.optimizer.value} with groups of {unit} needs {need:g} KiB")  # fmt: skip
+                        f"states twice; {op.optimizer.value} with groups of {groups} needs {need:g} KiB")  # fmt: skip
     body: list[Node] = []
     for run in cut(op.elements, max(unit, fitting // unit * unit)):
         body.extend(repeat(run.count, _update_chunk(target, spec, op, packings, dense_copy, again, run.size)))

@@ -24,10 +24,10 @@ def following(schedule: Iterable[ScheduledOp], target: Target, runs: Runs) -> tu
     """A schedule whose ops may begin before the ones before them are done, with vector work behind products."""
     ops, found, number = list(schedule), list[ScheduledOp](), 0
     while number < len(ops):
-        unit = _unit(ops[number:], target, runs)
-        for each in unit:
-            waits = frozenset[str]().union(*(_waits(before.op, each.op) for before in found[_since(found) :]))
-            found.append(replace(each, waits=waits))
+        unit, before = _unit(ops[number:], target, runs), found[_since(found) :]
+        # the loads of vector work are among those of its product, so that what it waits for all of them wait for
+        waits = frozenset[str]().union(*(_waits(one.op, each.op) for one in before for each in unit))
+        found += [replace(each, waits=waits) for each in unit]
         number += len(unit)
     return tuple(found)
 
@@ -61,12 +61,12 @@ def _unit(ops: Sequence[ScheduledOp], target: Target, runs: Runs) -> list[Schedu
 def _behind(first: ScheduledOp, work: Sequence[ScheduledOp], target: Target, runs: Runs) -> list[ScheduledOp] | None:
     """A product with vector work behind it; None where that is not possible, or takes no less time.
 
-    Where the work reads what the product makes, only the first of it can be there.
+    Where the work reads what the product makes, only the first of it can be there, behind a product of one program.
     """
     product = first.programs[-1]
     assert isinstance(product, Program)
     reads = bool(_waits(first.op, work[0].op))
-    if reads and len(work) > 1:
+    if reads and (len(work) > 1 or len(first.programs) > 1):
         return None
     parts = [split(target, each.op, reads) for each in work if isinstance(each.op, VectorOp)]
     among = [part.behind for part in parts if part.behind is not None]

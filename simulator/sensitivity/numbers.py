@@ -58,9 +58,13 @@ class OpenNumber:
         found = math.floor(found) if self.is_whole else float(f"{found:.{DIGITS}g}")
         return min(max(found, self.low), self.high)
 
+    def text(self, value: float) -> str:
+        """A value as a machine file has it; 16 also where it was stored as 16.0."""
+        return self.words[int(value)] if self.words else f"{value:.12g}"
+
     def setting(self, value: float) -> str:
-        """What `--set` takes; 16 also where it was stored as 16.0."""
-        return f"{self.path}={self.words[int(value)] if self.words else f'{value:.12g}'}"
+        """What `--set` takes."""
+        return f"{self.path}={self.text(value)}"
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,18 @@ def in_order(program: Program) -> list[Command]:
     return [event.command for event in starts(program, sampled=False) if isinstance(event, Start)]
 
 
+def test_vector_work_behind_a_product_waits_for_the_op_before_both() -> None:
+    """WU reads nothing that BP writes, but the vector work behind WU does: no load of it stands before BP's store."""
+    ops = {op.phase: op for op in from_gemms(["4096x512x4096"]).ops if isinstance(op, MatrixOp)}
+    norm = VectorOp("norm", Phase.BP, VectorKind.NORMALISATION, 2_000_000, 4_000_000, 2_000_000)
+    work = replace(from_gemms(["8x8x8"]), ops=(ops[Phase.BP], ops[Phase.WU], norm))
+    _, product, vector = Planner(OVERLAPPING, DATAFLOWS, Runs()).plan(work)
+    assert product.behind is not None and vector.is_behind
+    assert product.waits == frozenset({"activation"})
+    apart = replace(work, ops=work.ops[:2])
+    assert Planner(OVERLAPPING, DATAFLOWS, Runs()).plan(apart)[1].waits == frozenset()
+
+
 def test_a_loop_is_needed() -> None:
     assert woven(tile(1, 2, 3), [tile(1, 2, 3)], False) is None
 
