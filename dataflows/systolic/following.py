@@ -25,7 +25,7 @@ def following(schedule: Iterable[ScheduledOp], target: Target, runs: Runs) -> tu
     ops, found, number = list(schedule), list[ScheduledOp](), 0
     while number < len(ops):
         unit, before = _unit(ops[number:], target, runs), found[_since(found) :]
-        # the loads of vector work are among those of its product, so that what it waits for all of them wait for
+        # A product's loads and those of the vector work behind it are one sequence: every load waits for each of them.
         waits = frozenset[str]().union(*(_waits(one.op, each.op) for one in before for each in unit))
         found += [replace(each, waits=waits) for each in unit]
         number += len(unit)

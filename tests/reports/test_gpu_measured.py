@@ -51,7 +51,7 @@ def test_two_numbers_are_fitted_to_one_row_which_their_sources_name(table: pd.Da
     for path, column in zip(FITTED, ("dense_ms", "sparse_ms"), strict=True):
         (row,) = (row for row in published_rows("gpu_measured") if row["what"] == fitted["what"].iloc[0])
         source = origins[path].source
-        assert origins[path].provenance is Provenance.DERIVED and row["what"] in source and row[column] in source
+        assert origins[path].provenance is Provenance.ASSUMED and row["what"] in source and row[column] in source
     assert fitted["gap, dense ms"].abs().max() < 0.001 and fitted["gap, 2:4 ms"].abs().max() < 0.001
 
 

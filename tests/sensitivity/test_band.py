@@ -148,7 +148,8 @@ def test_what_has_no_band_says_so(simulate: Run) -> None:
     assert code == 2 and "--samples 0: must be at least 1" in err
     code, _, err = simulate("sensitivity", *A100, "--samples", "100000")
     assert code == 2 and "--limit points=" in err
-    still = ("--set", "tensor.efficiency=0.5", "--set", "memory.efficiency=0.8", "--set", "overhead.launch_us=2")
+    stated = ("tensor.efficiency=0.5", "tensor.two_of_four_efficiency=0.4", "memory.efficiency=0.8")
+    still = tuple(each for setting in (*stated, "overhead.launch_us=2") for each in ("--set", setting))
     code, _, err = simulate("sensitivity", *A100, *still)
     assert code == 2 and "machine 'a100' has no assumed number with a range" in err
 
