@@ -54,7 +54,7 @@ bench-peers: $(VENV)/.installed-dev
 	$(MAKE) bench
 
 captures: $(VENV)/.installed-dev
-	$(BIN)/python -m workloads.training.capture --all
+	$(BIN)/python -m workloads.recording.capture --all
 
 # how far everything assumed moves every model's speed-up: again whenever a machine file or a model has changed
 bands: $(VENV)/.installed-dev

@@ -1,12 +1,12 @@
 """A method put on a captured dense workload, and workloads made from it: inference, or with the stem's BP."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from math import comb
 
 from workloads.methods.base import END_OF_RUN, MaskSource, Method
-from workloads.op import MatrixOp, Op, Operand, Phase, Role, VectorKind, VectorOp, order_name
+from workloads.op import MatrixOp, Op, Operand, Phase, Role, VectorKind, VectorOp, convolution_sizes, order_name
 from workloads.pattern import DENSE, Pattern, PatternKind, PatternMap
 from workloads.workload import Mode, Workload
 
@@ -24,30 +24,42 @@ def apply_method(workload: Workload, method: Method, patterns: PatternMap, step:
     kept_dense = set(workload.kept_dense)
     chosen = {layer: patterns.of(layer, layer in kept_dense) for layer in layers}
     at_step = {layer: method.pattern_at(pattern, step) for layer, pattern in chosen.items()}
+    lengths = _lengths(workload.ops)
     return replace(
         workload,
         method=method.name,
         pattern=str(patterns),
-        ops=tuple(_with_method(op, method, at_step.get(op.layer, DENSE)) for op in workload.ops),
+        ops=tuple(_with_method(op, method, at_step.get(op.layer, DENSE), lengths) for op in workload.ops),
         capture=replace(workload.capture, masks="derived"),
         orders={},
     )
 
 
-def _with_method(op: Op, method: Method, pattern: Pattern) -> Op:
+Lengths = Mapping[tuple[str, Phase], tuple[int, int]]
+
+
+def _lengths(ops: Iterable[Op]) -> Lengths:
+    """Channels and kernel positions that each layer's products with its weight reduce over, by phase."""
+    products = (op for op in ops if isinstance(op, MatrixOp) and op.right.role is Role.WEIGHT)
+    return {(op.layer, op.phase): (op.inner // op.segments, op.segments) for op in products}
+
+
+def _with_method(op: Op, method: Method, pattern: Pattern, lengths: Lengths) -> Op:
     if isinstance(op, MatrixOp):
         left, right = (_with_pattern(op, operand, method, pattern) for operand in (op.left, op.right))
         return replace(op, left=left, right=right)
     if op.kind is not VectorKind.UPDATE or pattern.is_dense:
         return replace(op, masks=())
     phases = [operand.phase for operand in method.sparse if operand.role is Role.WEIGHT]
-    return replace(op, masks=tuple((phase, pattern) for phase in phases))
+    masks = ((phase, pattern.on(*lengths.get((op.layer, phase), (pattern.m + 1, 1)))) for phase in phases)
+    return replace(op, masks=tuple((phase, each) for phase, each in masks if not each.is_dense))
 
 
 def _with_pattern(op: MatrixOp, operand: Operand, method: Method, pattern: Pattern) -> Operand:
     """Measured zeros of an operand whose pattern changes no longer hold."""
     sparse = method.operand(op.phase, operand.role)
-    wanted = pattern if sparse else DENSE
+    taps = op.geometry.taps if op.geometry else 1
+    wanted = pattern.on(op.inner // taps, taps) if sparse else DENSE
     zeros = operand.zeros if wanted == operand.pattern else None
     if op.phase is Phase.BP and operand.role is Role.WEIGHT and not pattern.is_dense:
         zeros = _backward_zeros(op, method, pattern, zeros)
@@ -75,14 +87,17 @@ def _backward_zeros(op: MatrixOp, method: Method, pattern: Pattern, otherwise: f
 
 
 def for_inference(workload: Workload) -> Workload:
-    """The forward pass alone, without the loss and layers only training needs; nothing is kept for a backward pass."""
+    """The forward pass alone, without the loss, layers that only training needs, and what a checkpoint does again.
+
+    Nothing is kept for a backward pass.
+    """
     ops = tuple(op for op in workload.ops if op.phase is Phase.FF and not _for_training(op, workload.training_only))
     return replace(workload, mode=Mode.INFERENCE, ops=ops, saved_elements=0)
 
 
 def _for_training(op: Op, layers: Iterable[str]) -> bool:
     is_loss = isinstance(op, VectorOp) and op.kind is VectorKind.LOSS
-    return is_loss or any(fnmatchcase(op.layer, glob) for glob in layers)
+    return is_loss or op.again or any(fnmatchcase(op.layer, glob) for glob in layers)
 
 
 def with_input_gradient(workload: Workload) -> Workload:
@@ -105,12 +120,9 @@ def _of_phase(ops: Iterable[Op], phase: Phase) -> Iterator[MatrixOp]:
 
 
 def _input_gradient(forward: MatrixOp, gradient: Operand) -> MatrixOp:
-    weight = replace(forward.right, pattern=DENSE)
-    geometry = forward.geometry
+    weight, geometry = replace(forward.right, pattern=DENSE), forward.geometry
     if geometry is None:
-        sizes = (forward.rows, forward.cols, forward.inner)
+        rows, inner, cols = forward.rows, forward.cols, forward.inner
     else:
-        inside = geometry.in_channels // geometry.groups
-        sizes = (forward.images * geometry.input_positions, geometry.taps * forward.cols, inside)
-    rows, inner, cols = sizes
+        rows, inner, cols = convolution_sizes(geometry, Phase.BP, forward.images)
     return replace(forward, phase=Phase.BP, rows=rows, inner=inner, cols=cols, left=gradient, right=weight)

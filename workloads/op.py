@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from annotated_types import Interval
+from annotated_types import Interval, MaxLen
 
 from workloads.conv import ConvGeometry
 from workloads.files.limits import LARGEST_LIMIT, NAME_LETTERS
@@ -34,6 +34,9 @@ class Phase(StrEnum):
     UP = "UP"  # update of the weight
 
 
+TRANSPOSED = {Phase.FF: Phase.BP, Phase.BP: Phase.FF}  # which product of its convolution a transposed layer's is
+
+
 class Role(StrEnum):
     WEIGHT = "weight"
     ACTIVATION = "activation"
@@ -54,7 +57,9 @@ class Operand:
 
     `tensor` names it in the step; two operands of one name are the same data. `pattern` says which elements along
     the reduction are kept; `permutation` is the name of the order of output channels in which its groups hold, None
-    where it is their own. `zeros` is the measured share of zero elements, None where nobody measured.
+    where it is their own. `zeros` is the measured share of zero elements, None where nobody measured. `cached` is data
+    of earlier steps, kept from one to the next, such as the keys of tokens before. `stored` is the number format that a
+    recorded step held it in, such as "bfloat16"; empty is FP32.
     """
 
     tensor: str
@@ -62,6 +67,8 @@ class Operand:
     pattern: Pattern = DENSE
     permutation: str | None = None
     zeros: Annotated[float, Interval(ge=0, le=1)] | None = None
+    cached: bool = False
+    stored: Annotated[str, MaxLen(20)] = ""
 
     __pydantic_config__: ClassVar[dict[str, str]] = CLOSED
 
@@ -77,7 +84,10 @@ class MatrixOp:
     | BP    | input positions     | taps x out channels  | in ch.     | grad output | weight      |
     | WU    | taps x in channels  | output positions     | out ch.    | input       | grad output |
 
-    BP sizes count the zeros that a stride inserts; `macs` does not.
+    `again` is forward work that activation checkpointing does once more, for the backward pass.
+
+    BP sizes count the zeros that a stride inserts; `macs` does not. A transposed convolution exchanges FF and BP, and
+    in its WU the input and the gradient (`form`): its geometry is that of the convolution which it is the transpose of.
     """
 
     layer: str
@@ -90,13 +100,21 @@ class MatrixOp:
     count: Count = 1
     geometry: ConvGeometry | None = None
     images: Count = 1
+    again: bool = False
 
     __pydantic_config__: ClassVar[dict[str, str]] = CLOSED
 
     @property
+    def form(self) -> Phase:
+        """Which of the three products of its convolution this is; of a plain product its phase."""
+        if self.geometry and self.geometry.transposed:
+            return TRANSPOSED.get(self.phase, self.phase)
+        return self.phase
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates of the dense product, zeros inserted by a stride left out."""
-        if self.geometry and self.phase is Phase.BP:
+        if self.geometry and self.form is Phase.BP:
             inside = self.inner // self.geometry.taps
             return self.count * self.images * self.geometry.reached * inside * self.cols
         return self.count * self.rows * self.inner * self.cols
@@ -107,7 +125,7 @@ class MatrixOp:
         geometry = self.geometry
         if geometry is None:
             return self.rows * self.inner * self.count
-        if self.phase is Phase.BP:
+        if self.form is Phase.BP:
             return self.images * geometry.output_positions * geometry.out_channels
         return self.images * geometry.input_positions * geometry.in_channels
 
@@ -118,12 +136,7 @@ class MatrixOp:
             return ""
         if wrong := geometry.fault():
             return wrong
-        inputs, outputs = geometry.in_channels // geometry.groups, geometry.out_channels // geometry.groups
-        positions, taps = self.images * geometry.output_positions, geometry.taps
-        rows, inner, cols = {
-            Phase.FF: (positions, taps * inputs, outputs),
-            Phase.BP: (self.images * geometry.input_positions, taps * outputs, inputs),
-        }.get(self.phase, (taps * inputs, positions, outputs))
+        rows, inner, cols = convolution_sizes(geometry, self.phase, self.images)
         wanted = {"rows": rows, "inner": inner, "cols": cols, "count": geometry.groups}
         differing = [
             f"{name} is {getattr(self, name)}, not {size}"
@@ -143,6 +156,18 @@ class MatrixOp:
         return self.geometry.taps if self.geometry and self.phase is not Phase.WU else 1
 
 
+def convolution_sizes(geometry: ConvGeometry, phase: Phase, images: int) -> tuple[int, int, int]:
+    """Rows, inner and columns of one channel group's product in a phase of a layer, over a batch of images."""
+    inputs, outputs = geometry.in_channels // geometry.groups, geometry.out_channels // geometry.groups
+    positions, taps = images * geometry.output_positions, geometry.taps
+    match TRANSPOSED.get(phase, phase) if geometry.transposed else phase:
+        case Phase.FF:
+            return positions, taps * inputs, outputs
+        case Phase.BP:
+            return images * geometry.input_positions, taps * outputs, inputs
+    return taps * inputs, positions, outputs
+
+
 class VectorKind(StrEnum):
     UPDATE = "update"
     MASK = "mask"
@@ -153,6 +178,7 @@ class VectorKind(StrEnum):
     ELEMENTWISE = "elementwise"  # residual sums, biases, dropout, scaling
     POOLING = "pooling"
     EMBEDDING = "embedding"
+    GATHER = "gather"  # and scatter, sorting: work whose addresses depend on values
     LOSS = "loss"
 
 
@@ -172,8 +198,8 @@ class Optimizer(StrEnum):
 class VectorOp:
     """Work on elements one by one. `reads` and `writes` are elements moved if nothing is fused or kept on chip.
 
-    An UPDATE has the optimizer and the number of weights in `elements`; `masks` names the phases that use the weight
-    sparse, each with its pattern: one mask is made for each, every step.
+    `again` is as in products. An UPDATE has the optimizer and the number of weights in `elements`; `masks` names the
+    phases that use the weight sparse, each with its pattern: one mask is made for each, every step.
     """
 
     layer: str
@@ -185,6 +211,7 @@ class VectorOp:
     count: Count = 1
     optimizer: Optimizer | None = None
     masks: tuple[tuple[Phase, Pattern], ...] = ()
+    again: bool = False
 
     __pydantic_config__: ClassVar[dict[str, str]] = CLOSED
 

@@ -59,6 +59,12 @@ class Pattern:
             return round(self.density * length)
         return length
 
+    def on(self, channels: int, taps: int = 1) -> "Pattern":
+        """The pattern of a reduction over so many channels, of each of so many kernel positions: itself, or dense where
+        no group is long enough for anything to be dropped, as of a depthwise convolution. 8:8 stays what it is."""
+        short = self.is_grouped and channels <= self.n
+        return DENSE if short or (self.kind is PatternKind.FAN_IN and channels * taps <= self.fan_in) else self
+
     @property
     def index_bits(self) -> int:
         """Bits that say where one kept element stood in its group; 0 when dense or not grouped."""

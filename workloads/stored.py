@@ -3,7 +3,7 @@
 import json
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import MaxLen
 
@@ -14,10 +14,10 @@ from workloads.files.reading import MIB, check_schema, checked, parse_json, read
 from workloads.files.tensors import digest_of
 from workloads.files.writing import write_text
 from workloads.op import CLOSED, Amount, Count, MatrixOp, Op, Orders, VectorOp, name_fault
+from workloads.schema import SCHEMA, renewed, written_out
 from workloads.shape_fit import resolve
 from workloads.workload import Capture, Mode, Workload
 
-SCHEMA: Final = 1
 WHAT = "a workload is JSON"
 Globs = Annotated[tuple[Annotated[str, MaxLen(NAME_LETTERS)], ...], MaxLen(GLOBS)]
 
@@ -30,7 +30,7 @@ class Template:
     there is none.
     """
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     model: str
     method: str
     pattern: str
@@ -72,9 +72,11 @@ def parse_template(path: Path, text: str, limits: Limits = LIMITS) -> Template:
     node = parse_json(text, str(path), "not a whole workload")
     if isinstance(node, dict) and "arch" in node and "schema" in node:
         raise UserError(f"{path}: is the card of a result, and no workload; `simulate report {path.parent}` shows it")
-    ops = check_schema(node, str(path), SCHEMA, "a workload", "schema_version").get("ops")
-    limits.check("ops", len(ops) if isinstance(ops, list) else 0, f"{path}: the step")
-    return checked(Template, node, str(path))
+    whole = renewed(check_schema(node, str(path), SCHEMA, "a workload", "schema_version", older=(1,)))
+    if isinstance(whole.get("ops"), list):
+        whole = {**whole, "ops": written_out(whole["ops"], str(path), limits)}
+        limits.check("ops", len(whole["ops"]), f"{path}: the step")
+    return checked(Template, whole, str(path))
 
 
 def instantiate(

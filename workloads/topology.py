@@ -21,7 +21,7 @@ from workloads.conv import ConvGeometry
 from workloads.errors import UserError
 from workloads.files.limits import LIMITS, TAPS, Limits
 from workloads.files.reading import MIB, read_text
-from workloads.op import MatrixOp, Optimizer, Phase, name_fault
+from workloads.op import MatrixOp, Optimizer, Phase, convolution_sizes, name_fault
 from workloads.pattern import DENSE, parse_pattern
 from workloads.stated import LARGEST, OPS_A_LAYER, operands_of, product_layer, stated_workload
 from workloads.workload import Workload
@@ -189,14 +189,8 @@ def _conv_layer(
     if wrong := geometry.fault():
         raise UserError(f"{place}: {wrong}")
     given, weight, gradient = operands_of(name)
-    outputs, inputs, taps = images * out_h * out_w, images * geometry.input_positions, geometry.taps
-    inside = channels // groups
-    sizes_of = {
-        Phase.FF: (outputs, taps * inside, filters, given, weight),
-        Phase.BP: (inputs, taps * filters, inside, gradient, weight),
-        Phase.WU: (taps * inside, outputs, filters, given, gradient),
-    }
+    operands = {Phase.FF: (given, weight), Phase.BP: (gradient, weight), Phase.WU: (given, gradient)}
     return [
-        MatrixOp(name, phase, rows, inner, cols, left, right, count=groups, geometry=geometry, images=images)
-        for phase, (rows, inner, cols, left, right) in sizes_of.items()
+        MatrixOp(name, phase, *convolution_sizes(geometry, phase, images), left, right, groups, geometry, images)
+        for phase, (left, right) in operands.items()
     ]

@@ -80,5 +80,5 @@ class Workload:
         """
         different = {op.alike(): op for op in self.ops if isinstance(op, MatrixOp)}
         return sum(
-            op.geometry.most_stride_classes if op.geometry and op.phase is Phase.BP else 1 for op in different.values()
+            op.geometry.most_stride_classes if op.geometry and op.form is Phase.BP else 1 for op in different.values()
         )

@@ -43,9 +43,14 @@ def by_samples(op: Op, batch: int) -> bool:
         return (
             op.elements % batch == 0 and op.reads % batch == 0 and op.writes % batch == 0 and op.phase is not Phase.UP
         )
-    if op.phase is Phase.WU and op.right.role is not Role.ACTIVATION:
+    if _of_weight(op):
         return op.inner % batch == 0
     return (op.rows if along_rows(op) else op.count) % batch == 0
+
+
+def _of_weight(op: MatrixOp) -> bool:
+    """Whether an op is a weight's gradient; either side may hold the output gradient."""
+    return op.phase is Phase.WU and Role.GRADIENT in (op.left.role, op.right.role)
 
 
 def along_rows(op: MatrixOp) -> bool:
@@ -172,7 +177,7 @@ class JobWriter:
 
     def _gathered(self, op: object) -> int | None:
         """Bytes of a weight gradient, which every lane has a part of; None for anything else."""
-        if not isinstance(op, MatrixOp) or op.phase is not Phase.WU or op.right.role is Role.ACTIVATION:
+        if not isinstance(op, MatrixOp) or not _of_weight(op):
             return None
         return op.rows * op.cols * op.count * self.arch.format.master_bytes
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from math import prod
 
 from dataflows.systolic.banks import Shape
 from rtl.timing import Reduction
@@ -15,14 +16,14 @@ from workloads.pattern import DENSE, Pattern
 class Window:
     """A grid of positions over images, each looking at a kernel's extent of a source plane.
 
-    `grid` and `source` are (height, width); position (i, j) reads `extent` elements an axis from `step` x (i, j) on.
-    A plain product is a grid of one row, extent and step 1.
+    `grid` and `source` are (height, width) or (depth, height, width); position (i, j) reads `extent` elements an axis
+    from `step` x (i, j) on. A plain product is a grid of one row, extent and step 1.
     """
 
-    grid: tuple[int, int]
-    source: tuple[int, int]
-    extent: tuple[int, int] = (1, 1)
-    step: tuple[int, int] = (1, 1)
+    grid: tuple[int, ...]
+    source: tuple[int, ...]
+    extent: tuple[int, ...] = (1, 1)
+    step: tuple[int, ...] = (1, 1)
 
     def touched(self, axis: int, count: int) -> int:
         """Source lines along one axis that `count` consecutive grid lines look at."""
@@ -33,25 +34,34 @@ class Window:
     @cached_property
     def image(self) -> int:
         """Elements of one image (of one channel) that are looked at at all."""
-        return self.touched(0, self.grid[0]) * self.touched(1, self.grid[1])
+        return prod(self.touched(axis, lines) for axis, lines in enumerate(self.grid))
+
+    @cached_property
+    def plane(self) -> "Window":
+        """What a line of the first axis looks at, along the axes behind it."""
+        return Window(self.grid[1:], self.source[1:], self.extent[1:], self.step[1:])
 
     def elements(self, positions: int) -> int:
         """Elements of one channel that a run of positions touches, wherever it starts: an upper bound.
 
         Exact for whole images; a run that is no whole number of grid rows is taken to begin inside one.
         """
-        height, width = self.grid
-        if positions % (height * width) == 0:
-            return positions // (height * width) * self.image
-        if positions < width and width % positions == 0:
-            return self.touched(0, 1) * self.touched(1, positions)
-        straddles = positions % width != 0
-        rows = -(-positions // width) + straddles
-        aligned = not straddles and (height % rows == 0 or rows % height == 0)
-        parts = -(-rows // height) + (0 if aligned else 1)
+        size, line = self.grid[0], prod(self.grid[1:])
+        if positions % (size * line) == 0:
+            return positions // (size * line) * self.image
+        if len(self.grid) == 1:  # asked for runs that divide the line, and so lie inside it
+            return self.touched(0, positions)
+        if positions < line and line % positions == 0:
+            return self.touched(0, 1) * self.plane.elements(positions)
+        straddles = positions % line != 0
+        rows = -(-positions // line) + straddles
+        aligned = not straddles and (size % rows == 0 or rows % size == 0)
+        parts = -(-rows // size) + (0 if aligned else 1)
         overlap = max(0, self.extent[0] - self.step[0])
         lines = rows * min(self.step[0], self.extent[0]) + min(parts, rows) * overlap
-        return min(lines, parts * self.touched(0, height)) * self.touched(1, width)
+        whole = min(lines, parts * self.touched(0, size)) * self.plane.image
+        # Of a plane of one axis whole lines are counted; of two axes that would be far too many for a few positions.
+        return whole if len(self.grid) == 2 else min(whole, self.touched(0, 1) * self.plane.elements(positions))
 
 
 @dataclass(frozen=True)
@@ -118,7 +128,7 @@ def lower(op: MatrixOp, how: LoweringSpec, operand_bytes: int, gradient_bytes: i
     if op.geometry is None:
         window = Window((1, op.rows), (1, op.rows))
         return (_product(op, op.rows, 1, op.inner, window, pattern, how, operand_bytes),)
-    if op.phase is Phase.BP:
+    if op.form is Phase.BP:
         return _input_gradient(op, op.geometry, how, pattern, operand_bytes)
     window = _forward_window(op.geometry)
     length = op.inner // op.geometry.taps
@@ -126,7 +136,7 @@ def lower(op: MatrixOp, how: LoweringSpec, operand_bytes: int, gradient_bytes: i
 
 
 def _forward_window(geometry: ConvGeometry) -> Window:
-    return Window(geometry.output_hw, geometry.input_hw, geometry.reach, geometry.stride)
+    return Window(geometry.output_size, geometry.input_size, geometry.reach, geometry.stride)
 
 
 def _input_gradient(
@@ -134,11 +144,11 @@ def _input_gradient(
 ) -> tuple[Product, ...]:
     length = op.inner // geometry.taps
     if not how.skip_stride_zeros:
-        window = Window(geometry.input_hw, geometry.output_hw, geometry.reach)
+        window = Window(geometry.input_size, geometry.output_size, geometry.reach)
         return (_product(op, op.rows, geometry.taps, length, window, pattern, how, operand_bytes),)
     products = []
     for each in geometry.stride_classes():
-        window = Window(each.grid, geometry.output_hw, each.reach)
+        window = Window(each.grid, geometry.output_size, each.reach)
         rows = op.images * each.positions
         products.append(_product(op, rows, each.taps, length, window, pattern, how, operand_bytes))
     return tuple(products)

@@ -75,7 +75,7 @@ def block_of(stratum: Stratum, sample: LayerSample, reduction: Reduction, rows: 
     return Block(left, right, mask)
 
 
-def _first(stratum: Stratum) -> tuple[int | None, int | None]:
+def _first(stratum: Stratum) -> tuple[int | None, ...]:
     """Where the input positions of a stride class begin; None where the product has all of them."""
     if stratum.op.geometry is None or stratum.part.rows == stratum.op.rows:
         return None, None
@@ -96,7 +96,7 @@ def _with_weight(
     weight = _kernel(sample)
     high, wide = (np.array(each) for each in zip(*taps, strict=True))
     kernel = high[tap % len(taps)][:, None] % weight.shape[2], wide[tap % len(taps)][:, None] % weight.shape[3]
-    out, inside = (cols[None, :], channel[:, None]) if op.phase is Phase.FF else (channel[:, None], cols[None, :])
+    out, inside = (cols[None, :], channel[:, None]) if op.form is Phase.FF else (channel[:, None], cols[None, :])
     return left, weight[out % weight.shape[0], inside % weight.shape[1], *kernel]
 
 
@@ -113,12 +113,12 @@ def _weight_gradient(
     return (right.T, left.T) if exchanged else (left, right)
 
 
-def _axes(op: MatrixOp, sample: LayerSample, first: tuple[int | None, int | None] = (None, None)) -> Axes | None:
+def _axes(op: MatrixOp, sample: LayerSample, first: tuple[int | None, ...] = (None, None)) -> Axes | None:
     """Both axes of a convolution on the sampled images; None where either is no convolution."""
     geometry, images = op.geometry, _tensor(sample, op.left)
     if geometry is None or images.ndim != 4:
         return None
-    if op.phase is not Phase.BP:
+    if op.form is not Phase.BP:
         return forward_axis(geometry, 0, images.shape[2]), forward_axis(geometry, 1, images.shape[3])
     return backward_axis(geometry, 0, images.shape[2], first[0]), backward_axis(geometry, 1, images.shape[3], first[1])
 

@@ -8,8 +8,8 @@ import pytest
 
 from tests.workloads.full_size import FULL_SIZE
 from workloads.pattern import PatternMap
-from workloads.training.trace_module import trace_module
-from workloads.training.trace_request import Request, parse_inputs
+from workloads.recording.trace_module import trace_module
+from workloads.recording.trace_request import Request, parse_inputs
 
 pytestmark = pytest.mark.bench
 

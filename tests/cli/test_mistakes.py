@@ -164,7 +164,7 @@ EDITS = [
     ('"rows": {"B": 3136}', '"rows": {"B": -3136}', "ops.4"),
     ('"rows": {"B": 3136}', '"rows": {"Q": 3136}', "unknown monomial 'Q'"),
     ('"rows": {"B": 3136}', '"rows": {"B": 3137}', "layer1.0.conv1 FF: rows is"),
-    ('"schema_version": 1', '"schema_version": 2', "schema_version"),
+    ('"schema_version": 2', '"schema_version": 3', "schema_version"),
     ('"method": "dense"', '"method": "bdwp"', "says method 'bdwp' and pattern 'dense'"),
     ('"kind": "normalisation"', '"kind": "normalization"', "ops.1"),
     ('"inner": 147', '"inner": 0', "ops.0"),

@@ -32,7 +32,7 @@ def touches(geometry: ConvGeometry) -> int:
                 (out_h, out_w), geometry.stride, geometry.padding, tap, geometry.dilation, strict=True
             )
         ]
-        pairs += all(0 <= at < size for at, size in zip(place, geometry.input_hw, strict=True))
+        pairs += all(0 <= at < size for at, size in zip(place, geometry.input_size, strict=True))
     return pairs
 
 

@@ -21,9 +21,9 @@ def sample_of(geometry: ConvGeometry, images: int) -> tuple[LayerSample, dict[st
     """A layer with random values, and what autograd says of it."""
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(3)
-    x = rng.integers(-4, 5, (images, geometry.in_channels, *geometry.input_hw)).astype(np.float32)
+    x = rng.integers(-4, 5, (images, geometry.in_channels, *geometry.input_size)).astype(np.float32)
     w = rng.integers(-4, 5, (geometry.out_channels, geometry.in_channels, *geometry.kernel)).astype(np.float32)
-    dy = rng.integers(-4, 5, (images, geometry.out_channels, *geometry.output_hw)).astype(np.float32)
+    dy = rng.integers(-4, 5, (images, geometry.out_channels, *geometry.output_size)).astype(np.float32)
     tx, tw = torch.tensor(x, requires_grad=True), torch.tensor(w, requires_grad=True)
     y = torch.nn.functional.conv2d(tx, tw, None, geometry.stride, geometry.padding, geometry.dilation)
     y.backward(torch.tensor(dy))

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from workloads.methods.base import Method
 from workloads.op import Phase
 from workloads.pattern import parse_pattern, parse_patterns
+from workloads.recording.products import Product
 from workloads.training.arithmetic import AdamW, Momentum, Update
 from workloads.training.data import digits
 from workloads.training.layers import MethodConvolution, MethodLayer, MethodLinear, Treatment
 from workloads.training.loop import LossScale, Recipe, Training
-from workloads.training.products import Product
 
 SPARSE = ("middle", "grouped", "hidden")
 SGD = Momentum(0.02, 0.0)

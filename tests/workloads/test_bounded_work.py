@@ -93,7 +93,7 @@ def put(*path: str | int, value: object) -> Callable[[dict[str, Any]], None]:
 
 GEOMETRY = ("ops", 0, "geometry")
 EDITS = [
-    (put("schema_version", value=2), "schema_version: this has version 2, and this program reads 1"),
+    (put("schema_version", value=3), "schema_version: this has version 3, and this program reads 2"),
     (put("ops", 0, "rows", value={"B": 10**39}), "ops.0.rows: input should be less than or equal to"),
     (put("ops", 0, "rows", value={"B": "x"}), "the coefficient of 'B' is no whole number"),
     (put("ops", 0, "layer", value="a\nb"), "ops: the name 'a\\nb' holds a line break"),

@@ -12,11 +12,11 @@ from workloads.errors import UserError
 from workloads.masks import group_mask, largest_group_count
 from workloads.op import MatrixOp, Op, Operand, Optimizer, Phase, Role, VectorKind, VectorOp
 from workloads.pattern import parse_pattern
+from workloads.recording.capture import shapes_at
 from workloads.registry import MODELS, load_entry, names
 from workloads.samples import read_sample, sampled_layers, update_settings
 from workloads.shipped import FOLDER, load_shipped, shipped_models
 from workloads.stored import instantiate
-from workloads.training.capture import shapes_at
 from workloads.workload import Workload
 
 ALL = [

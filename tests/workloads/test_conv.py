@@ -20,7 +20,7 @@ def geometries(draw: st.DrawFn) -> ConvGeometry:
 def test_stride_classes_hold_every_position_that_a_tap_reaches(geometry: ConvGeometry) -> None:
     reached = 0
     walked = {}
-    for high, wide in product(*(range(side) for side in geometry.input_hw)):
+    for high, wide in product(*(range(side) for side in geometry.input_size)):
         taps = [
             [
                 tap

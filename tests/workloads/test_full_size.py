@@ -9,16 +9,16 @@ from tests.workloads.full_size import FULL_SIZE
 from tests.workloads.llama import tiny
 from workloads.op import MatrixOp, Phase
 from workloads.pattern import PatternMap
-from workloads.training.trace_module import trace_module
-from workloads.training.trace_request import Request, parse_input
+from workloads.recording.trace_module import trace_module
+from workloads.recording.trace_request import Request, parse_input
 from workloads.workload import Workload
 
 RECORDED = """
 import sys
 from pathlib import Path
 from workloads.pattern import PatternMap
-from workloads.training.trace_module import trace_module
-from workloads.training.trace_request import Request, parse_input
+from workloads.recording.trace_module import trace_module
+from workloads.recording.trace_request import Request, parse_input
 for target, sizes in zip(sys.argv[1::2], sys.argv[2::2]):
     workload = trace_module(Request(target, (parse_input(sizes),), PatternMap(), shapes_only=True)).workload
     print(workload.parameters, workload.macs)

@@ -31,13 +31,13 @@ from workloads.methods.transposable import TRANSPOSABLE
 from workloads.models.vit import vit_s
 from workloads.op import MatrixOp, Op, Phase, Role, VectorKind, VectorOp
 from workloads.pattern import DENSE, parse_pattern, parse_patterns
+from workloads.recording.products import Product
+from workloads.recording.record import record_pass
 from workloads.registry import METHODS, names
 from workloads.training.data import batches as digit_batches
 from workloads.training.layers import InForce, MethodLayer, masked
 from workloads.training.loop import Recipe, Training
 from workloads.training.masks import largest_group_count, reordered
-from workloads.training.products import Product
-from workloads.training.record import record_pass
 
 TWO_OF_FOUR: dict[str, Method] = {
     "ste": STE,

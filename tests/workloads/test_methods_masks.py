@@ -16,6 +16,8 @@ from workloads.methods.torch24 import TORCH24, TORCH24_MAGNITUDE
 from workloads.methods.transposable import TRANSPOSABLE
 from workloads.op import Phase, Role
 from workloads.pattern import DENSE, Pattern, parse_pattern
+from workloads.recording.measured import check_operand
+from workloads.recording.record import record_pass
 from workloads.training.layers import InForce
 from workloads.training.masks import (
     best_2_of_4,
@@ -27,7 +29,6 @@ from workloads.training.masks import (
     patterns_2_of_4,
     reordered,
 )
-from workloads.training.record import check_operand, record_pass
 
 SHAPES = [(1, 16, 24, 1), (1, 8, 8, 9), (3, 7, 13, 1), (2, 5, 3, 4)]
 

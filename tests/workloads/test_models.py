@@ -7,8 +7,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from workloads.errors import UserError
 from workloads.models.spec import DataKind, ModelSpec
 from workloads.op import MatrixOp, Phase
+from workloads.recording.capture import example, shapes_at
 from workloads.registry import MODELS, load_entry, names
-from workloads.training.capture import example, shapes_at
 
 # torchvision's counts for the ResNets and, with its 512 -> 100 classifier, VGG-19; timm's for ViT (deit_small,
 # vit_base_patch16_224); transformers' for BertForMaskedLM and GPT2LMHeadModel; ResNet-9 by hand.

@@ -7,7 +7,7 @@ from torch.nn.utils import prune
 from torch.utils.checkpoint import checkpoint
 
 from workloads.op import MatrixOp, Optimizer, Phase, VectorKind, VectorOp
-from workloads.training.record import Recorded, record_pass
+from workloads.recording.record import Recorded, record_pass
 
 Line = tuple[str, str, str, str]
 

@@ -150,11 +150,16 @@ def test_several_inputs_a_method_and_a_name() -> None:
 @pytest.mark.parametrize(
     ("module", "inputs", "more", "sentence"),
     [
-        (convs(), [], {}, "inputs: none; wanted is a tensor, batch first, or a tuple of them"),
+        (convs(), [], {}, "inputs: none; wanted is a tensor, batch first, a tuple of them, or a dict"),
         (convs(), "2x3", {}, "inputs: a str; wanted is a tensor"),
         (convs(), torch.tensor(1.0), {}, "inputs: a scalar; wanted is a tensor"),
         (convs(), torch.randn(4, 16), {}, "module: cannot run on inputs of 4x16: RuntimeError: "),
-        (Gives(True), torch.randn(4, 16), {"name": "mine"}, "mine: returns a NoneType; wrap it in a module"),
+        (
+            Gives(True),
+            torch.randn(4, 16),
+            {"name": "mine"},
+            "mine: returns a NoneType; wanted is a tensor of real",
+        ),
         (Gives(False).requires_grad_(False), torch.randn(4, 16), {}, "module: its output depends on no parameter"),
         (Gives(False), torch.randn(4, 16), {"method": "bdwp"}, "--pattern: method 'bdwp' needs one"),
         (Gives(False), torch.randn(4, 16), {"method": "bdpw"}, "unknown method 'bdpw'; did you mean 'bdwp'?"),

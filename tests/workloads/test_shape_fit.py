@@ -2,8 +2,8 @@
 
 import pytest
 
+from workloads.recording.capture import IMAGE_POINTS, TEXT_POINTS
 from workloads.shape_fit import MONOMIALS, evaluate, fit, resolve
-from workloads.training.capture import IMAGE_POINTS, TEXT_POINTS
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from workloads.methods.dense import DENSE_TRAINING
 from workloads.models.resnet import resnet9
 from workloads.op import MatrixOp, Optimizer, VectorOp
 from workloads.pattern import parse_patterns
+from workloads.recording import capture
 from workloads.shipped import load_shipped
-from workloads.training import capture
 from workloads.training.arithmetic import update_for
 from workloads.training.data import batches
 from workloads.training.loop import Recipe, Training, trace_step

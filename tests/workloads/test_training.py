@@ -20,12 +20,12 @@ from workloads.models.spec import ModelSpec
 from workloads.models.vit import vit_s
 from workloads.op import MatrixOp, Optimizer, Phase, VectorKind, VectorOp
 from workloads.pattern import parse_pattern, parse_patterns
+from workloads.recording.products import Product
 from workloads.registry import METHODS, MODELS, load_entry, names
 from workloads.training.arithmetic import AdamW, Momentum, update_for
 from workloads.training.data import batches
 from workloads.training.loop import LossScale, Recipe, Training
 from workloads.training.masks import largest_group_count
-from workloads.training.products import Product
 
 
 def start(

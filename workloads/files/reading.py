@@ -120,15 +120,20 @@ def checked(
         raise UserError(f"{place}: cannot be read: {error}") from None
 
 
-def check_schema(node: object, place: str, wanted: int, what: str, key: str = "schema") -> dict[str, Any]:
-    """A mapping that says which version of its format it has. Raises UserError for another version, and for none."""
+def check_schema(
+    node: object, place: str, wanted: int, what: str, key: str = "schema", older: tuple[int, ...] = ()
+) -> dict[str, Any]:
+    """A mapping that says which version of its format it has, one of `older` included.
+
+    Raises UserError for another version, and for none.
+    """
     if not isinstance(node, dict):
         raise UserError(f"{place}: {what} is a mapping, this is not")
     found = node.get(key)
     if isinstance(found, bool) or not isinstance(found, int):
         said = "is missing" if key not in node else f"{found!r} is no whole number"
         raise UserError(f"{place}: {key}: {said}; {what} says which version of its format it has, such as {wanted}")
-    if found != wanted:
+    if found not in (wanted, *older):
         raise UserError(f"{place}: {key}: this has version {found}, and this program reads {wanted}")
     return node
 

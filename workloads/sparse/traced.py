@@ -113,7 +113,8 @@ def _sampled_pair(sample: LayerSample, op: MatrixOp) -> tuple[Dense, Dense] | No
     geometry = op.geometry
     if geometry is None:
         return None if sample.weight.ndim != 2 else _linear_pair(sample, op)
-    if geometry.stride != (1, 1) or geometry.dilation != (1, 1) or geometry.groups != 1 or sample.input.ndim != 4:
+    plain = geometry.stride == geometry.dilation == (1, 1) and geometry.groups == 1 and not geometry.transposed
+    if not plain or sample.input.ndim != 4:
         return None
     pad = geometry.padding
     if op.phase is Phase.FF:
@@ -144,7 +145,7 @@ def _masked(values: NDArray[np.floating], pattern: Pattern, axis: int) -> Dense:
     return plain if pattern == DENSE or not pattern.is_grouped else plain * group_mask(plain, pattern, axis)
 
 
-def _columns(images: NDArray[np.floating], kernel: tuple[int, int], padding: tuple[int, int]) -> Dense:
+def _columns(images: NDArray[np.floating], kernel: tuple[int, ...], padding: tuple[int, ...]) -> Dense:
     """Every output position's inputs as a row, kernel position by kernel position: (images x positions, taps x c)."""
     around = ((0, 0), (0, 0), (padding[0], padding[0]), (padding[1], padding[1]))
     padded = np.pad(images.astype(np.float64), around)

@@ -86,7 +86,7 @@ class Convolution(torch.autograd.Function):
 def _convolution_backward(
     gradient: Tensor, x: Tensor, weight: Tensor, at: Geometry, wanted: list[bool]
 ) -> list[Tensor]:
-    channels = [weight.shape[0]]  # of the bias
+    channels = [weight.shape[1] * at.groups if at.transposed else weight.shape[0]]  # of the bias
     result: list[Tensor] = torch.ops.aten.convolution_backward(gradient, x, weight, channels, *at, wanted)
     return result
 

@@ -14,6 +14,7 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from workloads.errors import UserError
 from workloads.methods.base import Known, MaskUse, Method
@@ -22,7 +23,8 @@ from workloads.op import Phase, Role
 from workloads.pattern import DENSE, Pattern, PatternMap
 from workloads.training.arithmetic import Convolution, Geometry, HalfMatMul, Linear, rounded
 
-Layers = (nn.Conv1d, nn.Conv2d, nn.Linear)
+Transposed = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+Layers = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *Transposed, nn.Linear)
 
 
 def masked(weight: Tensor, mask: Tensor) -> Tensor:
@@ -56,22 +58,40 @@ class MethodLayer(nn.Module):
     weight: nn.Parameter
     bias: nn.Parameter | None
 
-    def __init__(self, dense: nn.Conv1d | nn.Conv2d | nn.Linear, treatment: Treatment, groups: int = 1) -> None:
+    def __init__(self, dense: nn.Module, treatment: Treatment, groups: int = 1, transposed: bool = False) -> None:
         super().__init__()
         for name in ("weight", "bias"):
             self.register_parameter(name, dense._parameters[name])
         self.treatment = treatment
         self.groups = groups  # of a convolution
+        self.transposed = transposed  # its weight is (C, O / groups, *kernel)
         self.pattern = DENSE  # the one in force
         self.masks: Masks | None = None
 
     def canonical(self, weight: Tensor) -> Tensor:
         """A tensor of the weight's shape as (G, O, C, T)."""
-        return weight.reshape(self.groups, weight.shape[0] // self.groups, weight.shape[1], -1)
+        found = weight.reshape(self.groups, weight.shape[0] // self.groups, weight.shape[1], -1)
+        return found.transpose(1, 2).contiguous() if self.transposed else found
+
+    def own(self, canonical: Tensor) -> Tensor:
+        """A tensor in (G, O, C, T) as one of the weight's shape."""
+        return (canonical.transpose(1, 2) if self.transposed else canonical).reshape(self.weight.shape)
 
     def pattern_of(self, phase: Phase, role: Role) -> Pattern:
-        """The pattern in force of one operand."""
-        return self.pattern if self.treatment.method.operand(phase, role) else DENSE
+        """The pattern in force of one operand; dense where its groups are too short for anything to be dropped."""
+        if not self.treatment.method.operand(phase, role):
+            return DENSE
+        _, outside, inside, taps = self.canonical(self.weight).shape
+        return self.pattern.on(inside if phase is Phase.FF else outside, taps)
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the method makes it sparse, now or later."""
+        _, outside, inside, taps = self.canonical(self.weight).shape
+        phases = {each.phase for each in self.treatment.method.sparse} or set(Phase)
+        channels = [size for phase, size in ((Phase.FF, inside), (Phase.BP, outside)) if phase in phases]
+        drops = any(not self.treatment.pattern.on(size, taps).is_dense for size in channels)
+        return drops and (self.masks is not None or not self.pattern.is_dense)
 
     @torch.no_grad()
     def make_masks(self, step: int) -> None:
@@ -89,7 +109,7 @@ class MethodLayer(nn.Module):
             order = method.permutation(forward, pattern, known, step) if method.permutation else None
             now = replace(known, forward_mask=forward, permutation=order)
             backward = method.backward_mask(weight, pattern, now, step) if method.backward_mask else forward
-        self.masks = Masks(forward.reshape(self.weight.shape), backward.reshape(self.weight.shape), order)
+        self.masks = Masks(self.own(forward), self.own(backward), order)
 
     def _known(self) -> Known:
         gradient = None if self.weight.grad is None else self.canonical(self.weight.grad)
@@ -126,13 +146,13 @@ class MethodLayer(nn.Module):
 
 @final
 class MethodConvolution(MethodLayer):
-    """A convolution of one or two dimensions, without stand-ins for zero padding."""
+    """A convolution of one to three dimensions, transposed or not, without stand-ins for zero padding."""
 
-    def __init__(self, dense: nn.Conv1d | nn.Conv2d, treatment: Treatment) -> None:
-        super().__init__(dense, treatment, dense.groups)
-        nothing = [0] * len(dense.stride)
+    def __init__(self, dense: _ConvNd, treatment: Treatment) -> None:
+        super().__init__(dense, treatment, dense.groups, dense.transposed)
         assert not isinstance(dense.padding, str)
-        self.geometry = Geometry(dense.stride, dense.padding, dense.dilation, False, nothing, dense.groups)
+        more = dense.output_padding
+        self.geometry = Geometry(dense.stride, dense.padding, dense.dilation, dense.transposed, more, dense.groups)
 
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = Convolution.apply(  # type: ignore[no-untyped-call]
@@ -178,7 +198,7 @@ def sparsify(
         pattern = patterns.of(name, name in kept_dense) if name in layers else DENSE
         model.set_submodule(name, _swapped(name, module, Treatment(method, pattern, mixed)))
     make_masks(model, step=0)
-    return [name for name, layer in method_layers(model) if layer.masks or not layer.pattern.is_dense]
+    return [name for name, layer in method_layers(model) if layer.is_sparse]
 
 
 def method_layers(model: nn.Module) -> Iterator[tuple[str, MethodLayer]]:
@@ -205,6 +225,11 @@ class InForce:
     def __init__(self, model: nn.Module) -> None:
         self._layers = dict(method_layers(model))
 
+    @property
+    def layers(self) -> list[str]:
+        """The names of the layers that may have a pattern."""
+        return list(self._layers)
+
     def pattern(self, layer: str, phase: Phase, role: Role) -> Pattern:
         """The pattern of one operand of a layer; dense where there is no such layer."""
         found = self._layers.get(layer)
@@ -221,7 +246,7 @@ def _swapped(name: str, module: nn.Module, treatment: Treatment) -> nn.Module:
         return MixedMatMul() if treatment.mixed else module
     if isinstance(module, nn.Linear):
         return MethodLinear(module, treatment)
-    assert isinstance(module, (nn.Conv1d, nn.Conv2d))
+    assert isinstance(module, _ConvNd)
     if isinstance(module.padding, str) or module.padding_mode != "zeros":
         if treatment.pattern.is_dense and not treatment.mixed:
             return module

@@ -15,10 +15,10 @@ from workloads.models.loss import IGNORED, CrossEntropy
 from workloads.models.spec import DataKind, ModelSpec
 from workloads.op import Phase
 from workloads.pattern import PatternMap
+from workloads.recording.record import Recorded, Watcher, record_pass, versions
 from workloads.training.arithmetic import State, Update
 from workloads.training.layers import InForce, MethodLayer, make_masks, method_layers, sparsify
 from workloads.training.loss_scale import LossScale
-from workloads.training.record import Recorded, Watcher, record_pass, versions
 from workloads.workload import Capture, Mode, Workload
 
 Batch = tuple[Tensor, Tensor]

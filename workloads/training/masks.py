@@ -18,7 +18,7 @@ from workloads import masks
 from workloads.errors import UserError
 from workloads.kernels import compiled
 from workloads.pattern import Pattern
-from workloads.training.tensor_names import is_fake
+from workloads.recording.tensor_names import is_fake
 
 NEVER = -torch.inf
 MOST_IN_A_BYTE = 255

@@ -12,7 +12,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from workloads.errors import UserError
 from workloads.files.reading import read_bytes
-from workloads.training.tensor_names import storage_of
+from workloads.recording.tensor_names import storage_of
 
 GROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container; "max" where there is none
 GIB = 2**30

@@ -24,6 +24,7 @@ from workloads.models.loss import IGNORED
 from workloads.models.spec import ModelSpec
 from workloads.op import Optimizer
 from workloads.pattern import parse_patterns
+from workloads.recording.record import versions
 from workloads.registry import MODELS, load_part
 from workloads.samples import write_samples
 from workloads.stored import template_of, write_template
@@ -36,7 +37,6 @@ from workloads.training.flips import flips, masks_of
 from workloads.training.layers import make_masks, method_layers
 from workloads.training.loop import Recipe, Training, trace_step
 from workloads.training.memory import check_memory, least_of_step, memory_said
-from workloads.training.record import versions
 from workloads.training.run_folder import RESULT, WEIGHTS, held, new_run, read_unfinished
 from workloads.training.run_log import NAME as LOG
 from workloads.training.run_log import Log, Row, Show, start_log

@@ -18,12 +18,12 @@ from workloads.methods.dense import DENSE_TRAINING
 from workloads.models.spec import DataKind, ModelSpec
 from workloads.op import MatrixOp, Op, Phase, Role
 from workloads.pattern import PatternMap
+from workloads.recording.products import Product
 from workloads.samples import Array, LayerSample
 from workloads.training.arithmetic import update_for
 from workloads.training.data import batches, describe
 from workloads.training.layers import method_layers
 from workloads.training.loop import Recipe, Training
-from workloads.training.products import Product
 
 SEED = 2309
 STEPS = 24

@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -10,12 +10,12 @@ from types import ModuleType
 from torch import nn
 
 from workloads.errors import UserError, unknown_name
+from workloads.recording.trace_request import split_target
 from workloads.training.layers import Layers
 from workloads.training.memory import is_memory
-from workloads.training.trace_request import split_target
 
 MISSING = object()
-Builder = Callable[[], object] | nn.Module
+Builder = Callable[..., object] | nn.Module
 
 
 @contextmanager
@@ -46,10 +46,22 @@ def find_target(target: str) -> Builder:
     return found
 
 
-def build(target: str, found: Builder) -> nn.Module:
-    """The module, not compiled and in training mode. Raises UserError where building fails or gives something else."""
+def build(target: str, found: Builder, config: Mapping[str, object] | None = None) -> nn.Module:
+    """The module, not compiled and in training mode.
+
+    config: keyword arguments for what builds it; a class with a configuration of its own, as those of transformers,
+    gets them in one. Raises UserError where building fails or gives something else.
+    """
+    if config and isinstance(found, nn.Module):
+        raise UserError(f"{target}: is a module already; --config is for a function or class that builds one")
     with blamed_on(f"{target}: building it stopped"):
-        model = found if isinstance(found, nn.Module) else found()
+        configured = getattr(found, "config_class", None)
+        if isinstance(found, nn.Module):
+            model: object = found
+        elif isinstance(found, type) and configured is not None:
+            model = found(configured(**(config or {})))
+        else:
+            model = found(**(config or {}))
         if isinstance(model, nn.Module):
             return uncompiled(model).train()
     raise UserError(f"{target}: gives a {type(model).__name__}; wanted is a torch module")

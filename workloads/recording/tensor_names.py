@@ -50,6 +50,9 @@ class TensorNames:
     """Names of the tensors of one step. Not frozen: it learns while the step runs."""
 
     parameters: dict[int, str] = field(default_factory=dict)  # by storage; tensors made from a parameter too
+    _registered: set[int] = field(default_factory=set)  # storages of the parameters themselves
+    _fixed: set[int] = field(default_factory=set)  # storages of constants: buffers, and what is made from no data
+    _composed: set[int] = field(default_factory=set)  # storages of products of parameters, and what is made from them
     _same: dict[Key, Key] = field(default_factory=dict)
     _names: dict[Key, str] = field(default_factory=dict)
     _taken: set[str] = field(default_factory=set)
@@ -61,14 +64,41 @@ class TensorNames:
         """Learn the parameters. A tied one keeps the first of its names."""
         for name, parameter in model.named_parameters():
             self.parameters.setdefault(self._storage(parameter), name)
+            self._registered.add(self._storage(parameter))
+        self._fixed.update(self._storage(buffer) for buffer in model.buffers())
 
     def parameter(self, tensor: Tensor) -> str | None:
         """The parameter that the tensor is, is a part of, or was made from."""
         return self.parameters.get(storage_of(tensor))
 
-    def derive(self, made: Tensor, source: Tensor) -> None:
-        """`made` is the parameter `source` with some weights masked or in another number format."""
-        self.parameters[self._storage(made)] = self.parameters[storage_of(source)]
+    def weight(self, tensor: Tensor) -> str | None:
+        """The parameter that a factor of a product is, or was made from.
+
+        What parameters were multiplied to is a weight where it is one matrix, as that of merged adapters; with a batch
+        of its own it is data, as the heads of learned queries are.
+        """
+        name = self.parameter(tensor)
+        single = tensor.dim() == 2 or tensor.shape[0] == 1 or tensor.stride(0) == 0
+        return name if single or storage_of(tensor) not in self._composed else None
+
+    def is_fixed(self, tensor: Tensor) -> bool:
+        """Whether the tensor depends on no data: a parameter, a constant, or what was made from them."""
+        storage = storage_of(tensor)
+        return storage in self.parameters or storage in self._fixed
+
+    def fix(self, made: Tensor) -> None:
+        """`made` is a constant, or made from constants."""
+        self._fixed.add(self._storage(made))
+
+    def derive(self, made: Tensor, source: Tensor, composed: bool = False) -> None:
+        """`made` is the parameter `source` with something done to it: masked, rounded, added to another one.
+
+        composed: it is a product of parameters.
+        """
+        storage, origin = self._storage(made), storage_of(source)
+        self.parameters[storage] = self.parameters[origin]
+        if composed or origin in self._composed:
+            self._composed.add(storage)
 
     def copied(self, made: Tensor, source: Tensor) -> None:
         """`made` holds the same data as `source`."""
@@ -77,10 +107,14 @@ class TensorNames:
         if made_key != origin:
             self._same[made_key] = origin
 
-    def written(self, tensor: Tensor) -> None:
-        """The tensor was changed in place: from now on it is other data."""
+    def written(self, tensor: Tensor, fixed: bool) -> None:
+        """The tensor was changed in place: from now on it is other data. fixed: it depends on none still."""
         storage = self._storage(tensor)
         self._writes[storage] = self._writes.get(storage, 0) + 1
+        if not fixed:
+            self._fixed.discard(storage)
+            if storage not in self._registered:
+                self.parameters.pop(storage, None)
 
     def made_again(self, tensors: Sequence[Tensor]) -> None:
         """A checkpoint made data of the forward pass once more, inside the backward pass."""
