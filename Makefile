@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # torch's thread pool spins by default and starves whatever else runs
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-slow fuzz crash same rtl-exhaustive rtl-mutants results lint bench bench-peers captures bands clean
+.PHONY: demo test test-slow fuzz crash same rtl-exhaustive rtl-mutants results lint bench bench-peers zoo captures bands clean
 
 demo: $(VENV)/.installed
 	$(BIN)/simulate --arch sat --pattern 2:8 --model resnet18
@@ -52,6 +52,15 @@ bench-peers: $(VENV)/.installed-dev
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install -q scalesim==3.0.0 zigzag-dse==3.9.1 six 'numpy<2.3'
 	$(MAKE) bench
+
+# models of others, in an environment of their own: what is recorded of each against a count that is not ours
+zoo: .venv-zoo/.installed
+	HF_HUB_OFFLINE=1 .venv-zoo/bin/python -m pytest tests/zoo
+
+.venv-zoo/.installed: tests/zoo/requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv-zoo
+	.venv-zoo/bin/python -m pip install -q -r tests/zoo/requirements.txt -e '.[train]'
+	touch $@
 
 captures: $(VENV)/.installed-dev
 	$(BIN)/python -m workloads.recording.capture --all

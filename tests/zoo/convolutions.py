@@ -63,7 +63,9 @@ def _chain(*layers: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
 MODELS = (
     Entry(
         "conv1d-dilated",  # unpadded: the input's gradient has other multiply-accumulates here than in torch's count
-        _chain(lambda: nn.Conv1d(4, 8, 5), lambda: nn.Conv1d(8, 8, 3, dilation=4), lambda: nn.Conv1d(8, 6, 3, stride=2)),
+        _chain(
+            lambda: nn.Conv1d(4, 8, 5), lambda: nn.Conv1d(8, 8, 3, dilation=4), lambda: nn.Conv1d(8, 6, 3, stride=2)
+        ),
         numbers(4, 40),
     ),
     Entry(
@@ -85,7 +87,9 @@ MODELS = (
         ),
         numbers(3, SIDE, SIDE),
     ),
-    Entry("conv-circular", _chain(lambda: nn.Conv2d(3, 8, 3, padding="same", padding_mode="circular")), numbers(3, 8, 8)),
+    Entry(
+        "conv-circular", _chain(lambda: nn.Conv2d(3, 8, 3, padding="same", padding_mode="circular")), numbers(3, 8, 8)
+    ),
     Entry(
         "conv3d",
         _chain(
@@ -97,7 +101,9 @@ MODELS = (
     ),
     Entry(
         "transposed1d",
-        _chain(lambda: nn.ConvTranspose1d(8, 12, 3, stride=2, groups=2), lambda: nn.ConvTranspose1d(12, 4, 4, stride=4)),
+        _chain(
+            lambda: nn.ConvTranspose1d(8, 12, 3, stride=2, groups=2), lambda: nn.ConvTranspose1d(12, 4, 4, stride=4)
+        ),
         numbers(8, 9),
     ),
     Entry(

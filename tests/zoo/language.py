@@ -109,14 +109,23 @@ MODELS = (
     Entry("hf/vit", configured("ViTForImageClassification", "ViTConfig", **VIT), pixels),
     Entry("hf/segformer", configured("SegformerForSemanticSegmentation", "SegformerConfig", **SEG), pixels),
     Entry("hf/whisper", configured("WhisperForConditionalGeneration", "WhisperConfig", **WHISPER), sound),
-    Entry("hf/wav2vec2", configured("Wav2Vec2Model", "Wav2Vec2Config", **BERT, **HEARD), lambda b: (torch.randn(b, 400),)),
+    Entry(
+        "hf/wav2vec2", configured("Wav2Vec2Model", "Wav2Vec2Config", **BERT, **HEARD), lambda b: (torch.randn(b, 400),)
+    ),
     Entry("hf/mamba", configured("MambaForCausalLM", "MambaConfig", **MAMBA), TOKENS),
     Entry("hf/clip", clip, both),
-    Entry("hf/mixtral", configured("MixtralForCausalLM", "MixtralConfig", num_local_experts=4, **LLAMA, **EXPERTS), TOKENS),
+    Entry(
+        "hf/mixtral", configured("MixtralForCausalLM", "MixtralConfig", num_local_experts=4, **LLAMA, **EXPERTS), TOKENS
+    ),
     Entry(
         "hf/mixtral-loop",
         configured(
-            "MixtralForCausalLM", "MixtralConfig", num_local_experts=4, experts_implementation="eager", **LLAMA, **EXPERTS
+            "MixtralForCausalLM",
+            "MixtralConfig",
+            num_local_experts=4,
+            experts_implementation="eager",
+            **LLAMA,
+            **EXPERTS,
         ),
         TOKENS,
     ),
