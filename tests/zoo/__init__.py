@@ -6,6 +6,7 @@ from importlib.util import find_spec
 import torch
 
 DECLARED = ("nms", "qnms")
+ARGUMENTS = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 
 def _importable_torchvision() -> torch.library.Library | None:
@@ -20,9 +21,9 @@ def _importable_torchvision() -> torch.library.Library | None:
     try:
         import_module("torchvision")
     except RuntimeError:  # operator torchvision::nms does not exist
-        library = torch.library.Library("torchvision", "FRAGMENT")
+        library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
         for name in DECLARED:
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            library.define(name + ARGUMENTS)  # type: ignore[no-untyped-call]
         import_module("torchvision")
         return library
     return None

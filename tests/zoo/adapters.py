@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 import peft
-import transformers as hf
 from torch import nn
 
 from tests.zoo.entry import Entry
-from tests.zoo.language import BERT, LLAMA, TOKENS
+from tests.zoo.language import BERT, LLAMA, TOKENS, configured
 
 PROJECTIONS = ["q_proj", "v_proj"]
+LLM = configured("LlamaForCausalLM", "LlamaConfig", **LLAMA)
+MASKED = configured("BertForMaskedLM", "BertConfig", **BERT)
 
 
 def _adapted(**adapter: object) -> Callable[[], nn.Module]:
@@ -18,7 +19,7 @@ def _adapted(**adapter: object) -> Callable[[], nn.Module]:
     def build() -> nn.Module:
         options = dict(adapter)
         config = getattr(peft, str(options.pop("kind")))(task_type="CAUSAL_LM", **options)
-        model: nn.Module = peft.get_peft_model(hf.LlamaForCausalLM(hf.LlamaConfig(**LLAMA)), config)
+        model: nn.Module = peft.get_peft_model(LLM(), config)
         return model
 
     return build
@@ -26,7 +27,7 @@ def _adapted(**adapter: object) -> Callable[[], nn.Module]:
 
 def _bert() -> nn.Module:
     config = peft.LoraConfig(r=4, target_modules=["query", "value"], modules_to_save=["cls"])
-    model: nn.Module = peft.get_peft_model(hf.BertForMaskedLM(hf.BertConfig(**BERT)), config)
+    model: nn.Module = peft.get_peft_model(MASKED(), config)
     return model
 
 

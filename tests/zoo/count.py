@@ -55,7 +55,7 @@ def counted_by_torch(model: nn.Module, inputs: Inputs) -> Work:
 
 def _counted(model: nn.Module, inputs: Inputs, formulas: dict[object, Callable[..., int]]) -> Work:
     counter = FlopCounterMode(display=False, custom_mapping=formulas)
-    counter.mod_tracker = Nowhere()
+    counter.mod_tracker = Nowhere()  # type: ignore[assignment]
     with unfused(), counter:
         step(model, inputs)
     return {str(operator): flops // FLOPS for operator, flops in counter.get_flop_counts()[GLOBAL].items()}

@@ -60,7 +60,8 @@ class GraphAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         values = self.values(x)
         scores = (values @ self.source).unsqueeze(2) + (values @ self.target).unsqueeze(1)
-        return functional.leaky_relu(scores).softmax(-1) @ values
+        result: Tensor = functional.leaky_relu(scores).softmax(-1) @ values
+        return result
 
 
 class Fourier(nn.Module):
@@ -112,7 +113,27 @@ class Experts(nn.Module):
         weight, expert = self.router(rows).softmax(-1).max(-1)
         order = expert.argsort(stable=True)
         ends = torch.nn.functional.one_hot(expert, self.EXPERTS).sum(0).cumsum(0).int()
-        return functional.grouped_mm(rows[order], self.weight, offs=ends) * weight[order, None]
+        made = functional.grouped_mm(rows[order], self.weight, offs=ends)
+        result: Tensor = made * weight[order, None]
+        return result
+
+
+class Added(nn.Module):
+    """Products that are added to something: of a batch, of a vector; and of two vectors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.into, self.start, self.vector = (
+            nn.Linear(WIDTH, 6),
+            nn.Parameter(torch.randn(6, 6)),
+            nn.Parameter(torch.randn(6)),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.into(x)
+        gram = torch.addbmm(self.start, y.mT, y)
+        wide = torch.baddbmm(y, y, gram.expand(len(x), 6, 6))
+        return wide * torch.dot(torch.addmv(self.vector, gram, self.vector), self.vector)
 
 
 def _complex(batch: int) -> Inputs:
@@ -133,6 +154,7 @@ MODELS = (
     Entry("vector-quantised", Quantised, numbers(20, WIDTH)),
     Entry("radial", Centres, numbers(20, WIDTH)),
     Entry("graph-attention", GraphAttention, ROWS),
+    Entry("added-products", Added, ROWS),
     Entry("spectral-norm", _normed, ROWS),
     Entry("fourier-operator", Fourier, numbers(8, 8, 3)),
     Entry("complex-linear", _complex_layers, _complex),

@@ -59,7 +59,7 @@ class PerSample(nn.Module):
         self.net = nn.Sequential(nn.Linear(WIDTH, 8), nn.Tanh(), nn.Linear(8, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        weights = dict(self.net.named_parameters())
+        weights: dict[str, Tensor] = {**dict(self.net.named_parameters())}
 
         def loss(given: dict[str, Tensor], one: Tensor) -> Tensor:
             made: Tensor = functional_call(self.net, given, (one,))
@@ -89,6 +89,9 @@ class Checkpointed(nn.Module):
 class GraphNetwork(nn.Module):
     """Messages along the edges of a ring, added up at the nodes."""
 
+    source: Tensor
+    target: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.message, self.update = nn.Linear(2 * WIDTH, 16), nn.Linear(WIDTH + 16, WIDTH)
@@ -112,6 +115,18 @@ class Hyper(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.bmm(x, self.made(x.mean(1)).unflatten(-1, (WIDTH, 4)))
+
+
+class OneVector(nn.Module):
+    """Linear layers of a vector without a batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(WIDTH, 8), nn.Linear(8, 4, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.second(self.first(x.mean((0, 1))).tanh())
+        return result
 
 
 class Bags(nn.Module):
@@ -148,6 +163,7 @@ MODELS = (
     Entry("checkpoint-reentrant", lambda: Checkpointed(reentrant=True), ROWS),
     Entry("graph-network", GraphNetwork, ROWS),
     Entry("hyper-network", Hyper, ROWS),
+    Entry("linear-vector", OneVector, ROWS),
     Entry("embedding-bag", Bags, _ids),
     Entry("bf16", _halves, _half),
 )

@@ -32,10 +32,14 @@ BLIND = (
     ("bilinear", "trilinear", 20 * ((8 * 30 + 30) + (5 * 48 + 48) + (8 * 30 + 30) + 5 * 8 * 6)),
     # 40 rows by 32 codes of 8; no gradient
     ("vector-quantised", "cdist", 40 * 32 * 8),
+    # 2 images of 8 x 8 latents of 4 by 32 codes; no gradient
+    ("diffusers/vq", "cdist", 2 * 64 * 32 * 4),
     # 40 rows by 32 centres of 8; torch's backward pass is made of products that its counter sees
     ("radial", "cdist", 40 * 32 * 8),
     # 20 nodes by two vectors of 12, forward and for the vectors' gradients; the nodes' is an outer product, no sum
     ("graph-attention", "mv", 2 * 2 * 20 * 12),
+    # 20 rows of 6 by themselves; 6 x 6 by a vector, forward and for the vector; two vectors
+    ("added-products", "addbmm, addmv, dot", 20 * 6 * 6 + 2 * 6 * 6 + 6),
     # W v, W' u and again W v, then u . (W v), of weights of 16 x 12 and 8 x 16; backward are outer products
     ("spectral-norm", "mv, vdot", 3 * 16 * 12 + 16 + 3 * 8 * 16 + 8),
     # 9 frequencies, 2 images, 12 channels by 12, 3 phases: four real ones each, of which torch counts one

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 import timm
-from timm.layers import GroupNormAct
+from timm.layers.norm_act import GroupNormAct
 from timm.models.metaformer import MetaFormer
 from timm.models.mlp_mixer import MlpMixer
 from timm.models.resnetv2 import ResNetV2
@@ -18,8 +18,8 @@ SIDE = 64
 
 def _model(name: str, **options: object) -> Callable[[], nn.Module]:
     def build() -> nn.Module:
-        model: nn.Module = timm.create_model(name, num_classes=10, **options)
-        return model
+        create: Callable[..., nn.Module] = timm.create_model
+        return create(name, num_classes=10, **options)
 
     return build
 
