@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_map
 from tests.zoo.count import counted
 from tests.zoo.entry import Entry, step
 from workloads.op import MatrixOp, Optimizer
-from workloads.training.record import record_pass
+from workloads.recording.record import record_pass
 
 try:
     from tests.zoo.models import MODELS
