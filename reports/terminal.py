@@ -72,6 +72,8 @@ def _step(console: Console, result: Result) -> None:
         )
     if said := overlap_text(result):
         console.print(said)
+    for note in result.card.capture.notes:
+        console.print(escape(f"Note: {note}."))
     if has_energy(result):
         console.print(_energy(result))
         if note := energy_card(result).note:

@@ -1,6 +1,6 @@
 """A method put on a captured dense workload, and workloads made from it: inference, or with the stem's BP."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from math import comb
@@ -20,21 +20,24 @@ def apply_method(workload: Workload, method: Method, patterns: PatternMap, step:
     """
     if (workload.method, workload.pattern) == (method.name, str(patterns)):
         return workload
-    layers = {op.layer for op in workload.ops if isinstance(op, MatrixOp) and op.right.role is Role.WEIGHT}
+    weights = (op for op in workload.ops if isinstance(op, MatrixOp) and op.right.role is Role.WEIGHT)
+    layers = dict.fromkeys(op.layer for op in weights)
     kept_dense = set(workload.kept_dense)
     chosen = {layer: patterns.of(layer, layer in kept_dense) for layer in layers}
     at_step = {layer: method.pattern_at(pattern, step) for layer, pattern in chosen.items()}
     lengths = _lengths(workload.ops)
+    ops = tuple(_with_method(op, method, at_step.get(op.layer, DENSE), lengths) for op in workload.ops)
     return replace(
         workload,
         method=method.name,
         pattern=str(patterns),
-        ops=tuple(_with_method(op, method, at_step.get(op.layer, DENSE), lengths) for op in workload.ops),
-        capture=replace(workload.capture, masks="derived"),
+        ops=ops,
+        capture=replace(workload.capture, masks="derived", notes=_left_dense(ops, at_step)),
         orders={},
     )
 
 
+TOO_SHORT = "its groups are too short for the pattern to drop anything"
 Lengths = Mapping[tuple[str, Phase], tuple[int, int]]
 
 
@@ -42,6 +45,21 @@ def _lengths(ops: Iterable[Op]) -> Lengths:
     """Channels and kernel positions that each layer's products with its weight reduce over, by phase."""
     products = (op for op in ops if isinstance(op, MatrixOp) and op.right.role is Role.WEIGHT)
     return {(op.layer, op.phase): (op.inner // op.segments, op.segments) for op in products}
+
+
+def _left_dense(ops: Iterable[Op], patterns: Mapping[str, Pattern]) -> tuple[str, ...]:
+    """A sentence on layers that a pattern was asked for and whose products have none."""
+    products = [op for op in ops if isinstance(op, MatrixOp)]
+    sparse = {op.layer for op in products if not (op.left.pattern.is_dense and op.right.pattern.is_dense)}
+    left = {layer: pattern for layer, pattern in patterns.items() if not pattern.is_dense and layer not in sparse}
+    return (f"{some_layers(list(left))}: stays dense; {TOO_SHORT}",) if left else ()
+
+
+def some_layers(layers: Sequence[str]) -> str:
+    """Up to three layers by name, more by how many they are."""
+    if len(layers) > 3:
+        return f"each of {len(layers)} layers ({layers[0]} to {layers[-1]})"
+    return "layer " + ", ".join(f"'{layer}'" for layer in layers)
 
 
 def _with_method(op: Op, method: Method, pattern: Pattern, lengths: Lengths) -> Op:

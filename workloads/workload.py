@@ -35,6 +35,7 @@ class Capture:
     seed: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
     masks: str = "derived"  # "measured" when trained under the pattern, "derived" when put on afterwards
+    notes: tuple[str, ...] = ()  # sentences on what else should be known of it
 
 
 @dataclass(frozen=True)

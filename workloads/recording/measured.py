@@ -8,6 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from workloads.apply_method import some_layers
 from workloads.errors import UserError
 from workloads.op import MatrixOp, Operand, Phase, Role, order_name
 from workloads.pattern import DENSE, Pattern, PatternKind
@@ -76,17 +77,11 @@ class Found:
     def sentences(self) -> tuple[str, ...]:
         """Which layers came with which pattern."""
         return tuple(
-            f"{_some(layers)}: weights are {pattern} along their {AXES[phase]} already, and taken so in {phase}; "
-            "--pattern dense takes them as dense ones"
+            f"{some_layers(layers)}: its weight is {pattern} along its {AXES[phase]} already, and taken so in "
+            f"{phase}; --pattern dense takes it as a dense one"
             for (phase, pattern), layers in self._layers.items()
             if not pattern.is_dense
         )
-
-
-def _some(layers: list[str]) -> str:
-    if len(layers) > 3:
-        return f"{len(layers)} layers ({layers[0]} to {layers[-1]})"
-    return f"layer{'s' if len(layers) > 1 else ''} {', '.join(layers)}"
 
 
 def measured(product: Product, pattern_of: PatternOf, order: Tensor | None, zeros: Zeros) -> MatrixOp:

@@ -6,6 +6,7 @@ from typing import final
 
 from torch import Tensor, nn
 
+from workloads.apply_method import TOO_SHORT
 from workloads.errors import UserError
 from workloads.methods.base import END_OF_RUN
 from workloads.op import MatrixOp, Op, Phase, Role
@@ -43,7 +44,7 @@ class Put:
         if layer in self.idle:
             return "the module that it belongs to reads its weight by itself"
         if self.in_force and layer in self.in_force.layers:
-            return "its groups are too short for the pattern to drop anything"
+            return TOO_SHORT
         return "its weight is multiplied outside a linear layer or convolution, where no method is put on it"
 
 

@@ -42,11 +42,10 @@ STATED = "stated"  # the method of a workload whose weights were sparse when the
 @final
 @dataclass(frozen=True)
 class Traced:
-    """The workload; in words which loss was taken, and what a user should know of how it came about."""
+    """The workload, and in words which loss was taken."""
 
     workload: Workload
     loss: str
-    notes: tuple[str, ...]
     weight_zeros: float | None  # the share of zeros in the weights of the forward pass; None without values
 
     @property
@@ -92,7 +91,7 @@ def record_step(request: Request, model: nn.Module, arguments: Arguments) -> Tra
     _check(request, recorded, put.sparse)
     kept = put.kept if request.method else first_and_last(recorded.ops)
     notes = (*put.notes(request, recorded.ops), *recorded.notes)
-    return Traced(_workload(request, recorded, kept, value), loss.words, notes, recorded.weight_zeros)
+    return Traced(_workload(request, recorded, kept, value, notes), loss.words, recorded.weight_zeros)
 
 
 def _cannot_run(request: Request) -> str:
@@ -124,10 +123,10 @@ def _check(request: Request, recorded: Recorded, sparse: Sequence[str]) -> None:
             )
 
 
-def _workload(request: Request, recorded: Recorded, kept: tuple[str, ...], value: list[float]) -> Workload:
+def _workload(
+    request: Request, recorded: Recorded, kept: tuple[str, ...], value: list[float], notes: tuple[str, ...]
+) -> Workload:
     shapes = "fake-tensor capture" if request.shapes_only else "recorded step"
-    if recorded.assumed:
-        shapes += f"; assumed: {', '.join(recorded.assumed)}"
     sparse = request.method is not None
     name, pattern = request.method.name if request.method else "dense", str(request.patterns)
     if recorded.found:
@@ -150,6 +149,7 @@ def _workload(request: Request, recorded: Recorded, kept: tuple[str, ...], value
             loss=value[0] if value else None,
             seed=request.seed,
             versions=versions(),
+            notes=notes,
             masks="measured" if (sparse or recorded.found) and not request.shapes_only else "derived",
         ),
         orders=recorded.orders,
