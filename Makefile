@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # torch's thread pool spins by default and starves whatever else runs
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-slow fuzz crash same rtl-exhaustive rtl-mutants results lint bench bench-peers zoo captures bands clean
+.PHONY: demo test test-slow fuzz crash same rtl-exhaustive rtl-mutants results lint bench bench-peers zoo captures bands zoo test-oldest clean
 
 demo: $(VENV)/.installed
 	$(BIN)/simulate --arch sat --pattern 2:8 --model resnet18
@@ -60,6 +60,17 @@ zoo: .venv-zoo/.installed
 .venv-zoo/.installed: tests/zoo/requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv-zoo
 	.venv-zoo/bin/python -m pip install -q -r tests/zoo/requirements.txt -e '.[train]'
+	touch $@
+
+# recording under the oldest torch that is allowed, in an environment of its own
+OLDEST = tests/workloads/test_any_model.py tests/workloads/test_operators.py tests/workloads/test_recorder.py \
+	tests/workloads/test_record_module.py tests/workloads/test_layers.py
+test-oldest: .venv-oldest/.installed
+	.venv-oldest/bin/python -m pytest $(OLDEST)
+
+.venv-oldest/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install -q torch==2.6.0 -e '.[dev,train]'
 	touch $@
 
 captures: $(VENV)/.installed-dev

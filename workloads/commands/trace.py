@@ -87,4 +87,9 @@ def _say(traced: "Traced", path: Path, scale: str) -> None:
         say(f"dense unless --pattern LAYER=n:m names them: {', '.join(workload.kept_dense)}")
     for note in workload.capture.notes:
         say(f"Note: {note}.")
-    say(f"recorded: simulate --workload {path}{' --batch N' if scale else ''}")
+    say(f"recorded: simulate --workload {path}{_sizes(scale)}")
+
+
+def _sizes(scale: str) -> str:
+    """The options that a file with open sizes can be simulated with."""
+    return "".join(f" --{name} N" for name in ("batch", "sequence") if name in scale)

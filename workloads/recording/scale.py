@@ -56,7 +56,9 @@ def scaled_template(request: Request, names: Sequence[str], template: Template) 
         raise UserError(f"{request.target}: --scale {','.join(names)}: {error}") from None
     ops = [cast(dict[str, object], _merged(size, there)) for size, there in zip(shapes.ops, template.ops, strict=False)]
     if len(shapes.ops) != len(template.ops) or resolve(ops, request.batch, request.sequence) != template.ops:
-        raise UserError(f"{request.target}: --scale {','.join(names)}: sizes depend on values, and not on these alone")
+        raise UserError(
+            f"{request.target}: --scale {','.join(names)}: sizes depend on values; with --shapes-only they do not"
+        )
     told = replace(template.capture, shapes=f"{template.capture.shapes}; {','.join(names)} open, fitted and checked")
     return replace(template, ops=ops, saved_elements=shapes.saved_elements, capture=told)
 

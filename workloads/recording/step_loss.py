@@ -22,14 +22,14 @@ class StepLoss(nn.Module):
         super().__init__()
         self._request = request
         self._entropy = CrossEntropy()
-        self.words = "none"
+        self.words = "none, the forward pass alone"
 
     def forward(self, output: object) -> Tensor:
         """A scalar. Raises UserError where there is no tensor to take a loss of."""
         place, chosen = self.chosen(output)
         shown = f"the output {_sizes(chosen)}" if not place else f"{place} {_sizes(chosen)}"
         if self._kind(chosen, place) is Loss.CROSS_ENTROPY:
-            self.words = f"cross-entropy on random targets, with {shown} as logits"
+            self.words = f"cross-entropy on random targets, with {shown}{'' if place == LOGITS else ' as logits'}"
             targets = torch.randint(0, chosen.shape[-1], chosen.shape[:-1], device=chosen.device)
             made: Tensor = self._entropy(chosen, targets)
             return made

@@ -5,7 +5,7 @@ forward pass alone.
 """
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import final
@@ -183,7 +183,8 @@ def _traced(request: Request, found: Builder) -> Traced:
     model = build(request.target, found, request.config)
     choose = getattr(model, "set_experts_implementation", None)
     if request.shapes_only and callable(choose):
-        choose("grouped_mm")  # its other forms look at where the rows go
+        with suppress(ValueError):  # every model of transformers has the function, few have experts
+            choose("grouped_mm")  # the other forms of experts look at where the rows go
     return record_step(request, model, drawn(request.inputs, model, values=not request.shapes_only))
 
 
