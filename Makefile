@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # torch's thread pool spins by default and starves whatever else runs
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-slow fuzz crash same rtl-exhaustive rtl-mutants results lint bench bench-peers zoo captures bands zoo test-oldest clean
+.PHONY: demo test test-slow fuzz crash same rtl-exhaustive rtl-mutants results lint bench bench-peers zoo test-oldest captures bands clean
 
 demo: $(VENV)/.installed
 	$(BIN)/simulate --arch sat --pattern 2:8 --model resnet18
