@@ -23,7 +23,7 @@ from simulator.result import Result
 
 
 def area_figure(table: pd.DataFrame) -> Figure:
-    """Columns as `simulate area` writes them: LUTs a PE by size, clock of a PE, speed-up ideal and at equal area."""
+    """Columns as `simulate area` writes them: LUTs a PE by size, clock of a 4 x 4 array, speed-up ideal and at equal area."""
     figure = new_figure(11, 3.6)
     cells, clock, left = figure.subplots(1, 3)
     patterns = list(dict.fromkeys(table["pattern"]))
@@ -36,7 +36,7 @@ def area_figure(table: pd.DataFrame) -> Figure:
     title(cells, "LUTs per PE, edges and control included")
     last = table[table["rows"] == sizes[-1]].set_index("pattern").loc[patterns]
     clock.bar(range(len(patterns)), last["fmax_mhz"], width=0.6, color=LOSS)
-    title(clock, "clock of a PE (MHz)")
+    title(clock, "clock of a 4 x 4 array (MHz)")
     _left(left, patterns, last)
     title(left, f"speed-up on sparse work, {sizes[-1]} x {sizes[-1]}")
     for axes in (cells, clock, left):
