@@ -50,7 +50,8 @@ def _ops_in(node: object, where: str) -> int:
         return 1
     times, ops = node["repeat"], node.get("ops")
     whole = isinstance(times, int) and not isinstance(times, bool) and times > 0
-    if not whole or not isinstance(ops, list) or set(node) != {"repeat", "ops"} or any("repeat" in op for op in ops):
+    plain = isinstance(ops, list) and all(isinstance(op, dict) and "repeat" not in op for op in ops)
+    if not (whole and isinstance(ops, list) and plain) or set(node) != {"repeat", "ops"}:
         raise UserError(f'{where}: repeat: wanted is {{"repeat": TIMES, "ops": [...]}}, with a whole number above 0')
     return int(times) * len(ops)
 

@@ -142,13 +142,13 @@ def _forward_window(geometry: ConvGeometry) -> Window:
 def _input_gradient(
     op: MatrixOp, geometry: ConvGeometry, how: LoweringSpec, pattern: Pattern, operand_bytes: int
 ) -> tuple[Product, ...]:
-    length = op.inner // geometry.taps
+    length, ones = op.inner // geometry.taps, (1,) * len(geometry.kernel)
     if not how.skip_stride_zeros:
-        window = Window(geometry.input_size, geometry.output_size, geometry.reach)
+        window = Window(geometry.input_size, geometry.output_size, geometry.reach, ones)
         return (_product(op, op.rows, geometry.taps, length, window, pattern, how, operand_bytes),)
     products = []
     for each in geometry.stride_classes():
-        window = Window(each.grid, geometry.output_size, each.reach)
+        window = Window(each.grid, geometry.output_size, each.reach, ones)
         rows = op.images * each.positions
         products.append(_product(op, rows, each.taps, length, window, pattern, how, operand_bytes))
     return tuple(products)
