@@ -395,3 +395,12 @@ def test_a_batch_without_its_capture_is_the_same() -> None:
     op = products(found)[0]
     again = replace(op, again=True, left=replace(op.left, cached=True, stored="bfloat16"))
     assert workloads.template_of(replace(found, ops=(again,))).ops[0]["left"]["cached"] is True
+
+
+@pytest.mark.parametrize("layer", [nn.LSTM(6, 8), nn.MultiheadAttention(8, 2), nn.GRU(6, 8, num_layers=2)])
+def test_every_weight_of_a_layer_is_updated(layer: nn.Module) -> None:
+    """Of a layer with several weights the last alone was."""
+    given = (torch.randn(5, 3, 8),) * 3 if isinstance(layer, nn.MultiheadAttention) else (torch.randn(5, 3, 6),)
+    found = workloads.record_module(layer, given)
+    updated = sum(op.elements for op in found.ops if isinstance(op, VectorOp) and op.phase is Phase.UP)
+    assert updated == found.parameters == sum(each.numel() for each in layer.parameters())

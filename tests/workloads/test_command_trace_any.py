@@ -115,6 +115,7 @@ def test_inference(simulate: Run, target: str) -> None:
 
 
 MISTAKES = [
+    ((*IDS, "--mode", "inference", "--loss", "squares"), "--loss: inference has no loss; leave it out"),
     (("--input", "input_ids=2x6:50:9"), "write sizes, such as"),
     (("--input", "input_ids=2x6:int65"), "unknown number format 'int65'; did you mean 'int64'?"),
     ((*IDS, *IDS), "'input_ids' is given twice"),

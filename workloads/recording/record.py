@@ -108,22 +108,21 @@ def record_pass(
 def updates(
     model: nn.Module, optimizer: Optimizer, layer_of: Mapping[str, str], pattern_of: PatternOf
 ) -> list[VectorOp]:
-    """The UP ops: one for every weight that is multiplied by, named as its layer, with the masks made of it.
+    """The UP ops: one for the weights that a layer multiplies by, named as the layer, with the masks made of them.
 
     The other parameters of a module (biases, norms, embeddings) are one op, named as the module, or `MODULE.bias` where
     its weight has an op of its own.
     """
     sizes: dict[str, int] = {}
-    weights = {}
+    weights = set()
     for name, parameter in model.named_parameters():
         module = name.rpartition(".")[0] or "model"
         if parameter.grad is None:
             continue
+        place = layer_of.get(name) or (f"{module}.bias" if module in layer_of.values() else module)
+        sizes[place] = sizes.get(place, 0) + parameter.numel()
         if name in layer_of:
-            weights[layer_of[name]] = sizes[layer_of[name]] = parameter.numel()
-        else:
-            rest = f"{module}.bias" if module in layer_of.values() else module
-            sizes[rest] = sizes.get(rest, 0) + parameter.numel()
+            weights.add(place)
     ops = []
     for layer, size in sizes.items():
         found = (

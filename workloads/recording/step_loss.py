@@ -44,6 +44,8 @@ class StepLoss(nn.Module):
         the first tensor that has a gradient."""
         parts, target, wanted = list(_parts("", output)), self._request.target, self._request.output
         if wanted:
+            if isinstance(output, Tensor):
+                raise UserError(f"--output {wanted}: {target} returns one tensor; leave it out")
             if wanted not in dict(parts):
                 raise unknown_name(f"part of the output of {target}", wanted, [name for name, _ in parts], "--output")
             return wanted, dict(parts)[wanted]

@@ -96,7 +96,7 @@ def record_step(request: Request, model: nn.Module, arguments: Arguments) -> Tra
 
 def _cannot_run(request: Request) -> str:
     shown = f"inputs of {request.sizes}" if request.given else " ".join(f"--input {each}" for each in request.inputs)
-    hint = "; it may need values, so leave out --shapes-only" if request.shapes_only else ""
+    hint = "; it may need values, which --shapes-only and --scale do without" if request.shapes_only else ""
     return f"{request.target}: cannot run on {shown}{hint}"
 
 
@@ -164,7 +164,9 @@ def trace_module(request: Request) -> Traced:
     with current_folder_first():
         found = find_target(request.target)
         if request.shapes_only and isinstance(found, nn.Module):
-            raise UserError(f"{request.target}: --shapes-only takes a function that builds the module, not a module")
+            raise UserError(
+                f"{request.target}: --shapes-only and --scale take a function that builds the module, not a module"
+            )
         return (_without_values if request.shapes_only else _traced)(request, found)
 
 

@@ -127,6 +127,10 @@ def trace_request(
     for option, word, known in (("optimizer", optimizer, Optimizer), ("loss", loss, Loss), ("mode", mode, Mode)):
         if word not in [each.value for each in known]:
             raise unknown_name(option, word, [each.value for each in known], f"--{option}")
+    if mode == Mode.INFERENCE:
+        for option, given_word in (("--loss", loss != Loss.AUTO), ("--output", bool(output))):
+            if given_word:
+                raise UserError(f"{option}: inference has no loss; leave it out")
     if not 0 <= seed <= LARGEST_SEED:
         raise UserError(f"--seed {seed}: must lie between 0 and {LARGEST_SEED}")
     return Request(

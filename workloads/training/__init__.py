@@ -1,4 +1,4 @@
-"""Training and recording with PyTorch. What is named here comes with torch when it is first asked for."""
+"""Training with PyTorch. What is named here comes with torch when it is first asked for."""
 
 from workloads.door import door_of
 
