@@ -38,6 +38,8 @@ def show(result: Result, folder: Path) -> str:
             _fabric_step(console, result)
         else:
             _step(console, result)
+        if card.job.work.onnx:
+            console.print(escape(f"{card.capture.source}: {card.capture.shapes}."))
         console.print(f"[dim]Assumed ({len(card.assumed)}, reasons in the result): {escape(assumed)}[/]")
         console.print(f"[dim]Simulated in {card.cost.simulation_seconds:.2f} s. Result: {escape(str(folder))}[/]")
     return text.get()

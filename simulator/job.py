@@ -90,6 +90,7 @@ class Job:
             "--model": _given(work.model),
             "--workload": _given(work.workload),
             "--topology": _given(work.topology),
+            "--onnx": _given(work.onnx),
             "--gemm": work.gemms,
             "--matrix": work.matrices,
             "--batch": _given(work.batch),
@@ -105,7 +106,7 @@ class Job:
 
     def to_json(self) -> dict[str, object]:
         """The job as JSON values; `from_json` makes it again."""
-        work = {name: value for name, value in vars(self.work).items() if name != "limits"}
+        work = self.work.told()
         raised = self.work.limits.raised()
         if raised:
             work["limits"] = raised

@@ -51,10 +51,10 @@ def simulate(
     machine: a registered name, the path of a machine file, or a Machine. pattern: "2:8"; texts as on the command line,
     ["2:8", "layer4.*=1:8"]; or a mapping of layer globs, {"*": "2:8", "layer4.*": "1:8"}, which unlike the bare text
     takes the layers that methods keep dense too. Without one the step is simulated as it is, which is dense for a
-    model. workload: a captured model, the path of a recorded workload (.json) or a topology (.csv), a product
-    "3136x64x576", a sparse matrix to be squared ("rmat:10:8", or a .mtx file), a Work, a Workload, or a torch module,
-    of which one step on `inputs` (a tensor or a tuple of them, batch first) is recorded. settings: numbers of the
-    machine, {"array.rows": 64}. options: choices of the machine's compiler, {"dataflow": "weight-stationary"}.
+    model. workload: a captured model, the path of a recorded workload (.json), a topology (.csv) or an ONNX file
+    (.onnx), a product "3136x64x576", a sparse matrix to be squared ("rmat:10:8", or a .mtx file), a Work, a Workload,
+    or a torch module, of which one step on `inputs` (a tensor or a tuple of them, batch first) is recorded. settings:
+    numbers of the machine, {"array.rows": 64}. options: choices of its compiler, {"dataflow": "weight-stationary"}.
     exact: make every command an event. dense: whether the dense schedule is wanted beside it. limits: how much is taken
     where that is more than usual, {"multiplies": 50_000_000} (`workloads.files.limits.Limits`). runs: shares what was
     found out between calls. progress: called with (done, total, words) after every op.
@@ -128,6 +128,8 @@ def _named(text: str, how: Work) -> Work:
             return replace(how, workload=text)
         case ".csv":
             return replace(how, topology=text)
+        case ".onnx":
+            return replace(how, onnx=text)
     return replace(how, model=text)
 
 

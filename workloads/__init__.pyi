@@ -1,5 +1,6 @@
 from workloads.named import load_workload as load_workload
 from workloads.named import with_method as with_method
+from workloads.onnx_file.read import from_onnx as from_onnx
 from workloads.pattern import PatternMap as PatternMap
 from workloads.pattern import parse_patterns as parse_patterns
 from workloads.recording.capture import captured_template as captured_template

@@ -21,7 +21,7 @@ from workloads.work import Work
 from workloads.workload import Mode, Workload
 
 LARGEST_STEP = LARGEST_LIMIT  # multiply-accumulates, or elements: cycles and bytes of more may not fit 64 bits
-NAMED = {"model": "--model", "gemms": "--gemm", "topology": "--topology", "workload": "--workload"}
+NAMED = {"model": "--model", "gemms": "--gemm", "topology": "--topology", "workload": "--workload", "onnx": "--onnx"}
 
 
 def check_work(work: Work) -> None:
@@ -101,6 +101,8 @@ def _named(work: Work) -> Workload:
         raise UserError("--sequence: only a captured workload has a sequence length")
     if work.topology:
         return from_topology(Path(work.topology), work.batch or 1, limits=limits)
+    if work.onnx:
+        return workloads.from_onnx(Path(work.onnx), work.batch, Mode(work.mode), limits=limits)
     if work.batch is not None:
         raise UserError("--batch: a product given with --gemm has no batch; its rows are all there is")
     return from_gemms(work.gemms, limits=limits)

@@ -94,6 +94,10 @@ GemmOption = Annotated[
 TopologyOption = Annotated[
     Path | None, typer.Option("--topology", help="Layers in SCALE-Sim's convolution or GEMM format (CSV).")
 ]
+OnnxOption = Annotated[
+    Path | None,
+    typer.Option("--onnx", help="An ONNX file: its products, and for training those that follow from them."),
+]
 WorkloadOption = Annotated[Path | None, typer.Option("--workload", help="A recorded workload file (JSON).")]
 SequenceOption = Annotated[int | None, typer.Option("--sequence", help="Sequence length.", show_default=False)]
 ModeOption = Annotated[str, typer.Option("--mode", help="training, or inference: the forward pass alone.")]

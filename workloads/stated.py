@@ -61,11 +61,7 @@ def stated_workload(
     for number, (_, input_gradient, weight_gradient) in reversed(list(enumerate(layers))):
         backward.extend([weight_gradient] if reads_input and number == 0 else [input_gradient, weight_gradient])
     weights = {op.layer: op.inner * op.cols * op.count for op in forward}
-    states = 2 + optimizer.states
-    updates = [
-        VectorOp(layer, Phase.UP, VectorKind.UPDATE, size, size * states, size * (states - 1), optimizer=optimizer)
-        for layer, size in weights.items()
-    ]
+    updates = [update_of(layer, size, optimizer) for layer, size in weights.items()]
     sparse = any(not op.right.pattern.is_dense for op in forward)
     return Workload(
         model=name,
@@ -80,6 +76,12 @@ def stated_workload(
         kept_dense=(),
         capture=Capture(source=source, shapes="stated by the user"),
     )
+
+
+def update_of(layer: str, size: int, optimizer: Optimizer) -> VectorOp:
+    """The update of so many weights: each, its gradient and its states are read, all but the gradient written."""
+    states = 2 + optimizer.states
+    return VectorOp(layer, Phase.UP, VectorKind.UPDATE, size, size * states, size * (states - 1), optimizer=optimizer)
 
 
 def _input_elements(op: MatrixOp) -> int:

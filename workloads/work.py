@@ -10,18 +10,20 @@ from pathlib import Path
 from workloads.errors import UserError
 from workloads.files.limits import LIMITS, SAMPLES_BYTES, Limits
 from workloads.files.reading import MIB, read_bytes
+from workloads.files.slim import read_slim
 
 TRAINING = "training"
 SAMPLES = ".safetensors"
+YOUNG = ("onnx",)  # fields that works without them do not tell of: digests that ship have none
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be done, by name: exactly one of the first five fields is given.
+    """What is to be done, by name: exactly one of the first six fields is given.
 
-    model: a captured step. workload, topology: paths of files. gemms: products, "3136x64x576". matrices: one sparse
-    matrix to be squared or two to be multiplied, files or "rmat:10:8". batch, sequence: None for those recorded. mode:
-    "training" or "inference". optimizer: None for the recorded one. input_gradient: BP for the first layer too.
+    model: a captured step. workload, topology, onnx: paths of files. gemms: products, "3136x64x576". matrices: one
+    sparse matrix to be squared or two to be multiplied, files or "rmat:10:8". batch, sequence: None for those recorded.
+    mode: "training" or "inference". optimizer: None for the recorded one. input_gradient: BP for the first layer too.
     content: the text of a workload that lies in no file, `workload` is then what it is called, and `tensors` the file
     with its sampled tensors. digest: of the files, so that a changed one is noticed when the work is done again.
     limits: how large any of it may be; they change nothing of what comes out.
@@ -30,6 +32,7 @@ class Work:
     model: str | None = None
     workload: str | None = None
     topology: str | None = None
+    onnx: str | None = None
     gemms: tuple[str, ...] = ()
     matrices: tuple[str, ...] = ()
     batch: int | None = None
@@ -42,11 +45,17 @@ class Work:
     digest: str = ""
     limits: Limits = LIMITS
 
+    def told(self) -> dict[str, object]:
+        """Its fields as cards and digests have them, limits left out, and fields that are younger than some digests
+        where they are given alone."""
+        young = {name for name in YOUNG if getattr(self, name) is None}
+        return {name: value for name, value in vars(self).items() if name != "limits" and name not in young}
+
     @property
     def name(self) -> str:
         """A short name: resnet18, or that of a file."""
         matrices = "-".join(Path(each).name for each in self.matrices)
-        return self.model or matrices or Path(self.workload or self.topology or "gemm").stem
+        return self.model or matrices or Path(self.workload or self.topology or self.onnx or "gemm").stem
 
     def files(self) -> list[Path]:
         """The files it stands on. No name of a file is too odd to be asked for."""
@@ -54,6 +63,7 @@ class Work:
             return [Path(self.tensors)] if self.tensors else []
         named = [Path(each) for each in (self.workload, self.topology) if each]
         beside = [path.with_suffix(SAMPLES) for path in named if path.name]
+        named += [Path(self.onnx)] if self.onnx else []
         return named + [path for path in [*beside, *map(Path, self.matrices)] if os.path.isfile(path)]  # noqa: PTH113
 
     def pinned(self) -> "Work":
@@ -63,6 +73,9 @@ class Work:
         """
         digest = sha256()
         for path in (files := self.files()):
+            if self.onnx and path == Path(self.onnx):
+                digest.update(read_slim(path, self.limits))
+                continue
             most = SAMPLES_BYTES if path.suffix == SAMPLES else self.limits.file_mib * MIB
             digest.update(read_bytes(path, most))
         found = digest.hexdigest()[:16] if files else ""
@@ -72,6 +85,7 @@ class Work:
             self,
             workload=self.workload if self.content else _full(self.workload),
             topology=_full(self.topology),
+            onnx=_full(self.onnx),
             matrices=tuple(realpath(each) if Path(each) in files else each for each in self.matrices),
             digest=found,
         )

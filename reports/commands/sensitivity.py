@@ -22,6 +22,7 @@ from workloads.options import (
     ModelOption,
     ModeOption,
     NoCapacityOption,
+    OnnxOption,
     PatternOption,
     ProcessesOption,
     SequenceOption,
@@ -41,6 +42,7 @@ def sensitivity(
     model: ModelOption = None,
     gemm: GemmOption = [],  # noqa: B006
     topology: TopologyOption = None,
+    onnx: OnnxOption = None,
     workload: WorkloadOption = None,
     option: ChoiceOption = [],  # noqa: B006
     method: MethodOption = "bdwp",
@@ -71,6 +73,7 @@ def sensitivity(
             model=model,
             workload=None if workload is None else str(workload),
             topology=None if topology is None else str(topology),
+            onnx=None if onnx is None else str(onnx),
             gemms=tuple(gemm),
             batch=batch,
             sequence=sequence,

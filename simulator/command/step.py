@@ -32,6 +32,7 @@ from workloads.options import (
     ModeOption,
     NoCapacityOption,
     ObjectiveOption,
+    OnnxOption,
     OutOption,
     PatternOption,
     SequenceOption,
@@ -54,6 +55,7 @@ def step(
     model: ModelOption = None,
     gemm: GemmOption = [],  # noqa: B006
     topology: TopologyOption = None,
+    onnx: OnnxOption = None,
     workload: WorkloadOption = None,
     matrix: MatrixOption = [],  # noqa: B006
     kernel: KernelNameOption = None,
@@ -122,6 +124,7 @@ def step(
             model=model,
             workload=None if workload is None else str(workload),
             topology=None if topology is None else str(topology),
+            onnx=None if onnx is None else str(onnx),
             gemms=tuple(gemm),
             matrices=tuple(matrix),
             batch=batch,

@@ -8,8 +8,7 @@ from simulator.card import Card
 
 def job_digest(card: Card) -> str:
     """Sixteen hexadecimal digits over the work, its method and patterns, and the compiler's options."""
-    work = {name: value for name, value in vars(card.job.work).items() if name != "limits"}
-    work |= {"batch": card.batch, "sequence": card.sequence}
+    work = {**card.job.work.told(), "batch": card.batch, "sequence": card.sequence}
     return _digest([work, card.method, card.pattern, card.job.patterns, sorted(card.job.options)])
 
 

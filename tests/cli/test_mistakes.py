@@ -52,7 +52,7 @@ MISTAKES = [
     (("show", "stat"), "unknown name 'stat'; did you mean 'sat'?"),
     (("list", "modles"), "unknown list 'modles'; did you mean 'models'?"),
     (("--modle", "resnet18"), "No such option: --modle"),
-    ((), "give exactly one of --model, --gemm, --topology, --workload: none is given"),
+    ((), "give exactly one of --model, --gemm, --topology, --workload, --onnx: none is given"),
     ((*RESNET, "--gemm", "3x4x5"), "--model and --gemm given"),
     ((*RESNET, "--batch", "0"), "--batch 0: must be at least 1"),
     ((*RESNET, "--batch", "many"), "'--batch'"),

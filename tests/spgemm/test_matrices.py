@@ -167,7 +167,7 @@ MISTAKES = [
         ("--model", "resnet9", "--kernel", "inner"),
         "kernel: a machine of kind systolic has no such choice (it has check_capacity, dataflow, objective",
     ),
-    ((*PIUMA,), "give exactly one of --model, --gemm, --topology, --workload: none is given"),
+    ((*PIUMA,), "give exactly one of --model, --gemm, --topology, --workload, --onnx: none is given"),
     (("study", "smash", "--largest", "40"), "--largest 40: the study goes from scale 7 to one of 8 to 16"),
 ]
 

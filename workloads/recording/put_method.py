@@ -7,9 +7,10 @@ from typing import final
 from torch import Tensor, nn
 
 from workloads.apply_method import TOO_SHORT
+from workloads.ends import ends_of, weight_layers_of
 from workloads.errors import UserError
 from workloads.methods.base import END_OF_RUN
-from workloads.op import MatrixOp, Op, Phase, Role
+from workloads.op import Op, Phase, Role
 from workloads.pattern import DENSE, Pattern
 from workloads.recording.recorder import Recorder
 from workloads.recording.trace_request import Request
@@ -36,7 +37,7 @@ class Put:
 
     def notes(self, request: Request, ops: Sequence[Op]) -> list[str]:
         """A sentence for every layer that the patterns name and that stays dense."""
-        asked = [each for each in _weight_layers(ops) if not request.patterns.of(each, each in self.kept).is_dense]
+        asked = [each for each in weight_layers_of(ops) if not request.patterns.of(each, each in self.kept).is_dense]
         left = (*(each for each in asked if each not in self.sparse), *self.idle)
         return [f"layer '{each}': stays dense; {self._why(each)}" for each in left]
 
@@ -57,7 +58,7 @@ def put_method(request: Request, model: nn.Module, order: Sequence[str]) -> Put:
     layers = list(layers_of(model))
     if not layers:
         raise UserError(f"{request.target}: has no convolution and no linear layer, so --pattern does nothing")
-    kept, idle = _ends(order), tuple(each for each in layers if each not in order)
+    kept, idle = ends_of(order), tuple(each for each in layers if each not in order)
     sparse = sparsify(model, request.method, request.patterns, (*kept, *idle))
     make_masks(model, END_OF_RUN)
     if not sparse:
@@ -74,18 +75,4 @@ def weight_layers(model: nn.Module, forward: Callable[[], object]) -> list[str]:
     recorder = Recorder([("", model)], lambda product: product)
     with recorder:
         forward()
-    return _weight_layers(recorder.ops)
-
-
-def first_and_last(ops: Sequence[Op]) -> tuple[str, ...]:
-    """The layers that stay dense unless a pattern names them: the first and the last that multiply by a weight."""
-    return _ends(_weight_layers(ops))
-
-
-def _ends(layers: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*layers[:1], *layers[-1:])))
-
-
-def _weight_layers(ops: Sequence[Op]) -> list[str]:
-    found = (op for op in ops if isinstance(op, MatrixOp) and op.phase is Phase.FF and not op.again)
-    return list(dict.fromkeys(op.layer for op in found if op.right.role is Role.WEIGHT))
+    return weight_layers_of(recorder.ops)

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
 from torch.nn.parameter import is_lazy
 
+from workloads.ends import first_and_last
 from workloads.errors import UserError
 from workloads.op import MatrixOp, Optimizer, Phase
 from workloads.pattern import PatternMap
 from workloads.recording.hidden import refuse_hidden_parameters
 from workloads.recording.inputs import Arguments, drawn, given
-from workloads.recording.put_method import Put, first_and_last, put_method, weight_layers
+from workloads.recording.put_method import Put, put_method, weight_layers
 from workloads.recording.record import Recorded, record_pass, versions
 from workloads.recording.step_loss import StepLoss
 from workloads.recording.tensor_names import is_fake

@@ -20,7 +20,7 @@ TORCH = ("train", "trace")
 GOOD: Mapping[str, tuple[str, ...]] = {
     "--arch": ("sat", "dense", "s4", "a100", "m.yaml"), "--pattern": ("2:4", "2:8", "dense", "*=1:4"),
     "--model": ("resnet9",),
-    "--gemm": ("8x8x8", "64x10x16"), "--topology": ("t.csv",), "--workload": ("recorded.json",),
+    "--gemm": ("8x8x8", "64x10x16"), "--topology": ("t.csv",), "--onnx": ("t.csv",), "--workload": ("recorded.json",),
     "--matrix": ("rmat:3:2", "a.mtx"),
     "--kernel": ("smash-v3", "inner"), "--method": ("bdwp", "dense", "srste"), "--batch": ("1", "2"),
     "--sequence": ("1", "8"),
@@ -31,7 +31,7 @@ GOOD: Mapping[str, tuple[str, ...]] = {
     "--where": ("batch > 0",), "--tie": ("array.cols=array.rows",), "--jobs": ("1",), "--objective": ("min:cycles",),
     "--figures": ("f",), "--search": ("2",),
 }  # fmt: skip
-WORK = ("--gemm", "--model", "--topology", "--matrix", "--workload")
+WORK = ("--gemm", "--model", "--onnx", "--topology", "--matrix", "--workload")
 KEPT = ("--hil", "--cluster", "--threads", "--steps", "--epochs")  # what they start is not measured here
 OUTPUTS = ("--out", "--timeline", "--dram-trace", "--figures")
 MAKES = ("r", "results", "t.pftrace", "dram", "f", "p.html", "comparison.html")
