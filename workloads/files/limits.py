@@ -30,6 +30,9 @@ TAPS = 4_096
 JSON_VALUES = 2_000_000
 # Fields of an ONNX file's messages, weights passed over: each takes four microseconds; BERT-large has 40,000.
 ONNX_FIELDS = 500_000
+# Bytes of memory and seconds of the process that finds an ONNX file's sizes: BERT-large takes 0.2 GB and a second.
+ONNX_MEMORY = 2 * 1024 * 1024 * 1024
+ONNX_SECONDS = 60
 # Letters of a sentence on standard error; what was given is cut in its middle, its ends say which it was.
 SENTENCE_LETTERS = 1_000
 # Bytes of a file of samples; the largest that is shipped has 0.7 MB.

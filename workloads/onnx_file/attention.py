@@ -24,9 +24,9 @@ def attention(node: Node, layer: str, facts: Facts) -> Work:
     if heads % shared:
         raise UserError(f"{facts.path}: {node.shown} has {heads} heads of queries by {shared} of keys")
     if past := node.given(PAST_KEYS):
-        length += facts.shape(node, past)[2]
+        length += facts.shaped(node, past, 4)[2]
     count, rows = batch * shared, rows * (heads // shared)
-    made, scores = node.outputs[0], count * rows * length
+    made, scores = node.made, count * rows * length
     yield work_of(layer, VectorKind.ELEMENTWISE, facts.elements(node, queries))
     yield work_of(layer, VectorKind.ELEMENTWISE, facts.elements(node, keys))
     learn = facts.learns(queries, made), facts.learns(keys, made)

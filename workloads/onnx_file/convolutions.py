@@ -26,7 +26,7 @@ def convolution(node: Node, layer: str, facts: Facts) -> Work:
     """The product of a convolution, and its bias behind it."""
     data, filters = node.given(0), node.given(1)
     given, weight = facts.shape(node, data), facts.shape(node, filters)
-    made = facts.shape(node, node.outputs[0])
+    made = facts.shape(node, node.made)
     axes = len(given) - 2
     if not 1 <= axes <= DEEPEST or len(weight) != len(given):
         raise UserError(f"{facts.path}: {node.shown} has {axes} dimensions; convolutions of 1 to {DEEPEST} are taken")
@@ -65,7 +65,7 @@ def convolution(node: Node, layer: str, facts: Facts) -> Work:
         geometry,
         given[0],
     )
-    yield Draft(op, facts.learns(data, node.outputs[0]), facts.learns(filters, node.outputs[0]))
+    yield Draft(op, facts.learns(data, node.made), facts.learns(filters, node.made))
     if node.given(2):
         yield bias_op(node, layer, facts)
 

@@ -51,7 +51,7 @@ def saved_elements(nodes: Sequence[Node], facts: Facts) -> int:
     """
     seen, total = dict[str, int](), 0
     for node in nodes:
-        if node.outputs[0] not in facts.trained:
+        if node.made not in facts.trained:
             continue
         if node.operator in GATES:
             total += kept(node, facts)

@@ -47,6 +47,13 @@ class Facts:
             raise UserError(f"{self.path}: {node.shown}: '{name}' has an axis of size 0, so there is nothing to do")
         return value.shape
 
+    def shaped(self, node: Node, name: str, axes: int) -> tuple[int, ...]:
+        """The sizes of a value that has so many axes. Raises UserError where it has others."""
+        shape = self.shape(node, name)
+        if len(shape) != axes:
+            raise UserError(f"{self.path}: {node.shown}: '{name}' has {len(shape)} axes, and {axes} are wanted")
+        return shape
+
     def elements(self, node: Node, name: str) -> int:
         return prod(self.shape(node, name))
 

@@ -4,18 +4,18 @@ Everything that the package `onnx` does is done here and in `sizes`; the rest of
 """
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-import onnx.inliner
 
 from workloads.errors import UserError
 from workloads.files.limits import LIMITS, Limits
 from workloads.files.slim import read_slim
+from workloads.onnx_file.inference import inferred
 from workloads.onnx_file.operators import OURS, fault
-from workloads.onnx_file.sizes import inferred, with_batch
+from workloads.onnx_file.sizes import with_batch
 
 FLOATS = frozenset(
     getattr(onnx.TensorProto, name) for name in ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "COMPLEX64", "COMPLEX128")
@@ -62,6 +62,11 @@ class Node:
     def number(self, name: str, default: int) -> int:
         return int(self.numbers.get(name, default))
 
+    @property
+    def made(self) -> str:
+        """The first result that is not left out."""
+        return next(filter(None, self.outputs), "")
+
     def given(self, index: int) -> str:
         """The name of an input; empty where it is left out."""
         return self.inputs[index] if index < len(self.inputs) else ""
@@ -92,24 +97,16 @@ def read_graph(path: Path, batch: int | None = None, limits: Limits = LIMITS) ->
     except Exception:  # protobuf has errors of its own, by version
         raise UserError(f"{path}: is no ONNX file, or one that was cut or damaged") from None
     _check(path, model, limits)
-    try:
-        whole = onnx.inliner.inline_local_functions(model) if model.functions else model
-    except Exception as error:  # whatever the C++ half finds wrong
-        raise UserError(f"{path}: its functions cannot be written out: {first_line(error)}") from None
-    _check_nodes(path, whole.graph.node)
-    size = with_batch(path, whole, batch)
-    return _graph(path, whole, inferred(path, whole), size)
-
-
-def first_line(error: Exception) -> str:
-    """What a library says of a fault, in one line."""
-    return " ".join(str(error).split())[:300]
+    size = with_batch(path, model, batch)
+    return _graph(path, inferred(path, model), size)
 
 
 def _check(path: Path, model: onnx.ModelProto, limits: Limits) -> None:
     """Raises UserError for a file without a graph, of another time, and for one that grows beyond what is taken."""
     if not model.graph.node:
         raise UserError(f"{path}: holds no graph; an ONNX file has one, with nodes")
+    if any(isinstance(each, bytes) for each in _words(model)):  # so protobuf gives what is no text
+        raise UserError(f"{path}: is a damaged ONNX file: one of its names is no text")
     opset = max((each.version for each in model.opset_import if each.domain in OURS), default=0)
     known = onnx.defs.onnx_opset_version()
     if not 1 <= opset <= known:
@@ -122,10 +119,29 @@ def _check(path: Path, model: onnx.ModelProto, limits: Limits) -> None:
     functions = {(each.domain, each.name, each.overload): each for each in model.functions}
     for nodes in (model.graph.node, *(each.node for each in functions.values())):
         for node in nodes:
-            if any(each.type in GRAPHS for each in node.attribute):
-                said = fault("", node.op_type) or "has a graph of its own, which is not read"
+            said = "" if (node.domain, node.op_type, node.overload) in functions else fault(node.domain, node.op_type)
+            if not said and any(each.type in GRAPHS for each in node.attribute):
+                said = "has a graph of its own, which is not read"
+            if said:
                 raise UserError(f"{path}: node '{node.name}' ({node.op_type}) {said}")
     limits.check("ops", _written_out(path, model.graph.node, functions, {}, 0), f"{path}: the graph")
+
+
+def _words(model: onnx.ModelProto) -> Iterator[object]:
+    """Every name and other text of a file that is read."""
+    graph = model.graph
+    yield from (model.producer_name, model.producer_version)
+    yield from (each.domain for each in model.opset_import)
+    yield from (each.name for each in (*graph.initializer, *graph.input, *graph.output, *graph.value_info))
+    for info in (*graph.input, *graph.output, *graph.value_info):
+        yield from (axis.dim_param for axis in info.type.tensor_type.shape.dim)
+    for function in model.functions:
+        yield from (function.domain, function.name, function.overload, *function.input, *function.output)
+    for nodes in (graph.node, *(each.node for each in model.functions)):
+        for node in nodes:
+            yield from (node.name, node.op_type, node.domain, node.overload, *node.input, *node.output)
+            yield from (each.name for each in node.attribute)
+            yield from (word for each in node.metadata_props for word in (each.key, each.value))
 
 
 Key = tuple[str, str, str]
@@ -150,16 +166,10 @@ def _written_out(
     return total
 
 
-def _check_nodes(path: Path, nodes: Sequence[onnx.NodeProto]) -> None:
-    for node in nodes:
-        if said := fault(node.domain, node.op_type):
-            raise UserError(f"{path}: node '{node.name}' ({node.op_type}) {said}")
-
-
-def _graph(path: Path, model: onnx.ModelProto, sized: onnx.ModelProto, batch: int) -> Graph:
-    graph, known = model.graph, sized.graph
-    values = {each.name: _value(each) for each in (*known.value_info, *known.input, *known.output)}
-    for tensor in known.initializer:
+def _graph(path: Path, model: onnx.ModelProto, batch: int) -> Graph:
+    graph = model.graph
+    values = {each.name: _value(each) for each in (*graph.value_info, *graph.input, *graph.output)}
+    for tensor in graph.initializer:
         values[tensor.name] = Value(tensor.name, tuple(tensor.dims), tensor.data_type in FLOATS)
     weights = frozenset(tensor.name for tensor in graph.initializer)
     nodes = tuple(map(_node, graph.node))

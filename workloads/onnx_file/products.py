@@ -53,7 +53,7 @@ def _columns(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def gemm(node: Node, layer: str, facts: Facts) -> Work:
     """A matrix by a matrix, either of them transposed; the bias is added behind it."""
-    left, right = facts.shape(node, node.given(0)), facts.shape(node, node.given(1))
+    left, right = (facts.shaped(node, node.given(each), 2) for each in range(2))
     rows, inner = reversed(left) if node.number("transA", 0) else left
     cols = right[0] if node.number("transB", 0) else right[1]
     yield drafted(node, layer, facts, Sizes(rows, inner, cols))
@@ -110,7 +110,7 @@ def _refused(node: Node, facts: Facts, said: str) -> UserError:
 
 def drafted(node: Node, layer: str, facts: Facts, sizes: Sizes) -> Draft:
     """The product of a node's first two inputs; a weight stands on the right."""
-    return product_of(layer, facts, sizes, (node.given(0), node.given(1)), node.outputs[0])
+    return product_of(layer, facts, sizes, (node.given(0), node.given(1)), node.made)
 
 
 def product_of(layer: str, facts: Facts, sizes: Sizes, factors: tuple[str, str], made: str) -> Draft:

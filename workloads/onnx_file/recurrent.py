@@ -22,14 +22,14 @@ CELL = {"LSTM": 4, "GRU": 5, "RNN": 0}
 def recurrent(node: Node, layer: str, facts: Facts) -> Work:
     """The products of every direction of a layer."""
     data, inputs, states = node.given(0), node.given(1), node.given(2)
-    steps, batch, width = facts.shape(node, data)
+    steps, batch, width = facts.shaped(node, data, 3)
     if node.number("layout", 0):
         steps, batch = batch, steps
-    directions, gated, _ = facts.shape(node, inputs)
-    hidden, gates = facts.shape(node, states)[2], GATES[node.operator]
+    directions, gated, _ = facts.shaped(node, inputs, 3)
+    hidden, gates = facts.shaped(node, states, 3)[2], GATES[node.operator]
     if gated != gates * hidden:
         raise UserError(f"{facts.path}: {node.shown} has {gated} gate outputs where {gates} gates have {hidden} each")
-    made = next(filter(None, node.outputs))
+    made = node.made
     wanted = any(each in facts.wanted for each in node.outputs if each)
     learns = [wanted and each in facts.trained for each in (data, inputs, states)]
     started = wanted and node.given(5) in facts.trained
@@ -52,6 +52,6 @@ def recurrent(node: Node, layer: str, facts: Facts) -> Work:
 
 def kept(node: Node, facts: Facts) -> int:
     """Elements that the backward pass needs of every step: its gates and its states."""
-    directions, gated, hidden = facts.shape(node, node.given(2))
+    directions, gated, hidden = facts.shaped(node, node.given(2), 3)
     steps = prod(facts.shape(node, node.given(0))[:2])
     return directions * steps * (gated + 2 * hidden)

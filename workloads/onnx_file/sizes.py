@@ -1,12 +1,10 @@
-"""The sizes of a graph: the batch put where the file leaves it open, and everything that follows inferred."""
+"""The sizes of a graph's inputs: the batch is put where the file leaves it open."""
 
 from pathlib import Path
 
 import onnx
-import onnx.shape_inference
 
 from workloads.errors import UserError
-from workloads.onnx_file.constants import ROUNDS, is_open, with_constants
 
 LARGEST = 2**31
 
@@ -74,24 +72,3 @@ def _check_inputs(path: Path, inputs: list[onnx.ValueInfoProto]) -> None:
                 )
             if not 0 < axis.dim_value < LARGEST:
                 raise UserError(f"{path}: axis {number} of its input '{info.name}' has size {axis.dim_value}")
-
-
-def inferred(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same graph with the sizes of all values; nodes that only work out sizes may have become constants there.
-
-    Raises UserError where sizes contradict each other.
-    """
-    found = _inferred(path, model)
-    for _ in range(ROUNDS):
-        if not is_open(found) or not with_constants(found):
-            break
-        found = _inferred(path, found)
-    return found
-
-
-def _inferred(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
-    try:
-        return onnx.shape_inference.infer_shapes(model, data_prop=True, strict_mode=True)
-    except Exception as error:  # whatever the C++ half finds wrong
-        said = " ".join(str(error).split()).replace("[ShapeInferenceError] ", "")
-        raise UserError(f"{path}: its sizes do not fit together: {said[:300]}") from None

@@ -33,7 +33,7 @@ def _drops(node: Node, facts: Facts) -> bool:
 def vector_op(node: Node, layer: str, facts: Facts) -> VectorOp:
     """The vector op of one node."""
     kind = _kind(node, facts)
-    made = facts.elements(node, node.outputs[0])
+    made = facts.elements(node, node.made)
     given = [size for size in _given(node, facts) if size >= SMALLEST]
     if kind in (VectorKind.EMBEDDING, VectorKind.GATHER) and node.operator.startswith("Gather"):
         return VectorOp(layer, Phase.FF, kind, made, made, made)
@@ -44,7 +44,7 @@ def vector_op(node: Node, layer: str, facts: Facts) -> VectorOp:
 
 def bias_op(node: Node, layer: str, facts: Facts) -> VectorOp:
     """Adding the bias to a product's result."""
-    return work_of(layer, VectorKind.ELEMENTWISE, facts.elements(node, node.outputs[0]))
+    return work_of(layer, VectorKind.ELEMENTWISE, facts.elements(node, node.made))
 
 
 def work_of(layer: str, kind: VectorKind, size: int, reads: int = 1) -> VectorOp:
@@ -67,4 +67,4 @@ def _given(node: Node, facts: Facts) -> list[int]:
 
 
 def _sizes(node: Node, facts: Facts) -> list[int]:
-    return [*_given(node, facts), facts.elements(node, node.outputs[0])]
+    return [*_given(node, facts), facts.elements(node, node.made)]
