@@ -53,8 +53,9 @@ def simulate(
     takes the layers that methods keep dense too. Without one the step is simulated as it is, which is dense for a
     model. workload: a captured model, the path of a recorded workload (.json), a topology (.csv) or an ONNX file
     (.onnx), a product "3136x64x576", a sparse matrix to be squared ("rmat:10:8", or a .mtx file), a Work, a Workload,
-    or a torch module, of which one step on `inputs` (a tensor or a tuple of them, batch first) is recorded. settings:
-    numbers of the machine, {"array.rows": 64}. options: choices of its compiler, {"dataflow": "weight-stationary"}.
+    or a torch module or torch.export.ExportedProgram, of which one step on `inputs` (a tensor or a tuple of them, batch
+    first) is recorded. settings: numbers of the machine, {"array.rows": 64}. options: choices of its compiler,
+    {"dataflow": "weight-stationary"}.
     exact: make every command an event. dense: whether the dense schedule is wanted beside it. limits: how much is taken
     where that is more than usual, {"multiplies": 50_000_000} (`workloads.files.limits.Limits`). runs: shares what was
     found out between calls. progress: called with (done, total, words) after every op.
@@ -102,7 +103,7 @@ def _work(given: object, inputs: object, how: Work, limits: Mapping[str, int] | 
         return given
     how = replace(how, limits=parse_limits(_texts("limits", limits or {})))
     torch = sys.modules.get("torch")
-    if torch is not None and isinstance(given, torch.nn.Module):
+    if torch is not None and isinstance(given, torch.nn.Module | torch.export.ExportedProgram):
         if inputs is None:
             raise UserError("inputs: say what the module takes: a tensor, or a tuple of tensors, batch first")
         given = workloads.record_module(given, inputs, name=type(given).__name__)

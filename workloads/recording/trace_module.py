@@ -13,6 +13,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
+from torch.export import ExportedProgram, unflatten
 from torch.nn.parameter import is_lazy
 
 from workloads.ends import first_and_last
@@ -192,7 +193,7 @@ def _traced(request: Request, found: Builder) -> Traced:
 
 
 def record_module(
-    module: nn.Module,
+    module: nn.Module | ExportedProgram,
     inputs: object,
     *,
     method: str | None = None,
@@ -208,7 +209,7 @@ def record_module(
     """One step of a module on example inputs: a tensor, a tuple of them, or a dict by name, batch first; each may be a
     container of tensors.
 
-    A copy is recorded; the module stays as it is. With patterns a method is put on the copy, bdwp unless another one is
+    A copy is recorded; the module stays as it is. A program of torch.export is taken too, exported in training mode. With patterns a method is put on the copy, bdwp unless another one is
     named. loss: of `output`, a part of what the module returns such as "logits" or "0"; by default its own loss, else
     one of its logits. mode: "training", or "inference": the forward pass alone. seed: of dropout and targets. name:
     what the workload and messages call the module.
@@ -230,6 +231,10 @@ def record_module(
             return record_step(request, model, arguments.of(fake.from_tensor)).workload
 
 
-def _copied(request: Request, module: nn.Module) -> nn.Module:
+def _copied(request: Request, module: nn.Module | ExportedProgram) -> nn.Module:
+    """A copy in training mode. An exported program becomes the modules that it was exported from, by their names; what
+    it does in training was decided when it was exported."""
     with blamed_on(f"{request.target}: copying it stopped"):
+        if isinstance(module, ExportedProgram):
+            return unflatten(module)
         return uncompiled(deepcopy(module)).train()
