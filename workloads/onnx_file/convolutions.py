@@ -37,7 +37,7 @@ def convolution(node: Node, layer: str, facts: Facts) -> Work:
     begins = _begins(node, inputs, outputs, strides, tuple(map(_reach, weight[2:], dilations)), transposed)
     paddings = []
     for axis, (size, out, begin, stride) in enumerate(zip(inputs, outputs, begins, strides, strict=True)):
-        padding = _equal(size, out, begin, stride, _reach(weight[2 + axis], dilations[axis]))
+        padding = equal_padding(size, out, begin, stride, _reach(weight[2 + axis], dilations[axis]))
         if padding is None:
             raise UserError(
                 f"{facts.path}: {node.shown} pads the two ends of axis {axis} differently, by {begin} in front; put "
@@ -108,7 +108,7 @@ def _begins(
     return list(node.lists.get("pads", (0,) * len(inputs))[: len(inputs)])
 
 
-def _equal(size: int, outputs: int, begin: int, stride: int, reach: int) -> int | None:
+def equal_padding(size: int, outputs: int, begin: int, stride: int, reach: int) -> int | None:
     """A padding of both ends that gives the same products; None where there is none."""
     behind = (outputs - 1) * stride + reach - size - begin  # what the last position of the kernel reaches beyond
     fitting = (

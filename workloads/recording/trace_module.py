@@ -206,10 +206,10 @@ def record_module(
     seed: int = 0,
     name: str = "module",
 ) -> Workload:
-    """One step of a module on example inputs: a tensor, a tuple of them, or a dict by name, batch first; each may be a
-    container of tensors.
+    """One step of a module, or of a program of torch.export, on example inputs: a tensor, a tuple of them, or a dict by
+    name, batch first; each may be a container of tensors.
 
-    A copy is recorded; the module stays as it is. A program of torch.export is taken too, exported in training mode. With patterns a method is put on the copy, bdwp unless another one is
+    A copy is recorded; the module stays as it is. With patterns a method is put on the copy, bdwp unless another one is
     named. loss: of `output`, a part of what the module returns such as "logits" or "0"; by default its own loss, else
     one of its logits. mode: "training", or "inference": the forward pass alone. seed: of dropout and targets. name:
     what the workload and messages call the module.
