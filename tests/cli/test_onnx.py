@@ -19,6 +19,7 @@ from workloads.workload import Mode
 pytest.importorskip("onnx", reason="pip install -e '.[onnx]' brings the package that reads ONNX files")
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of torch's older exporter
+    pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),  # of torch.export itself
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]

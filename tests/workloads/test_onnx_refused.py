@@ -188,7 +188,7 @@ def test_damaged_files_are_refused_in_a_sentence(tmp_path: Path) -> None:
     weights = {"w": (4, 3, 3, 3), "v": (4, 1, 2, 2)}
     whole = by_hand(tmp_path / "whole.onnx", nodes, [("batch", 3, 8, 8)], weights).read_bytes()
     path, drawn, kinds = tmp_path / "m.onnx", random.Random(1), {"read": 0, "refused": 0}
-    for number in range(80):
+    for number in range(32):
         spoiled = bytearray(whole)
         if number % 4 == 0:
             del spoiled[drawn.randrange(len(whole)) :]
@@ -201,4 +201,4 @@ def test_damaged_files_are_refused_in_a_sentence(tmp_path: Path) -> None:
         except UserError as error:
             kinds["refused"] += 1
             assert "\n" not in str(error)
-    assert min(kinds.values()) > 5
+    assert min(kinds.values()) > 3
