@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.command import Run
+from tests.workloads.onnx_models import by_hand
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -32,6 +33,9 @@ def test_a_command_of_the_readme(simulate: Run, tmp_path: Path, command: str) ->
     (tmp_path / "my_sat.yaml").write_text("extends: sat\n")
     (tmp_path / "mypkg").mkdir()
     (tmp_path / "mypkg/mymodule.py").write_text(MODULE)
+    if "--onnx" in command:
+        pytest.importorskip("onnx", reason="pip install -e '.[onnx]' brings the package that reads ONNX files")
+        by_hand(tmp_path / "my_model.onnx", [("MatMul", ["x0", "w"], ["y"])], [("batch", 64)], {"w": (64, 32)})
     if "results/my-run" in command:
         assert simulate("--gemm", "64x64x64", "--out", "results/my-run")[0] == 0
     code, out, err = simulate(*shlex.split(command)[1:])

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from reports import bands
 from reports.sensitivity import number_table, strongest
 from simulator import load_result
+from simulator.card import Card
 from simulator.card_parts import Band
 from simulator.job import Job, Source
 from simulator.result import Result
@@ -22,6 +25,7 @@ from simulator.sensitivity.simulations import Simulations
 from simulator.sensitivity.study import Found, How, find_band
 from tests.command import Run
 from workloads.errors import UserError
+from workloads.shipped import load_shipped
 from workloads.work import Work
 
 HOW = How(samples=8, search=24)
@@ -259,6 +263,14 @@ def test_the_smallest_band_that_ships_is_of_todays_machine_and_model() -> None:
     jobs = bands.shipped_jobs()
     assert len(jobs) == 10 and len(bands.shipped(bands.SHIPPED)) <= len(jobs)
     check_shipped([job for job in jobs if job.work.model == "resnet9"])
+
+
+def test_the_digest_of_a_work_that_ships_is_the_one_its_band_was_found_for() -> None:
+    """A field that works get later must not change it: a band with another digest is silently no longer shown."""
+    job = next(each for each in bands.shipped_jobs() if each.work.model == "resnet18")
+    step = load_shipped("resnet18")
+    card = SimpleNamespace(job=job, batch=step.batch, sequence=step.sequence, method="bdwp", pattern=bands.PATTERN)
+    assert job_digest(cast(Card, card)) in bands.shipped(bands.SHIPPED)
 
 
 # Far ends of what sat.yaml leaves open, put together by hand.
