@@ -23,7 +23,7 @@ from simulator.result import Result
 
 
 def area_figure(table: pd.DataFrame) -> Figure:
-    """Columns as `simulate area` writes them: LUTs a PE by size, clock of a 4 x 4 array, speed-up ideal and at equal area."""
+    """Columns as `simulate area` writes them: LUTs a PE, clock of 4 x 4 PEs, speed-up ideal and at equal area."""
     figure = new_figure(11, 3.6)
     cells, clock, left = figure.subplots(1, 3)
     patterns = list(dict.fromkeys(table["pattern"]))
