@@ -62,7 +62,7 @@ class Pattern:
     def on(self, channels: int, taps: int = 1) -> "Pattern":
         """The pattern of a reduction over so many channels, of each of so many kernel positions: itself, or dense where
         no group is long enough for anything to be dropped, as of a depthwise convolution. 8:8 stays what it is."""
-        short = self.is_grouped and channels <= self.n
+        short = self.is_grouped and channels <= self.n < self.m
         return DENSE if short or (self.kind is PatternKind.FAN_IN and channels * taps <= self.fan_in) else self
 
     @property
