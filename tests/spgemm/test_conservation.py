@@ -162,7 +162,7 @@ class Given:
 
 
 @relaxed
-@given(st.integers(0, 200), st.integers(0, 50), st.integers(1, 64))
+@given(st.integers(0, 200), st.integers(0, 50), st.integers(1, 63))
 def test_more_loads_in_flight_never_take_longer(loads: int, floats: int, in_flight: int) -> None:
     """Alone, an event takes no longer with one load more in flight; with one, exactly its instructions' latencies."""
     counts = counted(loads, floats)
