@@ -40,6 +40,10 @@ def show(result: Result, folder: Path) -> str:
             _step(console, result)
         if card.job.work.onnx:
             console.print(escape(f"{card.capture.source}: {card.capture.shapes}."))
+        for assumption in card.capture.assumed:
+            console.print(escape(f"Assumed: {assumption}."))
+        for note in card.capture.notes:
+            console.print(escape(f"Note: {note}."))
         console.print(f"[dim]Assumed ({len(card.assumed)}, reasons in the result): {escape(assumed)}[/]")
         console.print(f"[dim]Simulated in {card.cost.simulation_seconds:.2f} s. Result: {escape(str(folder))}[/]")
     return text.get()
@@ -74,8 +78,6 @@ def _step(console: Console, result: Result) -> None:
         )
     if said := overlap_text(result):
         console.print(said)
-    for note in result.card.capture.notes:
-        console.print(escape(f"Note: {note}."))
     if has_energy(result):
         console.print(_energy(result))
         if note := energy_card(result).note:

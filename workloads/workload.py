@@ -35,7 +35,8 @@ class Capture:
     seed: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
     masks: str = "derived"  # "measured" when trained under the pattern, "derived" when put on afterwards
-    notes: tuple[str, ...] = ()  # sentences on what else should be known of it
+    assumed: tuple[str, ...] = ()  # what only values, or nobody, could tell of it, in words
+    notes: tuple[str, ...] = ()  # sentences on its patterns: which layers stay dense, which came sparse
 
 
 @dataclass(frozen=True)

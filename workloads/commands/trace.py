@@ -85,6 +85,8 @@ def _say(traced: "Traced", path: Path, scale: str) -> None:
         say(f"zeros in the weights of the forward pass: {100 * zeros:.1f} %")
     if workload.kept_dense:
         say(f"dense unless --pattern LAYER=n:m names them: {', '.join(workload.kept_dense)}")
+    for assumption in workload.capture.assumed:
+        say(f"Assumed: {assumption}.")
     for note in workload.capture.notes:
         say(f"Note: {note}.")
     say(f"recorded: simulate --workload {path}{_sizes(scale)}")

@@ -33,6 +33,7 @@ RULES: dict[str, Rule] = {
 }
 DERIVED = "derived from the forward pass of an ONNX file; vector work of the backward pass and the loss are not in it"
 STATED = "sizes of an ONNX file"
+LENGTHS = ("every sequence is as long as the longest",)
 FOLDED = "it has no layer that normalises, which an export for inference may have folded into products"
 
 
@@ -106,9 +107,11 @@ def _capture(path: Path, graph: Graph, facts: Facts, training: bool) -> Capture:
     said = [DERIVED if training else STATED]
     if training and not any(VECTOR.get(node.operator) is VectorKind.NORMALISATION for node in facts.nodes):
         said.append(FOLDED)
-    if any(node.operator in GATES and node.given(4) for node in facts.nodes):
-        said.append("assumed: every sequence is as long as the longest")
+    lengths = any(node.operator in GATES and node.given(4) for node in facts.nodes)
     made_by = f", made by {graph.producer}" if graph.producer else ""
     return Capture(
-        source=f"ONNX file {path.name}{made_by}", shapes="; ".join(said), versions={"opset": str(graph.opset)}
+        source=f"ONNX file {path.name}{made_by}",
+        shapes="; ".join(said),
+        versions={"opset": str(graph.opset)},
+        assumed=LENGTHS if lengths else (),
     )

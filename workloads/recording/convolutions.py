@@ -6,9 +6,9 @@ from dataclasses import replace
 from torch import Tensor
 
 from workloads.conv import ConvGeometry
-from workloads.errors import UserError
 from workloads.op import MatrixOp, Operand, Phase, Role, convolution_sizes
 from workloads.recording.calls import Call
+from workloads.recording.factors import check_formats
 from workloads.recording.products import Multiplied, Product
 from workloads.recording.tensor_names import TensorNames
 
@@ -75,9 +75,7 @@ def convolution_geometry(data: Tensor, weight: Tensor, rest: object, layer: str)
     """
     assert isinstance(rest, (list, tuple))
     stride, padding, dilation, transposed, more, groups = rest
-    if data.dtype != weight.dtype:
-        names = " by ".join(str(each.dtype).removeprefix("torch.") for each in (data, weight))
-        raise UserError(f"layer '{layer}': multiplies {names}; give it inputs in the number format of its weights")
+    check_formats(data, weight, layer)
     axes = data.dim() - 2
     sizes = tuple(int(size) for size in data.shape[2:])
     kernel = tuple(int(size) for size in weight.shape[2:])

@@ -4,7 +4,7 @@ import torch
 
 from workloads.errors import UserError
 
-# The first of these that an operator's name begins with, or holds where it is written *so*, says what helps.
+# The first row with a part that an operator's name begins with says what helps; behind a star, one that it holds.
 CURES = (
     (
         "_scaled_dot_product *_attention_forward *_attention_backward",

@@ -57,12 +57,17 @@ class Factors:
         return self
 
 
-def factors_of(call: Call, layer: str) -> Factors:
-    """The factors of a call, in its order. Raises UserError for factors of two number formats."""
-    left, right = call.inputs[-2:]
+def check_formats(left: Tensor, right: Tensor, layer: str) -> None:
+    """Raises UserError for factors of two number formats, which torch notices only where it computes."""
     if left.dtype != right.dtype:
         names = " by ".join(str(each.dtype).removeprefix("torch.") for each in (left, right))
         raise UserError(f"layer '{layer}': multiplies {names}; give it inputs in the number format of its weights")
+
+
+def factors_of(call: Call, layer: str) -> Factors:
+    """The factors of a call, in its order. Raises UserError for factors of two number formats."""
+    left, right = call.inputs[-2:]
+    check_formats(left, right, layer)
     match call.name:
         case "mv" | "addmv":
             right = right.unsqueeze(1)

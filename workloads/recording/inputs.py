@@ -68,19 +68,20 @@ def _put(tree: dict[str, object], path: list[str], tensor: Tensor) -> None:
 
 
 def _listed(value: object) -> object:
-    """A container whose names are 0, 1, 2 ... is a list."""
+    """A container whose names are 0, 1, 2 ..., in any order, is a list."""
     if not isinstance(value, dict):
         return value
     inner = {name: _listed(each) for name, each in value.items()}
-    return list(inner.values()) if list(inner) == [str(number) for number in range(len(inner))] else inner
+    numbers = [str(number) for number in range(len(inner))]
+    return [inner[number] for number in numbers] if inner.keys() == set(numbers) else inner
 
 
 def given(inputs: object) -> tuple[Arguments, list[Input]]:
     """Copies of the caller's inputs, and what they are. Raises UserError where no tensor has a batch."""
-    positional: object = (
-        () if isinstance(inputs, Mapping) else inputs if isinstance(inputs, (tuple, list)) else (inputs,)
-    )
-    arguments = Arguments(tuple(positional), dict(inputs) if isinstance(inputs, Mapping) else {})  # type: ignore[arg-type]
+    if isinstance(inputs, Mapping):
+        arguments = Arguments((), dict(inputs))
+    else:
+        arguments = Arguments(tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,), {})
     arguments = arguments.of(lambda tensor: tensor.detach().clone())
     found = list(_tensors([*arguments.positional, *arguments.named.values()]))
     if not found or not found[0].dim():

@@ -88,8 +88,14 @@ def measured(product: Product, pattern_of: PatternOf, order: Tensor | None, zero
     op = product.op
     left = _checked(product, op.left, product.left, pattern_of, None)
     right = _checked(product, op.right, product.right, pattern_of, order)
-    left = replace(left, zeros=zeros.share(product.left, product.left_key))
-    return replace(op, left=left, right=replace(right, zeros=zeros.share(product.right, product.right_key)))
+    left = replace(left, zeros=zeros.share(product.left, product.left_key), stored=_stored(product.left))
+    right = replace(right, zeros=zeros.share(product.right, product.right_key), stored=_stored(product.right))
+    return replace(op, left=left, right=right)
+
+
+def _stored(tensor: Tensor) -> str:
+    """The number format of an operand, empty for FP32."""
+    return "" if tensor.dtype is torch.float32 else str(tensor.dtype).removeprefix("torch.")
 
 
 def _checked(

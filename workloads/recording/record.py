@@ -40,11 +40,6 @@ class Recorded:
     found: tuple[str, ...] = ()
     weight_zeros: float | None = None
 
-    @property
-    def notes(self) -> list[str]:
-        """What a user should know of the record, in sentences."""
-        return [*(f"assumed: {each}" for each in self.assumed), *self.found]
-
 
 def record_pass(
     model: nn.Module,

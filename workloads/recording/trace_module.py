@@ -92,7 +92,7 @@ def record_step(request: Request, model: nn.Module, arguments: Arguments) -> Tra
     )
     _check(request, recorded, put.sparse)
     kept = put.kept if request.method else first_and_last(recorded.ops)
-    notes = (*put.notes(request, recorded.ops), *recorded.notes)
+    notes = (*put.notes(request, recorded.ops), *recorded.found)
     return Traced(_workload(request, recorded, kept, value, notes), loss.words, recorded.weight_zeros)
 
 
@@ -151,6 +151,7 @@ def _workload(
             loss=value[0] if value else None,
             seed=request.seed,
             versions=versions(),
+            assumed=recorded.assumed,
             notes=notes,
             masks="measured" if (sparse or recorded.found) and not request.shapes_only else "derived",
         ),
