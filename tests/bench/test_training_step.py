@@ -13,8 +13,8 @@ from workloads.methods.dense import DENSE_TRAINING
 from workloads.models.spec import ModelSpec
 from workloads.pattern import parse_patterns
 from workloads.registry import load_entry
-from workloads.training.arithmetic import Momentum
 from workloads.training.loop import Recipe, Training
+from workloads.training.updates import Momentum
 
 pytestmark = pytest.mark.bench
 BATCH = 128

@@ -1,6 +1,7 @@
 """A small network, and layers by themselves, under any method."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import final
 
 import torch
@@ -10,10 +11,12 @@ from workloads.methods.base import Method
 from workloads.op import Phase
 from workloads.pattern import parse_pattern, parse_patterns
 from workloads.recording.products import Product
-from workloads.training.arithmetic import AdamW, Momentum, Update
+from workloads.sparsity.masked_weight import MaskedWeight, masked_weights, masked_weights_of
+from workloads.sparsity.sparsify import Asked, put
 from workloads.training.data import digits
-from workloads.training.layers import MethodConvolution, MethodLayer, MethodLinear, Treatment
+from workloads.training.flips import MaskState, masks_of
 from workloads.training.loop import LossScale, Recipe, Training
+from workloads.training.updates import AdamW, Momentum, Update
 
 SPARSE = ("middle", "grouped", "hidden")
 SGD = Momentum(0.02, 0.0)
@@ -55,19 +58,29 @@ def batches(size: int = 16) -> Iterator[tuple[Tensor, Tensor]]:
 
 def products_after(run: Training, steps: int) -> dict[tuple[str, Phase], Product]:
     """The products of one recorded step after `steps` others, by layer and phase."""
+    return products_and_masks_after(run, steps)[0]
+
+
+def products_and_masks_after(run: Training, steps: int) -> tuple[dict[tuple[str, Phase], Product], MaskState]:
+    """The same, with the masks of that step."""
     data, seen = batches(), {}
     for _ in range(steps):
         run.run_step(next(data))
+    masks = masks_of(run.model)
     run.record_step(next(data), lambda product: seen.update({(product.op.layer, product.op.phase): product}))
-    return seen
+    return seen, masks
 
 
-def treated(dense: nn.Module, method: Method, pattern: str = "2:4", mixed: bool = False) -> MethodLayer:
-    """A layer under a method, with the masks of step 0."""
-    kind = MethodLinear if isinstance(dense, nn.Linear) else MethodConvolution
-    layer = kind(dense, Treatment(method, parse_pattern(pattern), mixed))  # type: ignore[arg-type]
-    layer.make_masks(0)
-    return layer
+def treated(dense: nn.Module, method: Method, pattern: str = "2:4", mixed: bool = False) -> MaskedWeight:
+    """The weight of a copy of a layer under a method, with the masks of step 0."""
+    model = nn.Sequential(deepcopy(dense))
+    put(model, Asked(method, lambda _: parse_pattern(pattern), mixed=mixed))
+    return next(weight for _, weight in masked_weights(model))
+
+
+def weight_of(model: nn.Module, layer: str) -> MaskedWeight:
+    """A layer's weight that is sparse."""
+    return next(masked_weights_of(model.get_submodule(layer)))
 
 
 def through(module: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

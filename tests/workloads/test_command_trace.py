@@ -61,7 +61,7 @@ def test_two_inputs_and_a_sum_of_squares(simulate: Run, tmp_path: Path, module: 
 def test_a_module_itself_and_a_single_layer(simulate: Run, tmp_path: Path, module: str) -> None:
     assert len(products(trace(simulate, tmp_path, f"{module}:built", "--input", "4x16"))) == 8
     assert products(trace(simulate, tmp_path, f"{module}:one", "--input", "4x16")) == [("model", "FF"), ("model", "WU")]
-    node = trace(simulate, tmp_path, f"{module}:one", "--input", "4x16", "--pattern", "0=2:8")
+    node = trace(simulate, tmp_path, f"{module}:one", "--input", "4x16", "--pattern", "model=2:8")
     assert node["ops"][0]["right"]["pattern"] == {"kind": "n:m", "n": 2, "m": 8}
 
 
@@ -108,6 +108,29 @@ def test_layers_that_wait_for_their_first_input(simulate: Run, tmp_path: Path, m
 def test_a_shared_module_is_recorded_as_it_is(simulate: Run, tmp_path: Path, module: str) -> None:
     node = trace(simulate, tmp_path, f"{module}:shared", "--input", "4x16")
     assert [layer for layer, phase in products(node) if phase == "FF"] == ["0", "0", "3"]
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "pattern"),
+    [("shared", "0", "0=2:8"), ("pruned", "2", "2:8"), ("pruned_by_ao", "2", "2:8"), ("own", "1", "2:8")],
+)
+def test_modules_of_every_kind_take_a_method(
+    simulate: Run, tmp_path: Path, module: str, name: str, layer: str, pattern: str
+) -> None:
+    """A module used twice, one that a tool pruned, and one with a forward pass of its own."""
+    node = trace(simulate, tmp_path, f"{module}:{name}", "--input", "4x16", "--pattern", pattern)
+    found = [op for op in node["ops"] if op["layer"] == layer and op["phase"] in ("FF", "BP") and "left" in op]
+    assert len(found) == 3 if name == "shared" else 2
+    assert all(op["right"]["pattern"] == {"kind": "n:m", "n": 2, "m": 8} for op in found)
+    assert all(op["right"]["zeros"] >= 0.75 for op in found)
+
+
+def test_a_weight_that_its_parent_reads_takes_a_method(simulate: Run, tmp_path: Path, module: str) -> None:
+    node = trace(simulate, tmp_path, f"{module}:reader", "--input", "4x16", "--pattern", "read=2:8")
+    found = [op for op in node["ops"] if "left" in op and op["right"]["tensor"] == "read.weight"]
+    assert [(op["phase"], op["right"]["zeros"]) for op in found] == [("FF", 0.75), ("BP", 0.75)]
+    code, _, err = simulate("trace", f"{module}:reader", "--input", "4x16", "--pattern", "2:8", "--method", "sdgp")
+    assert code == 2 and "no layer became sparse" in err  # the reader is the first layer and the last
 
 
 def test_tied_layers_take_a_method(simulate: Run, tmp_path: Path, module: str) -> None:

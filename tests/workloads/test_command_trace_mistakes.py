@@ -47,14 +47,6 @@ MISTAKES = [
     ((":nothing", *IN, "--pattern", "2:8"), ":nothing: has no convolution and no linear layer, so --pattern does not"),
     ((":looks", *IN, "--shapes-only"), "it may need values, which --shapes-only and --scale do without: "),
     ((":built", *IN, "--shapes-only"), ":built: --shapes-only and --scale take a function that builds the module"),
-    ((":shared", *IN, "--pattern", "2:8"), "layer '2': is the same module as '0'; a method can take only one name of"),
-    ((":pruned", *IN, "--pattern", "2:8"), "layer '2': its weight is made sparse by another tool already; record it a"),
-    ((":pruned_by_ao", *IN, "--pattern", "2:8"), "layer '2': its weight is made sparse by another tool already"),
-    ((":own", *IN, "--pattern", "2:8"), "layer '1': is a OwnForward, with a forward pass of its own; a method cannot"),
-    (
-        (":reader", *IN, "--pattern", "read=2:8"),
-        "layer 'read': was made sparse and did not run; what it belongs to re",
-    ),
     (
         (":one", *IN, "--pattern", "2:8"),
         "--pattern 2:8: no layer became sparse; the first and the last stay dense unle",

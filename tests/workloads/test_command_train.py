@@ -40,7 +40,7 @@ def test_a_run_leaves_log_weights_and_result(simulate: Run, tmp_path: Path) -> N
     lines = [line.split(",") for line in (tmp_path / "r/log.csv").read_text().splitlines()]
     assert ",".join(lines[0]).startswith("step,epoch,loss,accuracy,learning_rate,loss_scale,flips_forward,flips_back")
     assert [(int(line[0]), int(line[1])) for line in lines[1:]] == [(1, 1), (2, 1), (3, 1), (4, 2), (5, 2), (6, 2)]
-    assert lines[1][6:] == ["0", "0"] and all(int(flips) > 0 for line in lines[2:] for flips in line[6:])
+    assert all(int(flips) > 0 for line in lines[1:] for flips in line[6:])
     found = result(tmp_path / "r")
     assert found["test_accuracy"] == found["test_right"] / found["test_examples"] and found["test_examples"] == 24
     assert f"test accuracy {100 * found['test_accuracy']:.2f} % ({found['test_right']} of 24) after 6 steps" in out

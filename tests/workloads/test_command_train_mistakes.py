@@ -154,7 +154,7 @@ def test_a_named_folder_of_data_is_trained_on(simulate: Run, tmp_path: Path) -> 
         ("run.json", '{"schema": 1, "settings": {"model": 3}}', "r/run.json: settings.method: is missing"),
         ("run.json", '{"schema": 9}', "r/run.json: schema: this has version 9, and this program reads 1"),
         ("checkpoint.json", "{", "r/checkpoint.json:1: a checkpoint is JSON"),
-        ("checkpoint.json", '{"schema": 1}', "this has version 1, and this program reads 2; without r/checkpoint.json"),
+        ("checkpoint.json", '{"schema": 1}', "this has version 1, and this program reads 3; without r/checkpoint.json"),
         (
             "checkpoint-000003.safetensors",
             "",

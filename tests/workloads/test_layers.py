@@ -4,30 +4,25 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.workloads.small import treated
 from workloads.methods.bdwp import BDWP
 from workloads.methods.dense import DENSE_TRAINING
-from workloads.op import Phase, Role
 from workloads.pattern import DENSE, parse_pattern
-from workloads.training.layers import MethodConvolution, MethodLayer, MethodLinear, Treatment
+from workloads.sparsity.sparsify import Asked, put
 from workloads.training.masks import group_mask, largest_group_count
 
 CASES = {
     "3x3": (lambda: nn.Conv2d(16, 24, 3, padding=1), (3, 16, 9, 9)),
     "stride, no bias": (lambda: nn.Conv2d(16, 24, 3, stride=2, padding=1, bias=False), (2, 16, 9, 9)),
     "groups": (lambda: nn.Conv2d(24, 12, 3, groups=3, padding=1), (2, 24, 6, 6)),
-    "depthwise": (lambda: nn.Conv2d(10, 10, 3, groups=10, padding=1), (2, 10, 6, 6)),
+    "channels first": (lambda: nn.Conv2d(16, 8, 3).to(memory_format=torch.channels_last), (2, 16, 6, 6)),
+    "three dimensions": (lambda: nn.Conv3d(16, 8, 3, padding=1), (2, 16, 4, 4, 4)),
+    "one image": (lambda: nn.Conv2d(16, 24, 3), (16, 6, 6)),
     "odd channels": (lambda: nn.Conv2d(13, 11, 1), (2, 13, 5, 5)),
     "one dimension": (lambda: nn.Conv1d(16, 24, 5, padding=2), (2, 16, 20)),
     "linear": (lambda: nn.Linear(32, 24), (6, 32)),
     "linear over tokens": (lambda: nn.Linear(32, 24, bias=False), (2, 5, 32)),
 }
-
-
-def treated(dense: nn.Module, pattern: str = "2:8", mixed: bool = False) -> MethodLayer:
-    kind = MethodLinear if isinstance(dense, nn.Linear) else MethodConvolution
-    layer = kind(dense, Treatment(BDWP, parse_pattern(pattern), mixed))  # type: ignore[arg-type]
-    layer.make_masks(0)
-    return layer
 
 
 def through(module: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
@@ -49,10 +44,10 @@ def with_weight(dense: nn.Module, weight: Tensor) -> nn.Module:
 def test_every_phase_uses_its_own_weight(name: str) -> None:
     make, shape = CASES[name]
     dense, x = make(), torch.randn(shape)
-    layer = treated(dense)
+    layer = treated(dense, BDWP, "2:8")
     assert layer.masks is not None
-    ahead, back = layer.weight * layer.masks.forward, layer.weight * layer.masks.backward
-    y, dx, gradients = through(layer, x)
+    ahead, back = layer.master * layer.masks.forward, layer.master * layer.masks.backward
+    y, dx, gradients = through(layer.module, x)
     _, _, of_dense = through(dense, x)
     for parameter, gradient in gradients.items():
         assert torch.equal(gradient, of_dense[parameter]), parameter  # WU is dense, bit for bit
@@ -62,7 +57,7 @@ def test_every_phase_uses_its_own_weight(name: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_masks_hold_along_their_axes_within_a_convolution_group(name: str) -> None:
-    layer = treated(CASES[name][0](), "2:4")
+    layer = treated(CASES[name][0](), BDWP, "2:4")
     assert layer.masks is not None
     forward, backward = layer.canonical(layer.masks.forward), layer.canonical(layer.masks.backward)
     assert largest_group_count(forward.float(), 4, 2) <= 2
@@ -73,7 +68,7 @@ def test_masks_hold_along_their_axes_within_a_convolution_group(name: str) -> No
 
 
 def test_the_two_masks_are_independent() -> None:
-    masks = treated(nn.Linear(64, 64)).masks
+    masks = treated(nn.Linear(64, 64), BDWP, "2:8").masks
     assert masks is not None
     overlap = float((masks.forward & masks.backward).sum() / masks.forward.sum())
     assert 0.55 < overlap < 0.8  # both keep large weights; neither contains the other
@@ -82,9 +77,9 @@ def test_the_two_masks_are_independent() -> None:
 
 def test_mixed_precision_rounds_every_operand() -> None:
     dense, x = nn.Conv2d(16, 24, 3, padding=1, bias=False), torch.randn(2, 16, 6, 6)
-    y, dx, gradients = through(treated(dense, mixed=True), x)
+    y, dx, gradients = through(treated(dense, BDWP, "2:8", mixed=True).module, x)
     seen = dense.weight.detach().half().float()
-    masks = treated(with_weight(dense, seen)).masks
+    masks = treated(with_weight(dense, seen), BDWP, "2:8").masks
     assert masks is not None
     gradient = torch.sin(torch.arange(y.numel(), dtype=torch.float32)).reshape(y.shape).half().float()
     rounded = x.half().float()
@@ -96,16 +91,16 @@ def test_mixed_precision_rounds_every_operand() -> None:
 
 
 def test_mixed_precision_ranks_rounded_magnitudes() -> None:
-    layer = treated(nn.Linear(8, 1, bias=False), "1:2", mixed=True)
-    layer.weight.data = torch.tensor([[1.0, 1.0 + 2**-12, 1.0 + 2**-12, 1.0, 1.0, 1.0 + 2**-9, 0.5, 1.0]])
+    layer = treated(nn.Linear(8, 1, bias=False), BDWP, "1:2", mixed=True)
+    layer.master.data = torch.tensor([[1.0, 1.0 + 2**-12, 1.0 + 2**-12, 1.0, 1.0, 1.0 + 2**-9, 0.5, 1.0]])
     layer.make_masks(1)
     assert layer.masks is not None
     assert layer.masks.forward.tolist() == [[True, False, True, False, False, True, False, True]]
-    assert group_mask(layer.weight.data, parse_pattern("1:2"), 1).tolist()[0][:2] == [False, True]
+    assert group_mask(layer.master.data, parse_pattern("1:2"), 1).tolist()[0][:2] == [False, True]
 
 
-def test_a_dense_layer_has_no_masks_and_says_so() -> None:
-    layer = MethodLinear(nn.Linear(8, 8), Treatment(DENSE_TRAINING, parse_pattern("2:8"), False))
-    layer.make_masks(0)
-    assert layer.masks is None
-    assert layer.pattern_of(Phase.FF, Role.WEIGHT) == DENSE
+def test_a_layer_that_a_method_does_nothing_to_stays_as_it_is() -> None:
+    model = nn.Sequential(nn.Linear(8, 8), nn.Conv2d(10, 10, 3, groups=10))
+    assert put(model, Asked(DENSE_TRAINING, lambda _: parse_pattern("2:8"))) == []
+    assert put(model, Asked(BDWP, lambda layer: parse_pattern("2:8") if layer == "1" else DENSE)) == []
+    assert [type(layer) for layer in model] == [nn.Linear, nn.Conv2d] and not list(model.buffers())

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.workloads.small import ADAMW, SGD, SPARSE, batches, training
+from tests.workloads.small import ADAMW, SGD, SPARSE, batches, training, weight_of
 from workloads.errors import UserError
 from workloads.methods.bank import BANK, Gradual
 from workloads.methods.base import END_OF_RUN, Known
@@ -16,7 +16,6 @@ from workloads.methods.fields import changed
 from workloads.op import MatrixOp, Phase
 from workloads.pattern import parse_pattern
 from workloads.training.data import batches as digit_batches
-from workloads.training.layers import MethodLayer
 
 PATTERN = parse_pattern("bank 4:64")
 steps_of = st.integers(1, 400)
@@ -54,16 +53,16 @@ def test_every_bank_keeps_the_same_number_at_every_step_of_real_training(update:
     run, data = training(method, "bank 4:64", update, mixed), batches()  # type: ignore[arg-type]
     before: dict[str, Tensor] = {}
     for step in range(12):
-        run.run_step(next(data))  # makes the masks of the step first
         for name in SPARSE:
-            layer = run.model.get_submodule(name)
-            assert isinstance(layer, MethodLayer) and layer.masks is not None
-            mask = layer.canonical(layer.masks.forward)
+            layer = weight_of(run.model, name)
+            assert layer.masks is not None
+            mask = layer.canonical(layer.masks.forward).clone()
             kept = rule.kept(PATTERN, step)
             assert {count == min(kept, size) for size, count in kept_in_banks(mask, 64)} == {True}
             assert name not in before or not (mask & ~before[name]).any()
             assert torch.equal(layer.masks.forward, layer.masks.backward)
             before[name] = mask
+        run.run_step(next(data))
     assert rule.kept(PATTERN, 11) == 4
 
 
@@ -89,8 +88,8 @@ def test_recorded_steps_say_the_pattern_in_force_and_then_the_one_asked_for() ->
 def test_it_learns_at_sixteen_times() -> None:
     from workloads.models.resnet import resnet9
     from workloads.pattern import parse_patterns
-    from workloads.training.arithmetic import Momentum
     from workloads.training.loop import Recipe, Training
+    from workloads.training.updates import Momentum
 
     torch.manual_seed(1)
     method, patterns = changed(BANK, total_steps=40, period=2), parse_patterns(["bank 4:64"])

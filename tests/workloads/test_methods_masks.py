@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.sparse._semi_structured_conversions import _sparse_semi_structured_tile
 
-from tests.workloads.small import SPARSE, batches, products_after, training, treated
+from tests.workloads.small import SPARSE, batches, products_after, training, treated, weight_of
 from workloads.errors import UserError
 from workloads.methods.base import Axis, Known, Method
 from workloads.methods.bimask import BIMASK
@@ -18,7 +18,7 @@ from workloads.op import Phase, Role
 from workloads.pattern import DENSE, Pattern, parse_pattern
 from workloads.recording.measured import check_operand
 from workloads.recording.record import record_pass
-from workloads.training.layers import InForce
+from workloads.sparsity.in_force import InForce
 from workloads.training.masks import (
     best_2_of_4,
     best_order,
@@ -168,10 +168,10 @@ def surviving(mask: Tensor, order: Tensor, pattern: Pattern) -> Tensor:
 
 def test_the_order_is_searched_every_period_and_kept_in_between() -> None:
     run, data, orders = training(changed(BIMASK, candidates=5, period=3)), batches(), []
-    layer = run.model.get_submodule("middle")
+    layer = weight_of(run.model, "middle")
     for _ in range(7):
+        orders.append(layer.masks.permutation.clone())
         run.run_step(next(data))
-        orders.append(layer.masks.permutation)
     same = [torch.equal(before, after) for before, after in pairwise(orders)]
     assert same == [True, True, False, True, True, False]
 
@@ -183,7 +183,7 @@ def test_the_recorder_needs_the_order() -> None:
     for layer in SPARSE:
         product = products[layer, Phase.BP]
         assert product.op.right.permutation == f"{layer}.weight.order"
-        order = run.model.get_submodule(layer).masks.permutation
+        order = weight_of(run.model, layer).masks.permutation
         assert recorded.orders[f"{layer}.weight.order"] == tuple(map(tuple, order.tolist()))
         two_of_four = parse_pattern("2:4")
         check_operand(product.op, Role.WEIGHT, product.right, two_of_four, order)

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from tests.workloads.small import ADAMW, SGD, SPARSE, Small, batches, training, treated
+from tests.workloads.small import ADAMW, SGD, SPARSE, Small, batches, training, treated, weight_of
 from workloads.errors import UserError
 from workloads.methods.adams import ADAMS, Pull
 from workloads.methods.base import END_OF_RUN, Known, Method
@@ -24,7 +24,9 @@ from workloads.methods.torch24 import TORCH24
 from workloads.methods.transposable import TRANSPOSABLE
 from workloads.op import MatrixOp, Phase
 from workloads.pattern import DENSE, parse_pattern, parse_patterns
-from workloads.training.layers import masked
+from workloads.sparsity.products import masked
+from workloads.sparsity.sparsify import set_step
+from workloads.training.flips import masks_of
 from workloads.training.loop import Training
 from workloads.training.masks import group_mask, random_mask, regrown
 
@@ -46,14 +48,13 @@ def recorded_patterns(run: Training, steps: int, layer: str = "middle") -> list[
 )
 def test_masks_are_new_every_period_only(method: Method, update: object) -> None:
     run, data, masks = training(method, "2:4", update), batches(), []  # type: ignore[arg-type]
-    layer = run.model.get_submodule("middle")
+    layer = weight_of(run.model, "middle")
     for _ in range(7):
+        masks.append(layer.masks.forward.clone())
+        layer.master.data = layer.master.data.flip(1)
         run.run_step(next(data))
-        masks.append(layer.masks)
-        layer.weight.data = layer.weight.data.flip(1)
-    same = [before is after for before, after in pairwise(masks)]
+    same = [torch.equal(before, after) for before, after in pairwise(masks)]
     assert same == [True, True, False, True, True, False]
-    assert not torch.equal(masks[0].forward, masks[3].forward)
 
 
 @pytest.mark.parametrize("method", [STE, SRSTE, BDWP, SDWP, changed(BIMASK, candidates=2), MDGF, SDGF, TORCH24])
@@ -82,7 +83,7 @@ def test_fading_weights_are_dense_operands_until_the_factor_is_zero(mixed: bool)
     layer = treated(Small().hidden, changed(MDGF, total_steps=6), mixed=mixed)
     layer.make_masks(2)
     assert layer.masks is not None and layer.pattern == DENSE
-    weight = layer.weight.detach().half().float() if mixed else layer.weight.detach()
+    weight = layer.master.detach().half().float() if mixed else layer.master.detach()
     kept, factor = group_mask(weight, parse_pattern("2:4"), 1), Fading(total_steps=6).factor(2)
     ahead, back = layer.weights()
     expected = torch.where(kept, weight, weight * factor)
@@ -154,13 +155,13 @@ def test_regrowing_keeps_the_largest_weights_and_takes_the_largest_gradients() -
 
 def test_srigl_masks_move_until_they_stop() -> None:
     run, data, masks = training(changed(SRIGL, total_steps=8, period=2), "fan-in 24"), batches(), []
-    layer = run.model.get_submodule("middle")
+    layer = weight_of(run.model, "middle")
     for _ in range(8):
+        masks.append(layer.masks.forward.clone())
         run.run_step(next(data))
-        masks.append(layer.masks.forward)
     moved = [not torch.equal(before, after) for before, after in pairwise(masks)]
     assert moved == [False, True, False, True, False, False, False]
-    first = SRIGL.forward_mask(layer.canonical(layer.weight.detach()), parse_pattern("fan-in 24"), Known(), 0)
+    first = SRIGL.forward_mask(layer.canonical(layer.master.detach()), parse_pattern("fan-in 24"), Known(), 0)
     assert not torch.equal(first, masks[0].reshape(first.shape))  # other weights, other random inputs
 
 
@@ -178,24 +179,25 @@ def test_srigl_masks_move_until_they_stop() -> None:
 def test_decay_is_added_once_after_unscaling(method: Method, rate: float, mixed: bool) -> None:
     """The first momentum is the gradient that the optimizer got."""
     run = training(method, mixed=mixed)
-    before = {layer: run.model.get_submodule(layer).weight.detach().clone() for layer in SPARSE}
+    weights = {layer: weight_of(run.model, layer) for layer in SPARSE}
+    before = {layer: weight.master.detach().clone() for layer, weight in weights.items()}
+    masks = masks_of(run.model)
     run.run_step(next(batches()))
     for layer in SPARSE:
-        module = run.model.get_submodule(layer)
-        expected = module.weight.grad / (2.0**10 if mixed else 1.0)
+        expected = weights[layer].master.grad  # without the loss scale, and without the decay
         if rate:
-            mask = module.masks.backward if method.decay_phase is Phase.BP else module.masks.forward
+            mask = masks[layer].backward if method.decay_phase is Phase.BP else masks[layer].forward
             expected = expected + masked(before[layer], ~mask) * rate
         assert torch.equal(run.states[f"{layer}.weight"]["momentum"], expected)
-    assert torch.equal(run.states["head.weight"]["momentum"], run.model.head.weight.grad / (2.0**10 if mixed else 1.0))
+    assert torch.equal(run.states["head.weight"]["momentum"], run.model.head.weight.grad)
 
 
 def test_dropped_weights_get_their_whole_gradient_except_under_srigl() -> None:
     for method, pattern in ((changed(SRSTE, decay=0.0), "2:4"), (SRIGL, "fan-in 24")):
         run = training(method, pattern)
+        dropped = ~weight_of(run.model, "middle").masks.forward
         run.run_step(next(batches()))
-        layer = run.model.get_submodule("middle")
-        moved = run.states["middle.weight"]["momentum"][~layer.masks.forward]
+        moved = run.states["middle.weight"]["momentum"][dropped]
         assert bool(moved.any()) == (method.name == "srste")
 
 
@@ -206,11 +208,12 @@ def test_adams_pulls_unmarked_weights_to_zero_after_adamw() -> None:
     method, batch = changed(ADAMS, total_steps=8, rate=1e-5), next(batches())
     plain, pulled = training(DENSE_TRAINING, update=ADAMW), training(method, update=ADAMW)
     pulled.step = plain.step = 1  # the ramp starts at 0
+    set_step(pulled.model, 1)
+    marked = masks_of(pulled.model)["middle"].forward
     for run in (plain, pulled):
         run.run_step(batch)
     second = plain.states["middle.weight"]["second_moment"]
     reached = plain.model.middle.weight.detach()
-    marked = pulled.model.middle.masks.forward
     pull = 0.5e-5 / ((second / (1 - 0.999**2)).sqrt() + 1e-8)
     expected = torch.where(marked, reached, (reached.abs() - pull).clamp(min=0).copysign(reached))
     assert torch.equal(pulled.model.middle.weight.detach(), expected)

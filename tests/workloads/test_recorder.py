@@ -200,8 +200,8 @@ def test_a_planted_violation_is_refused(phase: Phase) -> None:
         model[1].weight[5, :3, 1, 2] = 1.0  # three along the input channels
         model[1].weight[2:5, 7, 0, 0] = 1.0  # three along the output channels
 
-    def pattern_of(layer: str, at: Phase, role: Role) -> Pattern:
-        sparse = layer == "1" and at is phase and role is Role.WEIGHT
+    def pattern_of(parameter: str, at: Phase, role: Role) -> Pattern:
+        sparse = parameter == "1.weight" and at is phase and role is Role.WEIGHT
         return parse_pattern("2:8" if sparse else "dense")
 
     along = {"FF": "input channels", "BP": "output channels"}[phase]

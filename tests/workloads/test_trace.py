@@ -11,9 +11,9 @@ from workloads.op import MatrixOp, Optimizer, VectorOp
 from workloads.pattern import parse_patterns
 from workloads.recording import capture
 from workloads.shipped import load_shipped
-from workloads.training.arithmetic import update_for
 from workloads.training.data import batches
 from workloads.training.loop import Recipe, Training, trace_step
+from workloads.training.updates import update_for
 from workloads.workload import Workload
 
 

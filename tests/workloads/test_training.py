@@ -22,10 +22,11 @@ from workloads.op import MatrixOp, Optimizer, Phase, VectorKind, VectorOp
 from workloads.pattern import parse_pattern, parse_patterns
 from workloads.recording.products import Product
 from workloads.registry import METHODS, MODELS, load_entry, names
-from workloads.training.arithmetic import AdamW, Momentum, update_for
 from workloads.training.data import batches
+from workloads.training.flips import masks_of
 from workloads.training.loop import LossScale, Recipe, Training
 from workloads.training.masks import largest_group_count
+from workloads.training.updates import AdamW, Momentum, update_for
 
 
 def start(
@@ -95,34 +96,31 @@ def test_a_glob_that_names_no_layer_is_refused() -> None:
 def test_dropped_weights_are_still_updated() -> None:
     training = start()
     before = training.model.get_parameter("layer2.conv.weight").detach().clone()
-    training.run_step(next(batches(resnet9, 8, image=16)))
-    layer = training.layer_of["layer2.conv.weight"]
+    layer = small.weight_of(training.model, "layer2.conv")
     assert layer.masks is not None
     neither = ~layer.masks.forward & ~layer.masks.backward
-    assert (layer.weight.detach() != before)[neither].float().mean() > 0.99
+    training.run_step(next(batches(resnet9, 8, image=16)))
+    assert (layer.master.detach() != before)[neither].float().mean() > 0.99
 
 
 def test_masks_follow_the_weights() -> None:
     training = start()
     data = batches(resnet9, 8, image=16)
-    layer = training.layer_of["layer2.conv.weight"]
+    layer = small.weight_of(training.model, "layer2.conv")
+    first = masks_of(training.model)["layer2.conv"]
+    layer.master.data = layer.master.data.flip(1)
     training.run_step(next(data))
-    first = layer.masks
-    layer.weight.data = layer.weight.data.flip(1)
-    training.run_step(next(data))
-    assert first is not None and layer.masks is not None
+    assert layer.masks is not None
     assert not torch.equal(layer.masks.forward, first.forward)
 
 
 def test_decay_adds_its_share_of_the_dropped_weights() -> None:
     batch = next(batches(resnet9, 8, image=16))
     plain, decayed = start(), start(method=changed(BDWP, decay=0.5))
+    name, mask = "layer2.conv.weight", masks_of(plain.model)["layer2.conv"]
     for training in (plain, decayed):
         training.run_step(batch)
-    name = "layer2.conv.weight"
     before = start().model.get_parameter(name).detach()
-    mask = plain.layer_of[name].masks
-    assert mask is not None
     difference = plain.model.get_parameter(name).detach() - decayed.model.get_parameter(name).detach()
     expected = resnet9.learning_rate * 0.5 * before * ~mask.forward
     torch.testing.assert_close(difference, expected, rtol=1e-3, atol=1e-7)

@@ -19,7 +19,7 @@ from workloads.methods.base import (
     MaskSource,
     MaskUse,
     Method,
-    Rule,
+    Scheduled,
     Tensor,
     always_dense,
     largest_of_inputs,
@@ -28,7 +28,7 @@ from workloads.methods.base import (
 
 
 @dataclass(frozen=True)
-class Pull(Rule):
+class Pull(Scheduled):
     """Every `period` steps the largest are marked; the others move towards 0 after every update."""
 
     rate: float = 1e-6

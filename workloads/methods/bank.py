@@ -19,7 +19,7 @@ from workloads.methods.base import (
     GradientRule,
     Known,
     Method,
-    Rule,
+    Scheduled,
     Tensor,
     largest_of_inputs,
     refuse_unless,
@@ -28,7 +28,7 @@ from workloads.pattern import DENSE, Pattern
 
 
 @dataclass(frozen=True)
-class Gradual(Rule):
+class Gradual(Scheduled):
     """Every `period` steps a bank keeps fewer, from `start_share` to `stop_share` of the run."""
 
     start_share: float = 0.1

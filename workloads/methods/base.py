@@ -126,7 +126,12 @@ def largest_of_outputs(weight: Tensor, pattern: Pattern, *_: object) -> Tensor:
 
 @dataclass(frozen=True)
 class Rule:
-    """Numbers that can be set by name, and the functions that depend on them: a method takes its own from here.
+    """Numbers that can be set by name, and the functions that depend on them: a method takes its own from here."""
+
+
+@dataclass(frozen=True)
+class Scheduled(Rule):
+    """A rule that changes over the run.
 
     total_steps: of the run. The default is assumed; `fitted` puts the run's own.
     """
@@ -155,7 +160,7 @@ class Method:
     decay: this times the weights that the mask of `decay_phase` drops is added to the gradient, once a step, after the
     loss scale is taken out (arXiv 2102.04010, equation 9).
     makes_masks(step): whether new masks are made before a step; always true at step 0.
-    in_force(pattern, step): the pattern in force. None: the one asked for.
+    in_force(pattern, step): the pattern in force, another one only at steps that make masks. None: the one asked for.
     forward_mask(weight, pattern, known, step): the mask of the FF weight. weight: values as the product will see them.
     permutation(forward mask, pattern, known, step): the order of a group's output channels, (G, O), in which the
     backward mask is grouped. None: as they are.

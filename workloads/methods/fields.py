@@ -6,7 +6,7 @@ from enum import StrEnum
 from math import isfinite, nan
 
 from workloads.errors import UserError, unknown_name
-from workloads.methods.base import GradientRule, MaskUse, Method, Rule
+from workloads.methods.base import GradientRule, MaskUse, Method, Rule, Scheduled
 from workloads.methods.dense import DENSE_TRAINING
 from workloads.registry import METHODS, load_part
 
@@ -50,7 +50,7 @@ def changed(method: Method, **values: object) -> Method:
     with method.named():
         for role, rule in _rules(method).items():
             known = {each.name: values[each.name] for each in fields(rule) if each.name in values}
-            new[role] = getattr(replace(rule, **known), getattr(method, role).__name__)  # type: ignore[arg-type]
+            new[role] = getattr(replace(rule, **known), getattr(method, role).__name__)
     return replace(method, **new)  # type: ignore[arg-type]
 
 
@@ -67,8 +67,13 @@ def fitted(method: Method, total_steps: int) -> Method:
     return changed(method, total_steps=total_steps)
 
 
-def with_fields(method: Method, texts: Sequence[str]) -> Method:
-    """The method with fields such as `period=50` changed.
+def has_schedule(method: Method) -> bool:
+    """Whether the method changes over the run, so that it must know how long that is."""
+    return any(isinstance(rule, Scheduled) for rule in _rules(method).values())
+
+
+def with_fields(method: Method, texts: Sequence[str], where: str = "--set") -> Method:
+    """The method with fields such as `period=50` changed. where: what they were given by.
 
     Raises UserError for a field it does not have, and for a value that is none or out of range.
     """
@@ -77,14 +82,14 @@ def with_fields(method: Method, texts: Sequence[str]) -> Method:
     for text in texts:
         name, equals, value = (part.strip() for part in text.partition("="))
         if not equals:
-            raise UserError(f"--set {text}: write FIELD=VALUE, for example --set period=50")
+            raise UserError(f"{where} {text}: write FIELD=VALUE, for example {where} period=50")
         if name not in known:
-            raise unknown_name(f"field of method '{method.name}'", name, known, "--set")
+            raise unknown_name(f"field of method '{method.name}'", name, known, where)
         if name in values:
-            raise UserError(f"--set {text}: {name} is set twice")
-        values[name] = _value(value, known[name], f"--set {text}")
+            raise UserError(f"{where} {text}: {name} is set twice")
+        values[name] = _value(value, known[name], f"{where} {text}")
         if name == "decay" and float(value) < 0:
-            raise UserError(f"--set {text}: must be 0 or more")
+            raise UserError(f"{where} {text}: must be 0 or more")
     return changed(method, **values)
 
 

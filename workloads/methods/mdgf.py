@@ -19,7 +19,7 @@ from workloads.methods.base import (
     WEIGHT_OF_FF,
     Known,
     Method,
-    Rule,
+    Scheduled,
     Tensor,
     largest_of_inputs,
     refuse_unless,
@@ -35,7 +35,7 @@ class Fall(StrEnum):
 
 
 @dataclass(frozen=True)
-class Fading(Rule):
+class Fading(Scheduled):
     """What dropped weights are multiplied by; the pattern is in force when that is 0."""
 
     fall: Fall = Fall.EXPONENTIAL

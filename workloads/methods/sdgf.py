@@ -14,7 +14,7 @@ The three are those of the authors' code; that `sparsify` is the default is assu
 from dataclasses import dataclass
 from enum import StrEnum
 
-from workloads.methods.base import WEIGHT_OF_FF, Known, Method, Rule, Tensor, largest_of_inputs, refuse_unless
+from workloads.methods.base import WEIGHT_OF_FF, Known, Method, Scheduled, Tensor, largest_of_inputs, refuse_unless
 from workloads.pattern import MAX_GROUP, Pattern, PatternKind
 
 TIMES = (8, 4, 2, 1)
@@ -27,7 +27,7 @@ class Schedule(StrEnum):
 
 
 @dataclass(frozen=True)
-class Phases(Rule):
+class Phases(Scheduled):
     """Equally long phases, each with a pattern of its own."""
 
     schedule: Schedule = Schedule.SPARSIFY

@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from math import cos, pi
 
 from workloads import training
-from workloads.methods.base import WEIGHT_OF_FF, GradientRule, Known, Method, Rule, Tensor, refuse_unless
+from workloads.methods.base import WEIGHT_OF_FF, GradientRule, Known, Method, Scheduled, Tensor, refuse_unless
 from workloads.pattern import Pattern, PatternKind
 
 
 @dataclass(frozen=True)
-class Regrowth(Rule):
+class Regrowth(Scheduled):
     """Inputs that are random at first and then dropped and grown anew, a share of them every `period` steps."""
 
     period: int = 100

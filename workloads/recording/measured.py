@@ -17,7 +17,7 @@ from workloads.recording.products import Product
 from workloads.recording.tensor_names import Key, is_fake, storage_of
 from workloads.training.masks import largest_group_count, nonzeros, reordered
 
-PatternOf = Callable[[str, Phase, Role], Pattern]
+PatternOf = Callable[[str, Phase, Role], Pattern]  # by the name of the parameter
 AXES = {Phase.FF: "input channels", Phase.BP: "output channels"}
 
 
@@ -101,8 +101,8 @@ def _stored(tensor: Tensor) -> str:
 def _checked(
     product: Product, operand: Operand, tensor: Tensor, pattern_of: PatternOf, order: Tensor | None
 ) -> Operand:
-    """The operand with the pattern that its layer should have. Raises UserError where it holds more."""
-    pattern = pattern_of(product.op.layer, product.op.phase, operand.role) if product.weight else DENSE
+    """The operand with the pattern that its weight should have. Raises UserError where it holds more."""
+    pattern = pattern_of(product.weight, product.op.phase, operand.role) if product.weight else DENSE
     if not is_fake(tensor):
         check_operand(product.op, operand.role, tensor, pattern, order)
     return replace(operand, pattern=pattern, permutation=None if order is None else order_name(operand.tensor))

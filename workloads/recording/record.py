@@ -53,17 +53,17 @@ def record_pass(
 ) -> Recorded:
     """Record `run`, which calls the model, the loss and backward.
 
-    `pattern_of` gives the pattern of a layer's operand in a phase, and `order_of` the order of output channels, (G, O),
-    in which it holds; an operand that holds more than its pattern allows is a UserError. `watch` sees every product
-    after it was checked. Updates are not run: one is recorded for every parameter that got a gradient. find: weights
-    that are n:m already get that pattern.
+    `pattern_of` gives the pattern of an operand of a product with a weight, by the parameter's name and in a phase, and
+    `order_of` the order of output channels, (G, O), in which it holds; an operand that holds more than its pattern
+    allows is a UserError. `watch` sees every product after it was checked. Updates are not run: one is recorded for
+    every parameter that got a gradient. find: weights that are n:m already get that pattern.
     """
 
     orders: dict[str, Orders] = {}
     zeros, found = Zeros(), Found()
 
     def checked(product: Product) -> Product:
-        order = order_of(product.op.layer, product.op.phase, Role.WEIGHT) if order_of and product.weight else None
+        order = order_of(product.weight, product.op.phase, Role.WEIGHT) if order_of and product.weight else None
         shown = replace(product, op=measured(product, pattern_of or _dense, order, zeros))
         if product.weight:
             zeros.weigh(shown)
@@ -109,7 +109,7 @@ def updates(
     its weight has an op of its own.
     """
     sizes: dict[str, int] = {}
-    weights = set()
+    masks: dict[str, dict[Phase, Pattern]] = {}
     for name, parameter in model.named_parameters():
         module = name.rpartition(".")[0] or "model"
         if parameter.grad is None:
@@ -117,21 +117,17 @@ def updates(
         place = layer_of.get(name) or (f"{module}.bias" if module in layer_of.values() else module)
         sizes[place] = sizes.get(place, 0) + parameter.numel()
         if name in layer_of:
-            weights.add(place)
+            found = {phase: pattern_of(name, phase, Role.WEIGHT) for phase in (Phase.FF, Phase.BP)}
+            masks.setdefault(place, {}).update({phase: each for phase, each in found.items() if not each.is_dense})
     ops = []
     for layer, size in sizes.items():
-        found = (
-            [(phase, pattern_of(layer, phase, Role.WEIGHT)) for phase in (Phase.FF, Phase.BP)]
-            if layer in weights
-            else []
-        )
-        masks = tuple((phase, pattern) for phase, pattern in found if not pattern.is_dense)
+        made = tuple((phase, masks[layer][phase]) for phase in (Phase.FF, Phase.BP) if phase in masks.get(layer, {}))
         reads, writes = (2 + optimizer.states) * size, (1 + optimizer.states) * size
-        ops.append(VectorOp(layer, Phase.UP, VectorKind.UPDATE, size, reads, writes, 1, optimizer, masks))
+        ops.append(VectorOp(layer, Phase.UP, VectorKind.UPDATE, size, reads, writes, 1, optimizer, made))
     return ops
 
 
-def _dense(layer: str, phase: Phase, role: Role) -> Pattern:  # noqa: ARG001  a PatternOf
+def _dense(parameter: str, phase: Phase, role: Role) -> Pattern:  # noqa: ARG001  a PatternOf
     return DENSE
 
 

@@ -35,8 +35,9 @@ from workloads.recording.grouped import ASSUMED, expert_result
 from workloads.recording.hidden import refuse_hidden, refuse_hidden_parameters
 from workloads.recording.operators import Sort, sort_of, splits
 from workloads.recording.products import Multiplied, Product, backward_products, forward_products, remembered
-from workloads.recording.tensor_names import Key, is_fake
+from workloads.recording.tensor_names import Key, is_fake, storage_of
 from workloads.recording.traffic import bias_gradient_op, bias_op, is_work, vector_op
+from workloads.sparsity.masked_weight import masked_weights
 
 CHECKPOINT = checkpoint.__file__
 UNSEEN = ("prim", "profiler")  # namespaces whose operators are no work
@@ -65,14 +66,18 @@ class Recorder:
         self._saved: set[Key] = set()
         self._sums: set[Key] = set()  # gradients of a shared weight, one for each of a batch, that torch will add up
         self._open = ExitStack()
+        weights = [weight for _, module in modules for _, weight in masked_weights(module)]
+        masks = [buffer for weight in weights for buffer in (weight.buffer("ff"), weight.buffer("bp"))]
+        self._masks = {storage_of(buffer) for buffer in masks if buffer is not None}
         for _, module in modules:
             refuse_hidden_parameters(module)
             self._names.register(module)
 
     @property
     def saved_elements(self) -> int:
-        """Elements kept for the backward pass: the same data once, parameters and what is made from them left out."""
-        kept = [key for key in self._saved if key[0] not in self._names.parameters]
+        """Elements kept for the backward pass: the same data once, parameters, what is made from them, and their masks
+        left out."""
+        kept = [key for key in self._saved if key[0] not in self._names.parameters and key[0] not in self._masks]
         return sum(math.prod(size for _, size in key[-1]) for key in kept)
 
     @property

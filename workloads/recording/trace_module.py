@@ -4,7 +4,6 @@ One real step becomes a workload: forward, a loss, backward; updates are recorde
 forward pass alone.
 """
 
-from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from copy import deepcopy
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from workloads.op import MatrixOp, Optimizer, Phase
 from workloads.pattern import PatternMap
 from workloads.recording.hidden import refuse_hidden_parameters
 from workloads.recording.inputs import Arguments, drawn, given
-from workloads.recording.put_method import Put, put_method, weight_layers
+from workloads.recording.put_method import Put, put_method, weights_that_run
 from workloads.recording.record import Recorded, record_pass, versions
 from workloads.recording.step_loss import StepLoss
 from workloads.recording.tensor_names import is_fake
@@ -35,7 +34,6 @@ from workloads.recording.user_module import (
     find_target,
     uncompiled,
 )
-from workloads.training.layers import Layers
 from workloads.workload import Capture, Mode, Workload
 
 STATED = "stated"  # the method of a workload whose weights were sparse when they came
@@ -84,15 +82,13 @@ def record_step(request: Request, model: nn.Module, arguments: Arguments) -> Tra
             forward()
     put = Put()
     if request.method is not None:
-        if isinstance(model, Layers):
-            model = nn.Sequential(model)
-        put = put_method(request, model, weight_layers(model, forward))
+        put = put_method(request, model, weights_that_run(model, forward))
     recorded = record_pass(
         model, loss, run, request.optimizer, put.pattern_of, order_of=put.order_of, find=not request.plain
     )
-    _check(request, recorded, put.sparse)
+    _check(request, recorded)
     kept = put.kept if request.method else first_and_last(recorded.ops)
-    notes = (*put.notes(request, recorded.ops), *recorded.found)
+    notes = (*put.notes, *recorded.found)
     return Traced(_workload(request, recorded, kept, value, notes), loss.words, recorded.weight_zeros)
 
 
@@ -113,16 +109,9 @@ def _check_loss(request: Request, model: nn.Module, loss: Tensor) -> None:
         )
 
 
-def _check(request: Request, recorded: Recorded, sparse: Sequence[str]) -> None:
-    ran = {op.layer for op in recorded.ops if isinstance(op, MatrixOp) and op.phase is Phase.FF}
-    if not ran:
+def _check(request: Request, recorded: Recorded) -> None:
+    if not any(isinstance(op, MatrixOp) and op.phase is Phase.FF for op in recorded.ops):
         raise UserError(f"{request.target}: multiplies nothing in its forward pass, so there is nothing to simulate")
-    for layer in sparse:
-        if layer not in ran:
-            raise UserError(
-                f"layer '{layer}': was made sparse and did not run; what it belongs to reads its weight by itself, or "
-                f"does not use it: leave it out with --pattern {layer}=dense"
-            )
 
 
 def _workload(

@@ -11,7 +11,6 @@ from torch import nn
 
 from workloads.errors import UserError, unknown_name
 from workloads.recording.trace_request import split_target
-from workloads.training.layers import Layers
 from workloads.training.memory import is_memory
 
 MISSING = object()
@@ -100,31 +99,6 @@ def uncompiled(model: nn.Module) -> nn.Module:
     for module in model.modules():
         module._compiled_call_impl = None
     return model
-
-
-def layers_of(model: nn.Module) -> dict[str, nn.Module]:
-    """The layers a method can be put on, in the order they were registered.
-
-    Raises UserError for one that a method cannot stand in for: it would go on dense, or lose what it does.
-    """
-    found: dict[str, nn.Module] = {name: each for name, each in model.named_modules() if isinstance(each, Layers)}
-    for name, module in model.named_modules(remove_duplicate=False):
-        if module in found.values() and name not in found:
-            first = next(known for known, other in found.items() if other is module)
-            raise UserError(f"layer '{name}': is the same module as '{first}'; a method can take only one name of it")
-    for name, module in found.items():
-        if "weight" not in module._parameters:
-            raise UserError(
-                f"layer '{name}': its weight is made sparse by another tool already; record it as it is, without "
-                "--pattern, or make that permanent first"
-            )
-        kind = next(kind for kind in Layers if isinstance(module, kind))
-        if type(module).forward is not kind.forward:
-            raise UserError(
-                f"layer '{name}': is a {type(module).__name__}, with a forward pass of its own; a method cannot stand "
-                "in for it, so record it without --pattern"
-            )
-    return found
 
 
 def _imported(place: str) -> ModuleType:

@@ -17,10 +17,8 @@ from torch import Tensor
 from workloads.errors import UserError
 from workloads.files.tensors import digest_of
 from workloads.files.writing import new_file, not_written, write_text
-from workloads.pattern import Pattern, parse_pattern
 from workloads.training.checkpoint_file import NAME, SCHEMA, TENSORS, Checkpoint, advised, read_checkpoint, seal_of
 from workloads.training.checkpoint_tensors import check_tensors, restore, slots_of, tensors_of
-from workloads.training.layers import method_layers
 from workloads.training.loop import Training
 from workloads.training.run_folder import owned
 
@@ -30,9 +28,8 @@ def save_checkpoint(training: Training, data: str, seconds: float, folder: Path)
     path = folder / TENSORS.format(step=training.step)
     tensors = tensors_of(training)
     absent = tuple(sorted(slots_of(training).keys() - tensors.keys()))
-    patterns = {name: str(layer.pattern) for name, layer in method_layers(training.model)}
     size, digest = write_tensors(tensors, path)
-    made = Checkpoint(SCHEMA, training.step, path.name, size, digest, absent, training.scale, patterns, data, seconds)
+    made = Checkpoint(SCHEMA, training.step, path.name, size, digest, absent, training.scale, data, seconds)
     node = asdict(replace(made, seal=seal_of(asdict(made))))
     write_text(folder / NAME, json.dumps(node, indent=1) + "\n")
     try:
@@ -52,11 +49,8 @@ def load_checkpoint(training: Training, folder: Path) -> Checkpoint | None:
     if made is None:
         return None
     with advised(folder):
-        patterns = _patterns(training, made, folder / NAME)
         tensors = _read_tensors(training, made, folder / made.tensors)
     restore(training, tensors)
-    for name, layer in method_layers(training.model):
-        layer.pattern = patterns[name]
     training.step, training.scale = made.step, made.loss_scale
     return made
 
@@ -73,16 +67,6 @@ def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> tuple[int, str]:
             return size, digest_of(partial, size)
     except SafetensorError as error:
         raise UserError(f"{path}: cannot be written: {error}") from None
-
-
-def _patterns(training: Training, made: Checkpoint, path: Path) -> dict[str, Pattern]:
-    layers = [name for name, _ in method_layers(training.model)]
-    if sorted(layers) != sorted(made.patterns):
-        raise UserError(f"{path}: patterns: are those of other layers than this run has")
-    try:
-        return {name: parse_pattern(text) for name, text in made.patterns.items()}
-    except UserError as error:
-        raise UserError(f"{path}: patterns: {error}") from None
 
 
 def _read_tensors(training: Training, made: Checkpoint, file: Path) -> dict[str, Tensor]:

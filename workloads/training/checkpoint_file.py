@@ -17,7 +17,7 @@ from workloads.training.loss_scale import LossScale
 
 NAME = "checkpoint.json"
 TENSORS = "checkpoint-{step:06d}.safetensors"
-SCHEMA = 2
+SCHEMA = 3
 WHAT = "a checkpoint"
 
 
@@ -37,7 +37,6 @@ class Checkpoint:
     digest: str
     absent: tuple[str, ...]
     loss_scale: LossScale
-    patterns: dict[str, str]
     data: str
     seconds: float
     seal: str = ""

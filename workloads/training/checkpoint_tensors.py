@@ -1,14 +1,14 @@
 """The tensors of a checkpoint: what a training leaves in one, what it must find there, and how it takes them back."""
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
 from workloads.errors import UserError
-from workloads.training.layers import Masks, MethodLayer, method_layers
+from workloads.sparsity.masked_weight import masked_weights
 from workloads.training.loop import Training
 
 RANDOM = "random"
@@ -36,15 +36,6 @@ def tensors_of(training: Training) -> dict[str, Tensor]:
     found = {f"weight/{name}": tensor for name, tensor in weights_of(training.model).items()}
     for name, state in training.states.items():
         found |= {f"state/{name}/{key}": tensor for key, tensor in state.items()}
-    for name, layer in method_layers(training.model):
-        if layer.masks is None:
-            continue
-        for field in fields(Masks):
-            tensor = getattr(layer.masks, field.name)
-            if tensor is not None:
-                found[f"mask/{name}/{field.name}"] = tensor.clone()  # both masks may be one tensor
-        if layer.weight.grad is not None:
-            found[f"gradient/{name}"] = layer.weight.grad
     found[RANDOM] = torch.get_rng_state()
     return {name: tensor.contiguous() for name, tensor in found.items()}
 
@@ -55,11 +46,8 @@ def slots_of(training: Training) -> dict[str, Slot]:
     for name, parameter in training.model.named_parameters():
         for key in training.recipe.update.states:
             found[f"state/{name}/{key}"] = _like(parameter, f"state/{name}")
-    for name, layer in method_layers(training.model):
-        shape, group = tuple(layer.weight.shape), f"mask/{name}"
-        found[f"{group}/forward"] = found[f"{group}/backward"] = Slot(shape, FACTORS, group)
-        found[f"{group}/permutation"] = Slot(_order_shape(layer), (torch.int64,), group, True)
-        found[f"gradient/{name}"] = Slot(shape, (layer.weight.dtype,), group, True)
+    for name in mask_names(training.model):
+        found[f"weight/{name}"] = replace(found[f"weight/{name}"], types=FACTORS)
     return found | {RANDOM: _like(torch.get_rng_state())}
 
 
@@ -85,41 +73,32 @@ def check_tensors(slots: Mapping[str, Slot], absent: Collection[str], tensors: M
 def restore(training: Training, tensors: Mapping[str, Tensor]) -> None:
     """Put checked tensors where a training had them."""
     with torch.no_grad():
-        for name, tensor in weights_of(training.model).items():
-            tensor.copy_(tensors[f"weight/{name}"])
-    training.states.clear()
-    for name, _ in training.model.named_parameters():
+        wanted = {name: tensors[f"weight/{name}"] for name in weights_of(training.model)}
+        training.model.load_state_dict(wanted, strict=False)  # a tied parameter has other names too
+    training.engine.state.clear()
+    for name, parameter in training.model.named_parameters():
         found = {key: tensors.get(f"state/{name}/{key}") for key in training.recipe.update.states}
         state = {key: tensor.clone() for key, tensor in found.items() if tensor is not None}
         if state:
-            training.states[name] = state
-    for name, layer in method_layers(training.model):
-        forward, backward, order, gradient = (
-            None if tensor is None else tensor.clone() for tensor in _parts(name, tensors)
-        )
-        layer.masks = None if forward is None or backward is None else Masks(forward, backward, order)
-        layer.weight.grad = gradient
+            training.engine.state[parameter] = state
     torch.set_rng_state(tensors[RANDOM].clone())
 
 
-def _parts(layer: str, tensors: Mapping[str, Tensor]) -> Iterator[Tensor | None]:
-    names = [f"mask/{layer}/{field.name}" for field in fields(Masks)]
-    return (tensors.get(name) for name in (*names, f"gradient/{layer}"))
+def mask_names(model: nn.Module) -> list[str]:
+    """The names of the masks among a model's buffers; while a method lets weights fade they are factors."""
+    masks = {id(each) for _, weight in masked_weights(model) for each in (weight.buffer("ff"), weight.buffer("bp"))}
+    return [name for name, buffer in model.named_buffers() if id(buffer) in masks]
 
 
 def _like(tensor: Tensor, group: str = "") -> Slot:
     return Slot(tuple(tensor.shape), (tensor.dtype,), group)
 
 
-def _order_shape(layer: MethodLayer) -> tuple[int, ...]:
-    return layer.groups, layer.weight.shape[0] // layer.groups
-
-
 def _check_one(name: str, slot: Slot, tensor: Tensor) -> None:
     if tuple(tensor.shape) != slot.shape or tensor.dtype not in slot.types:
         wanted = f"{_shown(slot.shape)} of {' or '.join(map(_word, slot.types))}"
         raise UserError(f"holds '{name}' as {_shown(tensor.shape)} of {_word(tensor.dtype)}; wanted is {wanted}")
-    if name.endswith("/permutation") and not torch.equal(
+    if name.endswith("mask_order") and not torch.equal(
         tensor.sort(-1).values, torch.arange(slot.shape[-1]).expand(slot.shape)
     ):
         raise UserError(f"holds '{name}' that is no order of channels")

@@ -4,20 +4,26 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from workloads.training.layers import Masks, method_layers
+from workloads.sparsity.masked_weight import Masks, masked_weights
 
-MaskState = Mapping[str, Masks | None]
+MaskState = Mapping[str, Masks]
 
 
 def masks_of(model: nn.Module) -> MaskState:
-    """The masks in force, by layer."""
-    return {name: layer.masks for name, layer in method_layers(model)}
+    """Copies of the masks in force, by layer."""
+    found = {name: weight.masks for name, weight in masked_weights(model)}
+    return {name: _copied(masks) for name, masks in found.items() if masks is not None}
+
+
+def _copied(masks: Masks) -> Masks:
+    ahead = masks.forward.clone()
+    back = ahead if masks.backward is masks.forward else masks.backward.clone()
+    return Masks(ahead, back, None if masks.permutation is None else masks.permutation.clone())
 
 
 def flips(before: MaskState, after: MaskState) -> tuple[int, int]:
     """How many weights changed their place in the masks of FF and of BP. A layer without masks then or now has none."""
-    pairs = [(before.get(name), masks) for name, masks in after.items()]
-    both = [(old, new) for old, new in pairs if old is not None and new is not None]
+    both = [(before[name], masks) for name, masks in after.items() if name in before]
     return (
         sum(_changed(old.forward, new.forward) for old, new in both),
         sum(_changed(old.backward, new.backward) for old, new in both),
@@ -25,7 +31,7 @@ def flips(before: MaskState, after: MaskState) -> tuple[int, int]:
 
 
 def _changed(old: Tensor, new: Tensor) -> int:
-    return 0 if old is new else int((_kept(old) != _kept(new)).sum())
+    return int((_kept(old) != _kept(new)).sum())
 
 
 def _kept(mask: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
-"""Training steps: masks, forward, backward, gradient rule, update; and one step as a Workload.
+"""Training steps: forward, backward, update; and one step as a Workload.
 
-In mixed precision there is a loss scale.
+The method is put on the model as in any loop (`workloads.sparsity`): its masks and rules follow the optimizer's steps.
+In mixed precision there is a loss scale; a step whose gradients overflowed is left out, and is none to the method.
 """
 
 from collections.abc import Sequence
@@ -10,15 +11,15 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from workloads.methods.base import GradientRule, Method
+from workloads.methods.base import Method
 from workloads.models.loss import IGNORED, CrossEntropy
 from workloads.models.spec import DataKind, ModelSpec
-from workloads.op import Phase
 from workloads.pattern import PatternMap
 from workloads.recording.record import Recorded, Watcher, record_pass, versions
-from workloads.training.arithmetic import State, Update
-from workloads.training.layers import InForce, MethodLayer, make_masks, method_layers, sparsify
+from workloads.sparsity.in_force import InForce
+from workloads.sparsity.sparsify import Asked, check_patterns, put
 from workloads.training.loss_scale import LossScale
+from workloads.training.updates import State, Update, UpdateEngine
 from workloads.workload import Capture, Mode, Workload
 
 Batch = tuple[Tensor, Tensor]
@@ -48,25 +49,30 @@ class Training:
     recipe: Recipe
     loss: nn.Module = field(default_factory=CrossEntropy)
     step: int = 0
-    states: dict[str, State] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         recipe = self.recipe
-        self.sparse_layers = sparsify(self.model, recipe.method, recipe.patterns, recipe.kept_dense, recipe.mixed)
+        patterns, kept = recipe.patterns, recipe.kept_dense
+        check_patterns(self.model, patterns)
+        asked = Asked(recipe.method, lambda layer: patterns.of(layer, layer in kept), (), recipe.mixed, str(patterns))
+        self.sparse_layers = put(self.model, asked)
         self.scale = recipe.loss_scale if recipe.mixed else LossScale(1.0)
-        names = {parameter: name for name, parameter in self.model.named_parameters()}
-        self.layer_of = {names[layer.weight]: layer for _, layer in method_layers(self.model)}
+        self.engine = UpdateEngine(self.model.parameters(), recipe.update)
+
+    @property
+    def states(self) -> dict[str, State]:
+        """What the optimizer keeps for each parameter that has had a gradient, by the parameter's name."""
+        named = self.model.named_parameters()
+        return {name: self.engine.state[each] for name, each in named if each in self.engine.state}
 
     def run_step(self, batch: Batch) -> float:
         """One step on (inputs, targets). Returns the loss before the update."""
-        make_masks(self.model, self.step)
         loss = self.gradients(batch)
         self.update()
         return loss
 
     def record_step(self, batch: Batch, watch: Watcher | None = None) -> tuple[Recorded, float]:
         """One step, recorded. Returns what it did and the loss. Raises UserError for a mask its pattern forbids."""
-        make_masks(self.model, self.step)
         in_force, losses = InForce(self.model), list[float]()
         recorded = record_pass(
             self.model,
@@ -94,28 +100,15 @@ class Training:
     @torch.no_grad()
     def update(self) -> None:
         """Update every parameter that has a gradient, unless a gradient overflowed."""
-        found = {name: each for name, each in self.model.named_parameters() if each.grad is not None}
-        finite = all(bool(each.grad.isfinite().all()) for each in found.values() if each.grad is not None)
+        gradients = [each.grad for each in self.model.parameters() if each.grad is not None]
+        finite = all(bool(gradient.isfinite().all()) for gradient in gradients)
         used, self.scale = self.scale.scale, self.scale.after(finite) if self.recipe.mixed else self.scale
-        if finite:
-            for name, parameter in found.items():
-                self._update_one(name, parameter, used)
         self.step += 1
-
-    def _update_one(self, name: str, parameter: nn.Parameter, scale: float) -> None:
-        assert parameter.grad is not None
-        layer = self.layer_of.get(name)
-        gradient = parameter.grad / scale
-        if layer:
-            gradient = adjusted(gradient, layer)
-        state = self.states.setdefault(name, {})
-        self.recipe.update.apply(parameter, gradient, state, self.step + 1)
-        method = self.recipe.method
-        if layer and layer.masks and method.after_update:
-            shaped = {key: layer.canonical(value) for key, value in state.items()}
-            mask = layer.canonical(layer.masks.forward)
-            with method.named():
-                method.after_update(layer.canonical(parameter.data), mask, shaped, self.step)
+        if finite:
+            for gradient in gradients:
+                gradient.div_(used)
+            self.engine.update, self.engine.number = self.recipe.update, self.step
+            self.engine.step()
 
 
 def cut(batch: Batch, parts: int) -> list[tuple[Tensor, Tensor, float]]:
@@ -126,20 +119,6 @@ def cut(batch: Batch, parts: int) -> list[tuple[Tensor, Tensor, float]]:
     counted = [int((each.numpy() != IGNORED).sum()) for each in targets.chunk(parts)]  # no work of a machine
     shares = [count / max(1, sum(counted)) for count in counted]
     return list(zip(inputs.chunk(parts), targets.chunk(parts), shares, strict=True))
-
-
-def adjusted(gradient: Tensor, layer: MethodLayer) -> Tensor:
-    """The weight gradient, without loss scale, under the method's gradient rule and decay."""
-    method, masks = layer.treatment.method, layer.masks
-    if masks is None:
-        return gradient
-    if method.gradient is GradientRule.MASKED:
-        gradient = gradient * masks.forward
-    if method.decay:
-        mask = masks.backward if method.decay_phase is Phase.BP else masks.forward
-        dropped = layer.weight.detach() * (1 - mask.to(gradient.dtype))
-        gradient = gradient + dropped * method.decay
-    return gradient
 
 
 def trace_step(

@@ -28,13 +28,11 @@ from workloads.recording.record import versions
 from workloads.registry import MODELS, load_part
 from workloads.samples import write_samples
 from workloads.stored import template_of, write_template
-from workloads.training.arithmetic import update_for
 from workloads.training.checkpoint import load_checkpoint, save_checkpoint, write_tensors
 from workloads.training.checkpoint_tensors import weights_of
 from workloads.training.data import Batch, Examples, batch_at, in_order, steps_an_epoch
 from workloads.training.datasets import DataSet, Request, default_data, load_data
 from workloads.training.flips import flips, masks_of
-from workloads.training.layers import make_masks, method_layers
 from workloads.training.loop import Recipe, Training, trace_step
 from workloads.training.memory import check_memory, least_of_step, memory_said
 from workloads.training.run_folder import RESULT, WEIGHTS, held, new_run, read_unfinished
@@ -42,6 +40,7 @@ from workloads.training.run_log import NAME as LOG
 from workloads.training.run_log import Log, Row, Show, start_log
 from workloads.training.sampling import Sampler
 from workloads.training.settings import Schedule, Settings, checked_settings, filled, method_of
+from workloads.training.updates import update_for
 
 SCHEMA = 1
 SMALLER = "a smaller --batch, --image, --sequence or --width"
@@ -78,7 +77,7 @@ def prepare(wanted: Settings) -> Prepared:
         training = Training(_built(settings, spec, data, recipe), recipe)
     decay = recipe.method.decay
     asked = decay != load_method(settings.method).decay
-    if asked and all(layer.masks is None for _, layer in method_layers(training.model)):
+    if asked and not training.sparse_layers:
         raise UserError(f"--decay {decay:g}: no weight is masked, so there is none that could decay")
     return Prepared(settings, spec, data, training, steps)
 
@@ -191,7 +190,7 @@ def _step(prepared: Prepared, folder: Path) -> Row:
         )
     right, counted = hits(torch.cat(seen), batch[1])
     epoch = 1 + (number - 1) // steps_an_epoch(prepared.data.train, settings.batch)
-    changed = (0, 0) if number == 1 else flips(before, masks_of(training.model))  # the first masks replace none
+    changed = flips(before, masks_of(training.model))
     return Row(number, epoch, loss, right / max(1, counted), rate, scale, *changed)
 
 
@@ -210,7 +209,6 @@ def _set_rate(prepared: Prepared) -> float:
 def _capture(prepared: Prepared, batch: Batch, folder: Path) -> float:
     """One step, recorded into the folder, in mixed precision with samples of its tensors. Returns its loss."""
     training, settings, spec = prepared.training, prepared.settings, prepared.spec
-    scale = training.scale.scale
     sampler = Sampler(training, spec.kept_dense) if settings.mixed_precision else None
     watch = sampler.watch if sampler else None
     workload = trace_step(spec, training, batch, prepared.data.description, settings.seed, watch)
@@ -219,7 +217,7 @@ def _capture(prepared: Prepared, batch: Batch, folder: Path) -> float:
     digest = ""
     if sampler:
         digest = write_samples(
-            sampler.samples(scale),
+            sampler.samples(),
             {"step": training.step, **asdict(training.recipe.update)},
             path.with_suffix(".safetensors"),
         )
@@ -236,8 +234,7 @@ def hits(logits: Tensor, targets: Tensor) -> tuple[int, int]:
 
 @torch.no_grad()
 def tested_hits(training: Training, examples: Examples, batch: int, seed: int) -> tuple[int, int]:
-    """The same over a test set, with masks made of the weights as they are now."""
-    make_masks(training.model, training.step)
+    """The same over a test set."""
     training.model.eval()
     found = [hits(training.model(inputs), targets) for inputs, targets in in_order(examples, batch, seed)]
     training.model.train()

@@ -27,7 +27,7 @@ RECENT = 0.9  # the weight of what was before in the accuracy shown
 @dataclass(frozen=True)
 class Row:
     """One step, counted from 1. Loss and accuracy are those of its batch before the update; `flips_*` are the weights
-    whose place in the mask of FF or BP changed since the step before. The learning rate and loss scale are those used.
+    whose place in the mask of FF or BP changed by the update. The learning rate and loss scale are those used.
     """
 
     step: int

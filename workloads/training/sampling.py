@@ -20,10 +20,10 @@ from workloads.op import MatrixOp, Op, Phase, Role
 from workloads.pattern import PatternMap
 from workloads.recording.products import Product
 from workloads.samples import Array, LayerSample
-from workloads.training.arithmetic import update_for
+from workloads.sparsity.masked_weight import masked_weights
 from workloads.training.data import batches, describe
-from workloads.training.layers import method_layers
 from workloads.training.loop import Recipe, Training
+from workloads.training.updates import update_for
 
 SEED = 2309
 STEPS = 24
@@ -70,7 +70,7 @@ def sampled_run(spec: ModelSpec) -> Run:
     recorded, loss = training.record_step(next(data), sampler.watch)
     size = f"{batch} images of {image}x{image}" if image else f"{batch} texts of {sequence} bytes"
     return Run(
-        samples=sampler.samples(scale),
+        samples=sampler.samples(),
         zeros=zeros_by_op(recorded.ops),
         settings={"step": training.step, **asdict(update)},
         dataset=describe(spec, image),
@@ -115,7 +115,7 @@ class Sampler:
     def __init__(self, training: Training, kept_dense: tuple[str, ...]) -> None:
         self._training = training
         self._parameters = dict(training.model.named_parameters())
-        chosen = _spread([name for name, _ in method_layers(training.model) if name not in kept_dense])
+        chosen = _spread([name for name, _ in masked_weights(training.model) if name not in kept_dense])
         self._names = {layer: f"{layer}.weight" for layer in chosen}
         self._before = {layer: _block(self._parameters[name]) for layer, name in self._names.items()}
         self._states = {layer: self._state(name) for layer, name in self._names.items()}
@@ -134,17 +134,17 @@ class Sampler:
             dy = _rows(product.right, outside, images, (WINDOW // stride[0], WINDOW // stride[1]))
             self._rows[layer] = (x, dy)
 
-    def samples(self, scale: float) -> list[LayerSample]:
-        """The blocks, after the step. `scale` is the loss scale of the step."""
-        return [self._sample(layer, name, scale) for layer, name in self._names.items()]
+    def samples(self) -> list[LayerSample]:
+        """The blocks, after the step."""
+        return [self._sample(layer, name) for layer, name in self._names.items()]
 
-    def _sample(self, layer: str, name: str, scale: float) -> LayerSample:
+    def _sample(self, layer: str, name: str) -> LayerSample:
         parameter = self._parameters[name]
         assert parameter.grad is not None
         return LayerSample(
             layer=layer,
             weight=self._before[layer],
-            weight_gradient=_block(parameter.grad / scale),
+            weight_gradient=_block(parameter.grad),  # from which the step took its loss scale
             weight_after=_block(parameter),
             input=self._rows[layer][0],
             grad_output=self._rows[layer][1],

@@ -1,0 +1,179 @@
+"""What a method does once an optimizer step, whatever the optimizer: torch's optimizers call this by themselves.
+
+Before a step the gradients get the method's decay, or lose what the mask drops; after it weights get the method's rule,
+the step is counted and new masks are made. The gradients are exchanged for the time of the step alone: afterwards they
+are what the backward pass left, whole, which some methods choose their next masks by. Where one optimizer's step calls
+another one's, as wrappers do, the outer one counts.
+
+A step that an optimizer leaves out, after gradients that overflowed, is none. Fused optimizers leave it out inside and
+take gradients with the loss scale in them.
+"""
+
+import sys
+import threading
+from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass, field
+from functools import cache
+from types import FrameType
+from typing import final
+from weakref import WeakSet
+
+import torch
+from torch import Tensor, nn
+from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+from workloads.errors import UserError
+from workloads.methods.base import GradientRule, Method
+from workloads.op import Phase
+from workloads.sparsity.masked_weight import MaskedWeight, masked_weights_of
+
+RAN = "_ran"  # the attribute of a module made sparse whose weight was read by its own forward pass
+STATE_NAMES = {"exp_avg": "first_moment", "exp_avg_sq": "second_moment", "momentum_buffer": "momentum"}  # torch's
+
+
+@final
+@dataclass
+class Steps(threading.local):
+    """The step that is running, by the frame that runs it, and the gradients it exchanged. Not frozen: it is state."""
+
+    frame: FrameType | None = None
+    whole: list[tuple[nn.Parameter, Tensor]] = field(default_factory=list)
+
+
+# Optimizers know parameters and no modules, so the modules made sparse are known here as long as they live.
+_live: WeakSet[nn.Module] = WeakSet()
+_steps = Steps()
+
+
+def follow(module: nn.Module) -> None:
+    """From now on the optimizer steps of a module's weights are seen."""
+    _live.add(module)
+    _hooked()
+
+
+@cache
+def _hooked() -> None:
+    register_optimizer_step_pre_hook(_before)
+    register_optimizer_step_post_hook(_after)
+
+
+def _before(optimizer: Optimizer, *_: object) -> None:
+    if _nested():
+        return
+    _steps.frame = sys._getframe(1)
+    _steps.whole = []
+    done: set[int] = set()
+    for weight in _owned(optimizer):
+        _check_read(weight)
+        parameter = weight.master
+        changed = _changed(weight, optimizer) if id(parameter) not in done and parameter.grad is not None else None
+        done.add(id(parameter))  # a weight of several layers decays once
+        if changed is not None and parameter.grad is not None:
+            _steps.whole.append((parameter, parameter.grad))
+            parameter.grad = changed
+
+
+def _after(optimizer: Optimizer, *_: object) -> None:
+    if _steps.frame is not sys._getframe(1):
+        return
+    _steps.frame = None
+    whole, _steps.whole = _steps.whole, []
+    for parameter, gradient in whole:
+        parameter.grad = gradient
+    overflowed = getattr(optimizer, "found_inf", None)  # of a fused optimizer, put there by torch's GradScaler
+    if overflowed is not None and bool(overflowed):
+        return
+    weights = list(_owned(optimizer))
+    steps = steps_of(weights)
+    done: set[int] = set()
+    for weight, step in zip(weights, steps, strict=True):
+        if id(weight.master) not in done:
+            _apply_rule(weight, optimizer, step)
+        done.add(id(weight.master))
+    for weight, step in zip(weights, steps, strict=True):
+        weight.make_masks(step + 1)
+
+
+def _nested() -> bool:
+    """Whether this step runs inside another one. One that ended with an error is not on the stack any more."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and _steps.frame is not None:
+        if frame is _steps.frame:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _owned(optimizer: Optimizer) -> Iterator[MaskedWeight]:
+    owned = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    for module in list(_live):
+        for weight in masked_weights_of(module):
+            if not weight.treatment.pattern.is_dense and id(module._parameters.get(weight.name)) in owned:
+                yield weight
+
+
+def steps_of(weights: list[MaskedWeight]) -> list[int]:
+    """The steps that weights have had. Read at once: a device is waited for once."""
+    held = [weight.buffer("step") for weight in weights]
+    found = [step for step in held if step is not None and not step.is_meta]
+    known = iter(torch.stack(found).tolist() if found else [])
+    return [0 if step is None or step.is_meta else next(known) for step in held]
+
+
+def _check_read(weight: MaskedWeight) -> None:
+    """Raises UserError for a weight that only others read, so that its mask did nothing."""
+    if weight.master.grad is not None and not weight.module.__dict__.get(RAN, False):
+        raise UserError(
+            f"a {type(weight.module).__name__} with a weight of {'x'.join(map(str, weight.master.shape))} was made "
+            "sparse and trains, but its own forward pass never ran: a module that it belongs to reads its weight; name "
+            "that module in readers= of sparsify, or this one in exclude="
+        )
+
+
+def _changed(weight: MaskedWeight, optimizer: Optimizer) -> Tensor | None:
+    """The gradient under the method's gradient rule and decay; None where it stays as it is."""
+    method, masks, gradient = weight.treatment.method, weight.masks, weight.master.grad
+    if masks is None or gradient is None or (method.gradient is GradientRule.STRAIGHT_THROUGH and not method.decay):
+        return None
+    _check_gradient(optimizer, method)
+    if method.gradient is GradientRule.MASKED:
+        gradient = gradient * masks.forward
+    if method.decay:
+        mask = masks.backward if method.decay_phase is Phase.BP else masks.forward
+        scale = getattr(optimizer, "grad_scale", None)  # of a fused optimizer, which divides by it inside
+        added = weight.master.detach() * (1 - mask.to(gradient.dtype)) * method.decay
+        gradient = gradient + (added if scale is None else added * scale)
+    return gradient
+
+
+def _check_gradient(optimizer: Optimizer, method: Method) -> None:
+    if isinstance(optimizer, torch.optim.LBFGS):
+        raise UserError(
+            f"method '{method.name}': changes gradients before a step, and LBFGS computes new ones inside it; take "
+            "another optimizer, or a method that leaves gradients alone, such as bdwp"
+        )
+
+
+def _apply_rule(weight: MaskedWeight, optimizer: Optimizer, step: int) -> None:
+    """The method's rule after an update."""
+    method, masks, parameter = weight.treatment.method, weight.masks, weight.master
+    if masks is None or not method.after_update:
+        return
+    with torch.no_grad(), method.named():
+        state = states_of(optimizer, parameter)
+        shaped = {key: weight.canonical(value) for key, value in state.items()}
+        whole = weight.canonical(parameter.data)
+        method.after_update(whole, weight.canonical(masks.forward), shaped, step)
+        for tensor, changed in ((parameter.data, whole), *((state[key], shaped[key]) for key in state)):
+            if tensor.data_ptr() != changed.data_ptr():  # of a transposed convolution: a copy
+                tensor.copy_(weight.own(changed))
+
+
+def states_of(optimizer: Optimizer, parameter: nn.Parameter) -> MutableMapping[str, Tensor]:
+    """What an optimizer keeps for each element of a parameter, by the names that methods know."""
+    found = optimizer.state.get(parameter, {})
+    return {
+        STATE_NAMES.get(name, name): value
+        for name, value in found.items()
+        if isinstance(value, Tensor) and value.shape == parameter.shape
+    }
