@@ -89,7 +89,7 @@ def given(inputs: object) -> tuple[Arguments, list[Input]]:
         none = isinstance(inputs, (tuple, list, dict)) and not inputs
         what = "none" if none else "a scalar" if isinstance(one, Tensor) else f"a {type(one).__name__}"
         raise UserError(f"inputs: {what}; {WANTED}")
-    return arguments, [_described(each) for each in found]
+    return arguments, [described(each) for each in found]
 
 
 def _tensors(values: Iterable[object]) -> Iterable[Tensor]:
@@ -112,7 +112,8 @@ def _changed(value: object, change: Callable[[Tensor], Tensor]) -> object:
     return {name: _changed(each, change) for name, each in value.items()} if isinstance(value, dict) else value
 
 
-def _described(tensor: Tensor) -> Input:
+def described(tensor: Tensor) -> Input:
+    """A tensor as an input: sizes, number format, and how large whole numbers in it are."""
     floating = tensor.dtype.is_floating_point or tensor.dtype.is_complex
     stored = "" if tensor.dtype in (torch.float32, torch.int64) else str(tensor.dtype).removeprefix("torch.")
     whole = not floating and tensor.dtype is not torch.bool and tensor.numel()

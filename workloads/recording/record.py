@@ -1,7 +1,7 @@
 """From one recorded step to a Workload: the products' patterns, checked, their measured zeros, and the updates."""
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import final
@@ -41,6 +41,51 @@ class Recorded:
     weight_zeros: float | None = None
 
 
+@final
+class Checks:
+    """What is learned of every product as it runs, and held against the pattern of its weight. Not frozen: it learns.
+
+    `pattern_of` gives the pattern of an operand of a product with a weight, by the parameter's name and in a phase, and
+    `order_of` the order of output channels, (G, O), in which it holds. find: weights that are n:m already get that
+    pattern. `watch` sees every product after it was checked.
+    """
+
+    def __init__(
+        self, pattern_of: PatternOf, order_of: OrderOf | None = None, watch: Watcher | None = None, find: bool = False
+    ) -> None:
+        self.pattern_of = pattern_of
+        self._order_of, self._watch, self._find = order_of, watch, find
+        self._orders: dict[str, Orders] = {}
+        self._zeros, self._found = Zeros(), Found()
+
+    def __call__(self, product: Product) -> Product:
+        """The product with its op complete. Raises UserError for an operand that holds more than its pattern allows."""
+        parameter, phase = product.weight, product.op.phase
+        order = self._order_of(parameter, phase, Role.WEIGHT) if self._order_of and parameter else None
+        shown = replace(product, op=measured(product, self.pattern_of, order, self._zeros))
+        if parameter:
+            self._zeros.weigh(shown)
+            shown = replace(shown, op=self._found.looked_at(shown)) if self._find else shown
+        named = shown.op.right.permutation
+        if order is not None and named and not is_fake(order):
+            self._orders[named] = tuple(tuple(int(channel) for channel in group) for group in order)
+        if self._watch:
+            self._watch(shown)
+        return shown
+
+    def recorded(self, recorder: Recorder, model: nn.Module, updated: Sequence[VectorOp]) -> Recorded:
+        """What a recorder has seen, and the updates."""
+        return Recorded(
+            tuple([*_sorted(recorder.ops), *updated]),
+            recorder.saved_elements,
+            sum(parameter.numel() for parameter in model.parameters()),
+            self._orders,
+            tuple(sorted(recorder.assumed)),
+            self._found.sentences(),
+            self._zeros.of_weights,
+        )
+
+
 def record_pass(
     model: nn.Module,
     loss: nn.Module,
@@ -51,68 +96,42 @@ def record_pass(
     order_of: OrderOf | None = None,
     find: bool = False,
 ) -> Recorded:
-    """Record `run`, which calls the model, the loss and backward.
+    """Record `run`, which calls the model, the loss and backward; what else is given is that of `Checks`.
 
-    `pattern_of` gives the pattern of an operand of a product with a weight, by the parameter's name and in a phase, and
-    `order_of` the order of output channels, (G, O), in which it holds; an operand that holds more than its pattern
-    allows is a UserError. `watch` sees every product after it was checked. Updates are not run: one is recorded for
-    every parameter that got a gradient. find: weights that are n:m already get that pattern.
+    Updates are not run: one is recorded for every parameter that got a gradient.
     """
-
-    orders: dict[str, Orders] = {}
-    zeros, found = Zeros(), Found()
-
-    def checked(product: Product) -> Product:
-        order = order_of(product.weight, product.op.phase, Role.WEIGHT) if order_of and product.weight else None
-        shown = replace(product, op=measured(product, pattern_of or _dense, order, zeros))
-        if product.weight:
-            zeros.weigh(shown)
-            shown = replace(shown, op=found.looked_at(shown)) if find else shown
-        if order is not None and shown.op.right.permutation and not is_fake(order):
-            orders[shown.op.right.permutation] = tuple(tuple(int(channel) for channel in group) for group in order)
-        if watch:
-            watch(shown)
-        return shown
-
-    modules = [("", model), ("loss", loss)]
-    recorder = Recorder(modules, checked)
+    modules, checks = [("", model), ("loss", loss)], Checks(pattern_of or _dense, order_of, watch, find)
+    recorder = Recorder(modules, checks)
     try:
         with recorder:
             run()
     except (RuntimeError, UserError) as error:
         if NO_HOOKS not in str(error):
             raise
-        recorder = Recorder(modules, checked, saving=False)
+        recorder = Recorder(modules, checks, saving=False)
         recorder.assumed.add("nothing is kept for the backward pass, since torch.func hides what is")
         with recorder:
             run()
-    ops = _sorted(recorder.ops)
-    ops += updates(model, optimizer, recorder.layer_of_parameter, pattern_of or _dense)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    return Recorded(
-        tuple(ops),
-        recorder.saved_elements,
-        parameters,
-        orders,
-        tuple(sorted(recorder.assumed)),
-        found.sentences(),
-        zeros.of_weights,
-    )
+    return checks.recorded(recorder, model, updates(model, optimizer, recorder.layer_of_parameter, checks.pattern_of))
 
 
 def updates(
-    model: nn.Module, optimizer: Optimizer, layer_of: Mapping[str, str], pattern_of: PatternOf
+    model: nn.Module,
+    optimizer: Optimizer,
+    layer_of: Mapping[str, str],
+    pattern_of: PatternOf,
+    owned: Container[int] | None = None,
 ) -> list[VectorOp]:
     """The UP ops: one for the weights that a layer multiplies by, named as the layer, with the masks made of them.
 
     The other parameters of a module (biases, norms, embeddings) are one op, named as the module, or `MODULE.bias` where
-    its weight has an op of its own.
+    its weight has an op of its own. owned: the parameters that are updated, by identity, if not all that have a gradient.
     """
     sizes: dict[str, int] = {}
     masks: dict[str, dict[Phase, Pattern]] = {}
     for name, parameter in model.named_parameters():
         module = name.rpartition(".")[0] or "model"
-        if parameter.grad is None:
+        if parameter.grad is None or not (owned is None or id(parameter) in owned):
             continue
         place = layer_of.get(name) or (f"{module}.bias" if module in layer_of.values() else module)
         sizes[place] = sizes.get(place, 0) + parameter.numel()

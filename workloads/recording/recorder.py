@@ -26,7 +26,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.hooks import RemovableHandle
 
 from workloads.op import Op, Phase
-from workloads.recording.calls import Call, functional_name
+from workloads.recording.calls import Call, functional_name, tensors_in
 from workloads.recording.convolutions import backward_convolution, forward_convolution
 from workloads.recording.cures import refused
 from workloads.recording.decompositions import OWN
@@ -48,12 +48,17 @@ Watcher = Callable[[Product], Product]
 class Recorder:
     """Records while it is entered. `watch` sees every product with its tensors and may add to its op.
 
-    saving: whether what is kept for the backward pass is counted, which torch.func does not bear.
+    saving: whether what is kept for the backward pass is counted, which torch.func does not bear. in_loop: it stands
+    around a loop of the user's, so what runs outside the modules and their backward pass is work only where it needs
+    gradients, as a loss does; metrics, clipping, the optimizer itself and the making of batches are not.
     """
 
-    def __init__(self, modules: Sequence[tuple[str, nn.Module]], watch: Watcher, saving: bool = True) -> None:
+    def __init__(
+        self, modules: Sequence[tuple[str, nn.Module]], watch: Watcher, saving: bool = True, in_loop: bool = False
+    ) -> None:
         self.ops: list[Op] = []
         self._saving = saving
+        self._in_loop = in_loop
         self.assumed: set[str] = set()  # what is not known of the step without its values, in words
         self._follower = Follower()
         self._names = self._follower.names
@@ -121,6 +126,12 @@ class Recorder:
         self._follower.follow(done)
         return result
 
+    def is_outside(self, args: Iterable[object]) -> bool:
+        """Whether an operator is no work of the step."""
+        if not self._in_loop or self._layers or torch._C._current_autograd_node() is not None:
+            return False
+        return not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors_in(args)))
+
     def refuse(self, func: OpOverload) -> None:
         """Raises UserError: the operator is not known."""
         raise refused(str(func.namespace), functional_name(func), self._layer(self._backward_node()))
@@ -144,7 +155,7 @@ class Recorder:
     def _layer(self, node: Node | None) -> str:
         if node is not None:
             return self._layer_of.get(int(node._sequence_nr()), "model")
-        layer = self._layers[-1] if self._layers else "model"
+        layer = self._layers[-1] if self._layers else "loss" if self._in_loop else "model"
         self._layer_of.setdefault(self._sequence(), layer)
         return layer
 
@@ -227,7 +238,7 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         more = kwargs or {}
         if not isinstance(func, OpOverload):
             raise refused("higher_order", str(func.__name__), "model")
-        if func.namespace in UNSEEN:
+        if func.namespace in UNSEEN or self._recorder.is_outside((*args, *more.values())):
             return func(*args, **more)
         match sort_of(func):
             case Sort.OWN:

@@ -25,7 +25,7 @@ from workloads.recording.put_method import Put, put_method, weights_that_run
 from workloads.recording.record import Recorded, record_pass, versions
 from workloads.recording.step_loss import StepLoss
 from workloads.recording.tensor_names import is_fake
-from workloads.recording.trace_request import Loss, Request, trace_request
+from workloads.recording.trace_request import STATED, Loss, Request, trace_request
 from workloads.recording.user_module import (
     Builder,
     blamed_on,
@@ -35,8 +35,6 @@ from workloads.recording.user_module import (
     uncompiled,
 )
 from workloads.workload import Capture, Mode, Workload
-
-STATED = "stated"  # the method of a workload whose weights were sparse when they came
 
 
 @final

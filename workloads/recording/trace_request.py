@@ -28,6 +28,8 @@ FORMATS = {
 }  # fmt: skip
 FILLS, WHOLE = ("ones", "zeros"), ("int64", "int32", "uint8")
 EXAMPLE = "such as 1x3x224x224, 8x128:30522 for integers below 30522, or mask=8x128:ones"
+STATED = "stated"  # the method of a workload whose weights were sparse in some way of their own
+
 
 
 class Loss(StrEnum):
