@@ -3,15 +3,15 @@ from workloads.named import with_method as with_method
 from workloads.onnx_file.read import from_onnx as from_onnx
 from workloads.pattern import PatternMap as PatternMap
 from workloads.pattern import parse_patterns as parse_patterns
-from workloads.recording.own_loop import record as record
 from workloads.recording.capture import captured_template as captured_template
+from workloads.recording.own_loop import record as record
 from workloads.recording.scale import parse_scale as parse_scale
 from workloads.recording.scale import scaled_template as scaled_template
 from workloads.recording.trace_module import record_module as record_module
 from workloads.recording.trace_module import trace_module as trace_module
 from workloads.recording.trace_request import parse_inputs as parse_inputs
-from workloads.recording.trace_request import split_target as split_target
 from workloads.recording.trace_request import trace_request as trace_request
+from workloads.registry import split_target as split_target
 from workloads.sparsity.finalize import finalize as finalize
 from workloads.sparsity.mask_file import load_masks as load_masks
 from workloads.sparsity.mask_file import save_masks as save_masks

@@ -141,3 +141,11 @@ def _owner(entry: EntryPoint) -> str:
 def _entries(group: str) -> EntryPoints:
     """Read once: what is installed does not change under a running program."""
     return entry_points(group=group)
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """Module and name of `package.module:name`. Raises UserError for anything else."""
+    place, colon, name = target.partition(":")
+    if not (place and colon and name):
+        raise UserError(f"'{target}': write MODULE:NAME, for example mypkg.mymodule:build_model")
+    return place, name

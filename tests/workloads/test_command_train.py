@@ -49,11 +49,15 @@ def test_a_run_leaves_log_weights_and_result(simulate: Run, tmp_path: Path) -> N
         "checkpoint-000006.safetensors",
         "checkpoint.json",
         "log.csv",
+        "masks.safetensors",
         "result.json",
         "run.json",
         "weights.safetensors",
     ]
-    weights = load_file(tmp_path / "r/weights.safetensors")
+    weights, masks = (load_file(tmp_path / f"r/{name}.safetensors") for name in ("weights", "masks"))
+    assert not [name for name in weights if "mask" in name]
+    kept = masks["layer1.conv.ff"]
+    assert ((weights["layer1.conv.weight"] != 0) == kept).all() and kept.mean() == 0.25
     assert weights["layer1.conv.weight"].shape == (16, 8, 3, 3) and "layer1.bn.running_mean" in weights
 
 

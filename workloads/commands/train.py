@@ -20,10 +20,21 @@ if TYPE_CHECKING:
 
 def train(
     context: typer.Context,
-    model: Annotated[str | None, typer.Option("--model", help="A registered model, such as resnet9.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", help="A registered model, such as resnet9, or a module of your own: PACKAGE.MODULE:NAME."
+        ),
+    ] = None,
     method: Annotated[str, typer.Option("--method", help="Training method (`simulate list methods`).")] = "bdwp",
     pattern: PatternOption = [],  # noqa: B006
     method_fields: FieldOption = [],  # noqa: B006
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data", help="Examples for a module of your own: PACKAGE.MODULE:NAME of a data set or DataLoader."
+        ),
+    ] = None,
     dataset: Annotated[
         str | None,
         typer.Option("--dataset", help="digits, fashion-mnist, cifar10, imagenet or text. [default: digits or text]"),
@@ -55,6 +66,10 @@ def train(
     mixed: Annotated[
         bool, typer.Option("--mixed-precision", help="Products of FP16 operands, with a loss scale.")
     ] = False,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Start from this file: weights.safetensors of a run, or any such.")
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="Where to compute: cpu or cuda.")] = "cpu",
     seed: Annotated[int, typer.Option("--seed", help="Of the weights and of the order of the data.")] = 0,
     threads: Annotated[int, typer.Option("--threads", help="Of torch; with one, a run gives the same bits again.")] = 1,
     checkpoint_every: Annotated[int, typer.Option("--checkpoint-every", help="Steps between checkpoints.")] = 100,
@@ -102,9 +117,12 @@ def train(
         threads=threads,
         checkpoint_every=checkpoint_every,
         capture_at=tuple(sorted(set(capture_at))),
+        data=data,
+        weights=None if weights is None else realpath(weights),
+        device=device,
     )
     workloads.checked_settings(settings)
-    folder = out or dated_folder(safe_name("train", model, method, *pattern))
+    folder = out or dated_folder(safe_name("train", model.replace(":", "-"), method, *pattern))
     workloads.check_run_folder(folder, force)
     _run(settings, folder, force)
 
@@ -142,6 +160,9 @@ def _identity(folder: Path) -> tuple[int, int] | None:
 
 def _say(outcome: "Outcome") -> None:
     share = f"{100 * outcome.accuracy:.2f} % ({outcome.right:,} of {outcome.tested:,})"
-    say(f"test accuracy {share} after {outcome.steps} steps; the run is in {outcome.folder}")
+    found = (
+        f"test accuracy {share}" if outcome.tested else "no targets were classes to test on, so no accuracy is known,"
+    )
+    say(f"{found} after {outcome.steps} steps; the run is in {outcome.folder}")
     for path in sorted(outcome.folder.glob("step-*.json")):
         say(f"recorded: simulate --workload {path}")

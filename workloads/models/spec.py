@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 class DataKind(StrEnum):
     IMAGES = "images"
     BYTES = "bytes"  # text, one byte a token
+    OWN = "examples of the user's own"
 
 
 class Objective(StrEnum):

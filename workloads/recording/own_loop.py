@@ -1,12 +1,12 @@
 """One step of a training loop of the user's own, recorded while it runs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.optimizer import Optimizer as TorchOptimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
@@ -115,7 +115,9 @@ def record(model: nn.Module, *, name: str = "") -> Iterator[Step]:
     finally:
         for hook in hooks:
             hook.remove()
-    step._workload = _workload(name or type(inner).__name__, inner, checks.recorded(recorder, inner, seen.updated), seen)
+    step._workload = _workload(
+        name or type(inner).__name__, inner, checks.recorded(recorder, inner, seen.updated), seen
+    )
 
 
 def _kind(optimizer: TorchOptimizer) -> Optimizer:

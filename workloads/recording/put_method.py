@@ -70,8 +70,7 @@ def put_method(request: Request, model: nn.Module, ran: Ran) -> Put:
     check_patterns(model, request.patterns)
     kept = ends_of(ran.order)
     patterns = {each.layer: _pattern(request, each, ran, kept) for each in found}
-    multiply = {layer for each in found if (layer := ran.layer(each)) not in (None, each.owner)}
-    readers = ["" if each == "model" else str(each) for each in multiply]
+    readers = readers_of(model, ran)
     sparse = put(model, Asked(request.method, patterns.__getitem__, readers, words=str(request.patterns)))
     set_step(model, END_OF_RUN)
     if not sparse:
@@ -80,6 +79,18 @@ def put_method(request: Request, model: nn.Module, ran: Ran) -> Put:
             f"--pattern LAYER=n:m names them (layers: {', '.join(patterns)})"
         )
     return Put(kept, tuple(sparse), tuple(_notes(request, found, ran, kept, sparse)), InForce(model))
+
+
+def readers_of(model: nn.Module, ran: Ran) -> tuple[str, ...]:
+    """The names of modules that multiply by weights of others."""
+    multiply = {layer for each in candidates(model) if (layer := ran.layer(each)) not in (None, each.owner)}
+    return tuple("" if each == "model" else str(each) for each in multiply)
+
+
+def kept_of(model: nn.Module, ran: Ran) -> tuple[str, ...]:
+    """The layers that stay dense unless they are named: the first, the last, and those that do not run."""
+    kept = ends_of(ran.order)
+    return tuple(each.layer for each in candidates(model) if (layer := ran.layer(each)) is None or layer in kept)
 
 
 def _pattern(request: Request, weight: Candidate, ran: Ran, kept: Sequence[str]) -> Pattern:

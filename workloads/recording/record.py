@@ -76,7 +76,7 @@ class Checks:
     def recorded(self, recorder: Recorder, model: nn.Module, updated: Sequence[VectorOp]) -> Recorded:
         """What a recorder has seen, and the updates."""
         return Recorded(
-            tuple([*_sorted(recorder.ops), *updated]),
+            (*_sorted(recorder.ops), *updated),
             recorder.saved_elements,
             sum(parameter.numel() for parameter in model.parameters()),
             self._orders,
@@ -125,7 +125,7 @@ def updates(
     """The UP ops: one for the weights that a layer multiplies by, named as the layer, with the masks made of them.
 
     The other parameters of a module (biases, norms, embeddings) are one op, named as the module, or `MODULE.bias` where
-    its weight has an op of its own. owned: the parameters that are updated, by identity, if not all that have a gradient.
+    its weight has an op of its own. owned: the parameters that are updated, by identity, if not all with a gradient.
     """
     sizes: dict[str, int] = {}
     masks: dict[str, dict[Phase, Pattern]] = {}

@@ -27,7 +27,7 @@ class StepLoss(nn.Module):
     def forward(self, output: object) -> Tensor:
         """A scalar. Raises UserError where there is no tensor to take a loss of."""
         place, chosen = self.chosen(output)
-        shown = f"the output {_sizes(chosen)}" if not place else f"{place} {_sizes(chosen)}"
+        shown = f"the output {sizes_of(chosen)}" if not place else f"{place} {sizes_of(chosen)}"
         if self._kind(chosen, place) is Loss.CROSS_ENTROPY:
             self.words = f"cross-entropy on random targets, with {shown}{'' if place == LOGITS else ' as logits'}"
             targets = torch.randint(0, chosen.shape[-1], chosen.shape[:-1], device=chosen.device)
@@ -42,7 +42,7 @@ class StepLoss(nn.Module):
     def chosen(self, output: object) -> tuple[str, Tensor]:
         """The part of an output that the loss is of, and its name: the one asked for, else the loss, the logits, or
         the first tensor that has a gradient."""
-        parts, target, wanted = list(_parts("", output)), self._request.target, self._request.output
+        parts, target, wanted = list(parts_of("", output)), self._request.target, self._request.output
         if wanted:
             if isinstance(output, Tensor):
                 raise UserError(f"--output {wanted}: {target} returns one tensor; leave it out")
@@ -66,14 +66,14 @@ class StepLoss(nn.Module):
         tokens = any(each.is_whole for each in self._request.inputs)
         could_be = output.dim() >= 2 and output.shape[-1] >= 2
         if asked is Loss.CROSS_ENTROPY and not could_be:
-            raise UserError(f"--loss cross-entropy: the output {_sizes(output)} has no last axis of classes")
+            raise UserError(f"--loss cross-entropy: the output {sizes_of(output)} has no last axis of classes")
         if asked is not Loss.AUTO:
             return asked
         looks = could_be and (output.dim() == 2 or (output.dim() == 3 and (tokens or place == LOGITS)))
         return Loss.CROSS_ENTROPY if looks and not output.is_complex() else Loss.SQUARES
 
 
-def _parts(place: str, value: object) -> Iterator[tuple[str, Tensor]]:
+def parts_of(place: str, value: object) -> Iterator[tuple[str, Tensor]]:
     """Every tensor of a nested output with its place: `logits`, `0`, `hidden.2`."""
     if isinstance(value, Tensor):
         yield place, value
@@ -87,8 +87,9 @@ def _parts(place: str, value: object) -> Iterator[tuple[str, Tensor]]:
     elif is_dataclass(value):
         inner = {each.name: getattr(value, each.name) for each in fields(value)}
     for name, each in inner.items():
-        yield from _parts(f"{place}.{name}" if place else str(name), each)
+        yield from parts_of(f"{place}.{name}" if place else str(name), each)
 
 
-def _sizes(tensor: Tensor) -> str:
+def sizes_of(tensor: Tensor) -> str:
+    """Such as 8x10."""
     return "x".join(str(int(size)) for size in tensor.shape) or "scalar"

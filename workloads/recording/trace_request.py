@@ -31,7 +31,6 @@ EXAMPLE = "such as 1x3x224x224, 8x128:30522 for integers below 30522, or mask=8x
 STATED = "stated"  # the method of a workload whose weights were sparse in some way of their own
 
 
-
 class Loss(StrEnum):
     AUTO = "auto"  # the module's own; else cross-entropy where the output looks like logits
     CROSS_ENTROPY = "cross-entropy"
@@ -209,11 +208,3 @@ def parse_config(texts: Sequence[str]) -> dict[str, object]:
         except (ValueError, SyntaxError):
             found[name] = value
     return found
-
-
-def split_target(target: str) -> tuple[str, str]:
-    """Module and name of `package.module:name`. Raises UserError for anything else."""
-    place, colon, name = target.partition(":")
-    if not (place and colon and name):
-        raise UserError(f"'{target}': write MODULE:NAME, for example mypkg.mymodule:build_model")
-    return place, name

@@ -10,7 +10,7 @@ from types import ModuleType
 from torch import nn
 
 from workloads.errors import UserError, unknown_name
-from workloads.recording.trace_request import split_target
+from workloads.registry import split_target
 from workloads.training.memory import is_memory
 
 MISSING = object()
@@ -29,8 +29,8 @@ def current_folder_first() -> Iterator[None]:
             sys.path.remove(folder)
 
 
-def find_target(target: str) -> Builder:
-    """What `package.module:name` names: a module, or what builds one. Raises UserError where there is none."""
+def find_named(target: str) -> object:
+    """What `package.module:name` names. Raises UserError where there is none."""
     place, name = split_target(target)
     module = _imported(place)
     with blamed_on(f"{target}: looking it up stopped"):
@@ -38,6 +38,12 @@ def find_target(target: str) -> Builder:
     if found is MISSING:
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise unknown_name(f"name in {place}", name, known)
+    return found
+
+
+def find_target(target: str) -> Builder:
+    """What `package.module:name` names: a module, or what builds one. Raises UserError where there is none."""
+    found = find_named(target)
     if not isinstance(found, nn.Module) and not callable(found):
         raise UserError(
             f"{target}: is a {type(found).__name__}; wanted is a torch module or a function that builds one"

@@ -110,9 +110,9 @@ def _convolution(module: nn.Module, x: Tensor, output_size: Sequence[int] | None
 def _operands(module: nn.Module, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, How]:
     module.__dict__[RAN] = True
     weight = next(masked_weights_of(module))
-    master, bias = weight.master, module._parameters.get("bias")
-    prune = weight.pruned if weight.treatment.method.pruned_gradient else None
-    how = How(product_dtype(x, master), weight.treatment.mixed, prune)
+    master, bias, treatment = weight.master, module._parameters.get("bias"), weight.treatment
+    prune = weight.pruned if treatment.method.pruned_gradient else None
+    how = How(product_dtype(x, master), treatment.mixed, prune)
     return master, None if bias is None else bias.to(how.dtype), *weight.operand_masks, how
 
 

@@ -92,7 +92,10 @@ def load_masks(model: nn.Module, path: str | Path) -> None:
             "the file has it, and the model does not" if key in tensors else "the model has it, and the file does not"
         )
         raise UserError(f"{path}: '{key}': {where}")
-    made = {key: _checked(path, key, *wanted[key], tensors) for key in wanted}
+    first_orders = sorted(
+        wanted, key=lambda key: not key.endswith("order")
+    )  # which the backward masks are held against
+    made = {key: _checked(path, key, *wanted[key], tensors) for key in first_orders}
     for key, (weight, part) in wanted.items():
         weight.put(part, made[key])
     for name, weight in found.items():

@@ -4,7 +4,9 @@ Known are torch.nn.utils.prune, torch.ao.pruning and torchao's tools of the same
 torch's and torchao's packed weights, which become plain ones.
 """
 
+import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize, prune
 
 from workloads.errors import UserError
@@ -37,7 +39,7 @@ def take_over(layer: str, module: nn.Module) -> None:
             f"layer '{layer}': its weight is made by another tool, of other parameters; make that permanent first, or "
             "keep the layer dense"
         )
-    if type(weight) not in (Tensor, nn.Parameter) and not is_fake(weight):
+    if type(weight) not in (Tensor, nn.Parameter) and not is_fake(weight) and not is_lazy(weight):
         _unpack(layer, module, weight)
 
 
@@ -54,12 +56,15 @@ def _only_masks(module: nn.Module) -> bool:
 
 def _unpack(layer: str, module: nn.Module, weight: Tensor) -> None:
     kind = type(weight)
-    for name in ("to_dense", "dequantize"):
-        if callable(getattr(weight, name, None)) and hasattr(kind, "__tensor_flatten__") and not _is_sharded(weight):
-            try:
-                module._parameters[WEIGHT] = nn.Parameter(getattr(weight, name)().detach().clone())
-            except (NotImplementedError, RuntimeError, TypeError):
-                continue
+    for name in ("dequantize", "to_dense"):
+        if _is_sharded(weight):
+            break
+        try:
+            plain = getattr(weight, name)().detach().clone()
+        except (NotImplementedError, RuntimeError, TypeError, AttributeError):
+            continue  # of one form or of the other, or of none that is known
+        if type(plain) is Tensor and plain.layout is torch.strided and plain.is_floating_point():
+            module._parameters[WEIGHT] = nn.Parameter(plain)
             return
     raise UserError(
         f"layer '{layer}': its weight is a {kind.__name__} of {kind.__module__.partition('.')[0]}; only plain tensors "

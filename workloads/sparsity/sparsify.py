@@ -23,7 +23,7 @@ from workloads.methods.fields import fitted, has_schedule, load_method, with_fie
 from workloads.models.transformer import MatMul
 from workloads.pattern import DENSE, Pattern, PatternMap, parse_patterns
 from workloads.sparsity.hooks import steps_of
-from workloads.sparsity.layers import Layers, SparseModule, needs_window, treat
+from workloads.sparsity.layers import Layers, SparseModule, needs_window, restore, treat
 from workloads.sparsity.masked_weight import MaskedWeight, Treatment, layer_name, masked_weights
 from workloads.sparsity.pruned import first_mask, take_over
 
@@ -115,7 +115,7 @@ def check_patterns(model: nn.Module, patterns: PatternMap) -> None:
 def put(model: nn.Module, asked: Asked) -> list[str]:
     """Put a method on a model, in place. The names of the layers that became sparse.
 
-    Raises UserError for a layer that cannot be made sparse.
+    Raises UserError, with the model as it was but for pruning made permanent, for a layer that cannot be made sparse.
     """
     treated: dict[nn.Module, dict[str, Treatment]] = {}
     for each in candidates(model):
@@ -133,8 +133,13 @@ def put(model: nn.Module, asked: Asked) -> list[str]:
         elif asked.mixed and isinstance(module, MatMul):
             treat(module, {}, windowed=False)
     made = [(layer, weight) for layer, weight in masked_weights(model) if weight.module in treated]
-    for layer, weight in made:
-        make_masks(layer, weight, 0, first_mask(weight))
+    try:
+        for layer, weight in made:
+            make_masks(layer, weight, 0, first_mask(weight))
+    except UserError:
+        for module in [each for each in model.modules() if each in treated or each in readers]:
+            restore(module)
+        raise
     return [layer for layer, weight in made if not weight.treatment.pattern.is_dense]
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from workloads.errors import UserError
+from workloads.errors import UserError, unknown_name
 from workloads.files.tensors import digest_of
 from workloads.files.writing import new_file, not_written, write_text
 from workloads.training.checkpoint_file import NAME, SCHEMA, TENSORS, Checkpoint, advised, read_checkpoint, seal_of
-from workloads.training.checkpoint_tensors import check_tensors, restore, slots_of, tensors_of
+from workloads.training.checkpoint_tensors import check_tensors, restore, slots_of, tensors_of, weights_of
 from workloads.training.loop import Training
 from workloads.training.run_folder import owned
 
@@ -69,12 +69,33 @@ def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> tuple[int, str]:
         raise UserError(f"{path}: cannot be written: {error}") from None
 
 
-def _read_tensors(training: Training, made: Checkpoint, file: Path) -> dict[str, Tensor]:
-    """The tensors, held against the run. They lie in the file until they are copied."""
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Put the weights of a file on a model, such as `weights.safetensors` of a run. Masks in it are left out.
+
+    Raises UserError, with the model as it was, where the file is not whole or has not all that the model has.
+    """
+    found, wanted = _loaded(path), weights_of(model)
+    for name, tensor in wanted.items():
+        if name not in found:
+            near = [each for each in found if each not in wanted]
+            raise unknown_name(f"tensor of {path}, which the model has,", name, near, "--weights")
+        if found[name].shape != tensor.shape:
+            has, needs = ("x".join(map(str, each.shape)) for each in (found[name], tensor))
+            raise UserError(f"--weights: {path}: '{name}' is {has}, and the model has {needs}")
+    model.load_state_dict({name: found[name] for name in wanted}, strict=False)  # a tied parameter has other names too
+
+
+def _loaded(file: Path) -> dict[str, Tensor]:
     try:
         tensors: dict[str, Tensor] = load_file(file)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{file}: is not a whole file of tensors: {error}") from None
+    return tensors
+
+
+def _read_tensors(training: Training, made: Checkpoint, file: Path) -> dict[str, Tensor]:
+    """The tensors, held against the run. They lie in the file until they are copied."""
+    tensors = _loaded(file)
     try:
         check_tensors(slots_of(training), made.absent, tensors)
     except UserError as error:

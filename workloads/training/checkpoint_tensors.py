@@ -11,7 +11,7 @@ from workloads.errors import UserError
 from workloads.sparsity.masked_weight import masked_weights
 from workloads.training.loop import Training
 
-RANDOM = "random"
+RANDOM, RANDOM_CUDA = "random", "random_cuda"  # states of the random numbers
 FACTORS = (torch.bool, torch.float32)  # a mask keeps or drops, or lets a weight fade
 
 
@@ -36,8 +36,14 @@ def tensors_of(training: Training) -> dict[str, Tensor]:
     found = {f"weight/{name}": tensor for name, tensor in weights_of(training.model).items()}
     for name, state in training.states.items():
         found |= {f"state/{name}/{key}": tensor for key, tensor in state.items()}
-    found[RANDOM] = torch.get_rng_state()
+    found |= _random(training)
     return {name: tensor.contiguous() for name, tensor in found.items()}
+
+
+def _random(training: Training) -> dict[str, Tensor]:
+    """The state of the random numbers, that of the device too."""
+    on_cuda = any(parameter.is_cuda for parameter in training.model.parameters())
+    return {RANDOM: torch.get_rng_state()} | ({RANDOM_CUDA: torch.cuda.get_rng_state()} if on_cuda else {})
 
 
 def slots_of(training: Training) -> dict[str, Slot]:
@@ -48,7 +54,7 @@ def slots_of(training: Training) -> dict[str, Slot]:
             found[f"state/{name}/{key}"] = _like(parameter, f"state/{name}")
     for name in mask_names(training.model):
         found[f"weight/{name}"] = replace(found[f"weight/{name}"], types=FACTORS)
-    return found | {RANDOM: _like(torch.get_rng_state())}
+    return found | {name: _like(state) for name, state in _random(training).items()}
 
 
 def check_tensors(slots: Mapping[str, Slot], absent: Collection[str], tensors: Mapping[str, Tensor]) -> None:
@@ -78,10 +84,12 @@ def restore(training: Training, tensors: Mapping[str, Tensor]) -> None:
     training.engine.state.clear()
     for name, parameter in training.model.named_parameters():
         found = {key: tensors.get(f"state/{name}/{key}") for key in training.recipe.update.states}
-        state = {key: tensor.clone() for key, tensor in found.items() if tensor is not None}
+        state = {key: tensor.to(parameter.device, copy=True) for key, tensor in found.items() if tensor is not None}
         if state:
             training.engine.state[parameter] = state
     torch.set_rng_state(tensors[RANDOM].clone())
+    if RANDOM_CUDA in tensors:
+        torch.cuda.set_rng_state(tensors[RANDOM_CUDA].clone())
 
 
 def mask_names(model: nn.Module) -> list[str]:

@@ -6,7 +6,7 @@ is a function of seed and step alone, so a run can go on anywhere.
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -31,7 +31,8 @@ MODULES = (
 SMALLEST = 50_000  # bytes of text below which training on it says nothing
 MASK_BYTE = 0  # stands for a hidden token; no text holds it
 HIDDEN = 0.15  # share of tokens hidden, arXiv 1810.04805
-Batch = tuple[Tensor, Tensor]
+Inputs = Tensor | Sequence[object] | Mapping[str, object]  # of a model: one, several in order, or by name
+Batch = tuple[Inputs, Tensor | None]  # with targets, if they stand apart
 CHUNK, CHUNK_VALUES = 1000, 4_000_000  # images looked at together, and the values in them
 
 

@@ -52,7 +52,7 @@ class DataSet:
     classes: int | None
     image: int
     train: Examples
-    test: Examples
+    test: Examples | None  # none where the user gave none
 
 
 def default_data(spec: ModelSpec) -> str:

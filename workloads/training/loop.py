@@ -4,25 +4,26 @@ The method is put on the model as in any loop (`workloads.sparsity`): its masks 
 In mixed precision there is a loss scale; a step whose gradients overflowed is left out, and is none to the method.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import final
+from typing import cast, final
 
 import torch
 from torch import Tensor, nn
 
 from workloads.methods.base import Method
 from workloads.models.loss import IGNORED, CrossEntropy
-from workloads.models.spec import DataKind, ModelSpec
+from workloads.models.spec import ModelSpec
 from workloads.pattern import PatternMap
+from workloads.recording.calls import tensors_in
+from workloads.recording.inputs import described
 from workloads.recording.record import Recorded, Watcher, record_pass, versions
 from workloads.sparsity.in_force import InForce
 from workloads.sparsity.sparsify import Asked, check_patterns, put
+from workloads.training.data import Batch, Inputs
 from workloads.training.loss_scale import LossScale
 from workloads.training.updates import State, Update, UpdateEngine
 from workloads.workload import Capture, Mode, Workload
-
-Batch = tuple[Tensor, Tensor]
 
 
 @final
@@ -33,11 +34,12 @@ class Recipe:
 
     method: Method
     patterns: PatternMap
-    kept_dense: Sequence[str]
+    kept_dense: Sequence[str]  # layers, unless a pattern names them
     update: Update
     mixed: bool = False
     loss_scale: LossScale = field(default_factory=LossScale)
     parts: int = 1
+    readers: Sequence[str] = ()  # modules that read the weights of their children
 
 
 @final
@@ -49,12 +51,13 @@ class Training:
     recipe: Recipe
     loss: nn.Module = field(default_factory=CrossEntropy)
     step: int = 0
+    outputs: list[tuple[object, Tensor | None]] = field(default_factory=list)  # of the last batch, with its targets
 
     def __post_init__(self) -> None:
         recipe = self.recipe
         patterns, kept = recipe.patterns, recipe.kept_dense
         check_patterns(self.model, patterns)
-        asked = Asked(recipe.method, lambda layer: patterns.of(layer, layer in kept), (), recipe.mixed, str(patterns))
+        asked = Asked(recipe.method, lambda layer: patterns.of(layer, layer in kept), recipe.readers, recipe.mixed)
         self.sparse_layers = put(self.model, asked)
         self.scale = recipe.loss_scale if recipe.mixed else LossScale(1.0)
         self.engine = UpdateEngine(self.model.parameters(), recipe.update)
@@ -89,9 +92,12 @@ class Training:
     def gradients(self, batch: Batch) -> float:
         """Forward and backward. Leaves gradients times the loss scale on the parameters; returns the loss."""
         self.model.zero_grad(set_to_none=True)
+        self.outputs = []
         whole = 0.0
         for inputs, targets, share in cut(batch, self.recipe.parts):
-            loss = self.loss(self.model(inputs), targets)
+            output = called(self.model, inputs)
+            self.outputs.append((output, targets))
+            loss = self.loss(output, targets)
             if share:  # the mean over no target is no number
                 (loss * (self.scale.scale * share)).backward()
                 whole += float(loss.detach()) * share
@@ -111,14 +117,37 @@ class Training:
             self.engine.step()
 
 
-def cut(batch: Batch, parts: int) -> list[tuple[Tensor, Tensor, float]]:
+def called(model: nn.Module, inputs: Inputs) -> object:
+    """What a model gives for one input, several in order, or several by name."""
+    if isinstance(inputs, Tensor):
+        return model(inputs)
+    return model(**inputs) if isinstance(inputs, Mapping) else model(*inputs)
+
+
+def cut(batch: Batch, parts: int) -> list[tuple[Inputs, Tensor | None, float]]:
     """Inputs and targets of each part, and its share of the targets that count: what its mean loss weighs."""
     inputs, targets = batch
     if parts == 1:
         return [(inputs, targets, 1.0)]
-    counted = [int((each.numpy() != IGNORED).sum()) for each in targets.chunk(parts)]  # no work of a machine
+    pieces = cast(list[Inputs], _pieces(inputs, parts))
+    if targets is None or targets.is_floating_point():
+        of_targets = [None] * parts if targets is None else list(targets.chunk(parts))
+        return [(one, other, 1 / parts) for one, other in zip(pieces, of_targets, strict=True)]
+    counted = [int((each.cpu().numpy() != IGNORED).sum()) for each in targets.chunk(parts)]  # no work of a machine
     shares = [count / max(1, sum(counted)) for count in counted]
-    return list(zip(inputs.chunk(parts), targets.chunk(parts), shares, strict=True))
+    return list(zip(pieces, targets.chunk(parts), shares, strict=True))
+
+
+def _pieces(value: object, parts: int) -> list[object]:
+    """A batch, or a container of such, cut into equal parts; what is no tensor goes into each."""
+    if isinstance(value, Tensor):
+        return list(value.chunk(parts))
+    if isinstance(value, Mapping):
+        inner = {name: _pieces(each, parts) for name, each in value.items()}
+        return [{name: each[part] for name, each in inner.items()} for part in range(parts)]
+    if isinstance(value, (tuple, list)):
+        return [list(each) for each in zip(*(_pieces(each, parts) for each in value), strict=True)]
+    return [value] * parts
 
 
 def trace_step(
@@ -136,13 +165,13 @@ def trace_step(
     """
     scale = training.scale.scale
     recorded, loss = training.record_step(batch, watch)
-    inputs, _ = batch
+    first = described(tensors_in([batch[0]])[0])
     return Workload(
         model=spec.name,
         method=training.recipe.method.name,
         pattern=str(training.recipe.patterns),
-        batch=inputs.shape[0],
-        sequence=inputs.shape[1] if spec.data is DataKind.BYTES else 1,
+        batch=first.shape[0],
+        sequence=first.shape[1] if first.is_whole and len(first.shape) > 1 else 1,
         mode=Mode.TRAINING,
         ops=recorded.ops,
         parameters=recorded.parameters,

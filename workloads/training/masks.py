@@ -91,9 +91,9 @@ def _groups(values: Tensor, m: int, axis: int, filler: float) -> tuple[Tensor, i
 
 def random_mask(weight: Tensor, fan_in: int, seed: int) -> Tensor:
     """`fan_in` weights of every output, anywhere. weight: (G, O, C, T); it goes into the seed, so layers differ."""
-    content = 0 if is_fake(weight) else int(weight.detach().contiguous().view(torch.int32).sum())
+    content = 0 if is_fake(weight) else int(weight.detach().float().contiguous().view(torch.int32).sum())
     generator = torch.Generator().manual_seed((seed + content) % 2**62)
-    scores = torch.rand(weight.shape, generator=generator)
+    scores = torch.rand(weight.shape, generator=generator).to(weight.device)  # drawn alike for every device
     return _largest(scores.flatten(2), fan_in).reshape(scores.shape)
 
 
@@ -117,8 +117,9 @@ def best_2_of_4(weight: Tensor) -> Tensor:
     first pattern in the order of `patterns_2_of_4`.
     """
     patterns = patterns_2_of_4()
-    best = (_tiles(weight.detach().abs(), 4, filler=0.0) @ patterns.mT).argmax(-1)
-    return _untiled(patterns[best].bool(), 4, weight.shape)
+    magnitudes = weight.detach().abs().float()  # added on the CPU, so that every device has the same best
+    best = (_tiles(magnitudes if is_fake(weight) else magnitudes.cpu(), 4, filler=0.0) @ patterns.mT).argmax(-1)
+    return _untiled(patterns[best].bool(), 4, weight.shape).to(weight.device)
 
 
 def patterns_2_of_4() -> Tensor:
@@ -135,12 +136,12 @@ def greedy(scores: Tensor, n: int, m: int) -> Tensor:
     lower index of the tile, read row by row.
     """
     if is_fake(scores):
-        return torch.empty(scores.shape, dtype=torch.bool)
+        return torch.empty(scores.shape, dtype=torch.bool, device=scores.device)
     tiles = _tiles(scores.detach(), m, filler=NEVER)
     order = torch.sort(tiles, dim=-1, descending=True, stable=True).indices
-    count, each = tiles.shape[0], torch.arange(tiles.shape[0])
-    rows, cols = torch.zeros(count, m, dtype=torch.int32), torch.zeros(count, m, dtype=torch.int32)
-    mask = torch.zeros(tiles.shape, dtype=torch.bool)
+    each = torch.arange(tiles.shape[0], device=tiles.device)
+    rows, cols = (torch.zeros(tiles.shape[0], m, dtype=torch.int32, device=tiles.device) for _ in range(2))
+    mask = torch.zeros(tiles.shape, dtype=torch.bool, device=tiles.device)
     for place in order.unbind(-1):
         row, col = place // m, place % m
         taken = (rows[each, row] < n) & (cols[each, col] < n) & (tiles[each, place] > NEVER)
@@ -188,9 +189,9 @@ def best_order(mask: Tensor, pattern: Pattern, candidates: int, seed: int) -> Te
     generator = torch.Generator().manual_seed(seed)
     orders = torch.stack([torch.rand(groups, outside, generator=generator).argsort(-1) for _ in range(candidates)])
     counts = np.empty(mask[0, 0].numel(), np.uint8 if pattern.m <= MOST_IN_A_BYTE else np.uint16)
-    kept = _kept(mask.flatten(2).contiguous().numpy(), orders.numpy(), pattern.n, pattern.m, counts)
+    kept = _kept(mask.flatten(2).contiguous().cpu().numpy(), orders.numpy(), pattern.n, pattern.m, counts)
     best = torch.from_numpy(kept.argmax(0))  # the first of equals
-    return orders[best, torch.arange(groups)]
+    return orders[best, torch.arange(groups)].to(mask.device)
 
 
 @compiled(nogil=True)

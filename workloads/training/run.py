@@ -1,7 +1,8 @@
 """A training run from its settings to its result: steps, log, checkpoints, captured workloads, test accuracy.
 
 A folder of a run holds `run.json` (what was asked), `log.csv`, a checkpoint, a workload for every step captured, and at
-the end `weights.safetensors` and `result.json`. Every file appears whole or not at all, so a run that was killed goes
+the end `weights.safetensors`, whose dropped weights are 0, the masks in `masks.safetensors`, and `result.json`. Every
+file appears whole or not at all, so a run that was killed goes
 on from its checkpoint.
 """
 
@@ -9,6 +10,7 @@ import json
 import math
 import time
 from contextlib import closing
+from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import final
@@ -20,26 +22,33 @@ from workloads.errors import UserError
 from workloads.files.limits import SMALL_PIXELS, SMALL_TOKENS
 from workloads.files.writing import write_text
 from workloads.methods.fields import fitted, load_method
-from workloads.models.loss import IGNORED
+from workloads.models.loss import IGNORED, CrossEntropy
 from workloads.models.spec import ModelSpec
 from workloads.op import Optimizer
 from workloads.pattern import parse_patterns
+from workloads.recording.put_method import kept_of, readers_of, weights_that_run
 from workloads.recording.record import versions
+from workloads.recording.user_module import blamed_on, current_folder_first
 from workloads.registry import MODELS, load_part
 from workloads.samples import write_samples
+from workloads.sparsity.finalize import finalize
+from workloads.sparsity.mask_file import save_masks
+from workloads.sparsity.masked_weight import masked_weights
 from workloads.stored import template_of, write_template
-from workloads.training.checkpoint import load_checkpoint, save_checkpoint, write_tensors
+from workloads.training.checkpoint import load_checkpoint, load_weights, save_checkpoint, write_tensors
 from workloads.training.checkpoint_tensors import weights_of
 from workloads.training.data import Batch, Examples, batch_at, in_order, steps_an_epoch
 from workloads.training.datasets import DataSet, Request, default_data, load_data
+from workloads.training.devices import check_device, on_device
 from workloads.training.flips import flips, masks_of
-from workloads.training.loop import Recipe, Training, trace_step
+from workloads.training.loop import Recipe, Training, called, trace_step
 from workloads.training.memory import check_memory, least_of_step, memory_said
-from workloads.training.run_folder import RESULT, WEIGHTS, held, new_run, read_unfinished
+from workloads.training.own import OwnExamples, OwnLoss, logits_of, own_data, own_model
+from workloads.training.run_folder import MASKS, RESULT, WEIGHTS, held, new_run, read_unfinished
 from workloads.training.run_log import NAME as LOG
 from workloads.training.run_log import Log, Row, Show, start_log
 from workloads.training.sampling import Sampler
-from workloads.training.settings import Schedule, Settings, checked_settings, filled, method_of
+from workloads.training.settings import Schedule, Settings, checked_settings, filled, is_own, method_of
 from workloads.training.updates import update_for
 
 SCHEMA = 1
@@ -60,13 +69,16 @@ class Prepared:
 
 def prepare(wanted: Settings) -> Prepared:
     """Read the data and build the model. Raises UserError for whatever the user got wrong."""
-    spec = load_part(MODELS, "model", checked_settings(wanted).model, ModelSpec)
-    settings = filled(wanted, spec, default_data(spec))
+    own = is_own(checked_settings(wanted))
+    check_device(wanted.device)
+    spec = own_model(wanted.model) if own else load_part(MODELS, "model", wanted.model, ModelSpec)
+    settings = filled(wanted, spec, "" if own else default_data(spec))
     torch.set_num_threads(settings.threads)
     recipe = _recipe(settings, spec)  # before the data, which may take long to read
-    assert settings.batch is not None and settings.dataset is not None
-    folder = Path(settings.data_folder) if settings.data_folder else None
-    data = load_data(Request(settings.dataset, folder, settings.limit, settings.image, settings.sequence), spec)
+    data = _data(settings, spec)
+    if isinstance(data.train, OwnExamples) and wanted.batch is None and data.train.batch:
+        settings = replace(settings, batch=data.train.batch)
+    assert settings.batch is not None
     epoch = steps_an_epoch(data.train, settings.batch)
     steps = settings.steps or (settings.epochs or 1) * epoch
     for step in settings.capture_at:
@@ -74,7 +86,12 @@ def prepare(wanted: Settings) -> Prepared:
             raise UserError(f"--capture-at {step}: the run has the steps 1 to {steps}")
     recipe = replace(recipe, method=fitted(recipe.method, steps))
     with memory_said(SMALLER):
-        training = Training(_built(settings, spec, data, recipe), recipe)
+        model = _built(settings, spec, data, recipe)
+        if settings.weights:
+            load_weights(model, Path(settings.weights))
+        if own:
+            recipe = _with_ends(recipe, model, batch_at(data.train, settings.batch, settings.seed, 0))
+        training = Training(model.to(settings.device), recipe, OwnLoss() if own else CrossEntropy())
     decay = recipe.method.decay
     asked = decay != load_method(settings.method).decay
     if asked and not training.sparse_layers:
@@ -90,6 +107,24 @@ def _recipe(settings: Settings, spec: ModelSpec) -> Recipe:
         raise UserError(f"--accumulate {parts}: a batch of {settings.batch} cannot be cut into so many equal parts")
     patterns = parse_patterns(list(settings.patterns))
     return Recipe(method_of(settings), patterns, spec.kept_dense, update, settings.mixed_precision, parts=parts)
+
+
+def _data(settings: Settings, spec: ModelSpec) -> DataSet:
+    if settings.data is not None:
+        return own_data(settings.data)
+    assert settings.dataset is not None
+    folder = Path(settings.data_folder) if settings.data_folder else None
+    return load_data(Request(settings.dataset, folder, settings.limit, settings.image, settings.sequence), spec)
+
+
+def _with_ends(recipe: Recipe, model: nn.Module, batch: Batch) -> Recipe:
+    """The recipe with the layers of a user's module that stay dense unless named, found by running a copy of it once.
+
+    These are the first and the last that multiply by a weight, and those that do not run.
+    """
+    with torch.random.fork_rng(devices=[]), blamed_on("--model: cannot run on a batch of --data"):
+        ran = weights_that_run(copied := deepcopy(model), lambda: called(copied, batch[0]))
+    return replace(recipe, kept_dense=kept_of(copied, ran), readers=readers_of(copied, ran))
 
 
 def _built(settings: Settings, spec: ModelSpec, data: DataSet, recipe: Recipe) -> nn.Module:
@@ -139,14 +174,15 @@ class Outcome:
 
 def start_run(settings: Settings, folder: Path, show: Show, force: bool = False) -> Outcome:
     """Train in a new folder. Raises UserError for a mistake, before the folder is made, and for a loss that is none."""
-    prepared = prepare(settings)
-    with new_run(folder, prepared.settings, force):
-        return _train(prepared, folder, show, seconds=0.0)
+    with current_folder_first():
+        prepared = prepare(settings)
+        with new_run(folder, prepared.settings, force):
+            return _train(prepared, folder, show, seconds=0.0)
 
 
 def resume_run(folder: Path, show: Show) -> Outcome:
     """Go on from a folder's checkpoint. Raises UserError for a finished run and where the data has changed."""
-    with held(folder):
+    with held(folder), current_folder_first():
         prepared = prepare(read_unfinished(folder))
         found = load_checkpoint(prepared.training, folder)
         data = prepared.data.description
@@ -175,20 +211,15 @@ def _step(prepared: Prepared, folder: Path) -> Row:
     training, settings = prepared.training, prepared.settings
     number, scale, before = training.step + 1, training.scale.scale, masks_of(training.model)
     assert settings.batch is not None
-    batch = batch_at(prepared.data.train, settings.batch, settings.seed, training.step)
+    batch = on_device(batch_at(prepared.data.train, settings.batch, settings.seed, training.step), settings.device)
     rate = _set_rate(prepared)
-    seen: list[Tensor] = []
-    hook = training.model.register_forward_hook(lambda _, __, logits: seen.append(logits.detach()))
-    try:
-        loss = _capture(prepared, batch, folder) if number in settings.capture_at else training.run_step(batch)
-    finally:
-        hook.remove()
+    loss = _capture(prepared, batch, folder) if number in settings.capture_at else training.run_step(batch)
     if not math.isfinite(loss):
         raise UserError(
             f"step {number}: the loss is {loss}, so the run ends here; a lower --lr than {settings.learning_rate:g} "
             f"may help (the steps before are in {folder / LOG})"
         )
-    right, counted = hits(torch.cat(seen), batch[1])
+    right, counted = map(sum, zip(*(hits(*each) for each in training.outputs), strict=True))
     epoch = 1 + (number - 1) // steps_an_epoch(prepared.data.train, settings.batch)
     changed = flips(before, masks_of(training.model))
     return Row(number, epoch, loss, right / max(1, counted), rate, scale, *changed)
@@ -226,17 +257,23 @@ def _capture(prepared: Prepared, batch: Batch, folder: Path) -> float:
     return workload.capture.loss
 
 
-def hits(logits: Tensor, targets: Tensor) -> tuple[int, int]:
-    """How many targets are the largest logit, of how many that count."""
+def hits(output: object, targets: Tensor | None) -> tuple[int, int]:
+    """How many targets are the largest logit, of how many that count; none where targets are no classes."""
+    logits = output if isinstance(output, Tensor) else logits_of(output)
+    if targets is None or targets.is_floating_point() or logits is None or logits.shape[:-1] != targets.shape:
+        return 0, 0
     counts = targets != IGNORED
     return int(((logits.argmax(-1) == targets) & counts).sum()), int(counts.sum())
 
 
 @torch.no_grad()
-def tested_hits(training: Training, examples: Examples, batch: int, seed: int) -> tuple[int, int]:
-    """The same over a test set."""
+def tested_hits(training: Training, examples: Examples | None, batch: int, seed: int, device: str) -> tuple[int, int]:
+    """The same over a test set, of no test where there is none."""
+    if examples is None:
+        return 0, 0
     training.model.eval()
-    found = [hits(training.model(inputs), targets) for inputs, targets in in_order(examples, batch, seed)]
+    moved = (on_device(each, device) for each in in_order(examples, batch, seed))
+    found = [hits(called(training.model, inputs), targets) for inputs, targets in moved]
     training.model.train()
     return sum(right for right, _ in found), sum(counted for _, counted in found)
 
@@ -245,7 +282,7 @@ def _finish(prepared: Prepared, folder: Path, seconds: float) -> Outcome:
     training, settings = prepared.training, prepared.settings
     assert settings.batch is not None
     with memory_said(SMALLER):
-        right, tested = tested_hits(training, prepared.data.test, settings.batch, settings.seed)
+        right, tested = tested_hits(training, prepared.data.test, settings.batch, settings.seed, settings.device)
     outcome = Outcome(folder, training.step, right, tested)
     result = {
         "schema": SCHEMA,
@@ -261,6 +298,11 @@ def _finish(prepared: Prepared, folder: Path, seconds: float) -> Outcome:
         "versions": versions(),
         "settings": asdict(settings),
     }
-    write_tensors(weights_of(training.model), folder / WEIGHTS)
+    plain = training.model
+    if training.sparse_layers:
+        plain = finalize(training.model)
+        if any(weight.masks is not None for _, weight in masked_weights(training.model)):
+            save_masks(training.model, folder / MASKS)
+    write_tensors(weights_of(plain), folder / WEIGHTS)
     write_text(folder / RESULT, json.dumps(result, indent=1) + "\n")
     return outcome

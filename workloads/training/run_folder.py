@@ -20,8 +20,8 @@ from workloads.training.run_log import check_log
 from workloads.training.settings import Settings, checked_settings
 
 SCHEMA = 1
-NAME, RESULT, WEIGHTS = "run.json", "result.json", "weights.safetensors"
-OWN = r"run\.json|result\.json|checkpoint\.json|log\.csv|weights\.safetensors|checkpoint-\d{6,}\.safetensors"
+NAME, RESULT, WEIGHTS, MASKS = "run.json", "result.json", "weights.safetensors", "masks.safetensors"
+OWN = r"run\.json|result\.json|checkpoint\.json|log\.csv|(?:weights|masks|checkpoint-\d{6,})\.safetensors"
 STEP = r"step-\d{6,}\.(?:json|safetensors)"
 WHAT = "the description of a training run"
 

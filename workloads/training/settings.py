@@ -12,10 +12,11 @@ from workloads.methods.fields import asked_method, settable
 from workloads.models.spec import DataKind, ModelSpec
 from workloads.op import CLOSED, Optimizer
 from workloads.pattern import parse_patterns
-from workloads.registry import MODELS, entry_of
+from workloads.registry import MODELS, entry_of, split_target
 
 IMAGES, TEXTS = 128, 8  # a step, unless the user says otherwise
 LARGEST_SEED = 2**32 - 1
+DEVICES = ("cpu", "cuda")
 DATA_SETS = ("digits", "fashion-mnist", "cifar10", "imagenet", "text")
 
 
@@ -53,6 +54,9 @@ class Settings:
     threads: int = 1
     checkpoint_every: int = 100
     capture_at: tuple[int, ...] = ()
+    data: str | None = None  # PACKAGE.MODULE:NAME of examples of the user's own, for a model of the user's own
+    weights: str | None = None  # the file to start from
+    device: str = "cpu"
 
     __pydantic_config__: ClassVar[dict[str, str]] = CLOSED
 
@@ -61,17 +65,52 @@ def checked_settings(settings: Settings) -> Settings:
     """The settings themselves. Raises UserError for a number out of range and for a name that nothing has."""
     check_here()
     _check_numbers(settings)
-    entry_of(MODELS, "model", settings.model)
+    _check_own(settings)
     parse_patterns(list(settings.patterns))
     method_of(settings)
     for option, what, given, known in (
         ("optimizer", "optimizer", settings.optimizer, [each.value for each in Optimizer]),
         ("schedule", "schedule", settings.schedule, [each.value for each in Schedule]),
         ("dataset", "data set", settings.dataset, DATA_SETS),
+        ("device", "device", settings.device, DEVICES),
     ):
         if given is not None and given not in known:
             raise unknown_name(what, given, known, f"--{option}")
     return settings
+
+
+def is_own(settings: Settings) -> bool:
+    """Whether the model is a module of the user's."""
+    return ":" in settings.model
+
+
+def _check_own(settings: Settings) -> None:
+    """Raises UserError for a model that there is not, and for options that do not go with the kind of model."""
+    if not is_own(settings):
+        entry_of(MODELS, "model", settings.model)
+        if settings.data is not None:
+            raise UserError(f"--data: {settings.model} trains on --dataset; --data goes with a --model PACKAGE:NAME")
+        return
+    split_target(settings.model)
+    if settings.data is None:
+        raise UserError(f"--data: say what {settings.model} trains on, for example --data mypackage:loader")
+    split_target(settings.data)
+    given = {
+        "--dataset": settings.dataset,
+        "--data-folder": settings.data_folder,
+        "--limit": settings.limit,
+        "--image": settings.image,
+        "--sequence": settings.sequence,
+        "--width": None if settings.width == 1 else settings.width,
+    }
+    for option, value in given.items():
+        if value is not None:
+            raise UserError(f"{option}: is for registered models and data; {settings.model} decides that by itself")
+    if settings.mixed_precision:
+        raise UserError(
+            f"--mixed-precision: rounds the products of registered models; for {settings.model} put torch.autocast "
+            "into its forward pass"
+        )
 
 
 def check_here() -> None:
@@ -120,8 +159,8 @@ def filled(settings: Settings, spec: ModelSpec, dataset: str) -> Settings:
     """The settings with the defaults of the model, so that a run can be repeated when those change."""
     return replace(
         settings,
-        dataset=settings.dataset or dataset,
-        batch=settings.batch or (IMAGES if spec.data is DataKind.IMAGES else TEXTS),
+        dataset=settings.dataset or dataset or None,
+        batch=settings.batch or (TEXTS if spec.data is DataKind.BYTES else IMAGES),
         learning_rate=spec.learning_rate if settings.learning_rate is None else settings.learning_rate,
         optimizer=settings.optimizer or spec.optimizer.value,
         epochs=1 if settings.epochs is None and settings.steps is None else settings.epochs,
