@@ -2,8 +2,8 @@
 
 Before a step the gradients get the method's decay, or lose what the mask drops; after it weights get the method's rule,
 the step is counted and new masks are made. The gradients are exchanged for the time of the step alone: afterwards they
-are what the backward pass left, whole, which some methods choose their next masks by. Where one optimizer's step calls
-another one's, as wrappers do, the outer one counts.
+are what the backward pass left, whole, which some methods choose their next masks by. A closure, which computes them in
+the step, works on whole ones too. Where one optimizer's step calls another one's, as wrappers do, the outer one counts.
 
 A step that an optimizer leaves out, after gradients that overflowed, is none. Fused optimizers leave it out inside and
 take gradients with the loss scale in them.
@@ -11,11 +11,11 @@ take gradients with the loss scale in them.
 
 import sys
 import threading
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, wraps
 from types import FrameType
-from typing import final
+from typing import NamedTuple, final
 from weakref import WeakSet
 
 import torch
@@ -30,6 +30,18 @@ from workloads.sparsity.masked_weight import MaskedWeight, masked_weights_of
 RAN = "_ran"  # the attribute of a module made sparse whose weight was read by its own forward pass
 STATE_NAMES = {"exp_avg": "first_moment", "exp_avg_sq": "second_moment", "momentum_buffer": "momentum"}  # torch's
 
+Given = tuple[object, ...]  # what a step is called with
+Named = dict[str, object]
+
+
+class Exchanged(NamedTuple):
+    """A gradient that stands in for the whole one while a step runs."""
+
+    parameter: nn.Parameter
+    whole: Tensor
+    stand_in: Tensor
+    version: int  # of the one that stands in
+
 
 @final
 @dataclass
@@ -37,7 +49,7 @@ class Steps(threading.local):
     """The step that is running, by the frame that runs it, and the gradients it exchanged. Not frozen: it is state."""
 
     frame: FrameType | None = None
-    whole: list[tuple[nn.Parameter, Tensor]] = field(default_factory=list)
+    exchanged: list[Exchanged] = field(default_factory=list)
 
 
 # Optimizers know parameters and no modules, so the modules made sparse are known here as long as they live.
@@ -57,29 +69,67 @@ def _hooked() -> None:
     register_optimizer_step_post_hook(_after)
 
 
-def _before(optimizer: Optimizer, *_: object) -> None:
+def _before(optimizer: Optimizer, given: Given, named: Named) -> tuple[Given, Named] | None:
+    _check_optimizer(optimizer)
     if _nested():
-        return
+        return None
+    _give_back(untouched=True)  # of a step that ended with an error
     _steps.frame = sys._getframe(1)
-    _steps.whole = []
-    done: set[int] = set()
-    for weight in _owned(optimizer):
+    _exchange(optimizer)
+    return with_closure(given, named, _give_back, lambda: _exchange(optimizer))  # a closure makes gradients anew
+
+
+def _exchange(optimizer: Optimizer) -> None:
+    """Give weights the gradients of their method."""
+    weights = list(_owned(optimizer))
+    for weight in weights:
         _check_read(weight)
+    done: set[int] = set()
+    for weight in weights:
         parameter = weight.master
         changed = _changed(weight, optimizer) if id(parameter) not in done and parameter.grad is not None else None
         done.add(id(parameter))  # a weight of several layers decays once
         if changed is not None and parameter.grad is not None:
-            _steps.whole.append((parameter, parameter.grad))
+            _steps.exchanged.append(Exchanged(parameter, parameter.grad, changed, changed._version))
             parameter.grad = changed
+
+
+def _give_back(untouched: bool = False) -> None:
+    """Put whole gradients back, but where a step took a gradient away. untouched: and where nobody has changed one."""
+    exchanged, _steps.exchanged = _steps.exchanged, []
+    for parameter, whole, stand_in, version in exchanged:
+        if parameter.grad is stand_in and not (untouched and stand_in._version != version):
+            parameter.grad = whole
+
+
+def with_closure(
+    given: Given, named: Named, before: Callable[[], None], after: Callable[[], None]
+) -> tuple[Given, Named] | None:
+    """What a step is called with, where that is a closure: with something done before and after it.
+
+    given: the optimizer is the first.
+    """
+    own = named.get("closure", given[1] if len(given) > 1 else None)
+    if not callable(own):
+        return None
+
+    @wraps(own)
+    def closure(*args: object, **more: object) -> object:
+        before()
+        result = own(*args, **more)
+        after()
+        return result
+
+    if "closure" in named:
+        return given, {**named, "closure": closure}
+    return (given[0], closure, *given[2:]), named
 
 
 def _after(optimizer: Optimizer, *_: object) -> None:
     if _steps.frame is not sys._getframe(1):
         return
     _steps.frame = None
-    whole, _steps.whole = _steps.whole, []
-    for parameter, gradient in whole:
-        parameter.grad = gradient
+    _give_back()
     overflowed = getattr(optimizer, "found_inf", None)  # of a fused optimizer, put there by torch's GradScaler
     if overflowed is not None and bool(overflowed):
         return
@@ -133,9 +183,8 @@ def _check_read(weight: MaskedWeight) -> None:
 def _changed(weight: MaskedWeight, optimizer: Optimizer) -> Tensor | None:
     """The gradient under the method's gradient rule and decay; None where it stays as it is."""
     method, masks, gradient = weight.treatment.method, weight.masks, weight.master.grad
-    if masks is None or gradient is None or (method.gradient is GradientRule.STRAIGHT_THROUGH and not method.decay):
+    if masks is None or gradient is None or not _changes_gradients(method):
         return None
-    _check_gradient(optimizer, method)
     if method.gradient is GradientRule.MASKED:
         gradient = gradient * masks.forward
     if method.decay:
@@ -146,12 +195,20 @@ def _changed(weight: MaskedWeight, optimizer: Optimizer) -> Tensor | None:
     return gradient
 
 
-def _check_gradient(optimizer: Optimizer, method: Method) -> None:
-    if isinstance(optimizer, torch.optim.LBFGS):
-        raise UserError(
-            f"method '{method.name}': changes gradients before a step, and LBFGS computes new ones inside it; take "
-            "another optimizer, or a method that leaves gradients alone, such as bdwp"
-        )
+def _changes_gradients(method: Method) -> bool:
+    return method.gradient is not GradientRule.STRAIGHT_THROUGH or bool(method.decay)
+
+
+def _check_optimizer(optimizer: Optimizer) -> None:
+    if not isinstance(optimizer, torch.optim.LBFGS):
+        return
+    for weight in _owned(optimizer):
+        method = weight.treatment.method
+        if _changes_gradients(method):
+            raise UserError(
+                f"method '{method.name}': changes gradients before a step, and LBFGS computes new ones inside it; take "
+                "another optimizer, or a method that leaves gradients alone, such as bdwp"
+            )
 
 
 def _apply_rule(weight: MaskedWeight, optimizer: Optimizer, step: int) -> None:
