@@ -83,13 +83,7 @@ class Window:
 
     def read(self, weight: MaskedWeight) -> Tensor:
         """The weight as FF sees it."""
-        master, method = weight.master, weight.treatment.method
-        if method.pruned_gradient and torch.is_grad_enabled():
-            sizes = "x".join(map(str, master.shape))
-            raise UserError(
-                f"a {type(weight.module).__name__} with a weight of {sizes}: another module reads its weight, where "
-                f"method '{method.name}' cannot prune the gradient; keep this layer dense"
-            )
+        master = weight.master
         how = How(product_dtype(master, master), False, None)
         key = id(weight.module), weight.name, how.dtype
         if key not in self.made:
@@ -99,12 +93,22 @@ class Window:
         return self.made[key]
 
     def pack(self, tensor: Tensor) -> Exchange | None:
-        """What stands for a saved tensor; None where it is no weight."""
+        """What stands for a saved tensor; None where it is no weight.
+
+        Raises UserError for a weight whose method prunes the gradient, which only a product of its own layer can do.
+        """
         found = self.sources.get(_storage(tensor))
-        if found is None:
+        if found is None or tensor is found[0].master:  # the dense weight itself is saved by a product of its own layer
             return None
         self.met.add(_storage(tensor))
         weight, how = found
+        method = weight.treatment.method
+        if method.pruned_gradient:
+            sizes = "x".join(map(str, weight.master.shape))
+            raise UserError(
+                f"a {type(weight.module).__name__} with a weight of {sizes}: another module reads its weight, where "
+                f"method '{method.name}' cannot prune the gradient; keep this layer dense"
+            )
         place = tensor.size(), tuple(tensor.stride()), int(tensor.storage_offset())
         return Exchange(weight, how, weight.master._version, *place)
 
