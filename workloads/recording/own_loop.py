@@ -19,7 +19,7 @@ from workloads.recording.inputs import described
 from workloads.recording.record import NO_HOOKS, Checks, Recorded, updates, versions
 from workloads.recording.recorder import Recorder
 from workloads.recording.trace_request import STATED, Input
-from workloads.sparsity.hooks import states_of
+from workloads.sparsity.hooks import states_of, with_closure
 from workloads.sparsity.in_force import InForce
 from workloads.sparsity.masked_weight import masked_weights
 from workloads.training.updates import UpdateEngine
@@ -81,12 +81,19 @@ def record(model: nn.Module, *, name: str = "") -> Iterator[Step]:
     checks = Checks(in_force.pattern, in_force.order)
     recorder = Recorder([("", inner)], checks, in_loop=True)
 
-    def before(optimizer: TorchOptimizer, *_: object) -> None:
-        if seen.stepping is None:  # one that another one calls is a part of it
-            seen.stepping = optimizer
-            owned = {id(each) for group in optimizer.param_groups for each in group["params"]}
-            layers = recorder.layer_of_parameter
-            seen.updated += updates(inner, Optimizer.SGD, layers, in_force.pattern, owned)
+    def before(
+        optimizer: TorchOptimizer, given: tuple[object, ...], named: dict[str, object]
+    ) -> tuple[tuple[object, ...], dict[str, object]] | None:
+        if seen.stepping is not None:  # one that another one calls is a part of it
+            return None
+        seen.stepping, known = optimizer, len(seen.updated)
+        owned = {id(each) for group in optimizer.param_groups for each in group["params"]}
+
+        def update() -> None:
+            seen.updated[known:] = updates(inner, Optimizer.SGD, recorder.layer_of_parameter, in_force.pattern, owned)
+
+        update()
+        return with_closure(given, named, lambda: None, update)  # which gradients there are, a closure may decide
 
     def after(optimizer: TorchOptimizer, *_: object) -> None:
         if optimizer is seen.stepping:
