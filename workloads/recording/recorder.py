@@ -41,6 +41,7 @@ from workloads.sparsity.masked_weight import masked_weights
 
 CHECKPOINT = checkpoint.__file__
 UNSEEN = ("prim", "profiler")  # namespaces whose operators are no work
+EXCHANGE = "c10d"  # the one of what processes exchange, which is no work of a step of one of them
 Watcher = Callable[[Product], Product]
 
 
@@ -126,8 +127,10 @@ class Recorder:
         self._follower.follow(done)
         return result
 
-    def is_outside(self, args: Iterable[object]) -> bool:
+    def is_outside(self, func: OpOverload, args: Iterable[object]) -> bool:
         """Whether an operator is no work of the step."""
+        if func.namespace in UNSEEN or (self._in_loop and func.namespace == EXCHANGE):
+            return True
         if not self._in_loop or self._layers or torch._C._current_autograd_node() is not None:
             return False
         return not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors_in(args)))
@@ -238,7 +241,7 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         more = kwargs or {}
         if not isinstance(func, OpOverload):
             raise refused("higher_order", str(func.__name__), "model")
-        if func.namespace in UNSEEN or self._recorder.is_outside((*args, *more.values())):
+        if self._recorder.is_outside(func, (*args, *more.values())):
             return func(*args, **more)
         match sort_of(func):
             case Sort.OWN:
