@@ -40,7 +40,8 @@ def finalize(model: nn.Module, *, to: str | None = None, in_place: bool = False)
     for module in [each for each in plain.modules() if isinstance(each, SparseModule)]:
         for weight in masked_weights_of(module):
             key = id(weight.master)
-            baked[key] = baked.get(key) or _baked(weight)
+            if key not in baked:
+                baked[key] = _baked(weight)
             module._parameters[weight.name] = baked[key]
         restore(module)
     if to:
