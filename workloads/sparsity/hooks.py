@@ -46,10 +46,11 @@ class Exchanged(NamedTuple):
 @final
 @dataclass
 class Steps(threading.local):
-    """The step that is running, by the frame that runs it, and the gradients it exchanged. Not frozen: it is state."""
+    """The step that is running, by the frame that runs it, and its gradients. Not frozen: it is state."""
 
     frame: FrameType | None = None
     exchanged: list[Exchanged] = field(default_factory=list)
+    updated: set[int] = field(default_factory=set)  # parameters that had a gradient, which alone an optimizer updates
 
 
 # Optimizers know parameters and no modules, so the modules made sparse are known here as long as they live.
@@ -84,13 +85,15 @@ def _exchange(optimizer: Optimizer) -> None:
     weights = list(_owned(optimizer))
     for weight in weights:
         _check_read(weight)
-    done: set[int] = set()
+    _steps.updated = set()
     for weight in weights:
-        parameter = weight.master
-        changed = _changed(weight, optimizer) if id(parameter) not in done and parameter.grad is not None else None
-        done.add(id(parameter))  # a weight of several layers decays once
-        if changed is not None and parameter.grad is not None:
-            _steps.exchanged.append(Exchanged(parameter, parameter.grad, changed, changed._version))
+        parameter, whole = weight.master, weight.master.grad
+        if whole is None or id(parameter) in _steps.updated:  # a weight of several layers decays once
+            continue
+        _steps.updated.add(id(parameter))
+        changed = _changed(weight, whole, optimizer)
+        if changed is not None:
+            _steps.exchanged.append(Exchanged(parameter, whole, changed, changed._version))
             parameter.grad = changed
 
 
@@ -135,11 +138,10 @@ def _after(optimizer: Optimizer, *_: object) -> None:
         return
     weights = list(_owned(optimizer))
     steps = steps_of(weights)
-    done: set[int] = set()
     for weight, step in zip(weights, steps, strict=True):
-        if id(weight.master) not in done:
+        if id(weight.master) in _steps.updated:
             _apply_rule(weight, optimizer, step)
-        done.add(id(weight.master))
+            _steps.updated.discard(id(weight.master))  # once for a weight of several layers
     for weight, step in zip(weights, steps, strict=True):
         weight.make_masks(step + 1)
 
@@ -155,7 +157,13 @@ def _nested() -> bool:
 
 
 def _owned(optimizer: Optimizer) -> Iterator[MaskedWeight]:
-    owned = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    """The sparse weights of an optimizer, but frozen ones."""
+    owned = {
+        id(parameter)
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+        if parameter.requires_grad or parameter.grad is not None
+    }
     for module in list(_live):
         for weight in masked_weights_of(module):
             if not weight.treatment.pattern.is_dense and id(module._parameters.get(weight.name)) in owned:
@@ -180,10 +188,10 @@ def _check_read(weight: MaskedWeight) -> None:
         )
 
 
-def _changed(weight: MaskedWeight, optimizer: Optimizer) -> Tensor | None:
+def _changed(weight: MaskedWeight, gradient: Tensor, optimizer: Optimizer) -> Tensor | None:
     """The gradient under the method's gradient rule and decay; None where it stays as it is."""
-    method, masks, gradient = weight.treatment.method, weight.masks, weight.master.grad
-    if masks is None or gradient is None or not _changes_gradients(method):
+    method, masks = weight.treatment.method, weight.masks
+    if masks is None or not _changes_gradients(method):
         return None
     if method.gradient is GradientRule.MASKED:
         gradient = gradient * masks.forward
