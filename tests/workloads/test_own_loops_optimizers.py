@@ -8,16 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from tests.workloads.loops import (
-    Network,
     assert_same,
-    batch,
     copied,
     counters,
     largest,
     own_loss,
-    put_on,
     sparse_network,
-    weights_of,
 )
 from workloads import advance, record, sparsify
 from workloads.errors import UserError
@@ -273,51 +269,6 @@ def test_an_error_of_one_optimizer_does_not_hide_the_steps_of_others() -> None:
     assert counters(model) == {1}
 
 
-def test_optimizers_of_parts_count_each_their_own_steps() -> None:
-    model = sparse_network("srste")
-    inside = list(model.encoder.parameters())
-    known = {id(each) for each in inside}
-    outside = [each for each in model.parameters() if id(each) not in known]
-    often, seldom = torch.optim.SGD(outside, lr=0.1), torch.optim.AdamW(inside, lr=0.01)
-    for at in range(4):
-        own_loss(model, at).backward()
-        before = copied(model)
-        often.step()
-        assert_same({name: each for name, each in copied(model).items() if name.startswith("encoder.")},
-                    {name: each for name, each in before.items() if name.startswith("encoder.")})  # fmt: skip
-        if at % 2:
-            seldom.step()
-            seldom.zero_grad()
-        often.zero_grad()
-    steps = {name: weight.step for name, weight in weights_of(model).items()}
-    assert steps == {name: 2 if name.startswith("encoder.") else 4 for name in steps}
-
-
-@pytest.mark.parametrize("method", ["bdwp", "srste", "bimask", "srigl"])
-def test_layers_that_no_optimizer_has_keep_their_first_masks(method: str) -> None:
-    model = sparse_network(method)
-    model.encoder.requires_grad_(False)
-    frozen = {name: each for name, each in copied(model).items() if name.startswith("encoder.")}
-    optimizer = torch.optim.AdamW([each for each in model.parameters() if each.requires_grad], lr=0.05)
-    for at in range(4):
-        optimizer.zero_grad()
-        own_loss(model, at).backward()
-        optimizer.step()
-    assert_same(frozen, {name: each for name, each in copied(model).items() if name.startswith("encoder.")})
-    assert weights_of(model)["encoder.linear1"].step == 0 and weights_of(model)["hidden"].step == 4
-
-
-def test_a_frozen_weight_in_an_optimizer_keeps_its_masks() -> None:
-    model = sparse_network("bdwp")
-    model.encoder.requires_grad_(False)
-    frozen = {name: each for name, each in copied(model).items() if name.startswith("encoder.") and "step" not in name}
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.05)
-    own_loss(model).backward()
-    optimizer.step()
-    now = copied(model)
-    assert_same(frozen, {name: now[name] for name in frozen})
-
-
 def test_advance_is_the_step_of_a_loop_without_an_optimizer() -> None:
     model = layer("bdwp")
     own = gradient(model)
@@ -327,25 +278,6 @@ def test_advance_is_the_step_of_a_loop_without_an_optimizer() -> None:
     assert counters(model) == {1} and torch.equal(model[0].mask_ff, largest(model[0].weight.detach(), 1))
     with pytest.raises(UserError, match="method 'srste': does more at a step"):
         advance(layer("srste"))
-
-
-def test_two_models_are_trained_in_turn() -> None:
-    models = [sparse_network("srste", seed) for seed in (1, 2)]
-    both = torch.optim.SGD([each for model in models for each in model.parameters()], lr=0.1)
-    first = torch.optim.SGD(models[0].parameters(), lr=0.1)
-    (own_loss(models[0]) + own_loss(models[1])).backward()
-    both.step()
-    first.step()
-    assert [counters(model) for model in models] == [{2}, {1}]
-
-
-def test_a_model_that_is_put_on_after_its_optimizer_was_made_is_seen() -> None:
-    model = Network()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
-    put_on(model, "bdwp")
-    own_loss(model).backward()
-    optimizer.step()
-    assert counters(model) == {1} and model(batch(0)[0]).shape == (4, 8)
 
 
 @pytest.mark.parametrize("stale", [False, True])
