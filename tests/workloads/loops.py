@@ -6,14 +6,13 @@ from typing import cast, final
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, linear
+from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.checkpoint import checkpoint
 
 from workloads import sparsify
 from workloads.methods.base import Method
-from workloads.methods.fields import load_method
 from workloads.registry import METHODS, names
 from workloads.sparsity.masked_weight import MaskedWeight, masked_weights
 
@@ -166,15 +165,6 @@ def through(module: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tenso
     return y.detach(), sent, dx, dw
 
 
-def by_hand(x: Tensor, sent: Tensor, ahead: Tensor, back: Tensor, bias: Tensor, pruned: Tensor) -> tuple[Tensor, ...]:
-    """(output, gradient of the input, of the weight) of a linear layer whose FF and BP weights are given."""
-    return linear(x, ahead, bias), pruned @ back, sent.mT @ x
-
-
 def own_loss(model: nn.Module, at: int = 0) -> Tensor:
     x, target = batch(at)
     return cross_entropy(model(x), target)
-
-
-def method_of(name: str) -> Method:
-    return load_method(name)

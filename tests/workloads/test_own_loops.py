@@ -13,6 +13,7 @@ from tests.workloads.loops import (
     STEPS,
     Loop,
     Network,
+    batch,
     copied,
     counters,
     largest,
@@ -21,13 +22,14 @@ from tests.workloads.loops import (
     through,
     weights_of,
 )
-from workloads import sparsify
+from workloads import finalize, sparsify
 from workloads.errors import UserError
 from workloads.methods.base import Axis, Known, MaskUse
 from workloads.methods.fields import load_method
 from workloads.methods.ste import STE
 from workloads.op import Role
 from workloads.pattern import Pattern
+from workloads.sparsity.masked_weight import MaskedWeight
 
 LAYERS = {
     "conv",
@@ -133,8 +135,9 @@ def masked_by_hand(model: nn.Module, layer: str) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("name", [name for name in METHOD_NAMES if name != "sdgp"])
 def test_attention_multiplies_by_its_masked_weights(name: str) -> None:
     """Against attention by formula, where the gradient of a product's input is that of another weight."""
-    model = sparse_network(name).double()
-    Loop(model).run(0)
+    model = sparse_network(name)
+    Loop(model).run(3)
+    model.double()
     attention, x = model.encoder.self_attn, torch.randn(2, 5, 16, dtype=torch.float64, requires_grad=True)
     used = {layer: weights_of(model)[f"{ATTENTION}.{layer}"] for layer in ("in_proj", "out_proj")}
     seen = {layer: [each.master.detach() * mask for mask in masks(each)] for layer, each in used.items()}
@@ -153,9 +156,12 @@ def test_attention_multiplies_by_its_masked_weights(name: str) -> None:
     torch.testing.assert_close(torch.autograd.grad(found, x, gradient), torch.autograd.grad(wanted, x, gradient))
 
 
-def masks(weight: object) -> tuple[Tensor | float, Tensor | float]:
-    ahead, back = weight.operand_masks  # type: ignore[attr-defined]
-    return (1.0, 1.0) if ahead is None else (ahead, back)
+def masks(weight: MaskedWeight) -> tuple[Tensor | float, Tensor | float]:
+    """What FF and BP multiply a weight by."""
+    ahead, back = weight.buffer("ff"), weight.buffer("bp")
+    if ahead is None or weight.treatment.method.mask_use is not MaskUse.OPERANDS:
+        return 1.0, 1.0
+    return ahead, ahead if back is None else back
 
 
 def test_masks_are_made_once_an_optimizer_step_and_hold_still_between() -> None:
@@ -195,3 +201,14 @@ def test_autocast_multiplies_in_its_format_and_trains_weights_in_theirs(name: st
         assert torch.equal(y, linear(x.bfloat16(), ahead, model.hidden.bias.bfloat16()))
         assert torch.equal(dx, (pruned @ back).float())
     assert torch.equal(dw, (sent.mT @ x.bfloat16()).float())
+
+
+@pytest.mark.parametrize("name", [name for name in METHOD_NAMES if load_method(name).mask_use is MaskUse.OPERANDS])
+def test_a_whole_model_under_autocast_is_its_plain_one(name: str) -> None:
+    """Attention too, which runs its own forward pass."""
+    model, x = sparse_network(name), batch(50)[0]
+    Loop(model, half=True).run(STEPS)
+    plain = finalize(model)
+    with torch.autocast("cpu", torch.bfloat16):
+        found, wanted = model(x), plain(x)
+    assert found.dtype is torch.bfloat16 and torch.equal(found, wanted)

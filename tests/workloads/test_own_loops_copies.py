@@ -60,8 +60,9 @@ def test_the_average_of_weights_follows_its_formula_and_has_the_masks_of_the_mod
         torch.testing.assert_close(average(x), finalize(average)(x))
 
 
-@pytest.mark.parametrize("half", [False, True], ids=["single", "half"])
-@every_method
+@pytest.mark.parametrize(
+    ("name", "half"), [*((name, False) for name in METHOD_NAMES), ("bdwp", True), ("mdgf", True), ("sdgp", True)]
+)
 def test_activation_checkpoints_change_no_bit(name: str, half: bool) -> None:
     plain = Loop(sparse_network(name), half).run(2)
     for reentrant in (False, True):
