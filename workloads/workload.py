@@ -84,3 +84,12 @@ class Workload:
         return sum(
             op.geometry.most_stride_classes if op.geometry and op.form is Phase.BP else 1 for op in different.values()
         )
+
+    def save(self, path: str | Path) -> None:
+        """Write it as a JSON file, which `simulate --workload` and `load_workload` read.
+
+        Raises UserError where the file cannot be written.
+        """
+        from workloads.stored import template_of, write_template  # which builds workloads itself
+
+        write_template(template_of(self), Path(path))

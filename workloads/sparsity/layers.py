@@ -109,11 +109,22 @@ def _convolution(module: nn.Module, x: Tensor, output_size: Sequence[int] | None
 
 def _operands(module: nn.Module, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, How]:
     module.__dict__[RAN] = True
+    _check_export(module)
     weight = next(masked_weights_of(module))
     master, bias, treatment = weight.master, module._parameters.get("bias"), weight.treatment
     prune = weight.pruned if treatment.method.pruned_gradient else None
     how = How(product_dtype(x, master), treatment.mixed, prune)
     return master, None if bias is None else bias.to(how.dtype), *weight.operand_masks, how
+
+
+def _check_export(module: nn.Module) -> None:
+    """Raises UserError where torch.export takes a model in training mode: it keeps no backward pass of ours."""
+    exporting = getattr(torch.compiler, "is_exporting", None)  # not in torch 2.6
+    if module.training and exporting is not None and exporting():
+        raise UserError(
+            "torch.export of a sparse model in training mode would lose the weights of BP; call eval() first, or "
+            "export the model of workloads.finalize"
+        )
 
 
 def _half_matmul(_: nn.Module, left: Tensor, right: Tensor) -> Tensor:
@@ -126,6 +137,7 @@ def _windowed(original: type[nn.Module]) -> Forward:
 
     @wraps(own)
     def forward(self: nn.Module, *args: object, **named: object) -> object:  # a reader's arguments are its own
+        _check_export(self)
         with open_window() as window:
             result = own(self, *args, **named)
             _check_read(self, window, args)

@@ -174,6 +174,11 @@ class MaskedWeight:
         method, pattern = self.treatment.method, self.treatment.pattern
         if pattern.is_dense:
             return
+        if hasattr(self.master, "full_tensor"):  # as a DTensor has
+            raise UserError(
+                "a weight made sparse is cut up over processes (FSDP), and its groups may lie across the parts; "
+                "DistributedDataParallel trains sparse models"
+            )
         method.pattern_at(pattern, step)
         if method.mask_use is not MaskUse.NONE and (method.makes_masks(step) or self.buffer("ff") is None):
             weight = self.canonical(rounded(self.master.detach(), self.treatment.mixed))
