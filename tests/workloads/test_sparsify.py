@@ -260,6 +260,22 @@ def test_layers_are_chosen_by_globs_of_layers_and_of_what_they_are_in() -> None:
         sparsify(model, "bdwp", "2:8", exclude=["body.0"])
 
 
+def test_a_second_method_takes_what_the_first_one_left() -> None:
+    model = encoder(1)
+    first = sparsify(model, "bdwp", "2:8", exclude=["*.linear*", "*.out_proj"])
+    second = sparsify(model, "srste", "2:4", exclude=["*.in_proj"])
+    assert (first, len(second)) == (["layers.0.self_attn.in_proj"], 3)
+    trained(model, SEQUENCE)
+    names = {layer: weight.treatment.method.name for layer, weight in masked_weights(model)}
+    assert names.pop(first[0]) == "bdwp" and set(names.values()) == {"srste"} and set(names) == set(second)
+    assert type(finalize(model).layers[0].self_attn) is nn.MultiheadAttention
+    odd = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 7))
+    sparsify(odd, "bdwp", "2:4", exclude=["1"])
+    with pytest.raises(UserError, match="layer '1': method 'torch24': 7 output and 8 input channels"):
+        sparsify(odd, "torch24", "2:4", exclude=["0"])
+    assert type(odd[1]) is nn.Linear and "bdwp" in repr(odd[0]) and not list(odd[1].buffers())
+
+
 def test_a_layer_too_short_for_its_groups_stays_dense() -> None:
     model = nn.Sequential(nn.Conv2d(8, 8, 3, groups=8), nn.Conv2d(8, 16, 1))
     assert sparsify(model, "bdwp", "2:8") == ["1"] and type(model[0]) is nn.Conv2d

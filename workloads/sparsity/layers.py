@@ -218,9 +218,15 @@ def _restored(original: type[nn.Module], names: tuple[str, ...], windowed: bool)
 
 
 def treat(module: nn.Module, treatments: Mapping[str, Treatment], windowed: bool) -> None:
-    """Make a module sparse, in place: its weights by name. Without any it is a reader of its children's weights."""
-    module.__dict__[TREATMENTS] = dict(treatments)
-    module.__class__ = sparse_class(type(module), tuple(treatments), windowed)  # type: ignore[arg-type]
+    """Make a module sparse, in place: its weights by name. Without any it is a reader of its children's weights.
+
+    One that is sparse already keeps what was done to its other weights.
+    """
+    original, before = type(module), dict[str, Treatment]()
+    if isinstance(module, SparseModule):
+        original, before, windowed = module.original, module.__dict__[TREATMENTS], windowed or module.windowed
+    module.__dict__[TREATMENTS] = {**before, **treatments}
+    module.__class__ = sparse_class(original, (*before, *treatments), windowed)  # type: ignore[arg-type]
     follow(module)
 
 

@@ -23,8 +23,15 @@ from workloads.methods.fields import fitted, has_schedule, load_method, with_fie
 from workloads.models.transformer import MatMul
 from workloads.pattern import DENSE, Pattern, PatternMap, parse_patterns
 from workloads.sparsity.hooks import steps_of
-from workloads.sparsity.layers import Layers, SparseModule, needs_window, restore, treat
-from workloads.sparsity.masked_weight import MaskedWeight, Treatment, layer_name, masked_weights
+from workloads.sparsity.layers import Layers, needs_window, treat
+from workloads.sparsity.masked_weight import (
+    TREATMENTS,
+    MaskedWeight,
+    Treatment,
+    layer_name,
+    masked_weights,
+    masked_weights_of,
+)
 from workloads.sparsity.pruned import first_mask, take_over
 
 IN_PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
@@ -89,6 +96,8 @@ def sparsify(
     Raises UserError for a wrong name, number or pattern, for a glob that names nothing, for a layer that cannot be made
     sparse, and where none becomes sparse.
     """
+    if not isinstance(model, nn.Module):
+        raise UserError(f"sparsify: wanted is a torch module, not a {type(model).__name__}")
     patterns = pattern if isinstance(pattern, PatternMap) else parse_patterns(_listed(pattern), "pattern")
     chosen = _method(method, patterns, numbers or {}, total_steps)
     layers = [each.layer for each in candidates(model)]
@@ -117,6 +126,27 @@ def put(model: nn.Module, asked: Asked) -> list[str]:
 
     Raises UserError, with the model as it was but for pruning made permanent, for a layer that cannot be made sparse.
     """
+    treated = _treatments(model, asked)
+    readers = _readers(model, asked.readers, treated)
+    before = {module: (type(module), module.__dict__.get(TREATMENTS)) for module in model.modules()}
+    for module in before:
+        if module in treated or module in readers:
+            treat(module, treated.get(module, {}), windowed=needs_window(module) or module in readers)
+        elif asked.mixed and isinstance(module, MatMul):
+            treat(module, {}, windowed=False)
+    found = masked_weights(model)
+    made = [(layer, weight) for layer, weight in found if weight.name in treated.get(weight.module, {})]
+    try:
+        for layer, weight in made:
+            make_masks(layer, weight, 0, first_mask(weight))
+    except UserError:
+        _undo(before, [weight for _, weight in made])
+        raise
+    return [layer for layer, weight in made if not weight.treatment.pattern.is_dense]
+
+
+def _treatments(model: nn.Module, asked: Asked) -> dict[nn.Module, dict[str, Treatment]]:
+    """What is to be done to which weights. Raises UserError for one that a method cannot be put on."""
     treated: dict[nn.Module, dict[str, Treatment]] = {}
     for each in candidates(model):
         treatment = Treatment(asked.method, asked.pattern_of(each.layer), asked.mixed, asked.words)
@@ -126,27 +156,25 @@ def put(model: nn.Module, asked: Asked) -> list[str]:
                 treatment = replace(treatment, pattern=DENSE)
         if not treatment.pattern.is_dense or asked.mixed:
             treated.setdefault(each.module, {})[each.name] = treatment
-    readers = _readers(model, asked.readers, treated)
-    for module in model.modules():
-        if module in treated or module in readers:
-            treat(module, treated.get(module, {}), windowed=needs_window(module) or module in readers)
-        elif asked.mixed and isinstance(module, MatMul):
-            treat(module, {}, windowed=False)
-    made = [(layer, weight) for layer, weight in masked_weights(model) if weight.module in treated]
-    try:
-        for layer, weight in made:
-            make_masks(layer, weight, 0, first_mask(weight))
-    except UserError:
-        for module in [each for each in model.modules() if each in treated or each in readers]:
-            restore(module)
-        raise
-    return [layer for layer, weight in made if not weight.treatment.pattern.is_dense]
+    return treated
+
+
+def _undo(before: Mapping[nn.Module, tuple[type[nn.Module], object]], weights: Sequence[MaskedWeight]) -> None:
+    """Give modules the classes and treatments that they had, without the masks that were made."""
+    for weight in weights:
+        for name in weight.buffer_names:
+            del weight.module._buffers[name]
+    for module, (kind, treatments) in before.items():
+        module.__class__ = kind  # type: ignore[assignment]
+        module.__dict__.pop(TREATMENTS, None)
+        if treatments is not None:
+            module.__dict__[TREATMENTS] = treatments
 
 
 def _check(found: Candidate, treatment: Treatment) -> None:
     """Raises UserError for a weight that a method cannot be put on. A weight of a pruning tool becomes a plain one."""
     layer, module = found.layer, found.module
-    if isinstance(module, SparseModule):
+    if found.name in (weight.name for weight in masked_weights_of(module)):
         raise UserError(f"layer '{layer}': is sparse already; workloads.finalize gives a plain model")
     if found.name == "weight":
         take_over(layer, module)
