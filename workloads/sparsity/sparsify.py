@@ -165,7 +165,7 @@ def _undo(before: Mapping[nn.Module, tuple[type[nn.Module], object]], weights: S
         for name in weight.buffer_names:
             del weight.module._buffers[name]
     for module, (kind, treatments) in before.items():
-        module.__class__ = kind  # type: ignore[assignment]
+        module.__class__ = kind
         module.__dict__.pop(TREATMENTS, None)
         if treatments is not None:
             module.__dict__[TREATMENTS] = treatments
