@@ -38,7 +38,7 @@ ACTION_COLUMNS: Mapping[str, type] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """One step, or one product, on one machine.
 
@@ -61,6 +61,10 @@ class Result:
     dense: "Result | None" = None
     hil_columns: Columns | None = None
     schedule: Schedule = field(default=(), repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        """In a line: all rows would fill pages."""
+        return f"Result({self.card.model!r} on {self.card.arch!r}, {self.cycles:,} cycles)"
 
     @cached_property
     def ops(self) -> "pd.DataFrame":

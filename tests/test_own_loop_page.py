@@ -17,7 +17,7 @@ def test_the_page_runs(tmp_path: Path, simulate: Run, capsys: pytest.CaptureFixt
     exec(code, {})
     lines = capsys.readouterr().out.splitlines()
     assert PRINTED.findall(code) == lines[:-1] and re.fullmatch(r"\d\.\d\d times as fast as .*", lines[-1])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["masks.safetensors", "step.json", "weights.pt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["masks.safetensors", "step.json", "weights.safetensors"]
     for line in COMMANDS.findall(PAGE):
         quick = ["--no-sensitivity"] if line.startswith("report") else []  # the step again at every range's ends
         status, out, _ = simulate(*line.split(), *quick)

@@ -12,6 +12,14 @@ from workloads.door import door_of
 
 __all__ = [
     *("PatternMap", "Work", "Workload", "load_workload", "parse_patterns", "record_module", "with_method"),
-    *("advance", "finalize", "load_masks", "record", "save_masks", "sparsify"),  # a training loop of one's own
+    *(
+        "Method",
+        "advance",
+        "finalize",
+        "load_masks",
+        "record",
+        "save_masks",
+        "sparsify",
+    ),  # a training loop of one's own
 ]
 __getattr__ = door_of(__name__, __file__)

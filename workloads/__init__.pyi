@@ -1,3 +1,4 @@
+from workloads.methods.base import Method as Method
 from workloads.named import load_workload as load_workload
 from workloads.named import with_method as with_method
 from workloads.onnx_file.read import from_onnx as from_onnx

@@ -24,4 +24,6 @@ def door_of(package: str, file: str) -> Callable[[str], object]:
         setattr(sys.modules[package], name, found)
         return found
 
+    module = sys.modules[package]
+    module.__dict__["__dir__"] = lambda: sorted({*vars(module), *homes})  # what an editor completes names by
     return find

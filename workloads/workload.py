@@ -39,7 +39,7 @@ class Capture:
     notes: tuple[str, ...] = ()  # sentences on its patterns: which layers stay dense, which came sparse
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Workload:
     """Ops of one step in the order they depend on each other.
 
@@ -68,6 +68,11 @@ class Workload:
     training_only: tuple[str, ...] = ()
     products: "tuple[SparseProduct, ...]" = ()
     samples: str = ""
+
+    def __repr__(self) -> str:
+        """In a line: all ops would fill pages."""
+        what = f"{self.model!r}, {self.method!r}, {self.pattern!r}, batch={self.batch}, mode={self.mode.value!r}"
+        return f"Workload({what}, {len(self.ops) or len(self.products)} ops)"
 
     @property
     def macs(self) -> int:

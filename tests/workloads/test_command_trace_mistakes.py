@@ -52,7 +52,10 @@ MISTAKES = [
         "--pattern 2:8: no layer became sparse; the first and the last stay dense unle",
     ),
     ((":linears", *IN, "--pattern", "9:8"), "'9:8' keeps more than a group has"),
-    ((":linears", *IN, "--pattern", "2:8,x=1:8"), "pattern 'x': no layer has such a name (there are 0, 2, 4)"),
+    (
+        (":linears", *IN, "--pattern", "2:8,x=1:8"),
+        "pattern 'x': no layer has such a name; the layers are '0', '2', '4'",
+    ),
     ((":linears", *IN, "--method", "bdwp"), "--pattern: method 'bdwp' needs one, for example --pattern 2:8"),
     ((":linears", *IN, "--method", "dense", "--pattern", "2:8"), "--pattern: method 'dense' keeps every weight"),
     ((":linears", *IN, "--method", "bdpw"), "unknown method 'bdpw'; did you mean 'bdwp'?"),

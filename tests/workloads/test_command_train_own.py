@@ -59,6 +59,36 @@ def stream(): return Stream()
 def triples(): return TensorDataset(torch.randn(40, 20), torch.zeros(40), torch.zeros(40))
 def wrong(): return TensorDataset(torch.randn(40, 20), torch.zeros(40, 7, dtype=torch.long))
 def narrow(): return TensorDataset(torch.randn(40, 19), torch.zeros(40, dtype=torch.long))
+def drawn(): return DataLoader(points(40, 0), sampler=torch.utils.data.WeightedRandomSampler([1.0] * 40, 40))
+
+class Ordered(Dataset):
+    def __len__(self): return 6
+    def __getitem__(self, number):
+        print("example", number)
+        return torch.randn(20), 0
+
+def in_order(): return DataLoader(Ordered(), batch_size=2)
+def shuffled(): return DataLoader(Ordered(), batch_size=2, shuffle=True)
+
+class Gives(nn.Module):
+    def __init__(self, how):
+        super().__init__()
+        self.inner, self.how = build(), how
+    def forward(self, x, labels=None): return self.how(self.inner(x).square().mean())
+
+class Named(Dataset):
+    def __len__(self): return 40
+    def __getitem__(self, number): return {"x": torch.randn(20)}
+
+class Answer:
+    def __init__(self, loss): self.loss = loss
+
+def named(): return Named()
+def a_scalar(): return Gives(lambda loss: loss)
+def an_object(): return Gives(Answer)
+def a_tuple(): return Gives(lambda loss: {"loss": loss, "more": [loss]})
+def no_loss(): return Gives(lambda loss: {"hidden": loss})
+
 def broken(): raise ValueError("no files here")
 """
 OWN = ("--model", "mine:build", "--data", "mine:loader", "--pattern", "2:8")
@@ -122,7 +152,7 @@ def test_batches_of_names_and_a_loss_of_the_modules_own(simulate: Run, tmp_path:
         "adamw",
     )
     out = train(simulate, *words, "--batch", "6", "--accumulate", "2", "--steps", "8", "--out", "r")
-    assert "no targets were classes to test on" in out and "accuracy" in out
+    assert "there was nothing with classes to test on" in out and "accuracy" in out
     found = json.loads((tmp_path / "r/result.json").read_text())
     assert found["sparse_layers"] == ["attention.in_proj"]
     losses = [float(line.split(",")[2]) for line in (tmp_path / "r/log.csv").read_text().splitlines()[1:]]
@@ -137,11 +167,30 @@ def test_data_of_every_kind(simulate: Run, tmp_path: Path, data: str) -> None:
     assert json.loads((tmp_path / "r/result.json").read_text())["steps"] == 4
 
 
+@pytest.mark.parametrize(("data", "same"), [("in_order", True), ("shuffled", False)])
+def test_the_order_is_that_of_the_loader(simulate: Run, data: str, same: bool) -> None:
+    own = (*OWN[:2], "--data", f"mine:{data}", "--pattern", "2:4", "--epochs", "3", "--out", "r")
+    numbers = [int(line.split()[1]) for line in train(simulate, *own).splitlines() if line.startswith("example")]
+    epochs = [numbers[start : start + 6] for start in (2, 8, 14)]  # the first batch is looked at once before
+    assert all(sorted(epoch) == [0, 1, 2, 3, 4, 5] for epoch in epochs)
+    assert all(epoch == [0, 1, 2, 3, 4, 5] for epoch in epochs) == same
+
+
+@pytest.mark.parametrize("model", ["a_scalar", "an_object", "a_tuple"])
+def test_a_loss_of_its_own_in_every_form(simulate: Run, model: str) -> None:
+    out = train(simulate, "--model", f"mine:{model}", "--data", "mine:named", "--pattern", "2:4", "--steps", "2",
+                "--batch", "4", "--out", "r")  # fmt: skip
+    assert "accuracy" not in out.splitlines()[0] and "loss 0." in out
+
+
 def test_a_run_starts_from_a_file(simulate: Run, tmp_path: Path) -> None:
     train(simulate, *OWN, "--steps", "4", "--out", "first")
     train(simulate, *OWN, "--steps", "1", "--lr", "0", "--weights", "first/weights.safetensors", "--out", "second")
     first, second = (load_file(tmp_path / f"{name}/weights.safetensors") for name in ("first", "second"))
     assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    checkpoint = next(path.name for path in (tmp_path / "first").glob("checkpoint-*.safetensors"))
+    train(simulate, *OWN, "--steps", "1", "--lr", "0", "--weights", f"first/{checkpoint}", "--out", "dense")
+    assert torch.equal(load_file(tmp_path / "dense/weights.safetensors")["0.weight"], first["0.weight"])
     weights = dict(first)
     for change, said in (
         ({**weights, "2.weight": torch.zeros(3, 3)}, "'2.weight' is 3x3, and the model has 32x32"),
@@ -171,6 +220,9 @@ def test_a_run_starts_from_a_file(simulate: Run, tmp_path: Path) -> None:
         ((*OWN, "--mixed-precision"), "--mixed-precision: rounds the products of registered models"),
         ((*OWN, "--device", "gpu"), "--device: unknown device 'gpu'; did you mean 'cpu'? (known: cpu, cuda)"),
         ((*OWN[:2], "--data", "mine:stream", "--pattern", "2:8"), "gives a Stream, whose examples have no numbers"),
+        ((*OWN[:2], "--data", "mine:drawn", "--pattern", "2:8"), "its DataLoader has a WeightedRandomSampler"),
+        (("--model", "mine:no_loss", "--data", "mine:named", "--pattern", "2:8"), "without a loss of its own"),
+        (("--model", "mine.build", *OWN[2:]), "--model mine.build: write PACKAGE.MODULE:NAME for a module of your own"),
         ((*OWN[:2], "--data", "mine:triples", "--pattern", "2:8"), "wanted are inputs and targets, (x, y)"),
         ((*OWN[:2], "--data", "mine:wrong", "--pattern", "2:8"), "targets of 40x7 do not fit an output of 40x3"),
         (
@@ -178,8 +230,8 @@ def test_a_run_starts_from_a_file(simulate: Run, tmp_path: Path) -> None:
             "--model: cannot run on a batch of --data: RuntimeError",
         ),
         ((*OWN[:2], "--data", "mine:broken", "--pattern", "2:8"), "making it stopped: ValueError: no files here"),
-        ((*OWN, "--pattern", "9=1:8"), "pattern '9': no layer has such a name (there are 0, 2, 4)"),
-        ((*OWN, "--weights", "none.safetensors"), "is not a whole file of tensors"),
+        ((*OWN, "--pattern", "9=1:8"), "pattern '9': no layer has such a name; the layers are '0', '2', '4'"),
+        ((*OWN, "--weights", "none.safetensors"), "is not a whole file of tensors (safetensors)"),
     ],
 )
 def test_a_mistake_is_one_sentence(simulate: Run, arguments: tuple[str, ...], said: str) -> None:

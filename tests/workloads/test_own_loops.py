@@ -78,7 +78,7 @@ def test_masks_hold_the_pattern_where_the_method_says_so(name: str) -> None:
         values = weight.master.detach()
         assert not torch.equal(values, before[layer])
         if weight.masks is None:
-            assert name == "sdgp" and weight.buffer_names == ["mask_step"]
+            assert name == "sdgp" and weight.buffer_names == ["mask_step", "mask_of"]
             continue
         ahead, back, order = weight.masks.forward, weight.masks.backward, weight.masks.permutation
         assert ahead.dtype is back.dtype is torch.bool

@@ -119,6 +119,33 @@ def test_a_state_loaded_into_a_fresh_model_gives_its_outputs(name: str) -> None:
     assert not torch.equal(first(X), second(X))
 
 
+def test_masks_of_another_method_or_pattern_are_not_loaded() -> None:
+    model, other = net(), net()
+    sparsify(model, "bdwp", "2:8")
+    sparsify(other, "bdwp", "2:4")
+    before = other[0].mask_ff.clone()
+    with pytest.raises(RuntimeError, match="layer '0': its masks are of bdwp 2:8; the model's are of bdwp 2:4"):
+        other.load_state_dict(model.state_dict(), strict=False)
+    assert torch.equal(other[0].mask_ff, before)
+
+
+def test_masks_that_somebody_averaged_are_refused() -> None:
+    model, other = net(), net()
+    for each in (model, other):
+        sparsify(each, "srste", "2:4")
+        nn.init.normal_(each[0].weight)
+        advance_by_optimizer(each)
+    for one, two in zip(model.buffers(), other.buffers(), strict=True):
+        one.copy_(0.9 * one + 0.1 * two)  # of booleans: the union
+    with pytest.raises(UserError, match="finalize: layer '0': its mask keeps more than 2:4 allows, as the average of"):
+        finalize(model)
+
+
+def advance_by_optimizer(model: nn.Module) -> None:
+    optimizer = torch.optim.SGD(model.parameters(), 0.0)
+    optimizer.step()
+
+
 def test_a_dense_checkpoint_is_taken_and_gets_masks_of_its_weights() -> None:
     dense, model = net(), net()
     nn.init.normal_(dense[0].weight)
@@ -231,12 +258,15 @@ def test_the_whole_of_a_method_acts_in_any_loop() -> None:
             {},
             "layer '2': method 'torch24': pattern '2:8' cannot be trained; torch has 2:4 only",
         ),
-        (("bdwp", "2:8,9=1:8"), {}, "pattern '9': no layer has such a name (there are 0, 2, 4)"),
+        (("bdwp", "2:8,9=1:8"), {}, "pattern '9': no layer has such a name; the layers are '0', '2', '4'"),
         (("bdwp", "2:8"), {"exclude": ["hed"]}, "exclude: unknown layer 'hed'"),
-        (("bdwp", "2:8"), {"exclude": ["*"]}, "no layer became sparse; there are 0, 2, 4"),
+        (("bdwp", "2:8"), {"exclude": ["*"]}, "no layer became sparse; the layers are '0', '2', '4'"),
         (("bdwp", "2:8"), {"numbers": {"decy": 1}}, "numbers: unknown field of method 'bdwp' 'decy'"),
         (("srste", "2:8"), {"numbers": {"decay": -1}}, "numbers decay=-1: must be 0 or more"),
         (("bank", "2:8"), {}, "method 'bank': has a schedule; say total_steps="),
+        (("bdwp", (2, 8)), {}, 'pattern: wanted is text, or a list of texts, not (2, 8); for example "2:8"'),
+        (("bdwp", "2:8"), {"exclude": 3}, "exclude: wanted is text, or a list of texts, not 3; for example "),
+        (("bdwp", "2:8"), {"exclude": "hed"}, "exclude: unknown layer 'hed'"),
         (("bank", "2:8"), {"total_steps": 0}, "total_steps 0: a run has at least one step"),
     ],
 )
@@ -378,7 +408,9 @@ def test_a_transposed_convolution_takes_the_size_of_its_output() -> None:
 def test_a_layer_that_changes_its_weight_first_is_refused() -> None:
     layer = Standardised(16, 16)
     sparsify(layer, "bdwp", "2:8")
-    with pytest.raises(UserError, match="does not multiply by its weight as it is, so no mask of it would hold"):
+    with pytest.raises(
+        UserError, match="layer 'model': does not multiply by its weight as it is, so no mask of it would hold"
+    ):
         layer(torch.randn(2, 16, requires_grad=True))
 
 
@@ -399,7 +431,9 @@ def test_weights_that_others_make_are_refused(spoil: object) -> None:
         sparsify(spoil(nn.Linear(16, 16)), "bdwp", "2:8")  # type: ignore[operator]
     layer = nn.Linear(16, 16)
     sparsify(layer, "bdwp", "2:8")
-    with pytest.raises(UserError, match="another tool took it; give that tool the model of"):
+    with pytest.raises(
+        UserError, match="layer 'model': its parameter 'weight' is not there any more: another tool took it"
+    ):
         nn.utils.prune.identity(layer, "weight")
     with pytest.raises(UserError, match="layer 'model': its weight has no size yet; run the model once before"):
         sparsify(nn.LazyLinear(8), "bdwp", "2:8")

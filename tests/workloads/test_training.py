@@ -89,7 +89,7 @@ def test_stem_and_classifier_stay_dense_unless_named() -> None:
 
 
 def test_a_glob_that_names_no_layer_is_refused() -> None:
-    with pytest.raises(UserError, match=r"pattern 'layr1\.\*': no layer has such a name \(there are prep\.conv"):
+    with pytest.raises(UserError, match=r"pattern 'layr1\.\*': no layer has such a name; the layers are 'prep\.conv'"):
         start(pattern="2:8,layr1.*=1:4")
 
 

@@ -161,7 +161,7 @@ def _identity(folder: Path) -> tuple[int, int] | None:
 def _say(outcome: "Outcome") -> None:
     share = f"{100 * outcome.accuracy:.2f} % ({outcome.right:,} of {outcome.tested:,})"
     found = (
-        f"test accuracy {share}" if outcome.tested else "no targets were classes to test on, so no accuracy is known,"
+        f"test accuracy {share}" if outcome.tested else "no accuracy, since there was nothing with classes to test on,"
     )
     say(f"{found} after {outcome.steps} steps; the run is in {outcome.folder}")
     for path in sorted(outcome.folder.glob("step-*.json")):

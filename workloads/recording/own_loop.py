@@ -1,5 +1,6 @@
 """One step of a training loop of the user's own, recorded while it runs."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -31,7 +32,7 @@ from workloads.workload import Capture, Mode, Workload
 class Step:
     """What one step of a loop did, once it is over. Not frozen: it is complete when the block is left."""
 
-    _workload: Workload | None = None
+    _workload: Workload | None = field(default=None, repr=False)
 
     @property
     def workload(self) -> Workload:
@@ -75,6 +76,8 @@ def record(model: nn.Module, *, name: str = "") -> Iterator[Step]:
     Raises UserError for an operator that is not known, for an operand that holds more than its pattern allows, and
     where the model did not run.
     """
+    if not isinstance(model, nn.Module):
+        raise UserError(f"record: wanted is a torch module, not a {type(model).__name__}")
     inner = model.module if isinstance(model, DistributedDataParallel) else model
     inner = getattr(inner, "_orig_mod", inner)
     in_force, seen, step = InForce(inner), Seen(), Step()
@@ -149,7 +152,12 @@ def _workload(name: str, model: nn.Module, recorded: Recorded, seen: Seen) -> Wo
         raise UserError("record: the model did not run inside the block, or multiplied nothing")
     training = any(op.phase is not Phase.FF for op in products)
     first = seen.inputs[0]
-    notes = [f"optimizer {each}" for each in dict.fromkeys(seen.optimizers)]
+    steps = Counter(seen.optimizers)
+    notes = [f"optimizer {each}" for each in steps]
+    if max(steps.values(), default=1) > 1:
+        notes.append(
+            f"{max(steps.values())} steps of an optimizer, taken as one: the block holds the work of all of them"
+        )
     if training and not seen.updated:
         notes.append("no optimizer stepped inside the block, so there are no updates")
     weights = [weight for _, weight in masked_weights(model) if not weight.treatment.pattern.is_dense]

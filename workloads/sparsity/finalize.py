@@ -8,6 +8,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from workloads.errors import UserError, unknown_name
 from workloads.methods.base import MaskUse
+from workloads.op import Phase, Role
 from workloads.sparsity.layers import SparseModule, restore
 from workloads.sparsity.masked_weight import MaskedWeight, masked_weights, masked_weights_of
 from workloads.sparsity.products import masked
@@ -26,7 +27,8 @@ def finalize(model: nn.Module, *, to: str | None = None, in_place: bool = False)
     torchao uses), where at most 2 of every 4 inputs are kept (2:4, 1:4, 2:8 ...) and torch takes size and number format
     (FP16 or BF16; on CUDA). The other layers stay plain. in_place: the model itself is changed, and no copy is made.
 
-    Raises UserError where the model has no sparse layer, and where no layer can be packed.
+    Raises UserError where the model has no sparse layer, where masks hold more than their pattern allows, as those have
+    that somebody averaged, and where no layer can be packed.
     """
     if to not in (None, TORCHAO):
         raise unknown_name("form", str(to), [TORCHAO], "to")
@@ -37,12 +39,12 @@ def finalize(model: nn.Module, *, to: str | None = None, in_place: bool = False)
     plain = model if in_place else deepcopy(model)
     packable = [module for module in plain.modules() if to and _may_pack(module)]
     baked: dict[int, nn.Parameter] = {}
+    for _, weight in masked_weights(plain):  # all of them first: a refusal leaves the model as it was
+        if id(weight.master) not in baked:
+            baked[id(weight.master)] = _baked(weight)
     for module in [each for each in plain.modules() if isinstance(each, SparseModule)]:
         for weight in masked_weights_of(module):
-            key = id(weight.master)
-            if key not in baked:
-                baked[key] = _baked(weight)
-            module._parameters[weight.name] = baked[key]
+            module._parameters[weight.name] = baked[id(weight.master)]
         restore(module)
     if to:
         _pack(packable)
@@ -53,6 +55,12 @@ def _baked(weight: MaskedWeight) -> nn.Parameter:
     master, masks = weight.master, weight.masks
     if masks is None or weight.treatment.method.mask_use is MaskUse.NONE:
         return master
+    if not masks.forward.is_meta and not weight.holds(masks.forward, Phase.FF):
+        pattern = weight.pattern_of(Phase.FF, Role.WEIGHT)
+        raise UserError(
+            f"finalize: {weight.said}: its mask keeps more than {pattern} allows, as the "
+            "average of several masks does; average the weights alone, and copy the masks of the model that trains"
+        )
     return nn.Parameter(masked(master.detach(), masks.forward), requires_grad=master.requires_grad)
 
 

@@ -182,9 +182,8 @@ def _check_read(weight: MaskedWeight) -> None:
     """Raises UserError for a weight that only others read, so that its mask did nothing."""
     if weight.master.grad is not None and not weight.module.__dict__.get(RAN, False):
         raise UserError(
-            f"a {type(weight.module).__name__} with a weight of {'x'.join(map(str, weight.master.shape))} was made "
-            "sparse and trains, but its own forward pass never ran: a module that it belongs to reads its weight; name "
-            "that module in readers= of sparsify, or this one in exclude="
+            f"{weight.said}: was made sparse and trains, but its own forward pass never ran: a module that it belongs "
+            "to reads its weight; name that module in readers= of sparsify, or this layer in exclude="
         )
 
 

@@ -72,6 +72,12 @@ class SparseModule(nn.Module):
     ) -> None:
         """A state without any masks is that of a dense model: masks are made of its weights."""
         weights = list(masked_weights_of(self))
+        for weight in weights:
+            of = state_dict.get(prefix + weight.buffer_name("of"))
+            if of is not None and weight.buffer("of") is not None and bytes(of.tolist()) != weight.words.encode():
+                words = bytes(of.tolist()).decode(errors="replace")
+                error_msgs.append(f"{weight.said}: its masks are of {words}; the model's are of {weight.words}")
+                return
         for name in (name for weight in weights for name in weight.buffer_names):
             held, given = self._buffers[name], state_dict.get(prefix + name)
             if held is not None and given is not None and held.dtype is not given.dtype:  # a mask that fades is no bool
@@ -153,9 +159,9 @@ def _check_read(module: nn.Module, window: Window, args: Sequence[object]) -> No
     """
     wanted = torch.is_grad_enabled() and bool(args) and isinstance(args[0], Tensor) and args[0].requires_grad
     if wanted and isinstance(module, Layers) and not window.was_multiplied(module):
+        said = next(masked_weights_of(module)).said
         raise UserError(
-            f"a {type(module).__name__} does not multiply by its weight as it is, so no mask of it would hold; keep "
-            "this layer dense"
+            f"{said}: does not multiply by its weight as it is, so no mask of it would hold; keep this layer dense"
         )
 
 
@@ -189,9 +195,10 @@ def _seen(name: str) -> property:
         return window.read(found)
 
     def write(module: nn.Module, _: object) -> None:
+        said = next(each.said for each in masked_weights_of(module) if each.name == name)
         raise UserError(
-            f"a {type(module).__name__} made sparse keeps its parameter '{name}', and another tool wants to take its "
-            "place; give that tool the model of workloads.finalize, or the layer to exclude="
+            f"{said}: keeps its parameter '{name}', and another tool wants to take its place; give that tool the model "
+            "of workloads.finalize, or the layer to exclude="
         )
 
     return property(read, write)

@@ -19,9 +19,7 @@ from workloads.errors import UserError
 from workloads.files.reading import check_schema, checked, parse_json
 from workloads.files.tensors import Array, read_tensors, write_tensors
 from workloads.op import CLOSED, Amount, Phase, Role
-from workloads.pattern import PatternKind
 from workloads.sparsity.masked_weight import MaskedWeight, masked_weights
-from workloads.training.masks import largest_group_count, reordered
 
 KEY, SCHEMA, WHAT = "masks", 1, "a file of masks"
 PARTS = ("ff", "bp", "order")
@@ -133,15 +131,9 @@ def _checked(path: Path, key: str, weight: MaskedWeight, part: str, tensors: Map
             raise UserError(f"{path}: '{key}' is no order of channels")
         return given
     order = tensors.get(f"{key.removesuffix(part)}order")
-    phase, axis = (Phase.FF, 2) if part == "ff" else (Phase.BP, 1)
-    pattern = weight.pattern_of(phase, Role.WEIGHT)
-    values = weight.canonical(given.float())
-    if part == "bp" and order is not None:
-        values = reordered(values, torch.from_numpy(order))
-    if pattern.is_grouped and largest_group_count(values, pattern.m, axis) > pattern.n:
-        raise UserError(f"{path}: '{key}' keeps more than {pattern} allows")
-    if pattern.kind is PatternKind.FAN_IN and int((values != 0).flatten(2).sum(-1).max()) > pattern.fan_in:
-        raise UserError(f"{path}: '{key}' keeps more than {pattern} allows")
+    phase = Phase.FF if part == "ff" else Phase.BP
+    if not weight.holds(given, phase, None if order is None else torch.from_numpy(order)):
+        raise UserError(f"{path}: '{key}' keeps more than {weight.pattern_of(phase, Role.WEIGHT)} allows")
     return given
 
 

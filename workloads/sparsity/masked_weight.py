@@ -1,8 +1,9 @@
 """A weight that a method keeps sparse: its masks, which are buffers of the module, and the operands made with them.
 
 For a weight named `weight` the buffers are `mask_ff`, `mask_bp` where the backward mask is another one, `mask_order`
-where it is grouped in an order of output channels, and `mask_step`, the optimizer's steps so far. Those of a weight
-named `in_proj_weight` are `in_proj_mask_ff` and so on.
+where it is grouped in an order of output channels, `mask_step`, the optimizer's steps so far, and `mask_of`, the
+letters of method and pattern, so that masks of others are not loaded. Those of a weight named `in_proj_weight` are
+`in_proj_mask_ff` and so on.
 """
 
 from collections.abc import Iterator
@@ -16,8 +17,9 @@ from torch.nn.modules.conv import _ConvNd
 from workloads.errors import UserError
 from workloads.methods.base import END_OF_RUN, Known, MaskUse, Method
 from workloads.op import Phase, Role
-from workloads.pattern import DENSE, Pattern
+from workloads.pattern import DENSE, Pattern, PatternKind
 from workloads.sparsity.products import masked, rounded
+from workloads.training.masks import largest_group_count, reordered
 
 Transposed = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 TREATMENTS = "_treatments"  # the attribute of a module that has them, by the name of the weight
@@ -26,13 +28,14 @@ TREATMENTS = "_treatments"  # the attribute of a module that has them, by the na
 @final
 @dataclass(frozen=True)
 class Treatment:
-    """What a method does to a weight: the pattern asked of it, the precision of operands, and the patterns that were
-    asked of the whole model, in words."""
+    """What a method does to the weight of a layer: the pattern asked of it, the precision of operands, and the patterns
+    that were asked of the whole model, in words."""
 
     method: Method
     pattern: Pattern
     mixed: bool = False
     asked: str = ""
+    layer: str = "model"  # its name in the model that the method was put on
 
 
 @final
@@ -60,19 +63,24 @@ class MaskedWeight:
         found = self.module._parameters.get(self.name)
         if found is None:
             raise UserError(
-                f"a {type(self.module).__name__} made sparse has no parameter '{self.name}' any more: another tool "
-                "took it; give that tool the model of workloads.finalize, or the layer to exclude="
+                f"{self.said}: its parameter '{self.name}' is not there any more: another tool took it; give that tool "
+                "the model of workloads.finalize, or the layer to exclude="
             )
         return found
 
+    @property
+    def said(self) -> str:
+        """The layer, in a sentence."""
+        return f"layer '{self.treatment.layer}'"
+
     def buffer_name(self, what: str) -> str:
-        """The name of a buffer: ff, bp, order or step."""
+        """The name of a buffer: ff, bp, order, step or of."""
         return f"{self.name.removesuffix('weight')}mask_{what}"
 
     @property
     def buffer_names(self) -> list[str]:
         """Those of its buffers that are there."""
-        names = (self.buffer_name(what) for what in ("ff", "bp", "order", "step"))
+        names = (self.buffer_name(what) for what in ("ff", "bp", "order", "step", "of"))
         return [name for name in names if name in self.module._buffers]
 
     def buffer(self, what: str) -> Tensor | None:
@@ -94,6 +102,11 @@ class MaskedWeight:
         """Steps of the optimizer so far."""
         held = self.buffer("step")
         return 0 if held is None or held.is_meta else int(held)
+
+    @property
+    def words(self) -> str:
+        """Method and pattern."""
+        return f"{self.treatment.method.name} {self.treatment.pattern}"
 
     @property
     def masks(self) -> Masks | None:
@@ -149,6 +162,19 @@ class MaskedWeight:
         outside, inside, taps = self.sizes
         return self.pattern.on(inside if phase is Phase.FF else outside, taps)
 
+    def holds(self, mask: Tensor, phase: Phase, order: Tensor | None = None) -> bool:
+        """Whether a mask of the weight's shape keeps no more than the pattern in force allows in a phase.
+
+        order: of output channels, (G, O), in which the groups of BP hold.
+        """
+        pattern, axis = self.pattern_of(phase, Role.WEIGHT), 2 if phase is Phase.FF else 1
+        kept = self.canonical(mask) != 0
+        if phase is Phase.BP and order is not None:
+            kept = reordered(kept, order)
+        if pattern.kind is PatternKind.FAN_IN:
+            return int(kept.flatten(2).sum(-1).max()) <= pattern.fan_in
+        return not pattern.is_grouped or largest_group_count(kept.float(), pattern.m, axis) <= pattern.n
+
     def permutation_of(self, phase: Phase, role: Role) -> Tensor | None:
         """The order, (G, O), in which an operand's groups hold; None: as they are."""
         operand = self.treatment.method.operand(phase, role)
@@ -176,7 +202,7 @@ class MaskedWeight:
             return
         if hasattr(self.master, "full_tensor"):  # as a DTensor has
             raise UserError(
-                "a weight made sparse is cut up over processes (FSDP), and its groups may lie across the parts; "
+                f"{self.said}: its weight is cut up over processes (FSDP), and its groups may lie across the parts; "
                 "DistributedDataParallel trains sparse models"
             )
         method.pattern_at(pattern, step)
@@ -184,6 +210,8 @@ class MaskedWeight:
             weight = self.canonical(rounded(self.master.detach(), self.treatment.mixed))
             self._put_masks(self._made(weight, step, first))
         self.put("step", torch.tensor(step))
+        if self.buffer("of") is None:
+            self.put("of", torch.tensor(list(self.words.encode()), dtype=torch.uint8))
 
     def _made(self, weight: Tensor, step: int, first: Tensor | None) -> Masks:
         method, pattern, known = self.treatment.method, self.treatment.pattern, self._known()

@@ -37,6 +37,7 @@ from workloads.sparsity.pruned import first_mask, take_over
 IN_PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
 READERS = (nn.MultiheadAttention, nn.TransformerEncoderLayer)  # torch's own, in evaluation the second too
 PatternOf = Callable[[str], Pattern]
+EXAMPLES = {"pattern": '"2:8"', "exclude": '["head", "*.norm"]', "readers": '["encoder.*"]'}
 
 
 @final
@@ -73,8 +74,8 @@ def sparsify(
     method: str | Method = "bdwp",
     pattern: str | Sequence[str] | PatternMap = "2:8",
     *,
-    exclude: Sequence[str] = (),
-    readers: Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
+    readers: str | Sequence[str] = (),
     numbers: Mapping[str, object] | None = None,
     total_steps: int | None = None,
 ) -> list[str]:
@@ -98,8 +99,9 @@ def sparsify(
     """
     if not isinstance(model, nn.Module):
         raise UserError(f"sparsify: wanted is a torch module, not a {type(model).__name__}")
-    patterns = pattern if isinstance(pattern, PatternMap) else parse_patterns(_listed(pattern), "pattern")
+    patterns = pattern if isinstance(pattern, PatternMap) else parse_patterns(_texts("pattern", pattern), "pattern")
     chosen = _method(method, patterns, numbers or {}, total_steps)
+    exclude, readers = _texts("exclude", exclude), _texts("readers", readers)
     layers = [each.layer for each in candidates(model)]
     names = list(dict.fromkeys([*dict(model.named_modules()), *layers]))
     check_patterns(model, patterns)
@@ -109,7 +111,7 @@ def sparsify(
     asked = Asked(chosen, lambda layer: DENSE if layer in kept else patterns.of(layer), readers, words=str(patterns))
     made = put(model, asked)
     if not made:
-        raise UserError(f"pattern '{patterns}': no layer became sparse; there are {', '.join(layers) or 'none'}")
+        raise UserError(f"pattern '{patterns}': no layer became sparse; {_listing(layers)}")
     return made
 
 
@@ -118,7 +120,7 @@ def check_patterns(model: nn.Module, patterns: PatternMap) -> None:
     layers = [each.layer for each in candidates(model)]
     for glob, _ in patterns.globs:
         if not any(fnmatchcase(layer, glob) for layer in layers):
-            raise UserError(f"pattern '{glob}': no layer has such a name (there are {', '.join(layers)})")
+            raise UserError(f"pattern '{glob}': no layer has such a name; {_listing(layers)}")
 
 
 def put(model: nn.Module, asked: Asked) -> list[str]:
@@ -149,7 +151,7 @@ def _treatments(model: nn.Module, asked: Asked) -> dict[nn.Module, dict[str, Tre
     """What is to be done to which weights. Raises UserError for one that a method cannot be put on."""
     treated: dict[nn.Module, dict[str, Treatment]] = {}
     for each in candidates(model):
-        treatment = Treatment(asked.method, asked.pattern_of(each.layer), asked.mixed, asked.words)
+        treatment = Treatment(asked.method, asked.pattern_of(each.layer), asked.mixed, asked.words, each.layer)
         if not treatment.pattern.is_dense:
             _check(each, treatment)
             if not MaskedWeight(each.module, each.name, treatment).drops:
@@ -265,8 +267,16 @@ def _method(
     return chosen if total_steps is None else fitted(chosen, total_steps)
 
 
-def _listed(pattern: str | Sequence[str]) -> list[str]:
-    return [pattern] if isinstance(pattern, str) else list(pattern)
+def _texts(what: str, given: object) -> list[str]:
+    """One text, or several. Raises UserError for anything else."""
+    texts = [given] if isinstance(given, str) else list(given) if isinstance(given, (list, tuple, set)) else [given]
+    if not all(isinstance(text, str) for text in texts):
+        raise UserError(f"{what}: wanted is text, or a list of texts, not {given!r}; for example {EXAMPLES[what]}")
+    return [str(text) for text in texts]
+
+
+def _listing(layers: Sequence[str]) -> str:
+    return f"the layers are {', '.join(map(repr, layers))}" if layers else "there is none that could be"
 
 
 def _inside(name: str, glob: str) -> bool:

@@ -63,7 +63,7 @@ class Exchange:
         if master._version != self.version:
             raise RuntimeError(
                 "one of the variables needed for gradient computation has been modified by an inplace operation: the "
-                f"'{self.weight.name}' of a {type(self.weight.module).__name__} made sparse"
+                f"'{self.weight.name}' of the sparse {self.weight.said}"
             )
         whole = seen(master.detach(), self.weight.operand_masks[1], self.how)
         return whole.as_strided(self.size, self.stride, self.offset)
@@ -104,9 +104,8 @@ class Window:
         weight, how = found
         method = weight.treatment.method
         if method.pruned_gradient:
-            sizes = "x".join(map(str, weight.master.shape))
             raise UserError(
-                f"a {type(weight.module).__name__} with a weight of {sizes}: another module reads its weight, where "
+                f"{weight.said}: another module reads its weight, where "
                 f"method '{method.name}' cannot prune the gradient; keep this layer dense"
             )
         place = tensor.size(), tuple(tensor.stride()), int(tensor.storage_offset())

@@ -70,14 +70,16 @@ def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> tuple[int, str]:
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Put the weights of a file on a model, such as `weights.safetensors` of a run. Masks in it are left out.
+    """Put the weights of a file on a model: `weights.safetensors` of a run, the dense ones of its checkpoint, any such.
+    Masks in it are left out.
 
     Raises UserError, with the model as it was, where the file is not whole or has not all that the model has.
     """
-    found, wanted = _loaded(path), weights_of(model)
+    wanted = weights_of(model)
+    found = {name.removeprefix("weight/"): tensor for name, tensor in _loaded(path).items()}
     for name, tensor in wanted.items():
         if name not in found:
-            near = [each for each in found if each not in wanted]
+            near = [each for each in found if each not in wanted and "/" not in each]
             raise unknown_name(f"tensor of {path}, which the model has,", name, near, "--weights")
         if found[name].shape != tensor.shape:
             has, needs = ("x".join(map(str, each.shape)) for each in (found[name], tensor))
@@ -89,7 +91,7 @@ def _loaded(file: Path) -> dict[str, Tensor]:
     try:
         tensors: dict[str, Tensor] = load_file(file)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"{file}: is not a whole file of tensors: {error}") from None
+        raise UserError(f"{file}: is not a whole file of tensors (safetensors): {error}") from None
     return tensors
 
 

@@ -133,7 +133,9 @@ def _docstrings() -> list[str]:
 
 
 class Examples(ABC):
-    """Numbered examples."""
+    """Numbered examples. `shuffled`: whether every epoch has an order of its own."""
+
+    shuffled: bool = True
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -213,7 +215,7 @@ def batch_at(examples: Examples, batch: int, seed: int, step: int) -> Batch:
     What does not fill the last batch of an epoch is left out. Raises UserError for a batch larger than all there is.
     """
     epoch, place = divmod(step, steps_an_epoch(examples, batch))
-    order = _order(len(examples), seed, epoch)
+    order = _order(len(examples), seed, epoch) if examples.shuffled else torch.arange(len(examples))
     return examples.fetch(order[place * batch : (place + 1) * batch], stream(seed, step, "examples"))
 
 

@@ -12,7 +12,7 @@ from typing import Any, cast, final
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader, IterableDataset, default_collate
+from torch.utils.data import DataLoader, IterableDataset, RandomSampler, SequentialSampler, default_collate
 
 from workloads.errors import UserError
 from workloads.models.loss import IGNORED
@@ -46,12 +46,14 @@ def own_model(target: str) -> ModelSpec:
 @final
 @dataclass(frozen=True)
 class OwnExamples(Examples):
-    """Examples of the user's own; `collate` makes a batch of several. `batch`: the size that their loader has."""
+    """Examples of the user's own; `collate` makes a batch of several. `batch`: the size that their loader has.
+    `shuffled`: whether every epoch has an order of its own."""
 
     name: str
     source: Any  # whatever has a length and numbers
     collate: Callable[[list[object]], object]
     batch: int | None
+    shuffled: bool = True
 
     def __len__(self) -> int:
         with blamed_on(f"--data {self.name}: its length stopped"):
@@ -78,15 +80,21 @@ def own_data(target: str) -> DataSet:
 
 
 def _examples(target: str, made: object) -> OwnExamples:
-    collate, batch = cast(Callable[[list[object]], object], default_collate), None
-    if isinstance(made, DataLoader):
+    collate, batch, shuffled = cast(Callable[[list[object]], object], default_collate), None, True
+    if isinstance(made, DataLoader) and not isinstance(made.dataset, IterableDataset):
+        if type(made.sampler) not in (RandomSampler, SequentialSampler) or made.batch_size is None:
+            raise UserError(
+                f"--data {target}: its DataLoader has a {type(made.sampler).__name__} or batches of its own; wanted is "
+                "one with shuffle=True or False, since a run that goes on finds its examples by number"
+            )
+        shuffled = isinstance(made.sampler, RandomSampler)
         collate, batch, made = made.collate_fn, made.batch_size, made.dataset
     if isinstance(made, IterableDataset) or not hasattr(made, "__getitem__") or not hasattr(made, "__len__"):
         raise UserError(
             f"--data {target}: gives a {type(made).__name__}, whose examples have no numbers; wanted is a data "
             "set with a length, a DataLoader of one, or a pair of them (workloads.sparsify is for any other loop)"
         )
-    return OwnExamples(target, made, collate, batch)
+    return OwnExamples(target, made, collate, batch, shuffled)
 
 
 def _batch(name: str, made: object) -> Batch:
@@ -112,14 +120,15 @@ class OwnLoss(nn.Module):
 
     def forward(self, output: object, targets: Tensor | None) -> Tensor:
         """Raises UserError where there is nothing to take a loss of."""
-        parts = dict(parts_of("", output))
-        own = parts.get(OWN)
-        if own is not None and own.dim() == 0:
+        own = output if isinstance(output, Tensor) else dict(parts_of("", output)).get(OWN, getattr(output, OWN, None))
+        if isinstance(own, Tensor) and own.dim() == 0:
             return own
         logits = logits_of(output)
         if targets is None or logits is None:
-            what = f"a {type(output).__name__}" if logits is None else f"no loss, and its batch has no '{LABELS}'"
-            raise UserError(f"--model: returns {what}, so there is nothing to train")
+            raise UserError(
+                f"--model: returns a {type(output).__name__} without a loss of its own (a scalar, `{OWN}` in a dict, "
+                f"tuple or object), and the batch has no targets (x, y) and no '{LABELS}' to take one against"
+            )
         if targets.is_floating_point():
             if targets.numel() != logits.numel():
                 raise UserError(f"--data: targets of {sizes_of(targets)} do not fit an output of {sizes_of(logits)}")

@@ -134,6 +134,8 @@ class Smooth:
         self._accuracy: float | None = None
 
     def text(self, row: Row) -> str:
+        if not row.accuracy and not self._accuracy:  # targets may be no classes
+            return f"loss {row.loss:.4f}"
         before = row.accuracy if self._accuracy is None else self._accuracy
         self._accuracy = RECENT * before + (1 - RECENT) * row.accuracy
         return f"loss {row.loss:.4f}, accuracy {100 * self._accuracy:.1f} %"

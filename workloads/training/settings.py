@@ -87,6 +87,8 @@ def is_own(settings: Settings) -> bool:
 def _check_own(settings: Settings) -> None:
     """Raises UserError for a model that there is not, and for options that do not go with the kind of model."""
     if not is_own(settings):
+        if "." in settings.model:
+            raise UserError(f"--model {settings.model}: write PACKAGE.MODULE:NAME for a module of your own")
         entry_of(MODELS, "model", settings.model)
         if settings.data is not None:
             raise UserError(f"--data: {settings.model} trains on --dataset; --data goes with a --model PACKAGE:NAME")
