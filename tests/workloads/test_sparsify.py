@@ -352,8 +352,9 @@ def test_compiled_and_exported_models_are_the_same() -> None:
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
     found = [torch.autograd.grad(compiled(X).square().sum(), model[0].weight)[0], compiled(X)]
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
-    with pytest.raises(UserError, match=r"would lose the weights of BP; call eval\(\) first"):
-        torch.export.export(model, (X,))
+    if hasattr(torch.compiler, "is_exporting"):  # not in torch 2.6
+        with pytest.raises(UserError, match=r"would lose the weights of BP; call eval\(\) first"):
+            torch.export.export(model, (X,))
     program = torch.export.export(model.eval(), (X,))
     assert torch.equal(program.module()(X), model(X))
 

@@ -114,7 +114,7 @@ def _convolution(module: nn.Module, x: Tensor, output_size: Sequence[int] | None
 
 
 def _operands(module: nn.Module, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, How]:
-    module.__dict__[RAN] = True
+    setattr(module, RAN, True)
     _check_export(module)
     weight = next(masked_weights_of(module))
     master, bias, treatment = weight.master, module._parameters.get("bias"), weight.treatment
@@ -191,7 +191,7 @@ def _seen(name: str) -> property:
         window = window_now()
         if window is None:
             return found.master
-        module.__dict__[RAN] = True
+        setattr(module, RAN, True)
         return window.read(found)
 
     def write(module: nn.Module, _: object) -> None:

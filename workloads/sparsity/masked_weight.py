@@ -8,7 +8,7 @@ letters of method and pattern, so that masks of others are not loaded. Those of 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import cast, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -259,7 +259,7 @@ class MaskedWeight:
 
 def masked_weights_of(module: nn.Module) -> Iterator[MaskedWeight]:
     """The weights of one module that a method was put on."""
-    treatments = cast(dict[str, Treatment], module.__dict__.get(TREATMENTS, {}))
+    treatments: dict[str, Treatment] = module.__dict__.get(TREATMENTS, {})
     return (MaskedWeight(module, name, treatment) for name, treatment in treatments.items())
 
 

@@ -77,7 +77,7 @@ def seen(weight: Tensor, mask: Tensor | None, how: How) -> Tensor:
 def product_dtype(x: Tensor, weight: Tensor) -> torch.dtype:
     """The number format that a product of the two runs in: the weight's own, or that of autocast."""
     kind = x.device.type
-    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
+    if not _is_autocast(kind):
         return weight.dtype
     return weight.dtype if x.dtype is torch.float64 else torch.get_autocast_dtype(kind)  # which leaves FP64 alone
 
@@ -85,8 +85,12 @@ def product_dtype(x: Tensor, weight: Tensor) -> torch.dtype:
 def _without_autocast(tensor: Tensor) -> AbstractContextManager[object]:
     """Backward products run in the format of the forward ones, wherever backward is called."""
     kind = tensor.device.type
-    on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
-    return torch.autocast(kind, enabled=False) if on else nullcontext()
+    return torch.autocast(kind, enabled=False) if _is_autocast(kind) else nullcontext()
+
+
+def _is_autocast(kind: str) -> bool:
+    """Whether autocast is on for a kind of device; torch does not know of it on the one without values."""
+    return kind != "meta" and torch.is_autocast_enabled(kind)
 
 
 class Rounded(torch.autograd.Function):
