@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 from torch.sparse import SparseSemiStructuredTensor, SparseSemiStructuredTensorCUTLASS
 
+from tests.workloads.test_other_tools import block_sparse, quantised
 from workloads import finalize, sparsify
 from workloads.errors import UserError
 
@@ -94,24 +95,6 @@ def test_a_weight_of_zeros_alone_gets_a_mask_all_the_same() -> None:
     nn.init.zeros_(model[2].weight)
     sparsify(model, "bank", "2:4", total_steps=10)
     assert model[2].mask_ff.all()  # bank pruning begins with everything
-
-
-def block_sparse() -> nn.Sequential:
-    from torchao.sparsity import block_sparse_weight, sparsify_
-
-    model = network()
-    with torch.no_grad():
-        model[2].weight[:32] = 0
-    sparsify_(model, block_sparse_weight(blocksize=16), lambda _, name: name == "2")
-    return model
-
-
-def quantised() -> nn.Sequential:
-    from torchao.quantization import Int8WeightOnlyConfig, quantize_
-
-    model = network()
-    quantize_(model, Int8WeightOnlyConfig(), lambda _, name: name == "2")
-    return model
 
 
 @pytest.mark.filterwarnings("ignore:Sparse BSR tensor support")
