@@ -22,6 +22,7 @@ from workloads.sparsity.in_force import InForce
 from workloads.sparsity.sparsify import Asked, check_patterns, put
 from workloads.training.data import Batch, Inputs
 from workloads.training.loss_scale import LossScale
+from workloads.training.own import logits_of
 from workloads.training.updates import State, Update, UpdateEngine
 from workloads.workload import Capture, Mode, Workload
 
@@ -51,7 +52,7 @@ class Training:
     recipe: Recipe
     loss: nn.Module = field(default_factory=CrossEntropy)
     step: int = 0
-    outputs: list[tuple[object, Tensor | None]] = field(default_factory=list)  # of the last batch, with its targets
+    logits: list[tuple[Tensor | None, Tensor | None]] = field(default_factory=list)  # of the last batch, with targets
 
     def __post_init__(self) -> None:
         recipe = self.recipe
@@ -92,12 +93,13 @@ class Training:
     def gradients(self, batch: Batch) -> float:
         """Forward and backward. Leaves gradients times the loss scale on the parameters; returns the loss."""
         self.model.zero_grad(set_to_none=True)
-        self.outputs = []
+        self.logits = []
         whole = 0.0
         for inputs, targets, share in cut(batch, self.recipe.parts):
             output = called(self.model, inputs)
-            self.outputs.append((output, targets))
             loss = self.loss(output, targets)
+            found = logits_of(output)
+            self.logits.append((None if found is None else found.detach(), targets))  # the graph goes with the step
             if share:  # the mean over no target is no number
                 (loss * (self.scale.scale * share)).backward()
                 whole += float(loss.detach()) * share

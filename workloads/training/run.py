@@ -78,6 +78,7 @@ def prepare(wanted: Settings) -> Prepared:
     data = _data(settings, spec)
     if isinstance(data.train, OwnExamples) and wanted.batch is None and data.train.batch:
         settings = replace(settings, batch=data.train.batch)
+        recipe = _recipe(settings, spec)  # of which the parts depend on the batch
     assert settings.batch is not None
     epoch = steps_an_epoch(data.train, settings.batch)
     steps = settings.steps or (settings.epochs or 1) * epoch
@@ -219,7 +220,7 @@ def _step(prepared: Prepared, folder: Path) -> Row:
             f"step {number}: the loss is {loss}, so the run ends here; a lower --lr than {settings.learning_rate:g} "
             f"may help (the steps before are in {folder / LOG})"
         )
-    right, counted = map(sum, zip(*(hits(*each) for each in training.outputs), strict=True))
+    right, counted = map(sum, zip(*(hits(*each) for each in training.logits), strict=True))
     epoch = 1 + (number - 1) // steps_an_epoch(prepared.data.train, settings.batch)
     changed = flips(before, masks_of(training.model))
     return Row(number, epoch, loss, right / max(1, counted), rate, scale, *changed)
@@ -257,9 +258,8 @@ def _capture(prepared: Prepared, batch: Batch, folder: Path) -> float:
     return workload.capture.loss
 
 
-def hits(output: object, targets: Tensor | None) -> tuple[int, int]:
+def hits(logits: Tensor | None, targets: Tensor | None) -> tuple[int, int]:
     """How many targets are the largest logit, of how many that count; none where targets are no classes."""
-    logits = output if isinstance(output, Tensor) else logits_of(output)
     if targets is None or targets.is_floating_point() or logits is None or logits.shape[:-1] != targets.shape:
         return 0, 0
     counts = targets != IGNORED
@@ -273,7 +273,7 @@ def tested_hits(training: Training, examples: Examples | None, batch: int, seed:
         return 0, 0
     training.model.eval()
     moved = (on_device(each, device) for each in in_order(examples, batch, seed))
-    found = [hits(called(training.model, inputs), targets) for inputs, targets in moved]
+    found = [hits(logits_of(called(training.model, inputs)), targets) for inputs, targets in moved]
     training.model.train()
     return sum(right for right, _ in found), sum(counted for _, counted in found)
 
