@@ -44,6 +44,10 @@ def is_of(band: Band, result: Result) -> bool:
 @cache
 def shipped(path: Path) -> dict[str, Band]:
     """The bands of a file by the digest of their work. Raises UserError for a file that holds none."""
+    return _read(path)
+
+
+def _read(path: Path) -> dict[str, Band]:
     return {each.job: each for each in checked(list[Band], read_json(path, "bands are JSON"), str(path))}
 
 
@@ -74,7 +78,7 @@ def ship(jobs: Sequence[Job], path: Path, how: "sensitivity.How") -> None:
 
     Raises UserError where the file cannot be written.
     """
-    bands = dict(shipped(path)) if path.exists() else {}
+    bands = _read(path) if path.exists() else {}  # as it is now: what another call wrote stays
     for job in jobs:
         _, found = sensitivity.with_band(run_job(job), how)
         bands[found.band.job] = found.band

@@ -238,10 +238,13 @@ def test_bands_are_shipped_one_by_one_in_place_of_older_ones(
     bands.ship([job], path, how)
     assert capsys.readouterr().out.startswith("a100 gemm 2:4: 0.")  # pruning costs more than that saves
     first = path.read_bytes()
-    bands.shipped.cache_clear()
     bands.ship([job], path, how)
     assert path.read_bytes() == first and len(json.loads(first)) == 1
     assert {each.job for each in bands.shipped(path).values()} == {json.loads(first)[0]["job"]}
+    other = replace(job, work=Work(gemms=("300x64x128",)))
+    for each in (other, job):  # in one process, which has read the file before
+        bands.ship([each], path, how)
+    assert len(json.loads(path.read_bytes())) == 2
 
 
 def check_shipped(jobs: Sequence[Job]) -> None:
