@@ -190,6 +190,16 @@ def _weighted(body: tuple[Node, ...], times: int) -> Iterator[tuple[Command, int
             yield node, times
 
 
+def in_order(body: Sequence[Node]) -> Iterator[Command]:
+    """Every command as often as it is carried out, in the order of the program."""
+    for node in body:
+        if isinstance(node, Loop):
+            for _ in range(node.count):
+                yield from in_order(node.body)
+        else:
+            yield node
+
+
 def delay_stores(body: tuple[Node, ...], output: str) -> tuple[Node, ...]:
     """The same work, with every command that frees a slot of `output` moved to where the next such one stood.
 

@@ -29,9 +29,9 @@ MOST_SLOT_BITS = 8
 class ControlShape:
     """How many engines and buffers a control has, and the bits that count the slots of a buffer."""
 
-    engines: int = 6
-    buffers: int = 10
-    slot_bits: int = 2
+    engines: int = 5  # DMA, SORE, transposer, array, WUVE
+    buffers: int = 6  # the most that a program of the systolic compiler has
+    slot_bits: int = 2  # its buffers have one slot or two
 
     def __post_init__(self) -> None:
         if min(self.engines, self.buffers) < 1 or not 1 <= self.slot_bits <= MOST_SLOT_BITS:
@@ -128,6 +128,5 @@ class CoreControl(wiring.Component):
 
     def _begun(self, which: str) -> Value:
         """The buffers of all commands that begin in this cycle."""
-        found: Value = Signal(self.shape.buffers, name=f"no_{which}")
         found = (Mux(self.go[number], queue.payload[which], 0) for number, queue in enumerate(self.commands))
         return reduce(or_, found)

@@ -4,13 +4,13 @@ A command without cycles does not exist in hardware. One that only takes slots i
 engine, which cannot begin before it; one that only frees slots with the command before, at whose end it happens.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import final
 
 from rtl.core.control import ControlShape
-from simulator.program import Command, Loop, Node, Program
+from simulator.program import Command, Program, in_order
 from workloads.errors import UserError
 
 
@@ -68,13 +68,3 @@ class CoreOp:
     def mask(self, names: Sequence[str]) -> int:
         """A bit for each of some buffers."""
         return sum(1 << self.buffers[name] for name in names)
-
-
-def in_order(body: Sequence[Node]) -> Iterator[Command]:
-    """Every command as often as it is carried out."""
-    for node in body:
-        if isinstance(node, Loop):
-            for _ in range(node.count):
-                yield from in_order(node.body)
-        else:
-            yield node

@@ -1,13 +1,13 @@
 """The exact reader of a program: every command is a SimPy process step, every slot travels through a SimPy store."""
 
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Protocol
 
 import simpy
 
-from simulator.program import Command, Loop, Node, Program, Stall
+from simulator.program import Command, Program, Stall, in_order
 
 
 class Probe(Protocol):
@@ -74,7 +74,7 @@ class ExactRun:
 
     def _engine(self, name: str) -> Generator[simpy.Event, Token, None]:
         state = self.engines[name]
-        for command in _in_order(self.program.body):
+        for command in in_order(self.program.body):
             if command.engine == name:
                 yield from self._carry_out(command, state)
 
@@ -119,12 +119,3 @@ class ExactRun:
                 self.busy_ticks -= ticks
         if self.probe:
             self.probe.command(command, start, end)
-
-
-def _in_order(body: Iterable[Node]) -> Iterator[Command]:
-    for node in body:
-        if isinstance(node, Loop):
-            for _ in range(node.count):
-                yield from _in_order(node.body)
-        else:
-            yield node

@@ -140,6 +140,18 @@ def test_a_run_goes_on_to_the_bit_with_chance_in_examples_and_module(simulate: R
     assert bits[0] == bits[1]
 
 
+def test_a_run_that_goes_on_needs_no_file_that_it_began_with(simulate: Run, tmp_path: Path) -> None:
+    train(simulate, *OWN, "--steps", "2", "--out", "first")
+    for name in ("whole", "cut"):
+        more = ("--weights", "first/weights.safetensors", "--steps", "5", "--checkpoint-every", "2", "--out", name)
+        train(simulate, *OWN, *more)
+    (tmp_path / "cut/result.json").unlink()
+    (tmp_path / "first/weights.safetensors").unlink()
+    train(simulate, "--resume", "cut")
+    bits = [(tmp_path / f"{name}/weights.safetensors").read_bytes() for name in ("whole", "cut")]
+    assert bits[0] == bits[1]
+
+
 def test_batches_of_names_and_a_loss_of_the_modules_own(simulate: Run, tmp_path: Path) -> None:
     words = (
         "--model",
@@ -151,10 +163,14 @@ def test_batches_of_names_and_a_loss_of_the_modules_own(simulate: Run, tmp_path:
         "--optimizer",
         "adamw",
     )
-    out = train(simulate, *words, "--batch", "6", "--accumulate", "2", "--steps", "8", "--out", "r")
+    out = train(
+        simulate, *words, "--batch", "6", "--accumulate", "2", "--steps", "8", "--capture-at", "3", "--out", "r"
+    )
     assert "there was nothing with classes to test on" in out and "accuracy" in out
     found = json.loads((tmp_path / "r/result.json").read_text())
     assert found["sparse_layers"] == ["attention.in_proj"]
+    step = instantiate(read_template(tmp_path / "r/step-000003.json"), tmp_path / "r/step-000003.json")
+    assert step.kept_dense == ("attention", "last")  # by the layers of products, as in any recorded step
     losses = [float(line.split(",")[2]) for line in (tmp_path / "r/log.csv").read_text().splitlines()[1:]]
     assert losses[-1] < losses[0]
 

@@ -14,13 +14,25 @@ from torch import Tensor, nn
 from torch.multiprocessing import spawn
 from torch.nn.parallel import DistributedDataParallel
 
-from tests.workloads.loops import Network, assert_same, batch, copied, counters, largest, own_loss, sparse_network
+from tests.workloads.loops import (
+    METHOD_NAMES,
+    Network,
+    assert_same,
+    batch,
+    copied,
+    counters,
+    largest,
+    own_loss,
+    sparse_network,
+)
 from workloads import finalize, record
 from workloads.op import MatrixOp, Phase, VectorOp
 from workloads.recording.own_loop import Step
+from workloads.sparsity.masked_weight import masked_weights
 
 RANKS, STEPS, MICRO, RATE, DECAY = 2, 3, 2, 0.5, 2e-4
-METHODS = ("srste", "bimask")
+METHODS = ("srste", "bimask")  # looked at step by step; the others after some
+OTHERS = [name for name in METHOD_NAMES if name not in METHODS]
 Held = dict[str, Any]
 
 
@@ -53,6 +65,24 @@ def trained(rank: int, method: str) -> Held:
     return held
 
 
+def any_method(rank: int, name: str) -> Held:
+    """A model of a process's own before it is wrapped, and after some steps."""
+    model = sparse_network(name, seed=rank)
+    before, wrapped = copied(model), DistributedDataParallel(model)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for step in range(STEPS):
+        optimizer.zero_grad()
+        own_loss(wrapped, at_of(step, 0, rank)).backward()
+        optimizer.step()
+    weights = [weight for _, weight in masked_weights(model) if weight.masks is not None]
+    fits = all(
+        weight.holds(weight.masks.forward, Phase.FF)
+        and weight.holds(weight.masks.backward, Phase.BP, weight.masks.permutation)
+        for weight in weights
+    )
+    return {"before": before, "after": copied(model), "fits": fits}
+
+
 def by_itself(model: Network, rank: int) -> Step:
     with record(model) as recorded:
         own_loss(model, at_of(STEPS, 0, rank)).backward()
@@ -75,7 +105,8 @@ def work(rank: int, port: int, folder: str) -> None:
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
     dist.init_process_group("gloo", rank=rank, world_size=RANKS, timeout=timedelta(seconds=60))
-    torch.save({method: trained(rank, method) for method in METHODS}, Path(folder) / f"{rank}.pt")
+    every = {name: any_method(rank, name) for name in OTHERS}
+    torch.save({**every, **{method: trained(rank, method) for method in METHODS}}, Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()
 
 
@@ -165,3 +196,13 @@ def test_a_model_without_its_wrapper_is_what_the_wrapper_has(ranks: list[Held]) 
     model.load_state_dict(ranks[1]["srste"]["last"])
     plain = finalize(model)
     assert torch.equal(plain(batch(7)[0]), model(batch(7)[0]))
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_two_processes_agree_under_every_method(ranks: list[Held], name: str) -> None:
+    first, second = (each[name] for each in ranks)
+    weights = "hidden.weight"
+    assert not torch.equal(first["before"][weights], second["before"][weights])
+    assert_same(first["after"], second["after"])
+    assert not torch.equal(first["after"][weights], first["before"][weights]) and first["fits"] and second["fits"]
+    assert {int(value) for key, value in first["after"].items() if key.endswith("mask_step")} == {STEPS}

@@ -115,5 +115,5 @@ def test_what_cannot_be_recorded_is_one_sentence() -> None:
         model(torch.eye(8))
     with pytest.raises(UserError, match=r"step\.workload: is there when the block of record is left"):
         _ = step.workload
-    with pytest.raises(UserError, match="record: wanted is a torch module, not a int"), record(3):  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="record: wanted is a torch module, not of type 'int'"), record(3):  # type: ignore[arg-type]
         pass

@@ -2,6 +2,7 @@
 
 import copy
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
-from torch.nn.functional import linear
 
 from tests.workloads.small import Small
-from workloads import advance, finalize, load_masks, save_masks, sparsify
+from workloads import advance, finalize, save_masks, sparsify
 from workloads.errors import UserError
 from workloads.methods.bdwp import BDWP
 from workloads.sparsity.masked_weight import masked_weights
@@ -138,6 +138,26 @@ def test_masks_that_somebody_averaged_are_refused() -> None:
     for one, two in zip(model.buffers(), other.buffers(), strict=True):
         one.copy_(0.9 * one + 0.1 * two)  # of booleans: the union
     with pytest.raises(UserError, match="finalize: layer '0': its mask keeps more than 2:4 allows, as the average of"):
+        finalize(model)
+
+
+@pytest.mark.parametrize("use", [sparsify, finalize, advance, lambda model: save_masks(model, "m")])
+def test_what_is_no_module_is_refused(use: Callable[[object], object]) -> None:
+    with pytest.raises(UserError, match="wanted is a torch module, not of type 'int'"):
+        use(5)
+
+
+@pytest.mark.parametrize("use", [finalize, advance, lambda model: save_masks(model, "m")])
+def test_a_model_without_a_sparse_layer_is_refused(use: Callable[[object], object]) -> None:
+    with pytest.raises(UserError, match=r"the model has no .*; sparsify makes some"):
+        use(net())
+
+
+def test_masks_that_only_say_which_weights_fade_are_n_of_m_too() -> None:
+    model = net()
+    sparsify(model, "adams", "2:4", total_steps=10)
+    model[0].mask_ff.fill_(True)
+    with pytest.raises(UserError, match="finalize: layer '0': its mask keeps more than 2:4 allows"):
         finalize(model)
 
 
@@ -359,87 +379,6 @@ def test_compiled_and_exported_models_are_the_same() -> None:
     assert torch.equal(program.module()(X), model(X))
 
 
-class Scaled(nn.Linear):
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) * 2
-
-
-class Standardised(nn.Linear):
-    def forward(self, x: Tensor) -> Tensor:
-        return linear(x, self.weight - self.weight.mean(), self.bias)
-
-
-WINDOWED = {
-    "own forward": (lambda: Scaled(16, 24), (4, 16)),
-    "same": (lambda: nn.Conv2d(8, 16, 3, padding="same"), (2, 8, 6, 6)),
-    "circular": (lambda: nn.Conv1d(8, 16, 3, padding=1, padding_mode="circular"), (2, 8, 12)),
-    "transposed": (lambda: nn.ConvTranspose2d(8, 16, 3, stride=2, groups=2), (2, 8, 5, 5)),
-    "transposed, one axis": (lambda: nn.ConvTranspose1d(8, 16, 3, output_padding=1, stride=2), (2, 8, 5)),
-}
-
-
-@pytest.mark.parametrize("kind", WINDOWED)
-def test_layers_of_every_kind_use_a_weight_of_their_own_in_each_phase(kind: str) -> None:
-    make, shape = WINDOWED[kind]
-    torch.manual_seed(4)
-    dense, x = make(), torch.randn(shape)
-    sparse = copy.deepcopy(dense)
-    sparsify(sparse, "bdwp", "2:4")
-    ahead, back = next(masked_weights(sparse))[1].weights()
-    results = []
-    for model, weight in ((sparse, None), (dense, ahead), (dense, back), (dense, dense.weight.detach().clone())):
-        other = copy.deepcopy(model)
-        if weight is not None:
-            other.weight.data = weight
-        at = x.clone().requires_grad_()
-        y = other(at)
-        y.backward(torch.sin(torch.arange(y.numel(), dtype=torch.float32)).reshape(y.shape))
-        results.append((y, at.grad, other.weight.grad))
-    (y, dx, dw), of_ahead, of_back, of_dense = results
-    assert torch.equal(y, of_ahead[0]) and torch.equal(dx, of_back[1]) and torch.equal(dw, of_dense[2])
-    assert not torch.equal(of_ahead[1], of_back[1])
-
-
-def test_a_transposed_convolution_takes_the_size_of_its_output() -> None:
-    layer = nn.ConvTranspose2d(8, 16, 3, stride=2)
-    sparsify(layer, "bdwp", "2:4")
-    assert layer(torch.randn(1, 8, 5, 5), output_size=(12, 12)).shape == (1, 16, 12, 12)
-
-
-def test_a_layer_that_changes_its_weight_first_is_refused() -> None:
-    layer = Standardised(16, 16)
-    sparsify(layer, "bdwp", "2:8")
-    with pytest.raises(
-        UserError, match="layer 'model': does not multiply by its weight as it is, so no mask of it would hold"
-    ):
-        layer(torch.randn(2, 16, requires_grad=True))
-
-
-def test_methods_that_prune_gradients_are_refused_where_only_weights_are_exchanged() -> None:
-    with pytest.raises(
-        UserError, match=r"layer 'layers\.0\.self_attn\.in_proj': a MultiheadAttention as this one runs"
-    ):
-        sparsify(encoder(), "sdgp", "2:8")
-    model = encoder()
-    sparsify(model, "sdgp", "2:8", exclude=["*.in_proj"])
-    with pytest.raises(UserError, match="another module reads its weight, where method 'sdgp' cannot prune"):
-        model(SEQUENCE)
-
-
-@pytest.mark.parametrize("spoil", [nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm])
-def test_weights_that_others_make_are_refused(spoil: object) -> None:
-    with pytest.raises(UserError, match="layer 'model': its weight is made by another tool, of other parameters"):
-        sparsify(spoil(nn.Linear(16, 16)), "bdwp", "2:8")  # type: ignore[operator]
-    layer = nn.Linear(16, 16)
-    sparsify(layer, "bdwp", "2:8")
-    with pytest.raises(
-        UserError, match="layer 'model': its parameter 'weight' is not there any more: another tool took it"
-    ):
-        nn.utils.prune.identity(layer, "weight")
-    with pytest.raises(UserError, match="layer 'model': its weight has no size yet; run the model once before"):
-        sparsify(nn.LazyLinear(8), "bdwp", "2:8")
-
-
 def test_a_loop_without_an_optimizer_says_when_a_step_is_over() -> None:
     model = net()
     sparsify(model, "transposable", "2:4", numbers={"period": 2})
@@ -454,49 +393,3 @@ def test_a_loop_without_an_optimizer_says_when_a_step_is_over() -> None:
     sparsify(other, "srste", "2:4")
     with pytest.raises(UserError, match="method 'srste': does more at a step than to make masks"):
         advance(other)
-
-
-def test_masks_are_saved_and_read_by_themselves(tmp_path: Path) -> None:
-    model, other = net(), net()
-    for each in (model, other):
-        sparsify(each, "bimask", "2:4", numbers={"candidates": 3})
-    trained(model, X)
-    save_masks(model, tmp_path / "m.safetensors")
-    tensors = load_file(tmp_path / "m.safetensors")
-    assert sorted(tensors) == sorted(f"{layer}.{part}" for layer in "024" for part in ("ff", "bp", "order"))
-    load_masks(other, tmp_path / "m.safetensors")
-    assert all(torch.equal(one, two) for one, two in zip(model.buffers(), other.buffers(), strict=True))
-    wrong = net()
-    sparsify(wrong, "bdwp", "2:4")
-    with pytest.raises(UserError, match=r"layer '0': its masks are of bimask 2:4; the model's are of bdwp 2:4"):
-        load_masks(wrong, tmp_path / "m.safetensors")
-    with pytest.raises(UserError, match="the model has no masks; sparsify makes some"):
-        save_masks(net(), tmp_path / "n.safetensors")
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [
-        ("0.ff", torch.ones(64, 32, dtype=torch.bool), "'0.ff' keeps more than 2:4 allows"),
-        ("0.ff", torch.zeros(64, 31, dtype=torch.bool), "'0.ff' is 64x31 of torch.bool; wanted is 64x32 of torch.bool"),
-        ("0.order", torch.zeros(1, 64, dtype=torch.int64), "'0.order' is no order of channels"),
-        ("9.ff", torch.zeros(1, dtype=torch.bool), "'9.ff': the file has it, and the model does not"),
-        ("0.bp", None, "'0.bp': the model has it, and the file does not"),
-    ],
-)
-def test_masks_that_the_model_cannot_have_are_refused(
-    tmp_path: Path, name: str, value: Tensor | None, said: str
-) -> None:
-    from safetensors import safe_open
-
-    model, path = net(), tmp_path / "m.safetensors"
-    sparsify(model, "bimask", "2:4", numbers={"candidates": 3})
-    save_masks(model, path)
-    with safe_open(path, "pt") as file:
-        metadata = file.metadata()
-    tensors = {key: each for key, each in load_file(path).items() if key != name}
-    save_file(tensors if value is None else {**tensors, name: value}, path, metadata)
-    before = [each.clone() for each in model.buffers()]
-    with pytest.raises(UserError, match=said.replace(".", r"\.")):
-        load_masks(model, path)
-    assert all(torch.equal(one, two) for one, two in zip(before, model.buffers(), strict=True))

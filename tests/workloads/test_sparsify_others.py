@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 from torch.sparse import SparseSemiStructuredTensor, SparseSemiStructuredTensorCUTLASS
 
-from tests.workloads.test_other_tools import block_sparse, quantised
+from tests.workloads.test_other_tools import block_sparse, network, quantised
 from workloads import finalize, sparsify
 from workloads.errors import UserError
 
@@ -20,11 +20,6 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.WARNING)
     yield
     logging.disable(logging.NOTSET)
-
-
-def network() -> nn.Sequential:
-    torch.manual_seed(5)
-    return nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64, bias=False), nn.ReLU(), nn.Linear(64, 32))
 
 
 def odd_two_of_four(weight: Tensor) -> Tensor:

@@ -10,10 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from tests.workloads.loops import METHOD_NAMES, NUMBERS, SCHEDULED
 from workloads import finalize, sparsify
 from workloads.methods.base import Known
 from workloads.methods.srste import SRSTE
+from workloads.op import Phase
 from workloads.pattern import Pattern
+from workloads.sparsity.masked_weight import masked_weights
 
 transformers = pytest.importorskip("transformers", reason="the zoo needs transformers, which `make zoo` installs")
 lightning = pytest.importorskip("lightning", reason="the zoo needs lightning, which `make zoo` installs")
@@ -124,14 +127,63 @@ def test_a_finalized_model_is_saved_and_loaded_as_a_dense_one(tmp_path: Path) ->
         assert not plain.get_parameter(name.replace("mask_ff", "weight")).detach()[~mask].any()
 
 
-class Learner(lightning.LightningModule):
-    """Two linear layers, the first of them sparse, under plain descent."""
+def of_method(name: str, seed: int = 3) -> Any:
+    """A Llama under any method, with what it needs for a short run."""
+    model = llama(seed, method=None)
+    pattern, steps = "fan-in 8" if name == "srigl" else "2:4", STEPS if name in SCHEDULED else None
+    made = sparsify(model, name, pattern, exclude=["lm_head"], numbers=NUMBERS.get(name), total_steps=steps)
+    assert len(made) == LAYERS
+    return model
 
-    def __init__(self) -> None:
+
+@pytest.mark.parametrize("name", METHOD_NAMES)
+def test_every_method_in_the_trainer(tmp_path: Path, name: str) -> None:
+    """Masks hold their pattern, a run is resumed bit for bit, and what is saved at its end is a dense model."""
+    whole, again = of_method(name), of_method(name, seed=9)
+    trainer(whole, tmp_path, save_strategy="steps", save_steps=2).train()
+    trainer(again, tmp_path / "again").train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    assert steps(again) == {STEPS}
+    assert_same(whole, again)
+    check_masks(whole)
+    plain = finalize(whole)
+    plain.save_pretrained(tmp_path / "plain")
+    loaded = transformers.LlamaForCausalLM.from_pretrained(tmp_path / "plain")
+    tokens = words()[0]["input_ids"][None]
+    with torch.no_grad():
+        found, wanted, sparse = (each.eval()(tokens).logits for each in (loaded, plain, whole))
+    assert torch.equal(found, wanted)
+    assert name == "adams" or torch.equal(found, sparse)  # adams masks at the end alone
+    assert torch.equal(sparse, whole(tokens).logits.detach())  # with gradients on
+
+
+def check_masks(model: nn.Module) -> None:
+    for _, weight in masked_weights(model):
+        found = weight.masks
+        assert (found is None) == (weight.treatment.method.name == "sdgp")
+        if found is not None:
+            assert weight.holds(found.forward, Phase.FF) and weight.holds(found.backward, Phase.BP, found.permutation)
+
+
+@pytest.mark.parametrize("name", METHOD_NAMES)
+def test_every_method_in_lightning(tmp_path: Path, name: str) -> None:
+    whole, half, again = (Learner(name) for _ in range(3))
+    fitted(whole, tmp_path, 2)
+    fitted(half, tmp_path, 1).save_checkpoint(tmp_path / "half.ckpt")
+    fitted(again, tmp_path, 2, checkpoint=tmp_path / "half.ckpt")
+    assert_same(whole, again)
+    check_masks(whole)
+
+
+class Learner(lightning.LightningModule):
+    """Two linear layers, the first of them sparse, under plain descent; under AdamW where a method wants it."""
+
+    def __init__(self, name: str = METHOD) -> None:
         super().__init__()
         torch.manual_seed(3)
-        self.body, self.head = nn.Linear(16, 32), nn.Linear(32, 4)
-        sparsify(self, METHOD, "2:4", exclude=["head"], numbers={"decay": DECAY})
+        self.body, self.head, self.adamw = nn.Linear(16, 32), nn.Linear(32, 4), name == "adams"
+        numbers = {"decay": DECAY} if name == METHOD else NUMBERS.get(name)
+        pattern, total = "fan-in 8" if name == "srigl" else "2:4", 16 if name in SCHEDULED else None
+        sparsify(self, name, pattern, exclude=["head"], numbers=numbers, total_steps=total)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(torch.relu(self.body(x)))
@@ -140,6 +192,8 @@ class Learner(lightning.LightningModule):
         return cross_entropy(self(given[0]), given[1])
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
+        if self.adamw:
+            return torch.optim.AdamW(self.parameters(), lr=1e-2)
         return torch.optim.SGD(self.parameters(), lr=RATE, momentum=0.9)
 
 

@@ -22,7 +22,7 @@ from workloads.recording.recorder import Recorder
 from workloads.recording.trace_request import STATED, Input
 from workloads.sparsity.hooks import states_of, with_closure
 from workloads.sparsity.in_force import InForce
-from workloads.sparsity.masked_weight import masked_weights
+from workloads.sparsity.masked_weight import check_module, masked_weights
 from workloads.training.updates import UpdateEngine
 from workloads.workload import Capture, Mode, Workload
 
@@ -76,8 +76,7 @@ def record(model: nn.Module, *, name: str = "") -> Iterator[Step]:
     Raises UserError for an operator that is not known, for an operand that holds more than its pattern allows, and
     where the model did not run.
     """
-    if not isinstance(model, nn.Module):
-        raise UserError(f"record: wanted is a torch module, not a {type(model).__name__}")
+    check_module(model, "record")
     inner = model.module if isinstance(model, DistributedDataParallel) else model
     inner = getattr(inner, "_orig_mod", inner)
     in_force, seen, step = InForce(inner), Seen(), Step()

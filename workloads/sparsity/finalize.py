@@ -8,9 +8,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from workloads.errors import UserError, unknown_name
 from workloads.methods.base import MaskUse
-from workloads.op import Phase, Role
+from workloads.op import Phase
 from workloads.sparsity.layers import SparseModule, restore
-from workloads.sparsity.masked_weight import MaskedWeight, masked_weights, masked_weights_of
+from workloads.sparsity.masked_weight import MaskedWeight, check_module, masked_weights, masked_weights_of
 from workloads.sparsity.products import masked
 
 TORCHAO = "torchao"
@@ -32,6 +32,7 @@ def finalize(model: nn.Module, *, to: str | None = None, in_place: bool = False)
     """
     if to not in (None, TORCHAO):
         raise unknown_name("form", str(to), [TORCHAO], "to")
+    check_module(model, "finalize")
     if isinstance(model, DistributedDataParallel):
         model = model.module
     if not any(True for _ in masked_weights(model)):
@@ -56,10 +57,9 @@ def _baked(weight: MaskedWeight) -> nn.Parameter:
     if masks is None or weight.treatment.method.mask_use is MaskUse.NONE:
         return master
     if not masks.forward.is_meta and not weight.holds(masks.forward, Phase.FF):
-        pattern = weight.pattern_of(Phase.FF, Role.WEIGHT)
         raise UserError(
-            f"finalize: {weight.said}: its mask keeps more than {pattern} allows, as the "
-            "average of several masks does; average the weights alone, and copy the masks of the model that trains"
+            f"finalize: {weight.said}: its mask keeps more than {weight.mask_pattern(Phase.FF)} allows, as the average "
+            "of several masks does; average the weights alone, and copy the masks of the model that trains"
         )
     return nn.Parameter(masked(master.detach(), masks.forward), requires_grad=master.requires_grad)
 

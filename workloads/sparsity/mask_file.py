@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from workloads.errors import UserError
 from workloads.files.reading import check_schema, checked, parse_json
 from workloads.files.tensors import Array, read_tensors, write_tensors
-from workloads.op import CLOSED, Amount, Phase, Role
-from workloads.sparsity.masked_weight import MaskedWeight, masked_weights
+from workloads.op import CLOSED, Amount, Phase
+from workloads.sparsity.masked_weight import MaskedWeight, check_module, masked_weights
 
 KEY, SCHEMA, WHAT = "masks", 1, "a file of masks"
 PARTS = ("ff", "bp", "order")
@@ -86,14 +86,10 @@ def load_masks(model: nn.Module, path: str | Path) -> None:
             )
     wanted = {f"{name}.{part}": (weight, part) for name, weight in found.items() for part in _buffers(weight)}
     for key in sorted(tensors.keys() ^ wanted.keys()):
-        where = (
-            "the file has it, and the model does not" if key in tensors else "the model has it, and the file does not"
-        )
-        raise UserError(f"{path}: '{key}': {where}")
-    first_orders = sorted(
-        wanted, key=lambda key: not key.endswith("order")
-    )  # which the backward masks are held against
-    made = {key: _checked(path, key, *wanted[key], tensors) for key in first_orders}
+        has, lacks = ("file", "model") if key in tensors else ("model", "file")
+        raise UserError(f"{path}: '{key}': the {has} has it, and the {lacks} does not")
+    orders_first = sorted(wanted, key=lambda key: not key.endswith("order"))  # backward masks are held against them
+    made = {key: _checked(path, key, *wanted[key], tensors) for key in orders_first}
     for key, (weight, part) in wanted.items():
         weight.put(part, made[key])
     for name, weight in found.items():
@@ -101,6 +97,7 @@ def load_masks(model: nn.Module, path: str | Path) -> None:
 
 
 def _masks(model: nn.Module) -> dict[str, MaskedWeight]:
+    check_module(model, "masks")
     found = {name: weight for name, weight in masked_weights(model) if weight.buffer("ff") is not None}
     if not found:
         raise UserError("the model has no masks; sparsify makes some")
@@ -133,7 +130,7 @@ def _checked(path: Path, key: str, weight: MaskedWeight, part: str, tensors: Map
     order = tensors.get(f"{key.removesuffix(part)}order")
     phase = Phase.FF if part == "ff" else Phase.BP
     if not weight.holds(given, phase, None if order is None else torch.from_numpy(order)):
-        raise UserError(f"{path}: '{key}' keeps more than {weight.pattern_of(phase, Role.WEIGHT)} allows")
+        raise UserError(f"{path}: '{key}' keeps more than {weight.mask_pattern(phase)} allows")
     return given
 
 

@@ -162,12 +162,18 @@ class MaskedWeight:
         outside, inside, taps = self.sizes
         return self.pattern.on(inside if phase is Phase.FF else outside, taps)
 
+    def mask_pattern(self, phase: Phase) -> Pattern:
+        """The pattern that a mask has in a phase: that of the operand, or, where no operand is masked and the mask only
+        says which weights fade, the one asked for."""
+        fades = self.treatment.method.mask_use is MaskUse.DECAY and phase is Phase.FF
+        return self.treatment.pattern if fades else self.pattern_of(phase, Role.WEIGHT)
+
     def holds(self, mask: Tensor, phase: Phase, order: Tensor | None = None) -> bool:
-        """Whether a mask of the weight's shape keeps no more than the pattern in force allows in a phase.
+        """Whether a mask of the weight's shape keeps no more than its pattern allows in a phase.
 
         order: of output channels, (G, O), in which the groups of BP hold.
         """
-        pattern, axis = self.pattern_of(phase, Role.WEIGHT), 2 if phase is Phase.FF else 1
+        pattern, axis = self.mask_pattern(phase), 2 if phase is Phase.FF else 1
         kept = self.canonical(mask) != 0
         if phase is Phase.BP and order is not None:
             kept = reordered(kept, order)
@@ -255,6 +261,12 @@ class MaskedWeight:
         last = gradient.movedim(channels, -1)
         grouped = last.reshape(-1, self.groups, last.shape[-1] // self.groups)
         return prune(grouped, self.pattern).reshape(last.shape).movedim(-1, channels)
+
+
+def check_module(model: object, what: str) -> None:
+    """Raises UserError for a model that is none. what: the function that wants it."""
+    if not isinstance(model, nn.Module):
+        raise UserError(f"{what}: wanted is a torch module, not of type '{type(model).__name__}'")
 
 
 def masked_weights_of(module: nn.Module) -> Iterator[MaskedWeight]:

@@ -13,13 +13,14 @@ autocast, products are in its number format, as those of any layer are.
 import inspect
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple, Protocol, final
+from typing import NamedTuple, Protocol, TypeVar, final
 
 import torch
 from torch import Tensor, nn
 
 Pruner = Callable[[Tensor, int], Tensor]  # (output gradient, its channel axis) -> what BP uses
 Gradients = tuple[Tensor | None, ...]
+Forward = TypeVar("Forward", bound=Callable[..., Tensor])
 
 
 @final
@@ -70,7 +71,7 @@ def seen(weight: Tensor, mask: Tensor | None, how: How) -> Tensor:
     if mask is None:
         return weight
     if mask.dtype is torch.bool:
-        return weight * mask.view(torch.uint8)  # three times as fast as torch.where on a CPU
+        return weight * mask.view(torch.uint8)  # 2.5 times as fast as torch.where on a CPU (measured)
     return rounded(weight * mask.to(how.dtype), how.mixed)  # factors leave FP16
 
 
@@ -93,12 +94,19 @@ def _is_autocast(kind: str) -> bool:
     return kind != "meta" and torch.is_autocast_enabled(kind)
 
 
+def with_signature(forward: Forward) -> Forward:
+    """torch asks for the signature of `forward` at every call, which takes as long as a small product: it is kept."""
+    forward.__signature__ = inspect.signature(forward)  # type: ignore[attr-defined]
+    return forward
+
+
 class Rounded(torch.autograd.Function):
     """Values rounded to FP16; the gradient goes through as it is."""
 
     generate_vmap_rule = True
 
     @staticmethod
+    @with_signature
     def forward(x: Tensor) -> Tensor:
         return rounded(x, True)
 
@@ -123,6 +131,7 @@ class MaskedLinear(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
+    @with_signature
     def forward(
         x: Tensor,
         weight: Tensor,
@@ -165,6 +174,7 @@ class MaskedConvolution(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
+    @with_signature
     def forward(
         x: Tensor,
         weight: Tensor,
@@ -220,8 +230,3 @@ class HalfMatMul(torch.autograd.Function):
         left, right = ctx.saved_tensors
         gradient = rounded(gradient, True)
         return gradient @ right.mT, left.mT @ gradient
-
-
-# torch asks for the signature of `forward` at every call, which takes as long as a small product; this one is kept.
-for each in (Rounded.forward, MaskedLinear.forward, MaskedConvolution.forward):
-    each.__signature__ = inspect.signature(each)  # type: ignore[union-attr]

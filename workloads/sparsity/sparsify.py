@@ -28,6 +28,7 @@ from workloads.sparsity.masked_weight import (
     TREATMENTS,
     MaskedWeight,
     Treatment,
+    check_module,
     layer_name,
     masked_weights,
     masked_weights_of,
@@ -97,8 +98,7 @@ def sparsify(
     Raises UserError for a wrong name, number or pattern, for a glob that names nothing, for a layer that cannot be made
     sparse, and where none becomes sparse.
     """
-    if not isinstance(model, nn.Module):
-        raise UserError(f"sparsify: wanted is a torch module, not a {type(model).__name__}")
+    check_module(model, "sparsify")
     patterns = pattern if isinstance(pattern, PatternMap) else parse_patterns(_texts("pattern", pattern), "pattern")
     chosen = _method(method, patterns, numbers or {}, total_steps)
     exclude, readers = _texts("exclude", exclude), _texts("readers", readers)
@@ -230,7 +230,10 @@ def set_step(model: nn.Module, step: int) -> None:
 def advance(model: nn.Module) -> None:
     """What an optimizer step does by itself, for a loop that updates weights without a torch optimizer: count a step,
     and make new masks. The decay of a method and its rule after an update need an optimizer."""
+    check_module(model, "advance")
     weights = [(layer, weight) for layer, weight in masked_weights(model) if not weight.treatment.pattern.is_dense]
+    if not weights:
+        raise UserError("advance: the model has no sparse layer; sparsify makes some")
     steps = steps_of([weight for _, weight in weights])
     for (layer, weight), step in zip(weights, steps, strict=True):
         method = weight.treatment.method

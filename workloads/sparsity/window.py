@@ -22,7 +22,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from workloads.errors import UserError
 from workloads.sparsity.masked_weight import MaskedWeight
-from workloads.sparsity.products import Context, How, product_dtype, seen
+from workloads.sparsity.products import Context, How, product_dtype, seen, with_signature
 
 Key = tuple[int, str, torch.dtype]
 
@@ -33,6 +33,7 @@ class Through(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
+    @with_signature
     def forward(weight: Tensor, mask: Tensor | None, how: How) -> Tensor:
         return seen(weight, mask, how)
 

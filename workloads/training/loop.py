@@ -11,6 +11,7 @@ from typing import cast, final
 import torch
 from torch import Tensor, nn
 
+from workloads.ends import first_and_last
 from workloads.methods.base import Method
 from workloads.models.loss import IGNORED, CrossEntropy
 from workloads.models.spec import ModelSpec
@@ -178,7 +179,7 @@ def trace_step(
         ops=recorded.ops,
         parameters=recorded.parameters,
         saved_elements=recorded.saved_elements,
-        kept_dense=tuple(training.recipe.kept_dense),
+        kept_dense=spec.kept_dense or first_and_last(recorded.ops),
         orders=recorded.orders,
         capture=Capture(
             source="recorded step",

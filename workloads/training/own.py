@@ -23,7 +23,7 @@ from workloads.recording.user_module import blamed_on, build, find_named, find_t
 from workloads.training.data import Batch, Examples
 from workloads.training.datasets import DataSet
 
-LEARNING_RATE = 0.01  # with momentum, unless the user says otherwise
+LEARNING_RATE = 0.01  # assumed, with momentum, unless the user says otherwise
 LABELS = "labels"  # what transformers call the targets in a batch of names
 
 

@@ -36,6 +36,7 @@ from workloads.sparsity.mask_file import save_masks
 from workloads.sparsity.masked_weight import masked_weights
 from workloads.stored import template_of, write_template
 from workloads.training.checkpoint import load_checkpoint, load_weights, save_checkpoint, write_tensors
+from workloads.training.checkpoint_file import read_checkpoint
 from workloads.training.checkpoint_tensors import weights_of
 from workloads.training.data import Batch, Examples, batch_at, in_order, steps_an_epoch
 from workloads.training.datasets import DataSet, Request, default_data, load_data
@@ -67,8 +68,11 @@ class Prepared:
     steps: int
 
 
-def prepare(wanted: Settings) -> Prepared:
-    """Read the data and build the model. Raises UserError for whatever the user got wrong."""
+def prepare(wanted: Settings, fresh: bool = True) -> Prepared:
+    """Read the data and build the model. fresh: no checkpoint follows, whose weights are those of the run.
+
+    Raises UserError for whatever the user got wrong.
+    """
     own = is_own(checked_settings(wanted))
     check_device(wanted.device)
     spec = own_model(wanted.model) if own else load_part(MODELS, "model", wanted.model, ModelSpec)
@@ -88,7 +92,7 @@ def prepare(wanted: Settings) -> Prepared:
     recipe = replace(recipe, method=fitted(recipe.method, steps))
     with memory_said(SMALLER):
         model = _built(settings, spec, data, recipe)
-        if settings.weights:
+        if settings.weights and fresh:
             load_weights(model, Path(settings.weights))
         if own:
             recipe = _with_ends(recipe, model, batch_at(data.train, settings.batch, settings.seed, 0))
@@ -184,7 +188,7 @@ def start_run(settings: Settings, folder: Path, show: Show, force: bool = False)
 def resume_run(folder: Path, show: Show) -> Outcome:
     """Go on from a folder's checkpoint. Raises UserError for a finished run and where the data has changed."""
     with held(folder), current_folder_first():
-        prepared = prepare(read_unfinished(folder))
+        prepared = prepare(read_unfinished(folder), fresh=read_checkpoint(folder) is None)
         found = load_checkpoint(prepared.training, folder)
         data = prepared.data.description
         if found and found.data != data:
