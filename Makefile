@@ -64,7 +64,7 @@ zoo: .venv-zoo/.installed
 
 # recording and sparse layers under the oldest torch that is allowed, in an environment of its own
 # sparsify first: torch 2.6 cannot compile any more once other tests have used its tables of decompositions
-OLDEST = tests/workloads/test_sparsify.py tests/workloads/test_any_model.py tests/workloads/test_operators.py \
+OLDEST = tests/workloads/test_sparsify.py tests/workloads/test_sparsify_layers.py tests/workloads/test_any_model.py tests/workloads/test_operators.py \
 	tests/workloads/test_recorder.py tests/workloads/test_record_module.py tests/workloads/test_layers.py \
 	tests/workloads/test_own_loops.py tests/workloads/test_own_loops_optimizers.py tests/workloads/test_record_loop.py
 test-oldest: .venv-oldest/.installed

@@ -91,7 +91,7 @@ def test_what_hardware_cannot_have_is_refused() -> None:
             op(*commands)
     with pytest.raises(UserError, match="a program has 1 buffers of up to 40 slots; this core has 10 of up to 31"):
         op(fill, slots=(Buffer("b", 40),))
-    with pytest.raises(UserError, match="core: 0 engines, 10 buffers and 2 bits"):
+    with pytest.raises(UserError, match="core: 0 engines, 6 buffers and 2 bits"):
         ControlShape(0)
 
 

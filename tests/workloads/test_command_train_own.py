@@ -235,7 +235,7 @@ def test_a_run_starts_from_a_file(simulate: Run, tmp_path: Path) -> None:
         ((*OWN, "--width", "0.5"), "--width: is for registered models and data"),
         ((*OWN, "--mixed-precision"), "--mixed-precision: rounds the products of registered models"),
         ((*OWN, "--device", "gpu"), "--device: unknown device 'gpu'; did you mean 'cpu'? (known: cpu, cuda)"),
-        ((*OWN[:2], "--data", "mine:stream", "--pattern", "2:8"), "gives a Stream, whose examples have no numbers"),
+        ((*OWN[:2], "--data", "mine:stream", "--pattern", "2:8"), "gives a Stream, which has no numbered examples"),
         ((*OWN[:2], "--data", "mine:drawn", "--pattern", "2:8"), "its DataLoader has a WeightedRandomSampler"),
         (("--model", "mine:no_loss", "--data", "mine:named", "--pattern", "2:8"), "without a loss of its own"),
         (("--model", "mine.build", *OWN[2:]), "--model mine.build: write PACKAGE.MODULE:NAME for a module of your own"),
@@ -247,7 +247,11 @@ def test_a_run_starts_from_a_file(simulate: Run, tmp_path: Path) -> None:
         ),
         ((*OWN[:2], "--data", "mine:broken", "--pattern", "2:8"), "making it stopped: ValueError: no files here"),
         ((*OWN, "--pattern", "9=1:8"), "pattern '9': no layer has such a name; the layers are '0', '2', '4'"),
-        ((*OWN, "--weights", "none.safetensors"), "is not a whole file of tensors (safetensors)"),
+        ((*OWN, "--weights", "none.safetensors"), "none.safetensors: cannot be read: No such file or directory"),
+        ((*OWN, "--weights", "."), ": is a folder"),
+        ((*OWN, "--weights", "mine.py"), "is not a whole file of tensors (safetensors)"),
+        ((*OWN[:2], "--data", "mine:build", "--pattern", "2:8"), "gives a Sequential, which has no numbered examples"),
+        ((*OWN[:2], "--data", "os:sep", "--pattern", "2:8"), "gives a str, which has no numbered examples"),
     ],
 )
 def test_a_mistake_is_one_sentence(simulate: Run, arguments: tuple[str, ...], said: str) -> None:

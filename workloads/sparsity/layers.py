@@ -23,6 +23,7 @@ from workloads.sparsity.products import (
     How,
     MaskedConvolution,
     MaskedLinear,
+    applied,
     operand,
     product_dtype,
 )
@@ -30,6 +31,7 @@ from workloads.sparsity.window import Window, open_window, window_now
 
 Layers = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *Transposed, nn.Linear)
 Forward = Callable[..., object]
+EXPORTING = getattr(torch.compiler, "is_exporting", None)  # not in torch 2.6
 
 
 class SparseModule(nn.Module):
@@ -94,8 +96,7 @@ class SparseModule(nn.Module):
 
 def _linear(module: nn.Module, x: Tensor) -> Tensor:
     weight, bias, ahead, back, how = _operands(module, x)
-    result: Tensor = MaskedLinear.apply(operand(x, how), weight, bias, ahead, back, how)  # type: ignore[no-untyped-call]
-    return result
+    return applied(MaskedLinear, operand(x, how), weight, bias, ahead, back, how)
 
 
 def _convolution(module: nn.Module, x: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
@@ -109,7 +110,7 @@ def _convolution(module: nn.Module, x: Tensor, output_size: Sequence[int] | None
         more = tuple(module._output_padding(x, output_size, *place))  # type: ignore[arg-type]
     at = Geometry(module.stride, module.padding, module.dilation, module.transposed, more, module.groups)
     batch = operand(x if x.dim() == axes + 2 else x[None], how)
-    result: Tensor = MaskedConvolution.apply(batch, weight, bias, ahead, back, how, at)  # type: ignore[no-untyped-call]
+    result = applied(MaskedConvolution, batch, weight, bias, ahead, back, how, at)
     return result if x.dim() == axes + 2 else result[0]
 
 
@@ -125,8 +126,7 @@ def _operands(module: nn.Module, x: Tensor) -> tuple[Tensor, Tensor | None, Tens
 
 def _check_export(module: nn.Module) -> None:
     """Raises UserError where torch.export takes a model in training mode: it keeps no backward pass of ours."""
-    exporting = getattr(torch.compiler, "is_exporting", None)  # not in torch 2.6
-    if module.training and exporting is not None and exporting():
+    if module.training and EXPORTING is not None and EXPORTING():
         raise UserError(
             "torch.export of a sparse model in training mode would lose the weights of BP; call eval() first, or "
             "export the model of workloads.finalize"

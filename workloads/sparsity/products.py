@@ -10,17 +10,15 @@ this is what hardware with FP16 inputs and FP32 accumulators computes, up to the
 autocast, products are in its number format, as those of any layer are.
 """
 
-import inspect
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple, Protocol, TypeVar, final
+from typing import NamedTuple, Protocol, final
 
 import torch
 from torch import Tensor, nn
 
 Pruner = Callable[[Tensor, int], Tensor]  # (output gradient, its channel axis) -> what BP uses
 Gradients = tuple[Tensor | None, ...]
-Forward = TypeVar("Forward", bound=Callable[..., Tensor])
 
 
 @final
@@ -94,10 +92,16 @@ def _is_autocast(kind: str) -> bool:
     return kind != "meta" and torch.is_autocast_enabled(kind)
 
 
-def with_signature(forward: Forward) -> Forward:
-    """torch asks for the signature of `forward` at every call, which takes as long as a small product: it is kept."""
-    forward.__signature__ = inspect.signature(forward)  # type: ignore[attr-defined]
-    return forward
+def applied(function: type[torch.autograd.Function], *arguments: object) -> Tensor:
+    """What a function gives.
+
+    torch's `apply` binds the arguments to their names first, which takes as long as a small product. Only compilers and
+    torch.func need that; otherwise the `apply` below it is called.
+    """
+    named = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    apply = function.apply if named else super(torch.autograd.Function, function).apply  # type: ignore[misc]
+    result: Tensor = apply(*arguments)
+    return result
 
 
 class Rounded(torch.autograd.Function):
@@ -106,7 +110,6 @@ class Rounded(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    @with_signature
     def forward(x: Tensor) -> Tensor:
         return rounded(x, True)
 
@@ -121,8 +124,7 @@ class Rounded(torch.autograd.Function):
 
 def operand(x: Tensor, how: How) -> Tensor:
     """An activation as a product sees it."""
-    result: Tensor = Rounded.apply(x) if how.mixed else x.to(how.dtype)  # type: ignore[no-untyped-call]
-    return result
+    return applied(Rounded, x) if how.mixed else x.to(how.dtype)
 
 
 class MaskedLinear(torch.autograd.Function):
@@ -131,7 +133,6 @@ class MaskedLinear(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    @with_signature
     def forward(
         x: Tensor,
         weight: Tensor,
@@ -174,7 +175,6 @@ class MaskedConvolution(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    @with_signature
     def forward(
         x: Tensor,
         weight: Tensor,

@@ -22,7 +22,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from workloads.errors import UserError
 from workloads.sparsity.masked_weight import MaskedWeight
-from workloads.sparsity.products import Context, How, product_dtype, seen, with_signature
+from workloads.sparsity.products import Context, How, applied, product_dtype, seen
 
 Key = tuple[int, str, torch.dtype]
 
@@ -33,7 +33,6 @@ class Through(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    @with_signature
     def forward(weight: Tensor, mask: Tensor | None, how: How) -> Tensor:
         return seen(weight, mask, how)
 
@@ -88,7 +87,7 @@ class Window:
         how = How(product_dtype(master, master), False, None)
         key = id(weight.module), weight.name, how.dtype
         if key not in self.made:
-            made: Tensor = Through.apply(master, weight.operand_masks[0], how)  # type: ignore[no-untyped-call]
+            made = applied(Through, master, weight.operand_masks[0], how)
             self.made[key] = made
             self.sources[_storage(made)] = weight, how
         return self.made[key]

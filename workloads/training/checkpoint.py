@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from workloads.errors import UserError, unknown_name
+from workloads.files.reading import opened
 from workloads.files.tensors import digest_of
 from workloads.files.writing import new_file, not_written, write_text
 from workloads.training.checkpoint_file import NAME, SCHEMA, TENSORS, Checkpoint, advised, read_checkpoint, seal_of
@@ -88,6 +89,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 
 def _loaded(file: Path) -> dict[str, Tensor]:
+    with opened(file):  # says so where there is no file, or a folder
+        pass
     try:
         tensors: dict[str, Tensor] = load_file(file)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:

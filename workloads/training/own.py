@@ -89,9 +89,10 @@ def _examples(target: str, made: object) -> OwnExamples:
             )
         shuffled = isinstance(made.sampler, RandomSampler)
         collate, batch, made = made.collate_fn, made.batch_size, made.dataset
-    if isinstance(made, IterableDataset) or not hasattr(made, "__getitem__") or not hasattr(made, "__len__"):
+    none = (IterableDataset, nn.Module, Mapping, str, bytes)  # some of which have a length and brackets all the same
+    if isinstance(made, none) or not hasattr(made, "__getitem__") or not hasattr(made, "__len__"):
         raise UserError(
-            f"--data {target}: gives a {type(made).__name__}, whose examples have no numbers; wanted is a data "
+            f"--data {target}: gives a {type(made).__name__}, which has no numbered examples; wanted is a data "
             "set with a length, a DataLoader of one, or a pair of them (workloads.sparsify is for any other loop)"
         )
     return OwnExamples(target, made, collate, batch, shuffled)
