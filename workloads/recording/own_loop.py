@@ -30,7 +30,7 @@ from workloads.workload import Capture, Mode, Workload
 @final
 @dataclass
 class Step:
-    """What one step of a loop did, once it is over. Not frozen: it is complete when the block is left."""
+    """One step of a loop, with its workload once it is over. Not frozen: it is complete when the block is left."""
 
     _workload: Workload | None = field(default=None, repr=False)
 
@@ -45,7 +45,7 @@ class Step:
 @final
 @dataclass
 class Seen:
-    """What is learned beside the operators. Not frozen: it learns."""
+    """The inputs and updates of a step, which its operators do not tell. Not frozen: it learns."""
 
     inputs: list[Input] = field(default_factory=list)  # of each time the model was called
     updated: list[VectorOp] = field(default_factory=list)

@@ -30,7 +30,7 @@ from workloads.sparsity.masked_weight import MaskedWeight, masked_weights_of
 RAN = "_ran"  # the attribute of a module made sparse whose weight was read by its own forward pass
 STATE_NAMES = {"exp_avg": "first_moment", "exp_avg_sq": "second_moment", "momentum_buffer": "momentum"}  # torch's
 
-Given = tuple[object, ...]  # what a step is called with
+Given = tuple[object, ...]  # the arguments of a step by position
 Named = dict[str, object]
 
 
@@ -108,9 +108,9 @@ def _give_back(untouched: bool = False) -> None:
 def with_closure(
     given: Given, named: Named, before: Callable[[], None], after: Callable[[], None]
 ) -> tuple[Given, Named] | None:
-    """What a step is called with, where that is a closure: with something done before and after it.
+    """The arguments of a step, with a closure that does something before and after its own work; None without a closure.
 
-    given: the optimizer is the first.
+    given: the arguments by position, the optimizer first.
     """
     own = named.get("closure", given[1] if len(given) > 1 else None)
     if not callable(own):

@@ -28,8 +28,8 @@ TREATMENTS = "_treatments"  # the attribute of a module that has them, by the na
 @final
 @dataclass(frozen=True)
 class Treatment:
-    """What a method does to the weight of a layer: the pattern asked of it, the precision of operands, and the patterns
-    that were asked of the whole model, in words."""
+    """A method on the weight of a layer, with the pattern that was asked of the layer, the precision of operands, and
+    the patterns that were asked of the whole model, in words."""
 
     method: Method
     pattern: Pattern

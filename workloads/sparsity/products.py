@@ -93,7 +93,7 @@ def _is_autocast(kind: str) -> bool:
 
 
 def applied(function: type[torch.autograd.Function], *arguments: object) -> Tensor:
-    """What a function gives.
+    """The result of an autograd function.
 
     torch's `apply` binds the arguments to their names first, which takes as long as a small product. Only compilers and
     torch.func need that; otherwise the `apply` below it is called.

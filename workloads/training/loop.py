@@ -121,7 +121,7 @@ class Training:
 
 
 def called(model: nn.Module, inputs: Inputs) -> object:
-    """What a model gives for one input, several in order, or several by name."""
+    """The output of a model for one input, for several in order, or for several by name."""
     if isinstance(inputs, Tensor):
         return model(inputs)
     return model(**inputs) if isinstance(inputs, Mapping) else model(*inputs)
