@@ -108,9 +108,9 @@ def _give_back(untouched: bool = False) -> None:
 def with_closure(
     given: Given, named: Named, before: Callable[[], None], after: Callable[[], None]
 ) -> tuple[Given, Named] | None:
-    """The arguments of a step, with a closure that does something before and after its own work; None without a closure.
+    """The arguments of a step, with a closure that does something before and after its own work.
 
-    given: the arguments by position, the optimizer first.
+    given: the arguments by position, the optimizer first. None: the step has no closure.
     """
     own = named.get("closure", given[1] if len(given) > 1 else None)
     if not callable(own):
