@@ -39,6 +39,10 @@ from typing import NamedTuple
 
 INPUT = 2  # cycles from the edge of a PE to its multiplier: the input's register, the selected operand's
 COMPARE = 6  # cycles from a run's arrival to its start: what it takes is counted, compared and gathered
+CORE_SUMS = 7  # cycles of the core from a run's last order to its last sum in memory
+STORE_LEAD = 6  # cycles of its DMA from sums in memory to the first word of a store
+CORE_TURNED = 3  # cycles of its transposer besides those of a block
+CORE_SORTED = 4  # cycles of its SORE lanes besides those of what is kept
 SHORTEST = COMPARE + 1  # cycles between the starts of two runs: the next one arrives when this one has started
 
 
@@ -109,6 +113,14 @@ def run_latency(interleave: int, words: int) -> int:
     shifted out. `interleave`: the most the array is made for; `words` of its widest group on a row's link.
     """
     return COMPARE + fetch_lead(interleave, words) + 7
+
+
+def core_latency(interleave: int, words: int) -> int:
+    """The same in the core, from the end of a run on, until the DMA can send its sums off.
+
+    A run needs no comparison there. Behind the memory of the sums are the DMA's own registers (`STORE_LEAD`).
+    """
+    return fetch_lead(interleave, words) + CORE_SUMS + STORE_LEAD
 
 
 def transposed(lines: int, length: int, side: int, units: int) -> int:

@@ -122,6 +122,11 @@ def lower(op: MatrixOp, how: LoweringSpec, operand_bytes: int, gradient_bytes: i
 
     Raises UserError for a pattern an n:m array cannot use.
     """
+    products = _lowered(op, how, operand_bytes, gradient_bytes)
+    return products if how.im2col == "implicit" else tuple(map(_explicit, products))
+
+
+def _lowered(op: MatrixOp, how: LoweringSpec, operand_bytes: int, gradient_bytes: int) -> tuple[Product, ...]:
     pattern = usable_pattern(op)
     if op.phase is Phase.WU:
         return (_weight_gradient(op, how, gradient_bytes),)
@@ -133,6 +138,12 @@ def lower(op: MatrixOp, how: LoweringSpec, operand_bytes: int, gradient_bytes: i
     window = _forward_window(op.geometry)
     length = op.inner // op.geometry.taps
     return (_product(op, op.rows, op.geometry.taps, length, window, pattern, how, operand_bytes),)
+
+
+def _explicit(product: Product) -> Product:
+    """A product whose left operand lies in DRAM as a matrix, whatever it was made from."""
+    positions, channels = (product.inner, product.rows) if product.positions_inner else (product.rows, product.inner)
+    return replace(product, window=Window((1, positions), (1, positions)), channels=channels)
 
 
 def _forward_window(geometry: ConvGeometry) -> Window:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 from dataflows.systolic.lowering import Product
 from dataflows.systolic.target import Target
 from rtl.timing import Reduction
-from simulator.program import Program
+from simulator.program import Command, Program
 from simulator.schedule import ArrayPart
 
 if TYPE_CHECKING:
+    from rtl.core.bound import Bound
     from rtl.formats import Bits, Packed
     from rtl.parameters import Parameters
     from simulator.hil.cut import Cut
@@ -66,6 +67,13 @@ class Plan(Protocol):
         ...
 
     def program(self) -> Program: ...
+
+    def bound(self) -> "Iterator[tuple[Command, Bound]]":
+        """The commands of its program that take cycles, each with what the core's hardware does for it.
+
+        Raises UserError on a machine that is no core.
+        """
+        ...
 
 
 class Plans(Protocol):

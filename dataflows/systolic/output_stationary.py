@@ -10,16 +10,30 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dataflows import systolic
+from dataflows.systolic.depths import at_depth, depths, is_narrow
 from dataflows.systolic.lowering import Product
 from dataflows.systolic.mapping import Dataflow, Draft, Family, Mapping, Plan
 from dataflows.systolic.operands import Held, Load, OnOperands, Operands
-from dataflows.systolic.target import ARRAY, Stage, Target, cut, drop, hold, in_turn, pieces, prefetched, repeat, share
+from dataflows.systolic.target import (
+    ARRAY,
+    Stage,
+    Target,
+    cut,
+    drop,
+    hold,
+    in_turn,
+    pieces,
+    prefetched,
+    repeat,
+    share,
+)
 from dataflows.systolic.traffic import Traffic
 from rtl.timing import Array, Reduction
 from simulator.program import Action, Buffer, Command, Node, Program, Stall, delay_stores
 from simulator.schedule import ArrayPart
 
 if TYPE_CHECKING:
+    from rtl.core.bound import Bound
     from rtl.formats import Bits, Packed
     from rtl.parameters import Parameters
     from simulator.hil.cut import Cut
@@ -34,12 +48,12 @@ class OutputStationary(Dataflow):
 
     def drafts(self, target: Target, product: Product) -> Iterator[Draft]:
         every = depths(target, product)
-        every = every if _is_narrow(target) else every[:1]
+        every = every if is_narrow(target) else every[:1]
         several = [Operands(target, at_depth(product, depth), False) for depth in every]
         for interleave, along_rows in _interleaves(target, product):
             tile = _tile_size(several[0], interleave, along_rows)
             how = (interleave, along_rows, *tile, True, "whole", product.inner)
-            floor = min(_Plan(operands, *how).floor_cycles() for operands in several)
+            floor = min(StreamedPlan(operands, *how).floor_cycles() for operands in several)
             yield Draft(floor, partial(_families, several[0], interleave, along_rows, floor))
 
     def tile_extent(self, part: ArrayPart, p: "Parameters") -> tuple[int, int]:
@@ -49,39 +63,19 @@ class OutputStationary(Dataflow):
         return systolic.cut_output_stationary(part, p, left, right, reduction)
 
 
-def depths(target: Target, product: Product) -> range:
-    """Group depths of dense work, the largest first; sparse work has its own."""
-    n, spec = product.reduction.n, target.arch.array
-    if not product.pattern.is_dense:
-        return range(n, n - 1, -1)
-    return range(min(spec.group_max, spec.window_max, product.reduction.length), 0, -1)
-
-
-def at_depth(product: Product, depth: int) -> Product:
-    """Dense work in groups of that depth; sparse work as it is."""
-    if product.reduction.n == depth:
-        return product
-    return replace(product, reduction=product.reduction._replace(n=depth, m=depth))
-
-
-def _is_narrow(target: Target) -> bool:
-    """Whether a link may be behind an array that uses every operand at least once a cycle: then times hang on depth."""
-    return any(link is not None and link < 1 for link in (target.array.west_link, target.array.north_link))
-
-
 def _families(packed: Operands, interleave: int, along_rows: bool, floor_cycles: int, inline: bool) -> Iterator[Family]:
-    operands = Operands(packed.target, packed.product, inline)
+    operands = replace(packed, inline=inline)
     tile = _tile_size(packed, interleave, along_rows)
     for rows_outer in (True, False):
         for resident in ("whole", "block", "none"):
             how = (interleave, along_rows, *tile, rows_outer, resident, operands.product.inner)
-            longest = _Plan(operands, *how, array_cycles=floor_cycles)
+            longest = StreamedPlan(operands, *how, array_cycles=floor_cycles)
             if resident == "none" and not rows_outer and longest.is_one_line:
                 continue  # the same tiles in the same order
             yield Family(partial(_lengths, longest), usual=resident == "none")
 
 
-def _lengths(longest: "_Plan", limit: int | None = None) -> Iterator[Plan]:
+def _lengths(longest: "StreamedPlan", limit: int | None = None) -> Iterator[Plan]:
     """The plan with the largest pieces that fit, and one whose loads overlap its own work.
 
     Pieces are of whole groups, so a depth of 8 cuts 100 elements into 13 pieces of 8 where one of 6 makes 9 of 12: each
@@ -102,9 +96,9 @@ def _lengths(longest: "_Plan", limit: int | None = None) -> Iterator[Plan]:
     yield from (plan for plan in dict.fromkeys(plans) if plan.fits())
 
 
-def _at_depths(plan: "_Plan", every: range) -> Iterator["_Plan"]:
+def _at_depths(plan: "StreamedPlan", every: range) -> Iterator["StreamedPlan"]:
     """The plan at the depth that makes its pieces largest, of those the deepest; at all where a link is behind."""
-    if _is_narrow(plan.operands.target):
+    if is_narrow(plan.operands.target):
         yield from (plan.at_depth(each) for each in every)
     elif plan.resident == "whole" or len(every) == 1:
         yield plan.at_depth(every[0])
@@ -142,7 +136,7 @@ def _tile_size(operands: Operands, interleave: int, along_rows: bool) -> tuple[i
 
 
 @dataclass(frozen=True)
-class _Plan(OnOperands):
+class StreamedPlan(OnOperands):
     """One mapping of one product; `most` elements of the reduction are loaded at once where operands stream."""
 
     interleave: int
@@ -164,11 +158,11 @@ class _Plan(OnOperands):
     def whole(self) -> Reduction:
         return self.product.reduction
 
-    def variant(self, operands: Operands, most: int, outer_slots: int) -> "_Plan":
+    def variant(self, operands: Operands, most: int, outer_slots: int) -> "StreamedPlan":
         how = (self.interleave, self.along_rows, self.tile_rows, self.tile_cols, self.rows_outer, self.resident)
-        return _Plan(operands, *how, most, outer_slots, self.array_cycles)
+        return StreamedPlan(operands, *how, most, outer_slots, self.array_cycles)
 
-    def at_depth(self, depth: int) -> "_Plan":
+    def at_depth(self, depth: int) -> "StreamedPlan":
         """The same in groups of another depth. The floor of the draft holds for all of them."""
         if depth == self.whole.n:
             return self
@@ -200,18 +194,17 @@ class _Plan(OnOperands):
         """Slots of both operands, and the bytes of a tile's results."""
         ops, rows, cols = self.operands, self.tile_rows, self.tile_cols
         part, _ = self.streamed()[0]  # none of the others is larger
-        kinds = self._kinds()
+        kinds = self.kinds()
         banks, west_part = ops.target.banks, part if kinds[0] == "piece" else self.whole
         west_rows = self.product.rows if kinds[0] == "whole" else rows
-        inner = west_part.segments * west_part.length
-        shape = self.product.left_shape(west_rows, inner)
+        shape = self.product.left_shape(west_rows, west_part.segments * west_part.length)
         west = ops.west_room(banks.streamed_rows(shape, west_part.segments, west_part.m))
         held = share(part if kinds[1] == "piece" else self.whole)
         north_cols = self.product.cols if kinds[1] == "whole" else cols
         north = ops.north_room(banks.weights(north_cols, held.kept))
         return (
-            Held(self._slots(kinds[0]), west, ops.left_bytes(west_rows, inner)),
-            Held(self._slots(kinds[1]), north, ops.right_bytes(north_cols, held)),
+            Held(self._slots(kinds[0]), west, ops.left_bytes(west_rows, share(west_part))),
+            Held(self._slots(kinds[1]), north, ops.loaded(north_cols, held)),
             banks.sums(rows, cols) * ops.target.arch.format.accumulator_bytes,
         )
 
@@ -223,22 +216,22 @@ class _Plan(OnOperands):
         turning, steady = (rows, cols) if self.along_rows else (cols, rows)
         total = 0
         for run in turning:
-            turns = self._turns(run.size, run.size)
+            turns = self.turns(run.size, run.size)
             stream = self.operands.target.stream(self.whole, turns, self.along_rows)
             total += run.count * (stream.total + self.operands.target.ends(turns).total)
         return total * sum(run.count for run in steady) * self.product.count
 
     def least_cycles(self) -> int:
-        how = (self.streamed(), self._kinds(), self.rows_outer, self.outer_slots)
+        how = (self.streamed(), self.kinds(), self.rows_outer, self.outer_slots)
         rows, cols = cut(self.product.rows, self.tile_rows), cut(self.product.cols, self.tile_cols)
         return Traffic(self.operands, rows, cols, *how).least_cycles(self.floor_cycles())
 
     def any_pieces_cycles(self) -> int:
         """A floor for pieces of any size: what holds for a whole tile of the operands that stay."""
-        ops, product, kinds = self.operands, self.product, self._kinds()
+        ops, product, kinds = self.operands, self.product, self.kinds()
         last_rows, last_cols = product.rows % self.tile_rows, product.cols % self.tile_cols
-        last = (last_rows or self.tile_rows) * (last_cols or self.tile_cols)
-        ends = ops.first_ticks(self._first_loads(kinds)) + ops.target.array.latency + ops.store_ticks(last)
+        last = ops.store_ticks(last_rows or self.tile_rows, last_cols or self.tile_cols)
+        ends = ops.first_ticks(self._first_loads(kinds)) + ops.target.array.latency + last
         return max(self.floor_cycles() + ends, ops.moved_ticks(*self._passes()))
 
     def least_bytes(self) -> int:
@@ -247,14 +240,14 @@ class _Plan(OnOperands):
     def _passes(self) -> tuple[int, int]:
         """How often each operand comes on chip."""
         row_tiles, col_tiles = -(-self.product.rows // self.tile_rows), -(-self.product.cols // self.tile_cols)
-        left, right = self._kinds()
+        left, right = self.kinds()
         return col_tiles if left == "piece" else 1, row_tiles if right == "piece" else 1
 
     def _first_loads(self, kinds: tuple[str, str]) -> list[Load]:
         """Those without which no tile begins, pieces left out."""
         ops, product, loads = self.operands, self.product, list[Load]()
         if kinds[0] != "piece":
-            loads.append(ops.left_load(self.tile_rows if kinds[0] == "block" else product.rows, product.inner))
+            loads.append(ops.left_load(self.tile_rows if kinds[0] == "block" else product.rows, share(self.whole)))
         if kinds[1] != "piece":
             loads.append(ops.right_load(self.tile_cols if kinds[1] == "block" else product.cols, share(self.whole)))
         return loads
@@ -263,7 +256,7 @@ class _Plan(OnOperands):
     def _array(self) -> Array:
         return self.operands.target.array
 
-    def _kinds(self) -> tuple[str, str]:
+    def kinds(self) -> tuple[str, str]:
         """How much of the left and of the right operand a slot holds."""
         outer = "piece" if self.resident == "none" else "block"
         inner = "whole" if self.resident == "whole" else "piece"
@@ -277,13 +270,17 @@ class _Plan(OnOperands):
         body = delay_stores(repeat(self.product.count, body), "out")
         return Program(ARRAY, self.buffers(), body)
 
+    def bound(self) -> "Iterator[tuple[Command, Bound]]":
+        tile = self.tile_rows, self.tile_cols
+        return systolic.bound(self.operands, self.program(), systolic.streamed_steps(self), tile)
+
     def _whole_load(self) -> tuple[Node, ...]:
         if self.resident != "whole":
             return ()
         ops, product = self.operands, self.product
         if self.rows_outer:
             return (*ops.load_right(product.cols, share(self.whole)), hold("north"))
-        return (*ops.load_left(product.rows, product.inner), hold("west"))
+        return (*ops.load_left(product.rows, share(self.whole)), hold("west"))
 
     def _whole_drop(self) -> tuple[Node, ...]:
         return (drop("north" if self.rows_outer else "west"),) if self.resident == "whole" else ()
@@ -296,7 +293,7 @@ class _Plan(OnOperands):
         own = "west" if self.rows_outer else "north"
         stages = []
         for run in runs:
-            load = self.operands.load_left(run.size, product.inner) if self.rows_outer else (
+            load = self.operands.load_left(run.size, share(self.whole)) if self.rows_outer else (
                 self.operands.load_right(run.size, share(self.whole))
             )  # fmt: skip
             stages.append(Stage(load, (hold(own), *self._inner(run.size), drop(own)), run.count))
@@ -314,17 +311,17 @@ class _Plan(OnOperands):
 
     def _tile(self, rows: int, cols: int) -> tuple[Node, ...]:
         """One tile: the pieces of its reduction, the way out of the array, the store."""
-        ops, taken = self.operands, self._taken()
+        ops, taken = self.operands, self.taken()
         out: list[Node] = []
         parts = self.streamed() if taken else ((self.whole, 1),)
         for part, count in parts:
             loads: list[Command] = []
             if "west" in taken:
-                loads.extend(ops.load_left(rows, part.segments * part.length))
+                loads.extend(ops.load_left(rows, share(part)))
             if "north" in taken:
                 loads.extend(ops.load_right(cols, share(part)))
             out.extend(repeat(count, (*loads, self._compute(rows, cols, part, taken))))
-        ends = ops.target.ends(self._turns(rows, cols))
+        ends = ops.target.ends(self.turns(rows, cols))
         results = rows * cols * ops.target.arch.format.accumulator_bytes
         across = -(-min(rows, self._array.rows) // 2)  # results leave through the rows below them, on average half
         drain = (
@@ -336,9 +333,9 @@ class _Plan(OnOperands):
         leave = Command(
             ARRAY, ends.total, Stall.ARRAY, fills=("out",), latency=latency, inner_stalls=stalls, actions=drain
         )
-        return (*out, leave, ops.store(rows * cols, "out"))
+        return (*out, leave, ops.store(rows, cols, "out"))
 
-    def _taken(self) -> tuple[str, ...]:
+    def taken(self) -> tuple[str, ...]:
         """Buffers that a piece of a tile takes a slot of."""
         if self.resident == "whole":
             return ()
@@ -346,12 +343,12 @@ class _Plan(OnOperands):
             return ("north",) if self.rows_outer else ("west",)
         return ("west", "north")
 
-    def _turns(self, rows: int, cols: int) -> int:
+    def turns(self, rows: int, cols: int) -> int:
         return -(-rows // self._array.rows) if self.along_rows else -(-cols // self._array.cols)
 
     def _compute(self, rows: int, cols: int, part: Reduction, taken: tuple[str, ...]) -> Command:
         ops, product = self.operands, self.product
-        cycles = ops.target.stream(part, self._turns(rows, cols), self.along_rows)
+        cycles = ops.target.stream(part, self.turns(rows, cols), self.along_rows)
         stalls = ((Stall.LATENCY, cycles.latency), (Stall.LINKS, cycles.links), (Stall.FILL_DRAIN, cycles.fill_drain))
         macs = rows * cols * part.kept
         west = rows * part.segments * part.length * ops.target.operand_bytes
@@ -367,7 +364,7 @@ class _Plan(OnOperands):
         return Command(ARRAY, cycles.total, Stall.ARRAY, takes=taken, frees=taken, inner_stalls=stalls, actions=actions)
 
 
-def _fitted(longest: _Plan) -> _Plan | None:
+def _fitted(longest: StreamedPlan) -> StreamedPlan | None:
     """The plan with the largest pieces that fit; None where nothing fits."""
     product = longest.product
     for slots in (2, 1):
@@ -383,14 +380,14 @@ def _fitted(longest: _Plan) -> _Plan | None:
     return None
 
 
-def _element_fits(longest: _Plan) -> bool:
+def _element_fits(longest: StreamedPlan) -> bool:
     """Whether a piece of one group fits; the smallest there is where groups are as shallow as they can be."""
     if longest.resident == "whole":  # whatever the depth, both operands are there as a whole, which did not fit
         return False
     return any(longest.variant(each, longest.whole.m, 1).fits() for each in longest.operands.stagings)
 
 
-def _largest_piece(plan: _Plan) -> int:
+def _largest_piece(plan: StreamedPlan) -> int:
     """A piece no larger one of which can fit, with room to spare for elements that neighbours share."""
     target, sizes = plan.operands.target, []
     for memory, lines in (("west", plan.tile_rows), ("north", plan.tile_cols)):

@@ -1,15 +1,21 @@
 """Folds of a weight-stationary array, R groups of the reduction each, and the mapping whose partial sums go to DRAM."""
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import groupby
+from typing import TYPE_CHECKING
 
+from dataflows import systolic
 from dataflows.systolic.mapping import Mapping
 from dataflows.systolic.operands import Held, OnOperands
 from dataflows.systolic.target import ARRAY, Place, Run, Share, cut, places, repeat
-from rtl.timing import Reduction, weight_stationary_step, weight_stationary_weights
+from rtl.timing import Reduction
 from simulator.program import Action, Buffer, Command, Node, Program, Stall, delay_stores
+
+if TYPE_CHECKING:
+    from rtl.core.bound import Bound
 
 LARGEST_BLOCK = 512  # positions whose sums travel at once
 
@@ -79,14 +85,16 @@ class InFolds(OnOperands):
     def west(self, slots: int, part: Share) -> Held:
         """Slots for a block of positions over a part of the reduction."""
         ops, shape = self.operands, self.product.left_shape(self.block_size, part.elements)
+        if ops.is_turned and ops.target.words is not None:
+            shape = shape._replace(lines=ops.target.words.turned(shape.lines))
         elements = ops.target.banks.streamed_positions(shape, part.groups, self.product.reduction.m)
-        return Held(slots, ops.west_room(elements), ops.left_bytes(self.block_size, part.elements))
+        return Held(slots, ops.west_room(elements), ops.left_bytes(self.block_size, part))
 
     def north(self, slots: int, cols: int, part: Share) -> Held:
         """Slots for the weights of columns over a part of the reduction."""
         ops = self.operands
         weights = ops.target.banks.folded_weights(cols, part.groups, self.product.reduction.n)
-        return Held(slots, ops.north_room(weights), ops.right_bytes(cols, part))
+        return Held(slots, ops.north_room(weights), ops.loaded(cols, part))
 
     def fold_actions(self, positions: int, cols: int, fold: Share, seeded: bool) -> tuple[Action, ...]:
         product, size = self.product, self.operands.target.operand_bytes
@@ -130,7 +138,8 @@ class SpilledSums(InFolds):
     def floor_cycles(self) -> int:
         product = self.product
         tiles = sum(run.count for run in cut(product.cols, self.cols))
-        return self.fold_cycles(product.rows)[0] * tiles * self.depth_in_folds * product.count
+        fold = sum(run.count * self.fold_cycles(run.size)[0] for run in cut(product.rows, self.block_size))
+        return fold * tiles * self.depth_in_folds * product.count
 
     def least_cycles(self) -> int:
         first = self.operands.target.channel.latency_ticks
@@ -148,11 +157,10 @@ class SpilledSums(InFolds):
         sum_bytes, later_folds = ops.target.arch.format.accumulator_bytes, self.depth_in_folds - 1
         tiles, total = cut(product.cols, self.cols), 0
         for run in cut(product.rows, self.block_size):
-            left = sum(count * ops.left_load(run.size, fold.elements).dram for fold, count in self.folds)
+            left = sum(count * ops.left_load(run.size, fold).dram for fold, count in self.folds)
             for tile in tiles:
-                outputs = run.size * tile.size
-                sums = 2 * later_folds * ticks(outputs * sum_bytes)
-                total += run.count * tile.count * (left + sums + ops.store_ticks(outputs))
+                sums = 2 * later_folds * ticks(ops.results_bytes(run.size, tile.size, sum_bytes))
+                total += run.count * tile.count * (left + sums + ops.store_ticks(run.size, tile.size))
         return total
 
     def mapping(self) -> Mapping:
@@ -180,43 +188,41 @@ class SpilledSums(InFolds):
             out.extend(repeat(run.count, body))
         return Program(ARRAY, self.buffers(), delay_stores(repeat(product.count, out), "out"))
 
-    def _fold(self, cols: int, place: Place[Share]) -> tuple[Node, ...]:
-        """Weights, then blocks of positions, of which the last one frees the weights.
+    def bound(self) -> "Iterator[tuple[Command, Bound]]":
+        tile = self.block_size, self.cols
+        return systolic.bound(self.operands, self.program(), systolic.spilled_steps(self), tile)
 
-        The blocks follow each other at the pace of their positions; sums of a block are out of the array `way_out`
-        later. The array is done with a fold when its last sum is out.
+    def _fold(self, cols: int, place: Place[Share]) -> tuple[Node, ...]:
+        """A run for each block of positions; the weights come on chip once, and the last run gives them back.
+
+        Every run begins with its weights on their way to the PEs and ends with its last sum out of the array: hardware
+        lets no position follow that belongs to another run.
         """
-        ops, array, n = self.operands, self.operands.target.array, self.product.reduction.n
-        weights = weight_stationary_weights(array, n)
-        enter = Command(ARRAY, weights, Stall.ARRAY, takes=("north",), inner_stalls=((Stall.FILL_DRAIN, weights),))
-        out: list[Node] = [*ops.load_right(cols, place.part), enter]
-        way_out = self.fold_cycles(0)[0] - weights
-        runs = [(run, run.count) for run in cut(ops.product.rows, self.block_size)]
+        out: list[Node] = [*self.operands.load_right(cols, place.part)]
+        runs = [(run, run.count) for run in cut(self.product.rows, self.block_size)]
         for block, count in places(runs):
-            out.extend(repeat(count, self._block(block, cols, place, way_out)))
+            out.extend(repeat(count, self._block(block, cols, place)))
         return tuple(out)
 
-    def _block(self, block: Place[Run], cols: int, place: Place[Share], way_out: int) -> tuple[Node, ...]:
-        ops, fold = self.operands, place.part
-        target, product, positions = ops.target, ops.product, block.part.size
-        sums = positions * cols * target.arch.format.accumulator_bytes
+    def _block(self, block: Place[Run], cols: int, place: Place[Share]) -> tuple[Node, ...]:
+        ops, fold, positions = self.operands, place.part, block.part.size
+        target, each = ops.target, ops.target.arch.format.accumulator_bytes
+        on_chip, moved = positions * cols * each, ops.results_bytes(positions, cols, each)
         taken = ("west",) if place.first else ("west", "seed")
-        load = target.load("partial-sum", "output", "seed", sums, cause=Stall.SPILL)
-        period, _ = weight_stationary_step(target.array, product.reduction.n, product.reduction.m)
-        ticks = max(positions * period, target.array.shortest)
-        links = ticks - positions * product.reduction.n
-        drain = way_out if block.last else 0
+        load = target.load("partial-sum", "output", "seed", moved, cause=Stall.SPILL)
+        ticks, stalls = self.fold_cycles(positions)
         compute = Command(
             ARRAY,
-            ticks + drain,
+            ticks,
             Stall.ARRAY,
-            takes=taken,
+            takes=(*taken, "north") if block.first else taken,
             frees=(*taken, "north") if block.last else taken,
             fills=("out",),
-            latency=target.array.latency + way_out - drain,
-            inner_stalls=((Stall.LINKS, links), (Stall.FILL_DRAIN, drain)),
+            latency=target.array.latency,
+            inner_stalls=stalls,
             actions=self.fold_actions(positions, cols, fold, seeded=not place.first),
         )
-        store = ops.store(positions * cols, "out") if place.last else target.store("partial-sum", ("out",), sums, sums)
+        spill = target.store("partial-sum", ("out",), on_chip, moved)
+        store = ops.store(positions, cols, "out") if place.last else spill
         seed = () if place.first else (load,)
-        return *ops.load_left(positions, fold.elements), *seed, compute, store._replace(cause=Stall.SPILL)
+        return *ops.load_left(positions, fold), *seed, compute, store._replace(cause=Stall.SPILL)

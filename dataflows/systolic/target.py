@@ -6,6 +6,7 @@ from functools import cached_property, lru_cache, partial
 from typing import Generic, NamedTuple, TypeVar
 
 from dataflows.systolic.banks import Banks
+from dataflows.systolic.words import Words
 from rtl.timing import (
     Array,
     Reduction,
@@ -141,6 +142,11 @@ class Target:
         return Banks.of(self.array)
 
     @cached_property
+    def words(self) -> Words | None:
+        """How transfers lie in words; None on a machine whose transfers have no gaps."""
+        return Words.of(self.arch, self.banks)
+
+    @cached_property
     def operand_bytes(self) -> int:
         return self.arch.format.operand_bytes
 
@@ -169,6 +175,7 @@ class Target:
             "output": spec.output_kib,
             "wuve": spec.wuve_kib,
             "vector": spec.vector_kib,
+            "raw": None if self.arch.core is None else self.arch.core.raw_kib,
         }
         return {memory: int(size * 1024) for memory, size in kib.items() if size is not None}
 

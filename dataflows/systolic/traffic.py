@@ -28,7 +28,7 @@ class Traffic:
     def least_cycles(self, array_cycles: int) -> int:
         """A floor of the whole run, where the array alone takes `array_cycles`."""
         product = self.operands.product
-        last_store = self.operands.store_ticks(self.rows[-1].size * self.cols[-1].size)
+        last_store = self.operands.store_ticks(self.rows[-1].size, self.cols[-1].size)
         dram = self._all_left.dram + self._all_right.dram + self._store_ticks()
         behind = self._all_left.behind + self._all_right.behind  # one transposer, or one SORE, serves both
         array = array_cycles + self._waits() + self.operands.target.array.latency + last_store
@@ -36,13 +36,13 @@ class Traffic:
 
     def _store_ticks(self) -> int:
         ticks = self.operands.store_ticks
-        return sum(row.count * col.count * ticks(row.size * col.size) for row in self.rows for col in self.cols)
+        return sum(row.count * col.count * ticks(row.size, col.size) for row in self.rows for col in self.cols)
 
     @cached_property
     def _all_left(self) -> Load:
         """All loads of the left operand for one product."""
         if self.kinds[0] == "whole":
-            return self.operands.left_load(self.operands.product.rows, self.operands.product.inner)
+            return self.operands.left_load(self.operands.product.rows, share(self.operands.product.reduction))
         if self.kinds[0] == "block":
             return _sum((row.count, self._left_block(row)) for row in self.rows)
         times = sum(col.count for col in self.cols)
@@ -63,13 +63,13 @@ class Traffic:
         )
 
     def _left_block(self, row: Run) -> Load:
-        return self.operands.left_load(row.size, self.operands.product.inner)
+        return self.operands.left_load(row.size, share(self.operands.product.reduction))
 
     def _right_block(self, col: Run) -> Load:
         return self.operands.right_load(col.size, share(self.operands.product.reduction))
 
     def _left_piece(self, row: Run, part: Reduction) -> Load:
-        return self.operands.left_load(row.size, part.segments * part.length)
+        return self.operands.left_load(row.size, share(part))
 
     def _right_piece(self, col: Run, part: Reduction) -> Load:
         return self.operands.right_load(col.size, share(part))
@@ -93,7 +93,8 @@ class Traffic:
 
         What is staged comes ahead of the slot: only what stands behind DRAM is left to do.
         """
-        staged = self.operands.is_turned or (self.operands.inline and not is_left)
+        ops = self.operands
+        staged = ops.is_turned if is_left else ops.turns_right or (ops.inline and not ops.is_turned)
         return load.after if staged else self._ready((load, *after))
 
     def _ready(self, loads: Iterable[Load]) -> int:

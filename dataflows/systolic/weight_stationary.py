@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from dataflows import systolic
+from dataflows.systolic.depths import at_depth, depths
 from dataflows.systolic.lowering import Product
 from dataflows.systolic.mapping import Dataflow, Draft, Family, Mapping, Plan
 from dataflows.systolic.operands import Held, Operands
@@ -34,6 +35,7 @@ from simulator.program import Buffer, Command, Node, Program, Stall, delay_store
 from simulator.schedule import ArrayPart
 
 if TYPE_CHECKING:
+    from rtl.core.bound import Bound
     from rtl.formats import Bits, Packed
     from rtl.parameters import Parameters
     from simulator.hil.cut import Cut
@@ -48,11 +50,10 @@ class WeightStationary(Dataflow):
     is_default = True
 
     def drafts(self, target: Target, product: Product) -> Iterator[Draft]:
-        for depth in _depths(target, product):
-            reduction = product.reduction._replace(n=depth, m=depth) if product.pattern.is_dense else product.reduction
-            operands = Operands(target, replace(product, reduction=reduction), False)
+        for depth in depths(target, product):
+            operands = Operands(target, at_depth(product, depth), False, folded=True)
             block = -(-product.rows // _fewest_blocks(operands))
-            floor = _Plan(operands, "rows", "none", block).floor_cycles()
+            floor = FoldedPlan(operands, "rows", "none", block).floor_cycles()
             yield Draft(floor, partial(_families, operands, block))
             spilled = SpilledSums(operands)
             if spilled.has_sums:
@@ -66,13 +67,13 @@ class WeightStationary(Dataflow):
 
 
 def _families(packed: Operands, block: int, inline: bool) -> Iterator[Family]:
-    operands = Operands(packed.target, packed.product, inline)
+    operands = replace(packed, inline=inline)
     for order, resident in (("rows", "whole"), ("rows", "block"), ("columns", "block"), ("rows", "none")):
         yield Family(partial(_fitted, operands, order, resident, block), usual=resident == "none")
 
 
 def _spilled(packed: Operands, inline: bool) -> Iterator[Family]:
-    plan = SpilledSums(Operands(packed.target, packed.product, inline))
+    plan = SpilledSums(replace(packed, inline=inline))
     yield Family(partial(_if_it_fits, plan))
 
 
@@ -81,17 +82,8 @@ def _if_it_fits(plan: SpilledSums, limit: int | None = None) -> Iterator[Plan]:
         yield plan
 
 
-def _depths(target: Target, product: Product) -> list[int]:
-    """Group depths of dense work, the largest first; sparse work has its own."""
-    if not product.pattern.is_dense:
-        return [product.reduction.n]
-    spec = target.arch.array
-    most = min(spec.group_max, spec.window_max, product.reduction.length)
-    return list(range(most, 0, -1))
-
-
 @dataclass(frozen=True)
-class _Plan(InFolds):
+class FoldedPlan(InFolds):
     """Sums of a block of positions stay on chip through all folds."""
 
     order: str
@@ -130,11 +122,11 @@ class _Plan(InFolds):
     def least_cycles(self) -> int:
         """Before the array's work stand its first operands, behind it the last store."""
         ops, product, first_fold = self.operands, self.product, self.folds[0][0]
-        left = ops.left_load(self.block, first_fold.elements if self.resident == "none" else product.inner)
+        left = ops.left_load(self.block, first_fold if self.resident == "none" else share(product.reduction))
         held = first_fold if self.resident in ("block", "none") and self.order == "rows" else share(product.reduction)
         right = ops.right_load(product.cols if self.resident == "whole" else self.cols, held)
-        last = (product.rows % self.block or self.block) * (product.cols % self.cols or self.cols)
-        ends = ops.first_ticks((left, right)) + ops.target.array.latency + ops.store_ticks(last)
+        last = ops.store_ticks(product.rows % self.block or self.block, product.cols % self.cols or self.cols)
+        ends = ops.first_ticks((left, right)) + ops.target.array.latency + last
         return max(self.floor_cycles() + ends, self.moved_ticks())
 
     def mapping(self) -> Mapping:
@@ -176,6 +168,10 @@ class _Plan(InFolds):
         body = (*before, *self._outer(), *((drop("north"),) if whole else ()))
         return Program(ARRAY, self.buffers(), delay_stores(repeat(product.count, body), "out"))
 
+    def bound(self) -> "Iterator[tuple[Command, Bound]]":
+        tile = self.block, self.cols
+        return systolic.bound(self.operands, self.program(), systolic.folded_steps(self), tile)
+
     def _outer(self) -> tuple[Node, ...]:
         ops, product = self.operands, self.product
         if self.order == "columns":
@@ -189,7 +185,11 @@ class _Plan(InFolds):
             return tuple(node for run in runs for node in repeat(run.count, self._inner_cols(run.size)))
         else:
             stages = [
-                Stage(ops.load_left(run.size, product.inner), self._held("west", self._inner_cols(run.size)), run.count)
+                Stage(
+                    ops.load_left(run.size, share(product.reduction)),
+                    self._held("west", self._inner_cols(run.size)),
+                    run.count,
+                )
                 for run in cut(product.rows, self.block)
             ]
         return prefetched(stages) if self.outer_slots > 1 else in_turn(stages)
@@ -204,7 +204,7 @@ class _Plan(InFolds):
     def _inner_rows(self, cols: int) -> tuple[Node, ...]:
         out: list[Node] = []
         for run in cut(self.product.rows, self.block):
-            load = self.operands.load_left(run.size, self.product.inner)
+            load = self.operands.load_left(run.size, share(self.product.reduction))
             out.extend(repeat(run.count, (*load, *self._held("west", self._tile(run.size, cols)))))
         return tuple(out)
 
@@ -213,14 +213,14 @@ class _Plan(InFolds):
         out: list[Node] = []
         for place, count in places(self.folds):
             out.extend(repeat(count, self._fold(positions, cols, place)))
-        return (*out, self.operands.store(positions * cols, "sums", "out"))
+        return (*out, self.operands.store(positions, cols, "sums", "out"))
 
     def _fold(self, positions: int, cols: int, place: Place[Share]) -> tuple[Node, ...]:
         ops, fold = self.operands, place.part
         taken: tuple[str, ...] = ()
         loads: list[Command] = []
         if self.resident == "none":
-            loads.extend(ops.load_left(positions, fold.elements))
+            loads.extend(ops.load_left(positions, fold))
             taken = ("west",)
         if self.resident != "whole" and self.order == "rows":
             loads.extend(ops.load_right(cols, fold))
@@ -242,7 +242,7 @@ class _Plan(InFolds):
 
 def _fitted(operands: Operands, order: str, resident: str, most: int, limit: int | None = None) -> Iterator[Plan]:
     """Plans with the largest block of positions that fits (`most` at best), and with fractions of it, if any does."""
-    if limit is not None and _Plan(operands, order, resident, most).moved_ticks() >= limit:
+    if limit is not None and FoldedPlan(operands, order, resident, most).moved_ticks() >= limit:
         return
     rows, tried = operands.product.rows, set[int]()
     for slots in (2, 1):
@@ -250,7 +250,7 @@ def _fitted(operands: Operands, order: str, resident: str, most: int, limit: int
         if plan is not None:
             blocks = -(-rows // plan.block)
             sizes = {-(-rows // min(rows, blocks * split)) for split in SPLITS} - tried
-            smaller = [_Plan(plan.operands, order, resident, size, slots) for size in sorted(sizes, reverse=True)]
+            smaller = [FoldedPlan(plan.operands, order, resident, size, slots) for size in sorted(sizes, reverse=True)]
             if limit is not None:
                 smaller = [each for each in smaller if each.least_cycles() < limit]
             yield from (each for each in smaller if each.fits())
@@ -259,7 +259,7 @@ def _fitted(operands: Operands, order: str, resident: str, most: int, limit: int
                 break  # a slot less makes room for nothing more
 
 
-def _largest(operands: Operands, order: str, resident: str, slots: int) -> _Plan | None:
+def _largest(operands: Operands, order: str, resident: str, slots: int) -> FoldedPlan | None:
     """The plan with the fewest blocks of positions: twice as many until they fit, then back by eighths."""
     rows, blocks = operands.product.rows, _fewest_blocks(operands)
     while blocks <= rows:
@@ -271,9 +271,9 @@ def _largest(operands: Operands, order: str, resident: str, slots: int) -> _Plan
     return None
 
 
-def _fits(operands: Operands, order: str, resident: str, slots: int, blocks: int) -> _Plan | None:
+def _fits(operands: Operands, order: str, resident: str, slots: int, blocks: int) -> FoldedPlan | None:
     block = -(-operands.product.rows // blocks)
-    plans = (_Plan(staged, order, resident, block, slots) for staged in operands.stagings)
+    plans = (FoldedPlan(staged, order, resident, block, slots) for staged in operands.stagings)
     return next((plan for plan in plans if plan.fits()), None)
 
 

@@ -4,6 +4,8 @@
 A field of None is unlimited (a link, a memory, the DRAM) or absent (an engine).
 """
 
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,9 +13,10 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from rtl.timing import INPUT, SHORTEST, Array, run_latency
+from rtl.timing import INPUT, SHORTEST, Array, core_latency, run_latency
 from simulator.arch.machine import MachineSheet
 from simulator.capacity import needed_bytes, refuse_overflow
+from simulator.machines.core_limits import check_core
 from simulator.program import Channel
 from workloads.errors import UserError
 from workloads.op import MatrixOp
@@ -172,12 +175,17 @@ class LoweringSpec:
     `skip_stride_zeros`: the gradient of a strided convolution's input leaves inserted zeros out. `groups`: n:m groups
     stay in a kernel position or run along the flattened reduction. `exchange_wu`: the weight gradient is computed
     transposed. `cycles_from_zero`: report the index of an op's last cycle, counted from 0, instead of their number.
+    `im2col`: whether an element of an image lies in DRAM once, or explicitly for every position that looks at it.
     """
 
     skip_stride_zeros: Switch
     groups: Literal["kernel-position", "flattened"]
     exchange_wu: Switch
     cycles_from_zero: Switch
+    im2col: Literal["implicit", "explicit"] = "implicit"
+
+    def __repr__(self) -> str:
+        return _said(self, unless={"im2col": "implicit"})
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -187,6 +195,20 @@ class RtlSpec:
     rows: Annotated[int, Field(strict=True, ge=1, le=32)]
     cols: Annotated[int, Field(strict=True, ge=1, le=32)]
     format: Literal["fp16", "bf16", "int8"]
+
+
+@dataclass(frozen=True, config=CLOSED)
+class CoreSpec:
+    """What a machine has that is carried out by the core in hardware (`--hil core`).
+
+    `word_bytes`: transfers between DRAM and memories are whole words, each for one address of one bank or of several.
+    `raw_kib`: the memory in front of the transposer and of SORE, which other machines have in their operands' memories.
+    Right operands need no transposer: a word of neighbouring columns is what lies together in DRAM.
+    """
+
+    format: Literal["fp16", "bf16"]
+    word_bytes: Literal[8]
+    raw_kib: Positive
 
 
 @dataclass(frozen=True, config=CLOSED)
@@ -207,6 +229,10 @@ class SystolicArch:
     schedule: ScheduleSpec
     lowering: LoweringSpec
     rtl: RtlSpec | None = None
+    core: CoreSpec | None = None
+
+    def __repr__(self) -> str:
+        return _said(self, unless={"core": None})
 
     @property
     def hypothetical(self) -> tuple[str, ...]:
@@ -215,6 +241,8 @@ class SystolicArch:
 
     def check(self, workload: Workload, fits: bool) -> None:
         """Raises UserError for a pattern the array cannot take; with `fits` also where a step does not fit the DRAM."""
+        if self.core is not None:
+            check_core(self)
         if fits and self.dram is not None:
             needed = needed_bytes(workload, self.format.operand_bytes, self.format.master_bytes)
             refuse_overflow(workload, needed, self.dram.capacity_gib)
@@ -236,6 +264,7 @@ class SystolicArch:
         north = _narrower(spec.north_link_weights_per_cycle, memory.north_port_bytes_per_col_cycle, operand)
         is_built = spec.control == "rtl"
         words = 1 if west is None else -(-spec.window_max * west.denominator // west.numerator)
+        latency = run_latency if self.core is None else core_latency
         return Array(
             rows=spec.rows,
             cols=spec.cols,
@@ -247,7 +276,7 @@ class SystolicArch:
             sum_hop=spec.sum_hop_cycles,
             drains=spec.drains,
             shortest=SHORTEST if is_built else 0,
-            latency=run_latency(spec.accumulators, words) if is_built else 0,
+            latency=latency(spec.accumulators, words) if is_built else 0,
         )
 
     def dram_channel(self) -> Channel:
@@ -271,6 +300,16 @@ class SystolicArch:
             rate = self.dram.channels * self.dram.channel_bandwidth_gb_s * 1000 / self.clock_mhz
             found |= {"dram_bytes_per_cycle": rate, "dram_efficiency": self.dram.efficiency}
         return found
+
+
+def _said(spec: object, unless: Mapping[str, object]) -> str:
+    """A description as a dataclass writes itself, but for fields of these values.
+
+    The hash of a machine's numbers is over this text: a field that came later leaves those of older machines alone.
+    """
+    told = {each.name: getattr(spec, each.name) for each in fields(spec)}  # type: ignore[arg-type]
+    said = (f"{name}={value!r}" for name, value in told.items() if name not in unless or value != unless[name])
+    return f"{type(spec).__qualname__}({', '.join(said)})"
 
 
 def usable_pattern(op: MatrixOp) -> Pattern:
@@ -308,6 +347,12 @@ SAT = MachineSheet(
         "making masks that are no plain groups (tiles, permuted channels) and reordering permuted channels",
         "storing the zeros of input gradients that no kernel tap reaches",
     ),
+)
+
+CORE = replace(
+    SAT,
+    sheet=Path(__file__).with_name("core.yaml"),
+    not_modelled=("transfers between the board and its host", "the host's own time for vector work"),
 )
 
 DENSE = MachineSheet(

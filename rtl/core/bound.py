@@ -1,0 +1,121 @@
+"""Commands of the core with everything that hardware needs: addresses, walks, runs. Nothing else knows how data lie.
+
+What control sees of a command stays the simulator's; here is what its engine does.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtl.core.walk import Walk
+from rtl.run import Run
+
+Places = NDArray[np.int64]
+
+
+class Memory(IntEnum):
+    """The memories of the core."""
+
+    WEST = 0
+    NORTH = 1
+    RAW = 2
+    OUTPUT = 3
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Content:
+    """What the words of a transfer hold, in their order in DRAM.
+
+    region: names the words in DRAM, so that a transfer which reads what another one wrote, or the same once more, is
+    told the same address. tensor: `left`, `right`, `packed` or `sums`. number: which of the products of an op. rows,
+    cols: (words, values of a word), where each value stands: (row, element) of the left operand, (element, column) of
+    the right one, (kept weight, column) of the packed one, (row, column) of the sums. A negative row is padding: a
+    zero, or in place of a weight one that selects operand -1 - row and is -0, so that it leaves any sum as it is.
+    """
+
+    region: Hashable
+    tensor: str
+    number: int
+    rows: Places
+    cols: Places
+
+    @property
+    def words(self) -> int:
+        """Words that are moved."""
+        return len(self.rows)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Load:
+    """Words from DRAM into a memory; into RAW from address `base` on. dense: weights come without indices, which are
+    the turns of their walk."""
+
+    memory: Memory
+    content: Content
+    walks: tuple[Walk, ...]
+    dense: bool = False
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Store:
+    """Sums into DRAM; narrow: rounded to operands, four to a word, otherwise two."""
+
+    content: Content
+    walks: tuple[Walk, ...]
+    narrow: bool
+
+
+@final
+@dataclass(frozen=True)
+class Turn:
+    """Words of the raw memory from `raw` on, turned block by block, into the west memory."""
+
+    raw: int
+    words: int
+    walks: tuple[Walk, ...]
+
+
+@final
+@dataclass(frozen=True)
+class Sort:
+    """Words of the raw memory from `raw` on through the SORE lanes into the north memory.
+
+    groups: how many of which size follow each other; every group comes as `blocks` runs of words, a word an element of
+    neighbouring columns. keep: weights kept of a group; pad: also where it has fewer elements.
+    """
+
+    raw: int
+    words: int
+    groups: tuple[tuple[int, int], ...]
+    blocks: int
+    keep: int
+    pad: bool
+    walks: tuple[Walk, ...]
+
+
+@final
+@dataclass(frozen=True)
+class Work:
+    """A run of the array: it reads west and north from these addresses on, one after the other.
+
+    used: rows that have groups of their own, weight stationary; the others see zeros and weights of -0. rows: of the
+    tile, whose sums are kept. out: where the sums go; seed: where those they start from are.
+    """
+
+    run: Run
+    west: int = 0
+    north: int = 0
+    used: int = 0
+    rows: int = 0
+    out: int = 0
+    seed: int = 0
+
+
+Bound = Load | Store | Turn | Sort | Work
