@@ -16,15 +16,16 @@ from amaranth.back import rtlil
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.column_edge import COLUMN_SIDE, ColumnEdge
-from rtl.control import COUNTERS, Op, order, run_layout
+from rtl.column_edge import ColumnEdge
+from rtl.control import COUNTERS, order, run_layout
 from rtl.counters import COUNTED, Counters
-from rtl.counting import Delay, later
+from rtl.counting import Delay
+from rtl.edges import Edges
 from rtl.mesh import ClosedMesh, Mesh
 from rtl.parameters import Parameters
 from rtl.pe import SparsePE
 from rtl.placing import Place, as_instance, as_submodule, module_name
-from rtl.row_edge import Clockwork, RowEdge, row_side
+from rtl.row_edge import RowEdge
 from rtl.run import Error
 from rtl.sequencer import Sequencer
 from rtl.starting import Starter
@@ -67,9 +68,11 @@ class SparseArray(wiring.Component):
             lead.i.eq(sequencer.told),
             lead.clear.eq(clear),
         ]
-        side, shift, last = self._west(m, lead.o, clear)
-        self._columns(m, side, shift, lead.o, last, clear)
-        self._gather(m)
+        place = Edges(m, p, self.place, self.mesh, clear)
+        rows = place.rows(self.west, lead.o, sequencer.fetch, starter.wanted.words)
+        columns = place.columns(self.north, self.seeds, self.results, lead.o, rows, starter.wanted)
+        self.leaves = columns.leaves
+        self._gather(m, [*rows.enough, *columns.enough])
         self._count(m)
         return m
 
@@ -97,87 +100,9 @@ class SparseArray(wiring.Component):
         m.d.comb += [counts.error.eq(error), counts.clear.eq(clear)]
         return clear
 
-    def _west(self, m: Module, told: Value, clear: Value) -> tuple[Value, Value, Value]:
-        """The rows. Returns what the first one is told, and whether the last one's sums are about to leave."""
-        p, sequencer = self.parameters, self.sequencer
-        m.submodules.clockwork = works = Clockwork(p)
-        m.submodules.fetch_clockwork = fetches = Clockwork(p)
-        op = told.token.control.op
-        side, shift, slot = Signal(row_side(p)), Signal(), Signal(p.slot_bits)
-        m.d.comb += [works.skew.eq(told.skew), fetches.skew.eq(sequencer.fetch.skew)]
-        m.d.comb += [works.clear.eq(clear), fetches.clear.eq(clear)]
-        m.d.sync += [
-            side.token.eq(told.token),
-            side.when.eq(works.when),
-            side.fetch.eq(sequencer.fetch.fetch),
-            side.fetch_when.eq(fetches.when),
-            side.store.valid.eq(op == Op.STORE),
-            side.store.row.eq(told.row),
-            side.store.slot.eq(told.token.control.slot),
-            side.clear.eq(clear),
-            shift.eq(op == Op.SHIFT),
-            slot.eq(told.token.control.slot),
-        ]
-        with m.If((op == Op.STORE) | (op == Op.SHIFT)):
-            m.d.sync += side.token.eq(0)
-        above: Value = side
-        self.row_enough = []
-        for number in range(p.rows):
-            last = above.token.last
-            below, enough = Signal(row_side(p), name=f"below_{number}"), Signal(name=f"row_enough_{number}")
-            words = self.west[number]
-            given = {"above": above, "wanted": self.starter.wanted.words, "shift": shift, "slot": slot}
-            ready = Signal(name=f"row_ready_{number}")
-            given |= {"words__valid": words.valid & ~clear, "words__payload": words.payload}
-            made = {"below": below, "enough": enough, "words__ready": ready}
-            m.d.comb += words.ready.eq(ready & ~clear)
-            made |= {"group": self.mesh.groups[number], "control": self.mesh.controls[number]}
-            self.place(m, f"row_{number}", RowEdge, p, given, made)
-            self.row_enough.append(enough)
-            above = below
-        return side, shift, last
-
-    def _columns(self, m: Module, side: Value, shift: Value, told: Value, last: Value, clear: Value) -> None:
-        """The columns, the first one told in step with the first row."""
-        p, before = self.parameters, Signal(COLUMN_SIDE, name="column_side")
-        take, seed = Signal(), Signal()
-        m.d.sync += [take.eq(told.take), seed.eq(told.seed)]
-        seeds = later(m, later(m, seed & shift, 1, "seed_shift") | (seed & ~shift), p.input_latency - 1, "seed")
-        added = later(m, last, p.adder_latency, "added")
-        m.d.comb += [
-            before.take.eq(take),
-            before.seed.eq(seeds),
-            before.comes.eq(later(m, added | (shift & ~seed), p.input_latency + 2, "comes")),
-            before.clear.eq(side.clear),
-        ]
-        self.column_enough = []
-        for number in range(p.cols):
-            weights, sums, results = self.north[number], self.seeds[number], self.results[number]
-            after = Signal(COLUMN_SIDE, name=f"column_side_{number}")
-            enough = Signal(name=f"column_enough_{number}")
-            given = {"before": before, "wanted": self.starter.wanted, "total": self.mesh.totals[number]}
-            names = ("weights_ready", "seeds_ready", "results_valid")
-            taken, seeded, there = (Signal(name=f"{name}_{number}") for name in names)
-            # an edge hears of `clear` in its turn, whoever is connected to it at once
-            given |= {"weights__valid": weights.valid & ~clear, "weights__payload": weights.payload}
-            given |= {"seeds__valid": sums.valid & ~clear, "seeds__payload": sums.payload}
-            given |= {"results__ready": results.ready & ~clear}
-            made = {"after": after, "enough": enough, "weights__ready": taken, "seeds__ready": seeded}
-            made |= {"results__valid": there, "results__payload": results.payload}
-            m.d.comb += [
-                weights.ready.eq(taken & ~clear),
-                sums.ready.eq(seeded & ~clear),
-                results.valid.eq(there & ~clear),
-            ]
-            made |= {"weight": self.mesh.weights[number], "seed": self.mesh.seeds[number]}
-            self.place(m, f"column_{number}", ColumnEdge, p, given, made)
-            self.column_enough.append(enough)
-            self.leaves.append(before.comes)
-            before = after
-
-    def _gather(self, m: Module) -> None:
+    def _gather(self, m: Module, flags: list[Value]) -> None:
         """Whether all edges have enough, two registers later."""
-        groups, flags = [], [*self.row_enough, *self.column_enough]
+        groups = []
         for start in range(0, len(flags), 4):
             group = Signal(name=f"enough_{start}")
             m.d.sync += group.eq(Cat(*flags[start : start + 4]).all())

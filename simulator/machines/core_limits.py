@@ -31,8 +31,8 @@ def check_core(arch: "SystolicArch") -> None:
         raise UserError(f"core: array.rows is {spec.rows}; it must be a multiple of transposer.side, 4")
     if spec.window_max > 32 or not 4 <= spec.group_max <= spec.window_max:
         raise UserError(
-            f"core: array.group_max is {spec.group_max} and array.window_max {spec.window_max}; wanted is 4 or more, the "
-            "first no more than the second, and both at most 32"
+            f"core: array.group_max is {spec.group_max} and array.window_max {spec.window_max}; wanted is 4 or more, "
+            "the first no more than the second, and both at most 32"
         )
 
 
