@@ -41,13 +41,20 @@ class Sequencer(wiring.Component):
     words and weights will have been taken by its end.
 
     told: what a cycle is spent on, a cycle later. fetch: what is fetched. active, adds, loading, draining: what
-    counters count. miscounted: the run has not taken as many words or weights as it says.
+    counters count. leaves: the run ends with this cycle. miscounted: the run has not taken as many words or weights as
+    it says.
+
+    splits: a run may be no more than the way out of sums that stayed, where `only_drain` says so.
     """
 
-    def __init__(self, parameters: Parameters) -> None:
-        self.parameters = p = parameters
+    def __init__(self, parameters: Parameters, splits: bool = False) -> None:
+        self.parameters, self.splits = parameters, splits
+        p = parameters
         inputs = {"next": In(prepared(p)), "ready": In(1), "stop": In(1), "wanted": In(demand(p))}
         flags = ("takes", "active", "adds", "loading", "draining", "miscounted")
+        if splits:
+            inputs["only_drain"] = In(1)
+            flags = (*flags, "leaves")
         super().__init__(
             {**inputs, **dict.fromkeys(flags, Out(1)), "told": Out(order(p)), "fetch": Out(fetch_order(p))}
         )
@@ -98,6 +105,8 @@ class Sequencer(wiring.Component):
             fetcher.stop.eq(self.stop),
             fetcher.words.eq(self.run.words),
         ]
+        if self.splits:
+            m.d.comb += self.leaves.eq(leaves)
         m.d.sync += [self.told.eq(told), self.fetch.fetch.eq(fetcher.fetch), self.fetch.skew.eq(self.skew)]
         with m.If(~self.age.last):
             self.age.step(m)
@@ -156,7 +165,17 @@ class Sequencer(wiring.Component):
         with m.Else():
             self._go(m, State.OUTPUT)
             m.d.sync += self.skew.eq(0)
-            self._fetch(m, next_, next_.only_tail)
+            begins: Value | int = ~self.only_drain if self.splits else 1
+            self._fetch(m, next_, next_.only_tail, begins)
+        if self.splits:
+            with m.If(self.only_drain):
+                self._leave(m)
+
+    def _leave(self, m: Module) -> None:
+        """An output-stationary tile's last cycle but for its way out."""
+        flush = self.parameters.rows - 1 + self.parameters.adder_latency - 1
+        self._go(m, State.FLUSH if flush else State.DRAIN)
+        self.wait.load(m, Value.cast(max(0, flush - 1)))
 
     # what a period consists of
 
@@ -171,10 +190,10 @@ class Sequencer(wiring.Component):
             self.over.eq(self.turn + 1 == self.run.outer),
         ]
 
-    def _fetch(self, m: Module, run: Value, tail: Value) -> None:
+    def _fetch(self, m: Module, run: Value, tail: Value, begins: Value | int = 1) -> None:
         """From the next cycle on the words of an output-stationary group are fetched."""
         m.d.comb += [
-            self.fetcher.begins.eq(1),
+            self.fetcher.begins.eq(begins),
             self.fetcher.words.eq(Mux(tail, run.tail_words, run.words)),
             self.fetcher.subgroups.eq(Mux(run.share_weights, run.interleave, 0)),
         ]
@@ -316,9 +335,7 @@ class Sequencer(wiring.Component):
         final = (tail | (last & ~run.has_tail)) & Mux(whole, self.segment.left == 1, self.segment.last)
         m.d.sync += self.stays.eq(final & ~run.drain)
         with m.If(whole & self.segment.last):
-            flush = p.rows - 1 + p.adder_latency - 1
-            self._go(m, State.FLUSH if flush else State.DRAIN)
-            self.wait.load(m, Value.cast(max(0, flush - 1)))
+            self._leave(m)
             m.d.comb += self.spent.eq(1)
         with m.Else():
             self._fetch(m, run, tail)
