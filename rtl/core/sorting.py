@@ -1,0 +1,134 @@
+"""The SORE lanes: side by side they take a row of neighbouring columns a cycle, and write what they keep of each group.
+
+What is kept of a run leaves while the next run comes in, a row a cycle: the last one always `keep` cycles after the
+run was whole. Of a run with fewer values than that, the first one therefore waits; so whatever runs follow each
+other, no two of them meet, and each command is written a constant number of cycles after its last one.
+"""
+
+import numpy as np
+from amaranth import Cat, Elaboratable, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.data import ArrayLayout, StructLayout, View
+from numpy.typing import NDArray
+
+from rtl.core.engine import engine_ports, operands
+from rtl.core.runs import Runs, Sorting, element_layout, sorting_layout
+from rtl.core.walk import Walker, WalkShape
+from rtl.formats import FloatFormat, dtype_of
+from rtl.golden.units import packed
+from rtl.lanes import SoreParameters
+from rtl.sore import Largest
+
+
+def sorted_core_latency(keep: int) -> int:
+    """Cycles from a command's last one until its last write is on the port."""
+    return keep + 2
+
+
+def sorted_weights(
+    command: Sorting, words: NDArray[np.uint64], form: FloatFormat, lanes: int, m: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(writes, lanes) values and indices of what is written; words: those that the command reads, in order.
+
+    What fills a run up is -0 and selects an operand that is +0, so that it leaves any sum as it is.
+    """
+    shifts = (np.arange(lanes) * form.bits).astype(np.uint64)
+    columns = (words[:, None] >> shifts & np.uint64((1 << form.bits) - 1)).astype(dtype_of(form))
+    values, indices, at = [], [], 0
+    for size in command.runs():
+        count, kept = command.written(size), min(command.keep, size)
+        value = np.full((count, lanes), 1 << (form.bits - 1), np.int64)
+        index = np.full((count, lanes), min(size, m - 1), np.int64)
+        for lane in range(lanes):
+            value[:kept, lane], index[:kept, lane], _ = packed(columns[at : at + size, lane], form, command.keep, m)
+        values.append(value)
+        indices.append(index)
+        at += size
+    return np.concatenate(values), np.concatenate(indices)
+
+
+class Sorter(wiring.Component):
+    """`lanes` lanes that keep up to `n` of up to `m` values, one column each. Ports: see `engine_ports`.
+
+    `write` carries a weight of each lane, value and index, those of the first lane lowest. The walker's first place
+    must be there as soon as a first run is whole. A command that keeps fewer values than the one before must not begin
+    before that one is `filled`.
+    """
+
+    def __init__(self, form: FloatFormat, lanes: int, n: int, m: int, shape: WalkShape, raw_bits: int) -> None:
+        self.parameters = SoreParameters(form, n, m)
+        self.lanes, self.shape, self.raw_bits = lanes, shape, raw_bits
+        weight = StructLayout({"value": form.bits, "index": self.parameters.index_bits})
+        self.weights = ArrayLayout(weight, lanes)
+        layout = sorting_layout(self.parameters, raw_bits, shape.turn_bits)
+        super().__init__(engine_ports(layout, raw_bits, shape, {"weights": self.weights}))
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m = Module()
+        m.submodules.runs = runs = Runs(self.parameters, self.raw_bits, self.shape.turn_bits)
+        m.submodules.walker = walker = Walker(self.shape)
+        wiring.connect(m, wiring.flipped(self.walks), walker.walks)
+        element, place = runs.element, walker.places.payload
+        whole = Signal(element_layout(self.parameters))  # of the run that the lanes hold, where `last`
+        m.d.sync += whole.eq(element)
+        m.d.comb += [
+            runs.command.eq(self.command),
+            runs.go.eq(self.go),
+            self.ends.eq(runs.ends),
+            self.raw_address.eq(runs.raw_address),
+        ]
+        weights, leaves = self._leave(m, self._kept(m, element, whole), whole)
+        m.d.comb += [walker.places.ready.eq(leaves), self.write.weights.eq(weights)]
+        m.d.sync += [
+            self.write.enable.eq(leaves),
+            self.write.address.eq(place.address),
+            self.write.bank.eq(place.bank),
+            self.filled.eq(leaves & place.last),
+        ]
+        return m
+
+    def _kept(self, m: Module, element: View, whole: View) -> list[Value]:
+        """What the lanes hold, in the order in which it leaves; beyond the end of a run, what fills it up."""
+        p = self.parameters
+        rows = [Signal(self.weights, name=f"row_{number}") for number in range(p.n)]
+        beyond = Mux(whole.size < p.m, whole.size, p.m - 1)
+        for number in range(self.lanes):
+            m.submodules[f"lane_{number}"] = lane = Largest(p)
+            m.d.comb += [
+                lane.value.eq(operands(self.raw_data, p.form.bits)[number]),
+                lane.take.eq(element.taken),
+                lane.start.eq(element.taken & element.first),
+                lane.keep.eq(element.keep),
+            ]
+            for at, row in enumerate(rows):
+                there = whole.size > at
+                m.d.comb += [
+                    row[number].value.eq(Mux(there, lane.values[at], 1 << (p.form.bits - 1))),
+                    row[number].index.eq(Mux(there, lane.indices[at], beyond)),
+                ]
+        return rows
+
+    def _leave(self, m: Module, rows: list[Value], whole: View) -> tuple[Value, Value]:
+        """Rows on their way out, of which the first one is on the port; returns it, and whether the next one is there.
+
+        Row 0 of a run goes as far back as the run is too short, so that the last one always goes to place keep - 1.
+        """
+        n = self.parameters.n
+        written, back = Signal(range(n + 1)), Signal(range(n))
+        m.d.comb += [
+            written.eq(Mux(whole.pad | (whole.size > whole.keep), whole.keep, whole.size)),
+            back.eq(whole.keep - written),
+        ]
+        leaving = [Signal(self.weights, name=f"leaving_{number}", reset_less=True) for number in range(n)]
+        there = Signal(n + 1)  # of each place, and none beyond the last
+        comes = Signal(n)  # of each place: a row of the run goes there
+        m.d.comb += comes.eq(Cat(whole.last & (back <= number) & (whole.keep > number) for number in range(n)))
+        m.d.sync += there.eq(there[1:] | comes)
+        for number, here in enumerate(leaving):
+            if number + 1 < n:
+                m.d.sync += here.eq(leaving[number + 1])
+            with m.If(comes[number]), m.Switch(back):
+                for distance in range(number + 1):
+                    with m.Case(distance):
+                        m.d.sync += here.eq(rows[number - distance])
+        return leaving[0], there[1] | comes[0]
