@@ -144,7 +144,7 @@ class Runs(wiring.Component):
         m.d.sync += [
             busy.eq(works & ~self.ends),
             held.eq(command),
-            address.eq(self.raw_address + asks),
+            address.eq(Mux(asks, self.raw_address + 1, self.raw_address)),  # whether is known late, and no carry waits
             self.element.taken.eq(asks),
             self.element.first.eq(now.left == size),
             self.element.last.eq(asks & (now.left == 1)),

@@ -11,7 +11,7 @@ from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout, StructLayout, View
 from numpy.typing import NDArray
 
-from rtl.core.engine import engine_ports, operands
+from rtl.core.engine import WORD_BITS, engine_ports, operands
 from rtl.core.runs import Runs, Sorting, element_layout, sorting_layout
 from rtl.core.walk import Walker, WalkShape
 from rtl.formats import FloatFormat, dtype_of
@@ -22,7 +22,7 @@ from rtl.sore import Largest
 
 def sorted_core_latency(keep: int) -> int:
     """Cycles from a command's last one until its last write is on the port."""
-    return keep + 2
+    return keep + 3
 
 
 def sorted_weights(
@@ -68,16 +68,17 @@ class Sorter(wiring.Component):
         m.submodules.runs = runs = Runs(self.parameters, self.raw_bits, self.shape.turn_bits)
         m.submodules.walker = walker = Walker(self.shape)
         wiring.connect(m, wiring.flipped(self.walks), walker.walks)
-        element, place = runs.element, walker.places.payload
-        whole = Signal(element_layout(self.parameters))  # of the run that the lanes hold, where `last`
-        m.d.sync += whole.eq(element)
+        # the lanes take a word from a register, since memories are slow
+        element, word = Signal(element_layout(self.parameters)), Signal(WORD_BITS, reset_less=True)
+        place = walker.places.payload
+        m.d.sync += [element.eq(runs.element), word.eq(self.raw_data)]
         m.d.comb += [
             runs.command.eq(self.command),
             runs.go.eq(self.go),
             self.ends.eq(runs.ends),
             self.raw_address.eq(runs.raw_address),
         ]
-        weights, leaves = self._leave(m, self._kept(m, element, whole), whole)
+        weights, leaves = self._leave(m, self._kept(m, element, word), element)
         m.d.comb += [walker.places.ready.eq(leaves), self.write.weights.eq(weights)]
         m.d.sync += [
             self.write.enable.eq(leaves),
@@ -87,43 +88,45 @@ class Sorter(wiring.Component):
         ]
         return m
 
-    def _kept(self, m: Module, element: View, whole: View) -> list[Value]:
+    def _kept(self, m: Module, element: View, word: Value) -> list[Value]:
         """What the lanes hold, in the order in which it leaves; beyond the end of a run, what fills it up."""
         p = self.parameters
         rows = [Signal(self.weights, name=f"row_{number}") for number in range(p.n)]
-        beyond = Mux(whole.size < p.m, whole.size, p.m - 1)
+        # of the run that the lanes hold: which of its rows there are, and the index of those that there are not
+        there, beyond = Signal(p.n), Signal(p.index_bits)
+        m.d.sync += [
+            there.eq(Cat(element.size > at for at in range(p.n))),
+            beyond.eq(Mux(element.size < p.m, element.size, p.m - 1)),
+        ]
         for number in range(self.lanes):
             m.submodules[f"lane_{number}"] = lane = Largest(p)
             m.d.comb += [
-                lane.value.eq(operands(self.raw_data, p.form.bits)[number]),
+                lane.value.eq(operands(word, p.form.bits)[number]),
                 lane.take.eq(element.taken),
                 lane.start.eq(element.taken & element.first),
                 lane.keep.eq(element.keep),
             ]
             for at, row in enumerate(rows):
-                there = whole.size > at
                 m.d.comb += [
-                    row[number].value.eq(Mux(there, lane.values[at], 1 << (p.form.bits - 1))),
-                    row[number].index.eq(Mux(there, lane.indices[at], beyond)),
+                    row[number].value.eq(Mux(there[at], lane.values[at], 1 << (p.form.bits - 1))),
+                    row[number].index.eq(Mux(there[at], lane.indices[at], beyond)),
                 ]
         return rows
 
-    def _leave(self, m: Module, rows: list[Value], whole: View) -> tuple[Value, Value]:
+    def _leave(self, m: Module, rows: list[Value], element: View) -> tuple[Value, Value]:
         """Rows on their way out, of which the first one is on the port; returns it, and whether the next one is there.
 
         Row 0 of a run goes as far back as the run is too short, so that the last one always goes to place keep - 1.
         """
         n = self.parameters.n
-        written, back = Signal(range(n + 1)), Signal(range(n))
-        m.d.comb += [
-            written.eq(Mux(whole.pad | (whole.size > whole.keep), whole.keep, whole.size)),
-            back.eq(whole.keep - written),
-        ]
+        missing, back = Signal(range(n)), Signal(range(n))
+        fits = element.pad | (element.size >= element.keep)
+        m.d.comb += missing.eq(Mux(fits, 0, element.keep - element.size))
         leaving = [Signal(self.weights, name=f"leaving_{number}", reset_less=True) for number in range(n)]
         there = Signal(n + 1)  # of each place, and none beyond the last
         comes = Signal(n)  # of each place: a row of the run goes there
-        m.d.comb += comes.eq(Cat(whole.last & (back <= number) & (whole.keep > number) for number in range(n)))
-        m.d.sync += there.eq(there[1:] | comes)
+        goes = (element.last & (missing <= number) & (element.keep > number) for number in range(n))
+        m.d.sync += [back.eq(missing), comes.eq(Cat(goes)), there.eq(there[1:] | comes)]
         for number, here in enumerate(leaving):
             if number + 1 < n:
                 m.d.sync += here.eq(leaving[number + 1])
