@@ -39,10 +39,10 @@ from typing import NamedTuple
 
 INPUT = 2  # cycles from the edge of a PE to its multiplier: the input's register, the selected operand's
 COMPARE = 6  # cycles from a run's arrival to its start: what it takes is counted, compared and gathered
-CORE_SUMS = 7  # cycles of the core from a run's last order to its last sum in memory
-STORE_LEAD = 6  # cycles of its DMA from sums in memory to the first word of a store
-CORE_TURNED = 3  # cycles of its transposer besides those of a block
-CORE_SORTED = 4  # cycles of its SORE lanes besides those of what is kept
+CORE_SUMS = 13  # cycles of the core from a run's last order to its last sum in memory
+STORE_LEAD = 5  # cycles of its DMA from sums in memory to the first word of a store
+CORE_TURNED = 2  # cycles of its transposer besides those of a block
+CORE_SORTED = 2  # cycles of its SORE lanes besides those of `sorted_latency`
 SHORTEST = COMPARE + 1  # cycles between the starts of two runs: the next one arrives when this one has started
 
 

@@ -14,12 +14,13 @@ from typing import NamedTuple, final
 from amaranth import Cat, Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib import enum, stream, wiring
 from amaranth.lib.data import StructLayout
+from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from rtl.control import order, run_layout
 from rtl.core.bound import Work
-from rtl.core.streaming import BankReader, BankWriter, read_job, write_job
+from rtl.core.streaming import WAITING, BankReader, BankWriter, read_job, write_job
 from rtl.core.walk import WalkShape
 from rtl.counting import UNRACED, Delay
 from rtl.edges import Edges
@@ -31,6 +32,7 @@ from rtl.sequencer import Sequencer
 from rtl.starting import Starter
 
 LAG = 4  # cycles from a run's start to the first word at the edge of the array, with a cycle to spare
+SEED_AHEAD = 2  # cycles before the order for a seed in which its column begins to read
 EDGE = 16  # words, weights and sums that the array's own edges hold
 TICK_BITS = 24
 NOTHING = 0x8000  # -0: a weight of it leaves any sum as it is
@@ -99,6 +101,7 @@ class CoreShape:
         """A bound run as hardware takes it. Raises UserError for what it cannot count."""
         run, rows, width = work.run, self.array.rows, (1 << 16) - 1
         folds = bool(run.stationary_weights)
+        drains = bool(run.drain) and not folds
         turns = run.interleave + 1
         number = run.positions + 1 if folds else work.rows
         if folds:
@@ -116,10 +119,10 @@ class CoreShape:
         north = {"address": work.north, "count": run.column_weights, "real": real}
         seeds = {"address": work.seed, "count": (number - 1) & width, "real": number}
         # a tile's way out is a run with a group, which is never begun: one without any is a mistake elsewhere
-        told = replace(run, groups=1) if run.drain else run
-        fields = {"ticks": ticks, "used": work.used if folds else rows, "drains": run.drain, "gives": run.drain | folds}
+        told = replace(run, groups=1) if drains else run
+        flags = {"used": work.used if folds else rows, "drains": int(drains), "gives": int(drains or folds)}
         jobs = {"west": west, "north": north, "seeds": seeds, "sums": sums}
-        return packed_bits(self.work, {"run": run_bits(told), **fields, **jobs})
+        return packed_bits(self.work, {"run": run_bits(told), "ticks": ticks, **flags, **jobs})
 
 
 def packed_bits(layout: StructLayout, fields: dict[str, object]) -> int:
@@ -250,12 +253,12 @@ class CoreArray(wiring.Component):
         """The memories with who reads and writes them; returns the streams of the array's edges."""
         shape, p, sequencer = self.shape, self.shape.array, self.sequencer
         starts = sequencer.takes
-        folds = work.run.stationary_weights
-        # seeds and sums follow the orders, which come so much later; a seed may be a sum of the run just before
+        # sums follow the orders, which come so much later
         later = Delay(StructLayout({"starts": 1, "work": shape.work}), p.fetch_lead + LAG)
         m.submodules.later = later
         m.d.comb += [later.i.starts.eq(starts), later.i.work.eq(work), later.clear.eq(0)]
         late = later.o.work
+        seeding: Value = self._seeding(m, work)
         west, north, seeds, results, done = [], [], [], [], list[Value]()
         for number in range(p.rows):
             bits = p.west_link * p.operand.bits
@@ -292,8 +295,8 @@ class CoreArray(wiring.Component):
             other, write = memory.read_port(), memory.write_port()
             self._lanes(m, memory.write_port(), self.write_output, number, 2)
             m.d.comb += [
-                reader.jobs.payload.eq(late.seeds),
-                reader.jobs.valid.eq(later.o.starts & late.run.stationary_weights & late.run.seed),
+                reader.jobs.payload.eq(seeding.job),
+                reader.jobs.valid.eq(seeding.valid),
                 writer.jobs.payload.eq(late.sums),
                 writer.jobs.valid.eq(later.o.starts & late.gives),
                 write.addr.eq(writer.address),
@@ -302,11 +305,13 @@ class CoreArray(wiring.Component):
                 other.addr.eq(self.read.address),
                 other.en.eq(1),
             ]
+            next_ = Signal.like(seeding, name=f"seeding_{number}")
+            m.d.sync += next_.eq(seeding)
+            seeding = next_
             sums.append(other.data)
             done.append(writer.done)
             seeds.append(reader.o)
             results.append(writer.i)
-        del folds
         bank = Signal.like(self.read.bank)
         m.d.sync += [bank.eq(self.read.bank), self.filled.eq(done[-1])]
         padded = Cat(*sums, *(Signal(SUM, name=f"beyond_{number}") for number in range(4)))
@@ -314,6 +319,31 @@ class CoreArray(wiring.Component):
             padded.word_select(bank, SUM) if p.cols == 0 else padded.bit_select(bank * SUM, 4 * SUM)
         )
         return west, north, seeds, results
+
+    def _seeding(self, m: Module, work: Value) -> Value:
+        """Tells the first column to read a run's seeds, as late as it can: a seed may be a sum of the run before.
+
+        That one's last sum is in its bank some cycles after the run's end, that of the next column a cycle later.
+        """
+        shape, p, sequencer = self.shape, self.shape.array, self.sequencer
+        m.submodules.seed_jobs = jobs = SyncFIFOBuffered(width=shape.reads.size, depth=WAITING)
+        m.submodules.seed_lead = lead = Delay(StructLayout({"first": 1}), p.fetch_lead + LAG - SEED_AHEAD)
+        begun = Signal(name="seeds_begun")
+        out = Signal(StructLayout({"valid": 1, "job": shape.reads}), name="seeding")
+        with m.If(sequencer.takes):
+            m.d.sync += begun.eq(0)
+        with m.Elif(sequencer.told.seed):
+            m.d.sync += begun.eq(1)
+        m.d.comb += [
+            jobs.w_data.eq(work.seeds),
+            jobs.w_en.eq(sequencer.takes & work.run.stationary_weights & work.run.seed),
+            lead.i.first.eq(sequencer.told.seed & ~begun),
+            lead.clear.eq(0),
+            jobs.r_en.eq(lead.o.first),
+            out.valid.eq(lead.o.first),
+            out.job.eq(jobs.r_data),
+        ]
+        return out
 
     def _read(self, m: Module, memory: Memory, reader: BankReader) -> None:
         port = memory.read_port()

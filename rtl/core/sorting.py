@@ -96,7 +96,7 @@ class Sorter(wiring.Component):
         there, beyond = Signal(p.n), Signal(p.index_bits)
         m.d.sync += [
             there.eq(Cat(element.size > at for at in range(p.n))),
-            beyond.eq(Mux(element.size < p.m, element.size, p.m - 1)),
+            beyond.eq(element.size),  # less than m, where any is missing
         ]
         for number in range(self.lanes):
             m.submodules[f"lane_{number}"] = lane = Largest(p)

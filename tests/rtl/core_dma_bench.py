@@ -18,7 +18,7 @@ from rtl.core.walk import WalkShape
 from rtl.tools import to_verilog
 from rtl.verilate import Compiled, Words, built, ports_of
 from tests.rtl.core_dma_cases import BASE, COLUMNS, DEPTH, SHAPE, Order
-from tests.rtl.core_dram import COUNTS, Rate, blamed, dram_text
+from rtl.core.dram import COUNTS, Rate, blamed, dram_text
 
 WRITE = ("memory", "per", "address", "bank", "index", "data")  # what is told of a word, after its cycle
 

@@ -26,7 +26,7 @@ from tests.rtl.core_dma_cases import (
     random_sums,
     wanted_writes,
 )  # fmt: skip
-from tests.rtl.core_dram import ANSWER, Rate, Server
+from rtl.core.dram import ANSWER, Rate, Server
 from workloads.errors import UserError
 
 RATES = (Rate(8), Rate(4), Rate(8, 3), Rate(5, 2))

@@ -1,0 +1,322 @@
+"""The core: control, DMA, transposer, SORE lanes and the array between their banks. It carries out bound commands.
+
+Every engine has a queue of words: what control sees of a command, and what the engine does for it. A word is taken when
+its command begins, but for the array's, which are prepared ahead, and for SORE's where a command has several: the
+others follow by themselves. Walks have queues of their own. Whoever feeds the queues says what happens, and nothing
+else does: there is no other state than slots, memories and the sums in the array.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import final
+
+from amaranth import Cat, Elaboratable, Module, Mux, Signal, Value
+from amaranth.lib import enum, stream, wiring
+from amaranth.lib.data import ArrayLayout, StructLayout
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from rtl.axi.master import master_ports
+from rtl.core.array import SUM, CoreArray, CoreShape, Mistimed
+from rtl.core.bound import Memory as Place
+from rtl.core.control import ControlShape, CoreControl
+from rtl.core.dma import PREFIX, Dma
+from rtl.core.engine import WORD_BITS
+from rtl.core.runs import sorting_layout
+from rtl.core.sorting import Sorter
+from rtl.core.storing import STORE_LEAD, STORE_WORD
+from rtl.core.transfers import DmaShape
+from rtl.core.transposer import Transposer, turning_layout
+from rtl.counting import UNRACED, later
+from rtl.formats import FloatFormat
+from rtl.lanes import SoreParameters
+from rtl.placing import Place as Placing
+from rtl.placing import as_submodule
+from rtl.run import Error
+
+ENGINES = ("dram", "sore", "transposer", "array")  # in the order of their numbers
+DRAM, SORE, TRANSPOSER, ARRAY = range(4)
+SPARSE, DENSE = range(2)  # what the words of a load into the north memory are: weights with indices, or without
+GIVING = 8  # runs whose sums are on their way to the banks
+
+
+class Fault(enum.Enum, shape=3):
+    """Why the core stopped."""
+
+    NONE = 0
+    REFUSED = 1  # a run that the array cannot carry out
+    EARLY = 2  # a run that took fewer cycles than its command says
+    LATE = 3  # or more
+    READ = 4  # DRAM answered a read with an error
+    WRITE = 5  # or a write
+
+
+@final
+@dataclass(frozen=True)
+class CoreLayout:
+    """Everything that the core's sizes follow from: the array with its banks, and the lanes of SORE."""
+
+    shape: CoreShape
+    lanes: int = 4
+    side: int = 4
+
+    @cached_property
+    def control(self) -> ControlShape:
+        return ControlShape(engines=len(ENGINES))
+
+    @cached_property
+    def dma(self) -> DmaShape:
+        form = self.shape.array.operand
+        assert isinstance(form, FloatFormat)
+        walks, tag_bits = self.shape.walks, self.control.buffers
+        return DmaShape(form, walks, walks, per_bits=1, tag_bits=tag_bits, outstanding=64)
+
+    @property
+    def raw_bits(self) -> int:
+        return (self.shape.raw - 1).bit_length()
+
+    def sorter(self) -> Sorter:
+        p, form = self.shape.array, self.shape.array.operand
+        assert isinstance(form, FloatFormat)
+        return Sorter(form, self.lanes, p.weights, p.m, self.shape.walks, self.raw_bits)
+
+    def transposer(self) -> Transposer:
+        return Transposer(self.side, self.shape.walks, self.raw_bits)
+
+    @cached_property
+    def sorting(self) -> StructLayout:
+        """A command of the SORE lanes."""
+        p, form = self.shape.array, self.shape.array.operand
+        return sorting_layout(SoreParameters(form, p.weights, p.m), self.raw_bits, self.shape.walks.turn_bits)
+
+    @property
+    def turning(self) -> StructLayout:
+        """A command of the transposer."""
+        return turning_layout(self.raw_bits)
+
+    @cached_property
+    def words(self) -> tuple[StructLayout, ...]:
+        """A word of each engine's queue; frees: buffers of which a slot is given back at its end.
+
+        more: SORE's next word belongs to the same command. stores: a store waits for the sums of this run.
+        """
+        control = {"control": self.control.command, "frees": self.control.buffers}
+        return (
+            StructLayout({**control, "does": self.dma.command}),
+            StructLayout({**control, "more": 1, "does": self.sorting}),
+            StructLayout({**control, "does": self.turning}),
+            StructLayout({**control, "stores": 1, "does": self.shape.work}),
+        )
+
+
+class Core(wiring.Component):
+    """dram, sore, transposer, array: the queues of engines. load_walks, store_walks, sort_walks, turn_walks: places of
+    their words. store_words: how the sums of a store are rounded. ops: slots of the buffers, and active engines.
+
+    go: engines whose command begins in this cycle. running, over: an op is carried out, and this is its last cycle.
+    lacking: buffers without a slot for an engine that could begin. fault: why everything stopped; run_error: why a run
+    was refused. wait_for_b: stores end with the answer of the memory.
+    """
+
+    def __init__(self, layout: CoreLayout, place: Placing = as_submodule) -> None:
+        self.layout, self.place = layout, place
+        walks = In(stream.Signature(layout.shape.walks.walk))
+        queues = {name: In(stream.Signature(word)) for name, word in zip(ENGINES, layout.words, strict=True)}
+        names = ("load_walks", "store_walks", "sort_walks", "turn_walks")
+        super().__init__(
+            {
+                **queues,
+                **dict.fromkeys(names, walks),
+                "store_words": In(stream.Signature(STORE_WORD)),
+                "ops": In(stream.Signature(layout.control.op)),
+                "go": Out(len(ENGINES)),
+                "running": Out(1),
+                "over": Out(1),
+                "lacking": Out(ArrayLayout(layout.control.buffers, len(ENGINES))),
+                "fault": Out(Fault),
+                "run_error": Out(Error),
+                "wait_for_b": In(1),
+                **master_ports(PREFIX),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m, layout = Module(), self.layout
+        m.submodules.control = self.control = control = CoreControl(layout.control)
+        m.submodules.dma = self.dma = dma = Dma(layout.dma)
+        m.submodules.sorter = self.sorter = layout.sorter()
+        m.submodules.turner = self.turner = layout.transposer()
+        m.submodules.array_banks = self.core_array = CoreArray(layout.shape, self.place)
+        wiring.connect(m, wiring.flipped(self.ops), control.ops)
+        m.d.comb += [self.go.eq(control.go), self.running.eq(control.running), self.over.eq(control.over)]
+        m.d.comb += self.lacking.eq(control.lacking)
+        for name, member in master_ports(PREFIX).items():
+            ours, its = getattr(self, name), getattr(dma, name)
+            m.d.comb += its.eq(ours) if member.flow is wiring.Flow.In else ours.eq(its)
+        stopped = self._faults(m)
+        filled, freed = self._dma(m, stopped)
+        for made, given in (self._sorter(m, stopped), self._transposer(m, stopped), self._array(m, stopped)):
+            filled, freed = filled | made, freed | given
+        m.d.comb += [control.filled.eq(filled), control.freed.eq(freed)]
+        self._memories(m)
+        return m
+
+    def _faults(self, m: Module) -> Value:
+        """Whether nothing begins any more."""
+        array, bus = self.core_array, self.dma.bus_error
+        m.d.comb += self.run_error.eq(array.error)
+        for holds, why in (
+            (array.error != Error.NONE, Fault.REFUSED),
+            (array.mistimed == Mistimed.EARLY, Fault.EARLY),
+            (array.mistimed == Mistimed.LATE, Fault.LATE),
+            (bus.read, Fault.READ),
+            (bus.write, Fault.WRITE),
+        ):
+            with m.If(holds & (self.fault == Fault.NONE)):
+                m.d.sync += self.fault.eq(why)
+        return self.fault != Fault.NONE
+
+    def _offer(self, m: Module, number: int, word: Value, valid: Value) -> None:
+        """Put what control sees of a word before it."""
+        commands = self.control.commands[number]
+        m.d.comb += [commands.payload.eq(word.control), commands.valid.eq(valid)]
+
+    def _dma(self, m: Module, stopped: Value) -> tuple[Value, Value]:
+        """Returns the buffers that are filled and freed in this cycle, as do those below."""
+        dma, queue, go = self.dma, self.dram, self.control.go[DRAM]
+        self._offer(m, DRAM, queue.payload, queue.valid & ~stopped)
+        wiring.connect(m, wiring.flipped(self.load_walks), dma.load_walks)
+        wiring.connect(m, wiring.flipped(self.store_walks), dma.store_walks)
+        wiring.connect(m, wiring.flipped(self.store_words), dma.store_words)
+        m.d.comb += [
+            queue.ready.eq(go),
+            dma.command.eq(queue.payload.does),
+            dma.go.eq(go),
+            dma.wait_for_b.eq(self.wait_for_b),
+            self.control.ends[DRAM].eq(dma.ends),
+        ]
+        return Mux(dma.filled, dma.filled_tag, 0), Mux(dma.freed, dma.freed_tag, 0)
+
+    def _sorter(self, m: Module, stopped: Value) -> tuple[Value, Value]:
+        """A command may have several words: each of them begins when the one before has ended."""
+        sorter, queue, go = self.sorter, self.sore, self.control.go[SORE]
+        inside, busy, more = Signal(name="sore_inside"), Signal(name="sore_busy"), Signal(name="sore_more")
+        takes, done = Signal(name="sore_takes"), Signal(name="sore_done")
+        self._offer(m, SORE, queue.payload, queue.valid & ~stopped & ~inside)
+        wiring.connect(m, wiring.flipped(self.sort_walks), sorter.walks)
+        m.d.comb += [
+            takes.eq(go | (inside & ~busy)),
+            queue.ready.eq(takes),
+            sorter.command.eq(queue.payload.does),
+            sorter.go.eq(takes),
+            done.eq(sorter.ends & ~Mux(takes, queue.payload.more, more)),
+            self.control.ends[SORE].eq(done),
+        ]
+        m.d.sync += busy.eq((busy | takes) & ~sorter.ends)
+        with m.If(takes):
+            m.d.sync += [inside.eq(queue.payload.more), more.eq(queue.payload.more)]
+        return self._slots(m, "sore", queue.payload, go, sorter.filled, done)
+
+    def _transposer(self, m: Module, stopped: Value) -> tuple[Value, Value]:
+        turner, queue, go = self.turner, self.transposer, self.control.go[TRANSPOSER]
+        self._offer(m, TRANSPOSER, queue.payload, queue.valid & ~stopped)
+        wiring.connect(m, wiring.flipped(self.turn_walks), turner.walks)
+        m.d.comb += [
+            queue.ready.eq(go),
+            turner.command.eq(queue.payload.does),
+            turner.go.eq(go),
+            self.control.ends[TRANSPOSER].eq(turner.ends),
+        ]
+        return self._slots(m, "turn", queue.payload, go, turner.filled, turner.ends)
+
+    def _slots(self, m: Module, name: str, word: Value, go: Value, filled: Value, ends: Value) -> tuple[Value, Value]:
+        """Slots that an engine fills when its work is written, which is after its end, and frees at its end.
+
+        All its commands of an op fill the same buffer, and it is filled before the op is over, so that one register
+        will do.
+        """
+        fills, frees = (Signal(self.layout.control.buffers, name=f"{name}_{what}") for what in ("fills", "frees"))
+        with m.If(go):
+            m.d.sync += [fills.eq(word.control.fills), frees.eq(word.frees)]
+        return Mux(filled, fills, 0), Mux(ends, Mux(go, word.frees, frees), 0)
+
+    def _array(self, m: Module, stopped: Value) -> tuple[Value, Value]:
+        """A run's word is taken ahead, so that it is prepared when its command may begin."""
+        array, queue, go = self.core_array, self.array, self.control.go[ARRAY]
+        head, there, buffers = (
+            Signal.like(queue.payload, name="head"),
+            Signal(name="head_there"),
+            self.layout.control.buffers,
+        )
+        frees = Signal(buffers, name="array_frees")
+        m.submodules.giving = giving = SyncFIFOBuffered(width=buffers + 2, depth=GIVING)
+        self._offer(m, ARRAY, head, there & array.there & ~stopped)
+        m.d.comb += [
+            array.works.payload.eq(queue.payload.does),
+            array.works.valid.eq(queue.valid),
+            queue.ready.eq(array.works.ready),
+            array.go.eq(go),
+            self.control.ends[ARRAY].eq(array.ends),
+            giving.w_data.eq(Cat(head.control.fills, head.stores, head.does.drains)),
+            giving.w_en.eq(go & head.does.gives),
+            giving.r_en.eq(array.filled),
+        ]
+        with m.If(go):
+            m.d.sync += [there.eq(0), frees.eq(head.frees)]
+        with m.If(queue.valid & queue.ready):
+            m.d.sync += [head.eq(queue.payload), there.eq(1)]
+        fills, stores, drains = giving.r_data[:buffers], giving.r_data[buffers], giving.r_data[buffers + 1]
+        m.d.comb += self.dma.ready_store.eq(array.filled & stores)
+        # Control hears of sums when the DMA has the first word of their store. Those that were shifted out of the array
+        # are there a cycle sooner than those that come from its adders, and wait for it.
+        sooner = later(m, Mux(array.filled & drains, fills, 0), 1, "shifted")
+        filled = later(m, Mux(array.filled & ~drains, fills, 0) | sooner, STORE_LEAD - 1, "given")
+        return filled, Mux(array.ends, Mux(go, head.frees, frees), 0)
+
+    def _memories(self, m: Module) -> None:
+        """Who writes where: in an op, either the DMA alone or what stands behind the raw memory fills a memory."""
+        dma, turner, sorter, array = self.dma, self.turner, self.sorter, self.core_array
+        p, shape = self.layout.shape.array, self.layout.shape
+        m.submodules.raw = raw = Memory(shape=WORD_BITS, depth=shape.raw, init=[], attrs=UNRACED)
+        write, read = raw.write_port(), raw.read_port()
+        turns, turned = Signal(), Signal()  # the transposer was the last to begin
+        m.d.comb += turns.eq(Mux(turner.go, 1, Mux(sorter.go, 0, turned)))
+        m.d.sync += turned.eq(turns)
+        m.d.comb += [
+            write.addr.eq(dma.write.address),
+            write.data.eq(dma.write.data),
+            write.en.eq(dma.write.enable & (dma.write.memory == Place.RAW)),
+            read.addr.eq(Mux(turns, turner.raw_address, sorter.raw_address)),
+            read.en.eq(1),
+            turner.raw_data.eq(read.data),
+            sorter.raw_data.eq(read.data),
+            array.read.address.eq(dma.read.address),
+            array.read.bank.eq(dma.read.bank),
+            dma.sums.eq(array.sums),
+        ]
+        for port, memory in ((array.write_west, Place.WEST), (array.write_north, Place.NORTH)):
+            other = turner.write if memory is Place.WEST else sorter.write
+            m.d.comb += [
+                port.enable.eq((dma.write.enable & (dma.write.memory == memory)) | other.enable),
+                port.address.eq(Mux(other.enable, other.address, dma.write.address)),
+                port.bank.eq(Mux(other.enable, other.bank, dma.write.bank)),
+            ]
+        m.d.comb += array.write_west.data.eq(Mux(turner.write.enable, turner.write.data, dma.write.data))
+        sparse = WORD_BITS // p.weight_bits
+        operand = p.operand.bits
+        dense = Cat(
+            Cat(dma.write.data.word_select(lane, operand), dma.write.index[: p.index_bits]) for lane in range(4)
+        )
+        loaded = Mux(dma.write.per == DENSE, dense, dma.write.data[: sparse * p.weight_bits])
+        m.d.comb += [
+            array.write_north.data.eq(Mux(sorter.write.enable, sorter.write.weights.as_value(), loaded)),
+            array.write_north.lanes.eq(
+                Mux(sorter.write.enable, self.layout.lanes, Mux(dma.write.per == DENSE, 4, sparse))
+            ),
+            array.write_output.enable.eq(dma.write.enable & (dma.write.memory == Place.OUTPUT)),
+            array.write_output.address.eq(dma.write.address),
+            array.write_output.bank.eq(dma.write.bank),
+            array.write_output.lanes.eq(WORD_BITS // SUM),
+            array.write_output.data.eq(dma.write.data),
+        ]

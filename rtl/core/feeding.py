@@ -1,0 +1,160 @@
+"""The queues of the core from bound commands, and the words of DRAM: what a host does before it lets the core begin."""
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, final
+
+import numpy as np
+from amaranth.lib.data import StructLayout
+from numpy.typing import NDArray
+
+from rtl.core.array import packed_bits
+from rtl.core.bound import Bound, Load, Memory, Sort, Store, Turn, Work
+from rtl.core.core import ARRAY, DENSE, DRAM, ENGINES, SORE, SPARSE, TRANSPOSER, CoreLayout
+from rtl.core.runs import Sorting
+from rtl.core.walk import LOOPS, Walk
+from workloads.errors import UserError
+
+WORD_BYTES = 8
+QUEUES = (*ENGINES, "load_walks", "store_walks", "sort_walks", "turn_walks", "store_words", "ops")
+
+
+class Controlled(NamedTuple):
+    """What control sees of a command: a bit for each buffer; ticks are the simulator's."""
+
+    engine: str
+    takes: int
+    fills: int
+    frees: int
+    last: bool
+    ticks: int
+    stores: bool
+
+
+@final
+@dataclass
+class Regions:
+    """Where regions of DRAM begin. Not frozen: it gives out addresses. Raises UserError when the DRAM is full."""
+
+    capacity_bytes: int
+    used: int = 0
+    of: dict[Hashable, int] = field(default_factory=dict)
+
+    def address(self, region: Hashable, words: int) -> int:
+        """Where a region of so many words begins, the same each time."""
+        if region not in self.of:
+            self.of[region], self.used = self.used, self.used + words * WORD_BYTES
+            if self.used > self.capacity_bytes:
+                raise UserError(f"core: the operands need more than the {self.capacity_bytes:,} bytes of the DRAM")
+        return self.of[region]
+
+
+@final
+@dataclass
+class Feed:
+    """The words of every queue, as numbers. Not frozen: it is filled op by op."""
+
+    layout: CoreLayout
+    regions: Regions
+    words: dict[str, list[int]] = field(default_factory=lambda: {name: [] for name in QUEUES})
+
+    def op(self, slots: Sequence[int], commands: Iterable[tuple[Controlled, Bound]]) -> None:
+        """Append an op: the slots of its buffers, and its commands in order."""
+        active, buffers = 0, self.layout.control.buffers
+        for command, bound in commands:
+            active |= 1 << ENGINES.index(command.engine)
+            self._command(command, bound)
+        bits = self.layout.control.slot_bits
+        told = sum(count << bits * number for number, count in enumerate(slots))
+        self.words["ops"].append(told | active << bits * buffers)
+
+    def _command(self, command: Controlled, bound: Bound) -> None:
+        control = {"takes": command.takes, "fills": command.fills, "last": int(command.last)}
+        shared: dict[str, object] = {"control": control, "frees": command.frees}
+        if isinstance(bound, Work):
+            self._put(ARRAY, {**shared, "stores": int(command.stores)}, self.layout.shape.bits(bound, command.ticks))
+        elif isinstance(bound, Turn):
+            self._walks("turn_walks", bound.walks)
+            does = {"raw": bound.raw, "beats": bound.words}
+            self._put(TRANSPOSER, shared, packed_bits(self.layout.turning, does))
+        elif isinstance(bound, Sort):
+            self._sort(shared, bound)
+        else:
+            self._transfer(command, shared, bound)
+
+    def _transfer(self, command: Controlled, shared: dict[str, object], bound: Load | Store) -> None:
+        content, store = bound.content, isinstance(bound, Store)
+        does: dict[str, object] = {
+            "store": int(store),
+            "address": self.regions.address(content.region, content.words),
+            "beats": content.words - 1,
+            "memory": 0 if isinstance(bound, Store) else int(bound.memory),
+            "per": DENSE if isinstance(bound, Load) and bound.dense else SPARSE,
+            "tag": command.frees if store else command.fills,
+        }
+        self._walks("store_walks" if store else "load_walks", bound.walks)
+        if isinstance(bound, Store):
+            self.words["store_words"].append(int(bound.narrow))
+        self._put(DRAM, shared, packed_bits(self.layout.dma.command, does))
+
+    def _sort(self, shared: dict[str, object], bound: Sort) -> None:
+        self._walks("sort_walks", bound.walks)
+        layout, raw = self.layout.sorting, bound.raw
+        for number, (count, size) in enumerate(bound.groups, 1):
+            part = Sorting(raw, bound.keep, size, full=count, blocks=bound.blocks, pad=bound.pad)
+            does = packed_bits(layout, {name: int(getattr(part, name)) for name in layout.members})
+            self._put(SORE, {**shared, "more": int(number < len(bound.groups))}, does)
+            raw += count * size * bound.blocks
+
+    def _walks(self, queue: str, walks: Sequence[Walk]) -> None:
+        for number, walk in enumerate(walks, 1):
+            self.words[queue].append(walk_bits(self.layout, walk, number == len(walks)))
+
+    def _put(self, engine: int, fields: Mapping[str, object], does: int) -> None:
+        layout = self.layout.words[engine]
+        self.words[ENGINES[engine]].append(packed_bits(layout, {**fields, "does": does}))
+
+
+def walk_bits(layout: CoreLayout, walk: Walk, last: bool) -> int:
+    """A walk as hardware takes it; `Walk.bits` checks it as well, which takes far longer."""
+    shape = layout.shape.walks
+    turn, address, bank = shape.turn_bits, shape.address_bits, shape.bank_bits
+    out = at = 0
+    for loop in walk.padded:
+        out |= (loop.turns - 1) << at | loop.address << at + turn | loop.bank << at + turn + address
+        at += turn + address + bank
+    assert len(walk.padded) == LOOPS
+    return out | walk.address << at | walk.bank << at + address | int(last) << at + address + bank
+
+
+def words_bits(load: Load, values: NDArray[np.integer], weight_bits: int) -> NDArray[np.uint64]:
+    """(words,) of DRAM from the values of a load's words (`rtl.core.content`, or sums)."""
+    if load.memory is Memory.OUTPUT:
+        return _joined(values, 32)
+    if load.memory is not Memory.NORTH or load.dense:
+        return _joined(values, 16)
+    lanes = values.shape[1] // 2
+    return _joined(
+        values[:, :lanes].astype(np.uint64) | values[:, lanes:].astype(np.uint64) << np.uint64(16), weight_bits
+    )
+
+
+def values_of(store: Store, words: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    """(words, values) of what a store wrote."""
+    count = 4 if store.narrow else 2
+    shifts = (np.arange(count) * (64 // count)).astype(np.uint64)
+    return (words[:, None] >> shifts & np.uint64((1 << 64 // count) - 1)).astype(np.uint32)
+
+
+def _joined(values: NDArray[np.integer], bits: int) -> NDArray[np.uint64]:
+    shifts = (np.arange(values.shape[1]) * bits).astype(np.uint64)
+    joined: NDArray[np.uint64] = np.bitwise_or.reduce(values.astype(np.uint64) << shifts, axis=1)
+    return joined
+
+
+def columns_of(layout: StructLayout | int, words: Sequence[int]) -> NDArray[np.uint32]:
+    """(words, 32-bit parts) of numbers, the lowest part first."""
+    bits = layout if isinstance(layout, int) else layout.size
+    parts = -(-bits // 32)
+    data = b"".join(word.to_bytes(4 * parts, "little") for word in words)
+    return np.frombuffer(data, np.uint32).reshape(len(words), parts).copy()
