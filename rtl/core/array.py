@@ -158,7 +158,8 @@ class Writes(NamedTuple):
 
 
 class CoreArray(wiring.Component):
-    """works: runs in order. there: the next one is prepared. go: it begins, in this cycle. ends: this is its last.
+    """works: runs in order. settled: what was inside at reset has passed by. there: the next run is prepared. go: it
+    begins, in this cycle. ends: this is its last.
 
     write_west, write_north, write_output: into the banks. read, sums: four neighbouring sums of an address, a cycle
     later. filled: the last sum of a run that gives any is in the banks. error: a run was refused; mistimed: or it took
@@ -172,6 +173,7 @@ class CoreArray(wiring.Component):
         super().__init__(
             {
                 "works": In(stream.Signature(shape.work)),
+                "settled": Out(1),
                 "there": Out(1),
                 "go": In(1),
                 "ends": Out(1),
@@ -200,6 +202,7 @@ class CoreArray(wiring.Component):
             starter.enough.eq(1),
             starter.clear.eq(clear),
             starter.takes.eq(sequencer.takes),
+            self.settled.eq(~clear),
             self.there.eq(starter.ready),
             sequencer.next.eq(starter.next),
             sequencer.only_drain.eq(work.drains),

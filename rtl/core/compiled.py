@@ -38,6 +38,7 @@ extern "C" int64_t carry_out(Vblock* b, uint64_t limit, uint32_t** data, uint64_
             if (b->go >> e & 1) starts[e][begun[e]++] = c;
         quiet = b->go ? 0 : quiet + 1;
         WAITS
+        if (q[OPS].at == 0 && b->ops___05Fvalid && b->ops___05Fready) said[5 + ENGINES + Dram::COUNT] = c + 1;
         if (b->over) ends[over++] = c;
         TAKE
         dram.step(b);
@@ -62,7 +63,7 @@ class Ran:
     """What happened: the cycle in which each command of each engine began, and the last one of each op.
 
     cycles: of all of it, or -2 where the core stopped. waits: cycles in which each engine could have begun but for a
-    buffer, [engine, buffer]. faulty: what the DRAM's model found wrong.
+    buffer, [engine, buffer]. faulty: what the DRAM's model found wrong. first: the first cycle of the first op.
     """
 
     cycles: int
@@ -74,6 +75,7 @@ class Ran:
     stopped_at: int
     lacking: int
     faulty: dict[str, int]
+    first: int
 
 
 @final
@@ -106,7 +108,7 @@ class CompiledCore:
         starts = [np.zeros(max(1, len(words[name])), np.uint64) for name in ENGINES]
         ends = np.zeros(max(1, len(words["ops"])), np.uint64)
         waits = np.zeros((len(ENGINES), layout.control.buffers), np.uint64)
-        said = np.zeros(5 + len(ENGINES) + len(COUNTS), np.uint64)
+        said = np.zeros(6 + len(ENGINES) + len(COUNTS), np.uint64)
         pace = np.array(rate, np.uint64)
         self.block.power_up()
         cycles = self.block.code.carry_out(
@@ -124,7 +126,8 @@ class CompiledCore:
             int(said[1]),
             int(said[2]),
             int(said[4]),
-            blamed(said[5 + len(ENGINES) :].tolist()),
+            blamed(said[5 + len(ENGINES) : -1].tolist()),
+            int(said[-1]),
         )
 
 

@@ -148,7 +148,12 @@ class Core(wiring.Component):
         m.submodules.sorter = self.sorter = layout.sorter()
         m.submodules.turner = self.turner = layout.transposer()
         m.submodules.array_banks = self.core_array = CoreArray(layout.shape, self.place)
-        wiring.connect(m, wiring.flipped(self.ops), control.ops)
+        settled = self.core_array.settled
+        m.d.comb += [
+            control.ops.payload.eq(self.ops.payload),
+            control.ops.valid.eq(self.ops.valid & settled),
+            self.ops.ready.eq(control.ops.ready & settled),
+        ]
         m.d.comb += [self.go.eq(control.go), self.running.eq(control.running), self.over.eq(control.over)]
         m.d.comb += self.lacking.eq(control.lacking)
         for name, member in master_ports(PREFIX).items():

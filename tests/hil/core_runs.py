@@ -105,25 +105,20 @@ def compared(case: Case, wait_for_b: bool = False, rate: tuple[int, int, int] | 
     pace = rate or (num, den, channel.latency_ticks - DMA_STAGES)
     ran = core_of(layout).run(feed, memory, pace, 4 * wanted + 1000, wait_for_b)
     differ = commands = 0
-    base = 0
     for engine, seen in zip(ENGINES, ran.starts, strict=True):
         expected = np.array(starts.of.get(engine, []), np.int64)
         commands += len(expected)
         if engine == "dram":
             continue  # it begins as soon as it may, and the memory serves in order
-        base = base or 0
-        mine = seen.astype(np.int64)
-        differ += abs(len(mine) - len(expected)) + int((mine[: len(expected)] - expected[: len(mine)] != OFFSET).sum())
+        mine = seen.astype(np.int64) - ran.first
+        differ += abs(len(mine) - len(expected)) + int((mine[: len(expected)] - expected[: len(mine)] != 0).sum())
     results = results_of(case, bound, feed, memory)
     wrong = values = 0
     for number, found in results.items():
         right = golden(case, number)
         wrong, values = wrong + int((found != right).sum()), values + right.size
-    cycles = int(ran.ends[-1]) - OFFSET + 1 if len(ran.ends) else ran.cycles
+    cycles = int(ran.ends[-1]) - ran.first + 1 if len(ran.ends) else ran.cycles
     return Compared(commands, differ, cycles, wanted, wrong, values, ran)
-
-
-OFFSET = 1  # the op is loaded in cycle 0
 
 
 def results_of(
