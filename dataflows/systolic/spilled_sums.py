@@ -11,7 +11,7 @@ from dataflows import systolic
 from dataflows.systolic.mapping import Mapping
 from dataflows.systolic.operands import Held, OnOperands
 from dataflows.systolic.target import ARRAY, Place, Run, Share, cut, places, repeat
-from rtl.timing import Reduction
+from rtl.timing import Reduction, weight_stationary_step, weight_stationary_weights
 from simulator.program import Action, Buffer, Command, Node, Program, Stall, delay_stores
 
 if TYPE_CHECKING:
@@ -138,7 +138,9 @@ class SpilledSums(InFolds):
     def floor_cycles(self) -> int:
         product = self.product
         tiles = sum(run.count for run in cut(product.cols, self.cols))
-        fold = sum(run.count * self.fold_cycles(run.size)[0] for run in cut(product.rows, self.block_size))
+        fold = self.fold_cycles(product.rows)[0]
+        if not self._keeps_weights:
+            fold = sum(run.count * self.fold_cycles(run.size)[0] for run in cut(product.rows, self.block_size))
         return fold * tiles * self.depth_in_folds * product.count
 
     def least_cycles(self) -> int:
@@ -192,33 +194,43 @@ class SpilledSums(InFolds):
         tile = self.block_size, self.cols
         return systolic.bound(self.operands, self.program(), systolic.spilled_steps(self), tile)
 
-    def _fold(self, cols: int, place: Place[Share]) -> tuple[Node, ...]:
-        """A run for each block of positions; the weights come on chip once, and the last run gives them back.
+    @property
+    def _keeps_weights(self) -> bool:
+        """Whether weights stay in the PEs from one block to the next. The core's array takes them for every run."""
+        return self.operands.target.words is None
 
-        Every run begins with its weights on their way to the PEs and ends with its last sum out of the array: hardware
-        lets no position follow that belongs to another run.
+    def _fold(self, cols: int, place: Place[Share]) -> tuple[Node, ...]:
+        """Weights, then blocks of positions, of which the last one frees the weights.
+
+        Where weights stay, the blocks follow each other at the pace of their positions; sums of a block are out of the
+        array `way_out` later, and the array is done with a fold when its last sum is out.
         """
-        out: list[Node] = [*self.operands.load_right(cols, place.part)]
-        runs = [(run, run.count) for run in cut(self.product.rows, self.block_size)]
+        ops, array, n = self.operands, self.operands.target.array, self.product.reduction.n
+        weights = weight_stationary_weights(array, n) if self._keeps_weights else 0
+        enter = Command(ARRAY, weights, Stall.ARRAY, takes=("north",), inner_stalls=((Stall.FILL_DRAIN, weights),))
+        out: list[Node] = [*ops.load_right(cols, place.part), enter]
+        way_out = self.fold_cycles(0)[0] - weights if self._keeps_weights else 0
+        runs = [(run, run.count) for run in cut(ops.product.rows, self.block_size)]
         for block, count in places(runs):
-            out.extend(repeat(count, self._block(block, cols, place)))
+            out.extend(repeat(count, self._block(block, cols, place, way_out)))
         return tuple(out)
 
-    def _block(self, block: Place[Run], cols: int, place: Place[Share]) -> tuple[Node, ...]:
+    def _block(self, block: Place[Run], cols: int, place: Place[Share], way_out: int) -> tuple[Node, ...]:
         ops, fold, positions = self.operands, place.part, block.part.size
         target, each = ops.target, ops.target.arch.format.accumulator_bytes
         on_chip, moved = positions * cols * each, ops.results_bytes(positions, cols, each)
         taken = ("west",) if place.first else ("west", "seed")
         load = target.load("partial-sum", "output", "seed", moved, cause=Stall.SPILL)
-        ticks, stalls = self.fold_cycles(positions)
+        drain = way_out if block.last else 0
+        ticks, stalls = self._run_cycles(positions, drain)
         compute = Command(
             ARRAY,
             ticks,
             Stall.ARRAY,
-            takes=(*taken, "north") if block.first else taken,
+            takes=taken,
             frees=(*taken, "north") if block.last else taken,
             fills=("out",),
-            latency=target.array.latency,
+            latency=target.array.latency + way_out - drain,
             inner_stalls=stalls,
             actions=self.fold_actions(positions, cols, fold, seeded=not place.first),
         )
@@ -226,3 +238,13 @@ class SpilledSums(InFolds):
         store = ops.store(positions, cols, "out") if place.last else spill
         seed = () if place.first else (load,)
         return *ops.load_left(positions, fold), *seed, compute, store._replace(cause=Stall.SPILL)
+
+    def _run_cycles(self, positions: int, drain: int) -> tuple[int, tuple[tuple[Stall, int], ...]]:
+        """Ticks of a block, and the stalls in them; `drain` of them are the way out of the fold's last sum."""
+        if not self._keeps_weights:
+            return self.fold_cycles(positions)
+        array, reduction = self.operands.target.array, self.product.reduction
+        period, _ = weight_stationary_step(array, reduction.n, reduction.m)
+        ticks = max(positions * period, array.shortest)
+        links = ticks - positions * reduction.n
+        return ticks + drain, ((Stall.LINKS, links), (Stall.FILL_DRAIN, drain))
