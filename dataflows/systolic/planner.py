@@ -186,6 +186,7 @@ class Planner:
             pes=arch.array.rows * arch.array.cols,
             last_cycle_index=arch.lowering.cycles_from_zero,
             parts=tuple(map(array_part, self.products(done), choices)),
+            plans=tuple(choice.plan for choice in choices),
         )
 
 

@@ -8,9 +8,11 @@ import numpy as np
 from amaranth.back import rtlil
 from numpy.typing import NDArray
 
+from rtl.array import blocks_verilog, fingerprint
 from rtl.core.core import ENGINES, Core, CoreLayout
 from rtl.core.dram import COUNTS, blamed, dram_text
 from rtl.core.feeding import QUEUES, Feed, columns_of
+from rtl.placing import as_instance
 from rtl.tools import to_verilog
 from rtl.verilate import Compiled, Port, built, ports_of
 
@@ -84,11 +86,12 @@ class CompiledCore:
 
     def __init__(self, layout: CoreLayout) -> None:
         self.layout = layout
-        core = Core(layout)
+        core, edge = Core(layout, as_instance), layout.shape.edge
         ports = ports_of(core)
+        text = rtlil.convert(core, name="core", emit_src=False)
         self.block: Compiled = built(
-            rtlil.convert(core, name="core", emit_src=False),
-            lambda: to_verilog(core, "core"),
+            f"{edge} {text} {fingerprint(edge)}",
+            lambda: f"{blocks_verilog(edge)}\n{to_verilog(Core(layout, as_instance), 'core')}",
             "core",
             ports,
             extra=_harness(layout, ports),

@@ -47,6 +47,8 @@ from workloads.work import Work, dated_folder
 if TYPE_CHECKING:
     from simulator.result import Result
 
+CORE = "core"  # --hil core: products through the core instead of tiles through the array
+
 
 def step(
     context: typer.Context,
@@ -102,11 +104,17 @@ def step(
     hardware: Annotated[
         str | None,
         typer.Option(
-            "--hil", help="Run sampled tiles on hardware too: sim (compiled RTL), link (virtual board), a port or URL."
+            "--hil",
+            help="Run sampled tiles on hardware too: sim (compiled RTL), link (virtual board), a port or URL. Or core: "
+            "whole products through the core.",
         ),
     ] = None,
     tiles: Annotated[int | None, typer.Option("--hil-tiles", help="How many tiles. [default: 64]")] = None,
     seed: Annotated[int | None, typer.Option("--hil-seed", help="Which tiles. [default: 1]")] = None,
+    ops: Annotated[
+        str | None,
+        typer.Option("--hil-ops", help="With --hil core: a glob of layers or LAYER/PHASE. [default: all products]"),
+    ] = None,
     out: OutOption = None,
     force: ForceOption = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
@@ -150,9 +158,11 @@ def step(
     )
     files = {"--timeline": timeline, "--dram-trace": dram_trace}
     _check_files(out, force, files, as_json and as_csv, dram_op)
-    draw = _draw(hardware, tiles, seed)
+    draw = _draw(hardware, tiles, seed, ops)
     asked, command = prepare(job), ["simulate", *sys.argv[1:]]
-    if hardware is not None:
+    if hardware == CORE:
+        hil.check_core(asked)
+    elif hardware is not None:
         hil.check_possible(asked)
     if job.exact or not asked.compiler.reads_exactly:  # these take a while
         with simulator.counted("op", lines=False) as show:
@@ -164,7 +174,11 @@ def step(
     if hardware is None:
         _write_and_show(result, out, force, as_json, as_csv, files, dram_op or "")
         return
-    found = hil.with_hardware(asked, result, hardware, draw, out.absolute().parent if out else Path("results"))
+    beside = out.absolute().parent if out else Path("results")
+    if hardware == CORE:
+        found = hil.with_core(asked, result, ops, beside)
+    else:
+        found = hil.with_hardware(asked, result, hardware, draw, beside)
     _write_and_show(found.result, out, force, as_json, as_csv, files, dram_op or "")
     found.forget()
     raise typer.Exit(found.verdict)
@@ -187,8 +201,12 @@ def _check_files(out: Path | None, force: bool, files: dict[str, Path | None], b
             check_folder(path, TRACE_FILES.__contains__, force, f"{option} {path}")
 
 
-def _draw(hardware: str | None, tiles: int | None, seed: int | None) -> tuple[int, int]:
+def _draw(hardware: str | None, tiles: int | None, seed: int | None, ops: str | None) -> tuple[int, int]:
     """How many tiles, and the seed that draws them. Raises UserError for options that would do nothing."""
+    if ops is not None and hardware != CORE:
+        raise UserError("--hil-ops: says which products --hil core takes; give that too")
+    if hardware == CORE and (tiles, seed) != (None, None):
+        raise UserError("--hil core: takes whole products, not tiles; --hil-ops says which")
     limits = (("--hil-tiles", tiles, 1, HIL_TILES), ("--hil-seed", seed, 0, 2**64))
     for option, value, least, most in limits:
         if value is not None and hardware is None:

@@ -4,12 +4,14 @@ A command without cycles does not exist in hardware. One that only takes slots i
 engine, which cannot begin before it; one that only frees slots with the command before, at whose end it happens.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import final
 
+from rtl.core.bound import Bound
 from rtl.core.control import ControlShape
+from rtl.core.feeding import Controlled
 from simulator.program import Command, Program, in_order
 from workloads.errors import UserError
 
@@ -68,3 +70,14 @@ class CoreOp:
     def mask(self, names: Sequence[str]) -> int:
         """A bit for each of some buffers."""
         return sum(1 << self.buffers[name] for name in names)
+
+
+def controlled(op: CoreOp, bound: Iterable[tuple[Command, Bound]]) -> Iterator[tuple[Controlled, Bound]]:
+    """Bound commands with what control sees of them, those without cycles joined to their neighbours."""
+    at = dict.fromkeys(op.engines, 0)
+    for command, what in bound:
+        queue, place = op.queues[command.engine], at[command.engine]
+        joined, at[command.engine] = queue[place], place + 1
+        takes, fills, frees = (op.mask(each) for each in (joined.takes, joined.fills, joined.frees))
+        last, stores = place + 1 == len(queue), "out" in joined.fills
+        yield Controlled(command.engine, takes, fills, frees, last, command.ticks, stores), what

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from rtl.array import fingerprint
 from rtl.formats import FloatFormat
-from rtl.hardware import Hardware
+from rtl.hardware import Hardware, LinkFigures
 from rtl.in_process import InProcess
 from rtl.lanes import Lanes
 from rtl.link.remote import Board
 from rtl.link.virtual import started
 from rtl.parameters import Parameters
 from simulator.hil.array import array_for, buildable, check_board
+from simulator.hil.core import CoreMachine, run_products, through_core
 from simulator.hil.journal import Journal
 from simulator.hil.lanes import LaneOutcome, lanes_checked, optimizer_lane
 from simulator.hil.operands import read_donors
@@ -28,7 +29,7 @@ from workloads.errors import UserError, unknown_name
 from workloads.progress import counted, steps_shown
 from workloads.samples import update_settings
 
-SIM, LINK = "sim", "link"
+SIM, LINK, CORE = "sim", "link", "core"
 DIFFERENT = 1  # exit code when hardware disagrees, or did not answer
 
 
@@ -105,6 +106,56 @@ def with_hardware(asked: Prepared, result: Result, target: str, draw: tuple[int,
     return Looped(found, outcomes, blocks, path)
 
 
+def check_core(asked: Prepared) -> None:
+    """Raises UserError where the work cannot go through the core: said before anything is simulated."""
+    CoreMachine(asked.machine.spec).layout  # noqa: B018  # refuses another machine
+    if asked.workload.tensors is None:
+        raise UserError(
+            "--hil core: products need real tensors, which --model and recorded workloads have, and this work has not"
+        )
+
+
+def with_core(asked: Prepared, result: Result, ops: str | None, beside: Path) -> Looped:
+    """The result with a `hil` table, a row a product that went through the core, and its summary on the card.
+
+    ops: a glob of layers, or of LAYER/PHASE. Raises UserError where no product has such a name.
+    """
+    tensors, digest = asked.workload.tensors, asked.workload.samples
+    assert tensors is not None  # checked: `check_core`
+    strata = strata_of(result.schedule)
+    if not strata:
+        raise UserError("--hil: this step multiplies nothing, so the core has nothing to do")
+    machine, products = CoreMachine(asked.machine.spec), through_core(result.schedule, strata, ops)
+    donors = read_donors(tensors, [stratum.op.layer for stratum in strata], digest)
+    p = machine.layout.shape.array
+    with steps_shown() as tell:
+        tell(f"the core, {p.title}: compiled unless it is in the cache")
+        machine.hardware  # noqa: B018
+    with counted("hil: product") as show:
+        outcomes, waits = run_products(
+            machine,
+            products,
+            donors,
+            lambda done: show(len(done), len(products), f"{_count(done, CONFIRMED)} agree"),
+        )
+    summary = {
+        "hardware": CORE,
+        "array": p.title,
+        "parameters": asdict(p),
+        "seed": 0,
+        "resumed_tiles": 0,
+        **summary_of(strata, outcomes),
+        "lanes": [],
+        "link": asdict(LinkFigures()),
+        "waits": [
+            {"layer": each.layer, "phase": each.phase, "buffers": {name: list(both) for name, both in waited.items()}}
+            for each, waited in zip(outcomes, waits, strict=True)
+        ],
+    }
+    found = replace(result, card=replace(result.card, hil=summary), hil_columns=table_of(outcomes))
+    return Looped(found, outcomes, [], beside / ".hil-core.jsonl")
+
+
 def key(job: Job, target: str, draw: tuple[int, int], p: Parameters, strata: Sequence[Stratum]) -> str:
     """A name for this very run: what is simulated, which tiles, on which array as it stands, on the RTL or on a board.
 
@@ -125,7 +176,9 @@ def _opened(target: str, p: Parameters, optimizer: str) -> Iterator[tuple[Hardwa
     with ExitStack() as stack:
         if target not in (SIM, LINK):
             if target.isalpha() and not Path(target).exists():  # ports and URLs have other letters, too
-                raise unknown_name("hardware", target, (SIM, LINK, "a serial port", "a URL of pyserial's"), "--hil")
+                raise unknown_name(
+                    "hardware", target, (SIM, LINK, CORE, "a serial port", "a URL of pyserial's"), "--hil"
+                )
             board = stack.enter_context(Board(None, target))
             check_board(board.parameters, p, target)
             yield board, board.gateware.lanes

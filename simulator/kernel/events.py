@@ -38,6 +38,7 @@ class EngineState:
     """What one engine has done so far, in ticks."""
 
     end: int = 0
+    since: int = 0  # when it was last at work: commands that take no cycles do not count
     last_cause: Stall = Stall.MEMORY
     late: Stall | None = None  # the cause, where the last command waited for its input longer than it worked
 
@@ -52,6 +53,8 @@ class ExactRun:
         self.buffers = {b.name: SlotBuffer(self.env, b.slots, Stall.ARRAY) for b in program.buffers}
         self.engines = {program.lead: EngineState()}
         self.waits: Counter[Stall] = Counter()
+        # by buffer: cycles in which the lead engine could have begun but for a slot of it, whatever else was missing
+        self.lacked: Counter[str] = Counter()
         self.amounts: dict[tuple[str, str], int] = {}
         self.busy_ticks = 0
         self.steps = 0
@@ -82,19 +85,26 @@ class ExactRun:
         made_by, late = state.late or command.cause, None  # who is to blame for what this command makes
         for buffer in command.takes:
             token, waited = yield from self._wait(self.buffers[buffer].filled, command)
+            self._lack(buffer, token, command, state)
             if waited > command.ticks and token.cause:
                 made_by = late = token.cause
         for buffer in command.fills:
-            yield from self._wait(self.buffers[buffer].free, command)
+            token, _ = yield from self._wait(self.buffers[buffer].free, command)
+            self._lack(buffer, token, command, state)
         start = self.env.now
         yield self.env.timeout(command.ticks)
         state.end, state.last_cause, state.late = int(self.env.now), made_by, late
+        state.since = state.end if command.ticks else state.since
         for buffer in command.fills:
             blame = None if command.engine == self.program.lead else made_by
             self.buffers[buffer].filled.put(Token(state.end + command.latency, blame))
         for buffer in command.frees:
             self.buffers[buffer].free.put(Token(state.end, command.cause))
         self._count(command, int(start), state.end)
+
+    def _lack(self, buffer: str, token: Token, command: Command, state: EngineState) -> None:
+        if command.engine == self.program.lead:
+            self.lacked[buffer] += max(0, token.ready - state.since)
 
     def _wait(self, store: simpy.Store, command: Command) -> Generator[simpy.Event, Token, tuple[Token, int]]:
         """Wait for a slot. Returns its token and how long the engine waited for it."""
