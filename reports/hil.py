@@ -13,9 +13,23 @@ MEANING = (
     "real step's sampled blocks, repeated to the shape, those of another layer where a layer has none."
 )
 
+CORE_MEANING = (
+    "Confirmed are the results of whole products as they lie in DRAM, bit for bit, and all their cycles, those that "
+    "wait for DRAM too: the core loads its operands, turns or sorts them, multiplies, and stores. The DRAM is a model "
+    "that serves in order at the machine's bandwidth and latency. Values are a small real step's sampled blocks, "
+    "repeated to the shape, or drawn where the work has none."
+)
+
+
+def meaning(card: Json) -> str:
+    """What the word confirmed means."""
+    return CORE_MEANING if card["hardware"] == "core" else MEANING
+
 
 def hil_sentences(card: Json) -> list[str]:
     """The run in a few sentences. `card` is the `hil` part of a result's card."""
+    if card["hardware"] == "core":
+        return _core_sentences(card)
     tiles, agree = card["tiles"], card["confirmed_tiles"]
     where = {"sim": "the compiled RTL", "link": "a virtual board"}.get(card["hardware"], card["hardware"])
     shares = card["confirmed_share_of_array_cycles"]
@@ -39,6 +53,23 @@ def hil_sentences(card: Json) -> list[str]:
     if card["first_difference"]:
         out.append(f"The first that is not confirmed: {card['first_difference']}.")
     return [*out, *_lanes(card["lanes"]), *_link(card["link"])]
+
+
+def _core_sentences(card: Json) -> list[str]:
+    """Whole products, and what the core's array waited for."""
+    products, agree, share = card["tiles"], card["confirmed_tiles"], card["confirmed_share_of_array_cycles"]["step"]
+    waits = [both for each in card["waits"] for both in each["buffers"].values()]
+    other = sum(hardware != simulated for hardware, simulated in waits)
+    out = [
+        f"{agree} of {products} products agree with the models on the core ({card['array']}): {card['bits']:,} bits of "
+        f"results compared, {card['wrong_bits']:,} wrong; {card['tiles_with_other_cycles']} products with other cycles "
+        f"({card['hardware_cycles']:,} cycles run). Their classes take {share:.1%} of the step's array cycles.",
+        f"The array could have begun but for a slot in {sum(hardware for hardware, _ in waits):,} cycles, counted for "
+        f"each buffer; {other} of {len(waits)} of these counts are not the simulator's.",
+    ]
+    if card["first_difference"]:
+        out.append(f"The first that is not confirmed: {card['first_difference']}.")
+    return out
 
 
 def _lanes(blocks: Sequence[Json]) -> list[str]:

@@ -1,7 +1,7 @@
 """What a run card says beside its own fields, as pages read it: the parts on a fabric, a band and hardware."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -139,8 +139,17 @@ class Link:
 
 
 @dataclass(frozen=True)
+class BufferWaits:
+    """Cycles of a product in which the array could have begun but for a slot of a buffer: in hardware, simulated."""
+
+    layer: str
+    phase: str
+    buffers: Mapping[str, tuple[Whole, Whole]]
+
+
+@dataclass(frozen=True)
 class Hardware:
-    """The card's part on hardware in the loop."""
+    """The card's part on hardware in the loop; with `core` its tiles are whole products, which have `waits`."""
 
     hardware: str
     array: str
@@ -164,6 +173,7 @@ class Hardware:
     classes: list[Class]
     lanes: list[Lane]
     link: Link
+    waits: list[BufferWaits] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from reports.bands import known_band
 from reports.figures.style import inline_svg
-from reports.hil import MEANING, hil_sentences
+from reports.hil import hil_sentences, meaning
 from reports.page import content
 from reports.page.gallery import Picture, comparison_pictures, step_pictures
 from reports.page.tables import PageTable
@@ -147,7 +147,7 @@ def _hardware(result: Result) -> Section:
     facts = [(name.replace("_", " "), str(value)) for name, value in found["parameters"].items()]
     return Section(
         "Hardware in the loop",
-        [*hil_sentences(found), MEANING],
+        [*hil_sentences(found), meaning(found)],
         facts=[("seed of the tiles", str(found["seed"])), *facts],
         tables=content.hil_tables(result),
     )

@@ -12,6 +12,7 @@ from reports.layers import layer_table
 from reports.losses import loss_table, overlap_text, ratio
 from reports.page.tables import PageTable, page_table
 from simulator.card import Card, Number
+from simulator.card_parts import Json
 from simulator.frames import arithmetic_ceiling, phase_table
 from simulator.result import Result
 
@@ -153,14 +154,27 @@ def hil_tables(result: Result) -> list[PageTable]:
         return []
     columns = ["layer", "phase", "dataflow", "pattern", "status", "values_from", "rows", "cols", "inner", "step_inner"]
     columns += ["pieces", "bits", "wrong_bits", "model_cycles", "hardware_cycles", "difference"]
-    return [
-        page_table("hil", "Tiles by phase, dataflow and pattern; cycles are the array's own.", hil_table(result),
-                   {"nonzero": SHARE}),
-        page_table("hil-tiles", "Every tile; inner is the length of its reduction, step inner that of the step's.",
-                   tiles.set_index("tile")[columns], wide=True),
-        page_table("hil-lanes", "Sampled blocks through SORE and WUVE, held against what training made of them.",
-                   pd.DataFrame(said["lanes"]), wide=True),
-    ]  # fmt: skip
+    is_core = said["hardware"] == "core"
+    what, whose = ("products", "core") if is_core else ("tiles", "array")
+    caption = f"{what.capitalize()} by phase, dataflow and pattern; cycles are the {whose}'s own."
+    every = f"Every {what[:-1]}; inner is the length of its reduction, step inner that of the step's."
+    found = [
+        page_table("hil", caption, hil_table(result), {"nonzero": SHARE}),
+        page_table("hil-tiles", every, tiles.set_index("tile")[columns], wide=True),
+    ]
+    if is_core:
+        waited = "Cycles in which the array could have begun but for a slot of a buffer, and in how many by simulation."
+        return [*found, page_table("hil-waits", waited, _waits(said))]
+    blocks = "Sampled blocks through SORE and WUVE, held against what training made of them."
+    return [*found, page_table("hil-lanes", blocks, pd.DataFrame(said["lanes"]), wide=True)]
+
+
+def _waits(said: Json) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"layer": each["layer"], "phase": each["phase"], "buffer": name, "cycles": hardware, "simulated": simulated}
+        for each in said["waits"]
+        for name, (hardware, simulated) in each["buffers"].items()
+    )
 
 
 def number_table(card: Card) -> PageTable:

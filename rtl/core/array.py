@@ -22,7 +22,7 @@ from rtl.control import order, run_layout
 from rtl.core.bound import Work
 from rtl.core.streaming import WAITING, BankReader, BankWriter, read_job, write_job
 from rtl.core.walk import WalkShape
-from rtl.counting import UNRACED, Delay
+from rtl.counting import UNRACED, Delay, later
 from rtl.edges import Edges
 from rtl.mesh import Mesh
 from rtl.parameters import Parameters
@@ -30,6 +30,7 @@ from rtl.placing import Place, as_submodule
 from rtl.run import Error, run_bits
 from rtl.sequencer import Sequencer
 from rtl.starting import Starter
+from rtl.timing import COMPARE
 
 LAG = 4  # cycles from a run's start to the first word at the edge of the array, with a cycle to spare
 SEED_AHEAD = 2  # cycles before the order for a seed in which its column begins to read
@@ -202,7 +203,7 @@ class CoreArray(wiring.Component):
             starter.enough.eq(1),
             starter.clear.eq(clear),
             starter.takes.eq(sequencer.takes),
-            self.settled.eq(~clear),
+            self.settled.eq(later(m, ~clear, COMPARE + 2, "settled")),  # so that the first run is prepared, too
             self.there.eq(starter.ready),
             sequencer.next.eq(starter.next),
             sequencer.only_drain.eq(work.drains),
@@ -257,10 +258,9 @@ class CoreArray(wiring.Component):
         shape, p, sequencer = self.shape, self.shape.array, self.sequencer
         starts = sequencer.takes
         # sums follow the orders, which come so much later
-        later = Delay(StructLayout({"starts": 1, "work": shape.work}), p.fetch_lead + LAG)
-        m.submodules.later = later
-        m.d.comb += [later.i.starts.eq(starts), later.i.work.eq(work), later.clear.eq(0)]
-        late = later.o.work
+        m.submodules.giving = giving = Delay(StructLayout({"starts": 1, "work": shape.work}), p.fetch_lead + LAG)
+        m.d.comb += [giving.i.starts.eq(starts), giving.i.work.eq(work), giving.clear.eq(0)]
+        late = giving.o.work
         seeding: Value = self._seeding(m, work)
         west, north, seeds, results, done = [], [], [], [], list[Value]()
         for number in range(p.rows):
@@ -301,7 +301,7 @@ class CoreArray(wiring.Component):
                 reader.jobs.payload.eq(seeding.job),
                 reader.jobs.valid.eq(seeding.valid),
                 writer.jobs.payload.eq(late.sums),
-                writer.jobs.valid.eq(later.o.starts & late.gives),
+                writer.jobs.valid.eq(giving.o.starts & late.gives),
                 write.addr.eq(writer.address),
                 write.data.eq(writer.data),
                 write.en.eq(writer.enable),

@@ -26,7 +26,7 @@ from rtl.golden.units import narrow
 from rtl.parameters import make_parameters
 from rtl.run import REASONS, Error
 from simulator.hil.core_words import CoreOp, controlled
-from simulator.hil.operands import Donors, block_of
+from simulator.hil.operands import Block, Donors, block_of, masked
 from simulator.hil.outcome import CONFIRMED, DIFFERS, UNCONFIRMED, Outcome
 from simulator.hil.strata import Stratum
 from simulator.kernel.events import ExactRun
@@ -38,6 +38,7 @@ from workloads.pattern import Pattern, PatternKind
 
 DMA_STAGES = 1  # cycles of a load's latency that are the core's own
 SUM_BYTES = 4
+DRAWN = "drawn"  # in place of the layer that values are from
 Waits = dict[str, tuple[int, int]]  # by buffer: cycles in hardware, and in the simulator
 
 
@@ -144,17 +145,31 @@ class ThroughCore:
     plan: BindsCommands
     program: Program
 
-    def operands(self, donors: Donors, form: FloatFormat) -> list[Product]:
-        """Operands from the layer's sampled blocks; the mask is that of magnitudes, as SORE makes it."""
-        part, sample = self.stratum.part, donors.for_layer(self.stratum.op.layer)
-        found = []
+    def operands(self, donors: Donors | None, form: FloatFormat) -> list[Product]:
+        """Operands from the layer's sampled blocks, or drawn; the mask is that of magnitudes, as SORE makes it."""
+        part, found = self.stratum.part, list[Product]()
+        starts = np.concatenate([np.full(group.kept, group.start) for group in groups_of(part.reduction)])
         for number in range(part.count):
-            rows, cols = np.arange(part.rows) + number * part.rows, np.arange(part.cols) + number * part.cols
-            block = block_of(self.stratum, sample, part.reduction, rows, cols)
+            block = self._drawn(number) if donors is None else self._sampled(donors, number)
             left, right = encode(block.left, form), encode(block.right, form)
-            starts = np.concatenate([np.full(group.kept, group.start) for group in groups_of(part.reduction)])
             found.append(Product(left, right, pack(right, block.mask, part.reduction), starts))
         return found
+
+    def _sampled(self, donors: Donors, number: int) -> Block:
+        part, sample = self.stratum.part, donors.for_layer(self.stratum.op.layer)
+        rows, cols = np.arange(part.rows) + number * part.rows, np.arange(part.cols) + number * part.cols
+        return block_of(self.stratum, sample, part.reduction, rows, cols)
+
+    def _drawn(self, number: int) -> Block:
+        """Values of a normal distribution, those of an op always the same."""
+        part, op = self.stratum.part, self.stratum.op
+        inner = part.reduction.segments * part.reduction.length
+        rng = np.random.default_rng([self.stratum.op_index, self.stratum.part_index, number])
+        left, right = (
+            rng.standard_normal(shape).astype(np.float16) for shape in ((part.rows, inner), (inner, part.cols))
+        )
+        mask = masked(right, part.reduction) if op.right.pattern.is_grouped else np.ones(right.shape, np.bool_)
+        return Block(left, right, mask)
 
 
 def through_core(schedule: Sequence[ScheduledOp], strata: Sequence[Stratum], ops: str | None) -> list[ThroughCore]:
@@ -174,7 +189,10 @@ def through_core(schedule: Sequence[ScheduledOp], strata: Sequence[Stratum], ops
 
 
 def run_products(
-    machine: CoreMachine, products: Sequence[ThroughCore], donors: Donors, show: Callable[[Sequence[Outcome]], None]
+    machine: CoreMachine,
+    products: Sequence[ThroughCore],
+    donors: Donors | None,
+    show: Callable[[Sequence[Outcome]], None],
 ) -> tuple[list[Outcome], list[Waits]]:
     """Every product's outcome, a row of the `hil` table each, and the waits of its array by buffer."""
     outcomes, waits = list[Outcome](), list[Waits]()
@@ -186,7 +204,7 @@ def run_products(
     return outcomes, waits
 
 
-def _run(machine: CoreMachine, product: ThroughCore, donors: Donors, number: int) -> tuple[Outcome, Waits]:
+def _run(machine: CoreMachine, product: ThroughCore, donors: Donors | None, number: int) -> tuple[Outcome, Waits]:
     operands, bound = product.operands(donors, machine.form), list(product.plan.bound())
     exact = ExactRun(product.program)
     model, part = exact.run(), product.stratum.part
@@ -217,7 +235,7 @@ def _run(machine: CoreMachine, product: ThroughCore, donors: Donors, number: int
 
 
 def _place(
-    product: ThroughCore, donors: Donors, operands: Sequence[Product], number: int, pieces: int, model: int
+    product: ThroughCore, donors: Donors | None, operands: Sequence[Product], number: int, pieces: int, model: int
 ) -> Outcome:
     """A row without a verdict yet. Rows and columns are those of the whole product."""
     stratum, part = product.stratum, product.stratum.part
@@ -230,7 +248,7 @@ def _place(
         phase=stratum.op.phase.value,
         dataflow=part.dataflow,
         pattern=str(stratum.op.right.pattern),
-        values_from=donors.owner[stratum.op.layer],
+        values_from=DRAWN if donors is None else donors.owner[stratum.op.layer],
         rows=part.rows,
         cols=part.cols,
         inner=inner,

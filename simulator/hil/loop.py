@@ -107,26 +107,22 @@ def with_hardware(asked: Prepared, result: Result, target: str, draw: tuple[int,
 
 
 def check_core(asked: Prepared) -> None:
-    """Raises UserError where the work cannot go through the core: said before anything is simulated."""
+    """Raises UserError where a machine is no core: said before anything is simulated."""
     CoreMachine(asked.machine.spec).layout  # noqa: B018  # refuses another machine
-    if asked.workload.tensors is None:
-        raise UserError(
-            "--hil core: products need real tensors, which --model and recorded workloads have, and this work has not"
-        )
 
 
 def with_core(asked: Prepared, result: Result, ops: str | None, beside: Path) -> Looped:
     """The result with a `hil` table, a row a product that went through the core, and its summary on the card.
 
-    ops: a glob of layers, or of LAYER/PHASE. Raises UserError where no product has such a name.
+    ops: a glob of layers, or of LAYER/PHASE. Operands are drawn where the work has no tensors.
+    Raises UserError where no product has such a name.
     """
     tensors, digest = asked.workload.tensors, asked.workload.samples
-    assert tensors is not None  # checked: `check_core`
     strata = strata_of(result.schedule)
     if not strata:
         raise UserError("--hil: this step multiplies nothing, so the core has nothing to do")
     machine, products = CoreMachine(asked.machine.spec), through_core(result.schedule, strata, ops)
-    donors = read_donors(tensors, [stratum.op.layer for stratum in strata], digest)
+    donors = read_donors(tensors, [stratum.op.layer for stratum in strata], digest) if tensors else None
     p = machine.layout.shape.array
     with steps_shown() as tell:
         tell(f"the core, {p.title}: compiled unless it is in the cache")

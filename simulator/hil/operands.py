@@ -68,11 +68,15 @@ def block_of(stratum: Stratum, sample: LayerSample, reduction: Reduction, rows: 
         left, right = _weight_gradient(op, sample, rows, cols, elements, stratum.part.rows != op.rows)
     else:
         left, right = _with_weight(op, sample, _axes(op, sample, _first(stratum)), rows, cols, elements)
-    mask = np.ones(right.shape, np.bool_)
-    if op.right.pattern.is_grouped:
-        split = right.reshape(reduction.segments, reduction.length, -1)
-        mask = largest(split, reduction.n, reduction.m, 1).reshape(right.shape)
-    return Block(left, right, mask)
+    return Block(
+        left, right, masked(right, reduction) if op.right.pattern.is_grouped else np.ones(right.shape, np.bool_)
+    )
+
+
+def masked(right: Values, reduction: Reduction) -> NDArray[np.bool_]:
+    """What SORE keeps of (inner, cols) weights."""
+    split = right.reshape(reduction.segments, reduction.length, -1)
+    return largest(split, reduction.n, reduction.m, 1).reshape(right.shape)
 
 
 def _first(stratum: Stratum) -> tuple[int | None, ...]:
