@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # torch's thread pool spins by default and starves whatever else runs
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-slow fuzz crash same rtl-exhaustive rtl-mutants results lint bench bench-peers zoo test-oldest captures bands clean
+.PHONY: demo test test-slow fuzz crash same hil-core rtl-exhaustive rtl-mutants results lint bench bench-peers zoo test-oldest captures bands clean
 
 demo: $(VENV)/.installed
 	$(BIN)/simulate --arch sat --pattern 2:8 --model resnet18
@@ -27,6 +27,10 @@ crash: $(VENV)/.installed-dev
 # what today's tree gives beside another commit: make same BASE=<commit>; whoever makes a difference says why
 same: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.same $(BASE)
+
+# whole products through the core in hardware: hundreds of plans, an MLP, a small resnet9
+hil-core: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/hil/test_core_slow.py tests/rtl/test_core_dma_axi.py -m slow
 
 rtl-exhaustive: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest tests/rtl/test_exhaustive.py -m slow

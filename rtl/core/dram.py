@@ -19,6 +19,7 @@ from rtl.core.dma import PREFIX
 from rtl.verilate import Port
 
 BEAT = 8  # bytes
+DECERR = 3  # the answer where there is no memory
 ANSWER = 2  # cycles from the last beat of a burst to its answer
 COUNTS = (
     "late",  # cycles in which a beat of a store was served and not there
@@ -62,8 +63,9 @@ DRAM = """
 #include <vector>
 struct Dram {
     COUNT_NAMES
-    struct Burst { bool write, first; uint64_t at, left; };
-    struct Beat { uint64_t due, data; bool last; };
+    struct Burst { bool write, first, bad; uint64_t at, left; };
+    struct Beat { uint64_t due, data; bool last, bad; };
+    struct Answer { uint64_t due; bool bad; };
     uint64_t num, den, latency, base, size;
     uint64_t* words;
     uint64_t counts[COUNT] = {};
@@ -72,7 +74,7 @@ struct Dram {
     int64_t offered = 0;  // beats of stores whose addresses have been on the bus, less those taken
     std::deque<Burst> bursts;
     std::deque<Beat> reads;
-    std::deque<uint64_t> answers;
+    std::deque<Answer> answers;
     bool serves = false;  // a beat of the burst at the head goes in this cycle
     template <class Block> void look(Block* b) {
         address(b->AXIarvalid, false, b->AXIaraddr, b->AXIarlen, b->AXIaruser, b->AXIarsize, b->AXIarburst);
@@ -87,8 +89,9 @@ struct Dram {
         b->AXIwready = serves && bursts.front().write;
         bool there = !reads.empty() && reads.front().due <= cycle;
         b->AXIrvalid = there, b->AXIrdata = there ? reads.front().data : 0xdeadbeefdeadbeef;
-        b->AXIrlast = there && reads.front().last, b->AXIrresp = 0;
-        b->AXIbvalid = !answers.empty() && answers.front() <= cycle, b->AXIbresp = 0;
+        b->AXIrlast = there && reads.front().last, b->AXIrresp = there && reads.front().bad ? DECERR : 0;
+        bool answered = !answers.empty() && answers.front().due <= cycle;
+        b->AXIbvalid = answered, b->AXIbresp = answered && answers.front().bad ? DECERR : 0;
         b->eval();
     }
     template <class Block> void step(Block* b) {
@@ -111,19 +114,20 @@ struct Dram {
         counts[BURSTS]++;
         uint64_t end = at + 8 * length;
         counts[CROSSING] += at % 8 != 0 || at / 2048 != end / 2048 || size_ != 3 || burst != 1;
-        if (at < base || end + 8 > base + size) { counts[BEYOND]++; at = base; }
-        bursts.push_back({write, first, (at - base) / 8, length + 1});
+        bool bad = at < base || end + 8 > base + size;
+        if (bad) counts[BEYOND]++, at = base;
+        bursts.push_back({write, first, bad, (at - base) / 8, length + 1});
         if (write) offered += length + 1;
     }
     template <class Block> void beat(Block* b, Burst& head) {
         bool last = head.left == 1;
         if (head.write) {
-            words[head.at] = b->AXIwdata;
+            if (!head.bad) words[head.at] = b->AXIwdata;
             counts[UNLIKE] += b->AXIwlast != last || b->AXIwstrb != 255;
             offered--;
-            if (last) answers.push_back(cycle + ANSWER);
+            if (last) answers.push_back({cycle + ANSWER, head.bad});
         } else {
-            reads.push_back({cycle + latency, words[head.at], last});
+            reads.push_back({cycle + latency, head.bad ? 0 : words[head.at], last, head.bad});
         }
         head.at++, head.left--;
         if (last) bursts.pop_front(), fresh = true;
@@ -134,7 +138,8 @@ struct Dram {
 
 def dram_text(prefix: str = PREFIX) -> str:
     """C++ of `struct Dram`, for a block whose ports of AXI have this prefix; `counts` are in the order of `COUNTS`."""
-    names = f"enum {{ {', '.join(name.upper() for name in COUNTS)}, COUNT }}; enum {{ ANSWER = {ANSWER} }};"
+    counts = f"enum {{ {', '.join(name.upper() for name in COUNTS)}, COUNT }};"
+    names = f"{counts} enum {{ ANSWER = {ANSWER}, DECERR = {DECERR} }};"
     return DRAM.replace("AXI", Port(prefix, 1, True).member).replace("COUNT_NAMES", names)
 
 

@@ -1,6 +1,6 @@
 """Random products on random small cores, bound in all the ways that their plans allow."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -96,11 +96,12 @@ def plans_of(target: Target, product: Lowered, inline: bool) -> Iterator[Plan]:
                 yield from family.plans()
 
 
-def random_cases(rng: Generator, count: int, each: int = 4) -> Iterator[Case]:
-    """So many cases, at most `each` of one product."""
+def random_cases(rng: Generator, count: int, each: int = 4, of: Sequence[SystolicArch] = ()) -> Iterator[Case]:
+    """So many cases, at most `each` of one product. of: the cores that they are for, any small ones unless given."""
     made = 0
     while made < count:
-        arch, product = random_core(rng), random_product(rng)
+        arch = of[int(rng.integers(len(of)))] if of else random_core(rng)
+        product = random_product(rng)
         target = Target.of(arch)
         inline = product.pattern.is_grouped and bool(rng.integers(2))
         kinds: dict[tuple[str, str], list[Plan]] = {}  # few plans spill their sums: every kind is drawn alike

@@ -1,30 +1,17 @@
 """Plans carried out by the core in Verilator, beside SimPy and the golden sums."""
 
-from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rtl.core.array import CoreShape
-from rtl.core.bound import Bound, Load, Store
-from rtl.core.compiled import CompiledCore, Ran
-from rtl.core.content import words_of
-from rtl.core.core import ENGINES, CoreLayout
-from rtl.core.feeding import Controlled, Feed, Regions, values_of, words_bits
-from rtl.formats import Bits, operand_format
-from rtl.golden.products import sparse_product
-from rtl.golden.units import narrow
-from rtl.parameters import make_parameters
-from simulator.hil.core_words import CoreOp
+from rtl.core.compiled import Ran
+from rtl.core.core import ARRAY, DRAM, ENGINES
+from simulator.hil.core import CoreMachine, golden, results_of
 from simulator.kernel.events import ExactRun
 from simulator.machines.systolic import SystolicArch
 from simulator.program import Command
 from tests.dataflows.core_plans import Case
-from workloads.pattern import parse_pattern
-
-DMA_STAGES = 1  # cycles of a load's latency that are the core's own
 
 
 class Starts:
@@ -40,7 +27,8 @@ class Starts:
 
 @dataclass(frozen=True)
 class Compared:
-    """A case on the core: differences in starts, cycles of both, wrong values of how many, and what else went wrong."""
+    """A case on the core: commands, starts of all but the DMA's that differ, cycles of both, results that are wrong and
+    how many there are, counts of waits that differ, and all that was found."""
 
     commands: int
     differ: int
@@ -48,100 +36,42 @@ class Compared:
     wanted: int
     wrong: int
     values: int
+    other_waits: int
     ran: Ran
+
+    @property
+    def is_right(self) -> bool:
+        """Nothing differs at all."""
+        ran = self.ran
+        return not any((self.differ, self.cycles - self.wanted, self.wrong, self.other_waits, ran.fault, ran.faulty))
 
 
 @cache
-def core_of(layout: CoreLayout) -> CompiledCore:
-    return CompiledCore(layout)
+def machine_of(arch: SystolicArch) -> CoreMachine:
+    return CoreMachine(arch)
 
 
-def layout_of(arch: SystolicArch) -> CoreLayout:
-    """The core that a machine describes."""
-    core, memory, array = arch.core, arch.memory, arch.array
-    assert core is not None and arch.sore is not None
-    pattern = parse_pattern(f"1:{array.window_max}")
-    p = make_parameters(
-        pattern, array.rows, array.cols, core.format, depth=array.group_max, accumulators=array.accumulators,
-        west_link=4, multiplier_latency=array.multiplier_latency_cycles, adder_latency=array.adder_latency_cycles,
-    )  # fmt: skip
-    west, north, output = (int(1024 * (size or 0)) for size in (memory.west_kib, memory.north_kib, memory.output_kib))
-    shape = CoreShape(
-        p, west // (8 * array.rows), 8 * north // (p.weight_bits * array.cols), output // (4 * array.cols),
-        int(1024 * core.raw_kib) // 8,
-    )  # fmt: skip
-    return CoreLayout(shape, arch.sore.lanes)
-
-
-def controlled(op: CoreOp, bound: Sequence[tuple[Command, Bound]]) -> Iterator[tuple[Controlled, Bound]]:
-    """Bound commands with what control sees of them, those without cycles joined to their neighbours."""
-    at = dict.fromkeys(op.engines, 0)
-    for command, what in bound:
-        queue, place = op.queues[command.engine], at[command.engine]
-        joined, at[command.engine] = queue[place], place + 1
-        masks = (op.mask(each) for each in (joined.takes, joined.fills, joined.frees))
-        yield Controlled(command.engine, *masks, place + 1 == len(queue), command.ticks, "out" in joined.fills), what
-
-
-def compared(case: Case, wait_for_b: bool = False, rate: tuple[int, int, int] | None = None) -> Compared:
+def compared(case: Case, paced: bool = True) -> Compared:
     """One case, carried out."""
-    layout, program = layout_of(case.arch), case.plan.program()
-    op, bound = CoreOp(program, layout.control, ENGINES), list(case.plan.bound())
-    feed = Feed(layout, Regions(1 << 28))
-    slots = [buffer.slots for buffer in program.buffers]
-    feed.op(slots, controlled(op, bound))
-    memory = np.zeros(feed.regions.used // 8 + 8, np.uint64)
-    for _, what in bound:
-        if isinstance(what, Load) and what.content.tensor != "sums":
-            content = what.content
-            at = feed.regions.of[content.region] // 8
-            values = words_of(content, case.operands[content.number], what.dense)
-            memory[at : at + content.words] = words_bits(what, values, layout.shape.array.weight_bits)
+    program, bound = case.plan.program(), list(case.plan.bound())
     starts = Starts()
-    wanted = ExactRun(program, starts).run()
-    channel = case.arch.dram_channel()
-    assert channel.bytes_per_tick is not None
-    num, den = channel.bytes_per_tick.as_integer_ratio()
-    pace = rate or (num, den, channel.latency_ticks - DMA_STAGES)
-    ran = core_of(layout).run(feed, memory, pace, 4 * wanted + 1000, wait_for_b)
+    exact = ExactRun(program, starts)
+    wanted = exact.run()
+    machine = machine_of(case.arch)
+    feed, memory, ran = machine.carry_out(program, bound, case.operands, paced)
     differ = commands = 0
-    for engine, seen in zip(ENGINES, ran.starts, strict=True):
+    for number, (engine, seen) in enumerate(zip(ENGINES, ran.starts, strict=True)):
         expected = np.array(starts.of.get(engine, []), np.int64)
         commands += len(expected)
-        if engine == "dram":
-            continue  # it begins as soon as it may, and the memory serves in order
-        mine = seen.astype(np.int64) - ran.first
-        differ += abs(len(mine) - len(expected)) + int((mine[: len(expected)] - expected[: len(mine)] != 0).sum())
-    results = results_of(case, bound, feed, memory)
-    wrong = values = 0
-    for number, found in results.items():
-        right = golden(case, number)
-        wrong, values = wrong + int((found != right).sum()), values + right.size
-    cycles = int(ran.ends[-1]) - ran.first + 1 if len(ran.ends) else ran.cycles
-    return Compared(commands, differ, cycles, wanted, wrong, values, ran)
-
-
-def results_of(
-    case: Case, bound: Sequence[tuple[Command, Bound]], feed: Feed, memory: NDArray[np.uint64]
-) -> dict[int, Bits]:
-    """What the stores left in DRAM, by product."""
+        if number != DRAM:  # which begins as soon as it may: the memory serves in order
+            mine = np.resize(seen.astype(np.int64) - ran.first, len(expected)) if len(seen) else -1 - expected
+            differ += int((mine != expected).sum()) + abs(len(seen) - len(expected))
     shape = case.lowered.rows, case.lowered.cols
-    found: dict[int, Bits] = {number: np.zeros(shape, np.uint32) for number in range(case.lowered.count)}
-    for _, what in bound:
-        if isinstance(what, Store) and what.content.tensor == "output":
-            content, region = what.content, _region(feed, what)
-            words = memory[region : region + content.words]
-            there = content.rows >= 0
-            found[content.number][content.rows[there], content.cols[there]] = values_of(what, words)[there]
-    return found
-
-
-def _region(feed: Feed, store: Store) -> int:
-    region: Hashable = store.content.region
-    return feed.regions.of[region] // 8
-
-
-def golden(case: Case, number: int) -> Bits:
-    product, form = case.operands[number], operand_format("fp16")
-    sums = sparse_product(product.left, product.packed, form)
-    return sums if case.lowered.final_bytes == 4 else narrow(sums, form).astype(np.uint32)
+    found = results_of(bound, feed, memory, shape, case.lowered.count)
+    right = [golden(each, machine.form, case.lowered.final_bytes) for each in case.operands]
+    wrong = sum(int((one != other).sum()) for one, other in zip(found, right, strict=True))
+    waits = sum(
+        int(ran.waits[ARRAY][number]) != exact.lacked[buffer.name] for number, buffer in enumerate(program.buffers)
+    )
+    cycles = int(ran.ends[-1]) - ran.first + 1 if len(ran.ends) else ran.cycles
+    return Compared(commands, differ, cycles, wanted, wrong, sum(each.size for each in right), waits, ran)

@@ -14,11 +14,11 @@ from amaranth.back import rtlil
 from numpy.typing import NDArray
 
 from rtl.core.dma import Dma
+from rtl.core.dram import COUNTS, Rate, blamed, dram_text
 from rtl.core.walk import WalkShape
 from rtl.tools import to_verilog
 from rtl.verilate import Compiled, Words, built, ports_of
 from tests.rtl.core_dma_cases import BASE, COLUMNS, DEPTH, SHAPE, Order
-from rtl.core.dram import COUNTS, Rate, blamed, dram_text
 
 WRITE = ("memory", "per", "address", "bank", "index", "data")  # what is told of a word, after its cycle
 

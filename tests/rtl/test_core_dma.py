@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rtl.core.bursts import bursts
 from rtl.core.dma import LEAST_LATENCY, UNTIL_WRITTEN
+from rtl.core.dram import ANSWER, Rate, Server
 from rtl.core.storing import STORE_LEAD
 from rtl.core.transfers import DmaShape, Transfer, load
 from rtl.core.walk import Stride, Walk, WalkShape
@@ -26,7 +27,6 @@ from tests.rtl.core_dma_cases import (
     random_sums,
     wanted_writes,
 )  # fmt: skip
-from rtl.core.dram import ANSWER, Rate, Server
 from workloads.errors import UserError
 
 RATES = (Rate(8), Rate(4), Rate(8, 3), Rate(5, 2))

@@ -1,0 +1,150 @@
+"""The core carries out products from DRAM to DRAM: bits of the golden sums, cycles and waits of the simulator."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtl.core.bound import Bound, Load, Work
+from rtl.core.compiled import Ran
+from simulator.arch.machine import load_machine
+from simulator.hil.core import CoreMachine, stopped
+from simulator.machines.systolic import SystolicArch
+from simulator.program import Command
+from tests.command import Run
+from tests.dataflows.core_plans import Case, core, random_cases
+from tests.hil.core_runs import compared, machine_of
+from workloads.errors import UserError
+
+SMALL = {
+    "array.rows": 4,
+    "array.cols": 4,
+    "memory.west_kib": 4,
+    "memory.north_kib": 2,
+    "memory.output_kib": 2,
+    "core.raw_kib": 2,
+}
+BoundCommands = list[tuple[Command, Bound]]
+
+
+@pytest.fixture(scope="module")
+def small() -> SystolicArch:
+    return core(*(f"{name}={value}" for name, value in SMALL.items()))
+
+
+@pytest.fixture(scope="module")
+def case(small: SystolicArch) -> Case:
+    """A weight-stationary product of some tiles, whose runs all give sums."""
+    found = random_cases(np.random.default_rng(7), 40, of=[small])
+    return next(each for each in found if each.plan.mapping().block and len(list(each.plan.bound())) < 60)
+
+
+def test_random_plans_on_the_core(small: SystolicArch) -> None:
+    kinds = set()
+    for number, each in enumerate(random_cases(np.random.default_rng(3), 24, of=[small])):
+        found = compared(each)
+        assert found.is_right, f"{number}: {each.plan.mapping()} {each.lowered}: {found}"
+        kinds.add((type(each.plan).__name__, each.plan.mapping().inline))
+    assert len(kinds) >= 5
+
+
+def test_another_memory_changes_cycles_alone(small: SystolicArch) -> None:
+    for each in random_cases(np.random.default_rng(4), 6, of=[small]):
+        found = compared(each, paced=False)
+        assert (found.wrong, found.ran.fault, found.ran.faulty) == (0, 0, {})
+        assert found.cycles != found.wanted
+
+
+def spoiled(case: Case, change: Callable[[int, Command, Bound], tuple[Command, Bound] | None], cut: int = 0) -> str:
+    """What is said of a case whose commands are changed; `cut`: words that the DRAM lacks at its end."""
+    bound: BoundCommands = []
+    for number, (command, what) in enumerate(case.plan.bound()):
+        changed = change(number, command, what)
+        if changed is not None:
+            bound.append(changed)
+    program, machine = case.plan.program(), machine_of(case.arch)
+    feed, memory, _ = machine.carry_out(program, bound, case.operands)
+    pace = (8, 1, 20)
+    ran: Ran = machine.hardware.run(feed, memory[: len(memory) - cut], pace, 1 << 20)
+    assert ran.cycles == -2
+    return stopped(ran, program)
+
+
+def first_run(change: Callable[[Command, Work], tuple[Command, Bound]]) -> Callable[..., tuple[Command, Bound]]:
+    """Change the first run of the array alone."""
+    seen = []
+
+    def of(number: int, command: Command, what: Bound) -> tuple[Command, Bound]:
+        if isinstance(what, Work) and (not seen or seen[0] == number):
+            seen[:] = [number]
+            return change(command, what)
+        return command, what
+
+    return of
+
+
+@pytest.mark.parametrize(("more", "said"), [(1, "fewer"), (-1, "more")])
+def test_a_run_of_other_cycles_than_its_command_says_is_noticed(case: Case, more: int, said: str) -> None:
+    change = first_run(lambda command, what: (command._replace(ticks=command.ticks + more), what))
+    assert f"a run took {said} cycles than its command says" in spoiled(case, change)
+
+
+def test_a_run_that_the_array_cannot_carry_out_is_refused_by_it(case: Case) -> None:
+    change = first_run(lambda command, what: (command, replace(what, run=replace(what.run, kept=200))))
+    assert "the core refused a run of the array" in spoiled(case, change)
+
+
+def test_whoever_waits_for_ever_is_named(case: Case) -> None:
+    loads = [number for number, (_, what) in enumerate(case.plan.bound()) if isinstance(what, Load)]
+    said = spoiled(case, lambda number, command, what: None if number == loads[0] else (command, what))
+    assert "nothing begins any more" in said and "array for" in said
+
+
+def test_an_error_of_the_memory_stops_the_core(case: Case) -> None:
+    said = spoiled(case, lambda *each: each[1:], cut=1 << 30)
+    assert "the DRAM answered a read with an error" in said
+
+
+def test_another_machine_is_refused() -> None:
+    with pytest.raises(UserError, match="this machine is no core; take --arch core"):
+        CoreMachine(load_machine("sat").spec).layout  # noqa: B018
+
+
+@pytest.fixture
+def sheet(tmp_path: Path) -> Path:
+    """A machine file that extends the core."""
+    groups: dict[str, list[str]] = {}
+    for name, value in SMALL.items():
+        group, field = name.split(".")
+        groups.setdefault(group, []).append(f"  {field}: {{value: {value}, provenance: assumed, source: a test}}")
+    path = tmp_path / "small.yaml"
+    path.write_text("\n".join(["extends: core", *(f"{group}:\n" + "\n".join(of) for group, of in groups.items())]))
+    return path
+
+
+def test_the_command_says_what_the_core_did(simulate: Run, sheet: Path) -> None:
+    asked = f"--arch {sheet} --gemm 12x24x16 --gemm 12x16x10 --pattern 2:8 --hil core"
+    code, out, err = simulate(*asked.split())
+    assert code == 0, err
+    assert "6 of 6 products agree with the models on the core" in out
+    told = " ".join(out.split())
+    assert "0 products with other cycles" in told
+    assert re.search(r"; 0 of \d+ of these counts are not the simulator's", told)
+    code, out, _ = simulate(*asked.split(), "--hil-ops", "gemm1/WU")
+    assert code == 0 and "1 of 1 products agree" in out
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("--hil core --hil-ops nothing", "no product has such a layer, or LAYER/PHASE; layers are gemm0"),
+        ("--hil core --hil-tiles 3", "takes whole products, not tiles"),
+        ("--hil-ops gemm0", "says which products --hil core takes"),
+    ],
+)
+def test_what_the_command_cannot_do_is_a_sentence(simulate: Run, sheet: Path, more: str, said: str) -> None:
+    code, out, err = simulate(*f"--arch {sheet} --gemm 12x24x16 --pattern 2:8 {more}".split())
+    assert (code, out) == (2, "") and said in err
