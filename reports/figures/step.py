@@ -201,5 +201,6 @@ def hardware_figure(hil: Json) -> Figure:
     name_rows(axes, phases)
     axes.margins(x=0.08)
     axes.set(xlim=(0, None), xlabel="array cycles of the machine (million)")
-    title(axes, "array time by class, and what tiles on hardware said of it (number: confirmed)")
+    what = "products" if hil["hardware"] == "core" else "tiles"
+    title(axes, f"array time by class, and what {what} on hardware said of it (number: confirmed)")
     return with_legend(figure, axes, "x")

@@ -96,7 +96,7 @@ def wanted(case: Case, number: int) -> Bits:
     return sums if case.lowered.final_bytes == 4 else narrow(sums, form).astype(np.uint32)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [*range(2), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 12))])
 def test_bound_commands_give_the_product(seed: int) -> None:
     rng = np.random.default_rng(seed)
     for number, case in enumerate(random_cases(rng, 40)):
@@ -107,7 +107,7 @@ def test_bound_commands_give_the_product(seed: int) -> None:
 
 
 def test_floors_hold_and_both_readers_agree_on_cores() -> None:
-    for case in random_cases(np.random.default_rng(9), 60):
+    for case in random_cases(np.random.default_rng(9), 24):
         program = case.plan.program()
         fast, exact = program.run(exact=False), program.run(exact=True)
         assert fast.cycles == exact.cycles

@@ -21,7 +21,7 @@ from workloads.errors import UserError
 
 SMALL = {
     "array.rows": 4,
-    "array.cols": 4,
+    "array.cols": 2,
     "memory.west_kib": 4,
     "memory.north_kib": 2,
     "memory.output_kib": 2,

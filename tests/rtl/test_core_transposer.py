@@ -40,7 +40,7 @@ def random_commands(side: int, gaps: bool, rng: np.random.Generator) -> list[tup
 
 
 @pytest.mark.parametrize("gaps", [False, True])
-@pytest.mark.parametrize("side", [2, 4])
+@pytest.mark.parametrize("side", [pytest.param(2, marks=pytest.mark.slow), 4])
 def test_blocks_are_turned_and_nothing_waits(side: int, gaps: bool) -> None:
     rng = np.random.default_rng(side)
     raw = rng.integers(0, 1 << 64, 1 << RAW_BITS, np.uint64)
