@@ -1,6 +1,7 @@
 """What the command says of itself and of the parts it knows by name, and what a shell offers for them."""
 
 import re
+import signal
 import subprocess
 import sys
 from importlib.metadata import version
@@ -89,7 +90,12 @@ def test_who_imports_the_command_keeps_ctrl_c() -> None:
         "assert signal.getsignal(signal.SIGINT) is usual; import simulator.command.start\n"
         "assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    # a shell that starts the tests in the background has children ignore the signal, and theirs too
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        subprocess.run([sys.executable, "-c", code], check=True)
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def test_a_broken_pipe_that_is_not_standard_output_is_said(simulate: Run, monkeypatch: pytest.MonkeyPatch) -> None:
