@@ -16,13 +16,13 @@ from rtl.placing import as_instance
 from rtl.tools import to_verilog
 from rtl.verilate import Compiled, Port, built, ports_of
 
-QUIET = 1 << 16  # cycles without a command after which something is wrong
+ENDLESS = 1 << 40  # cycles: each command that begins is one of finitely many
 
 CARRY_OUT = """
 struct Queue { uint32_t* data; uint64_t count, at; };
 extern "C" int64_t carry_out(Vblock* b, uint64_t limit, uint32_t** data, uint64_t* counts, uint64_t* memory,
                              uint64_t words, uint64_t* rate, uint64_t** starts, uint64_t* ends, uint64_t* waits,
-                             uint64_t* said, uint64_t waits_for_b) {
+                             uint64_t* said, uint64_t waits_for_b, uint64_t patience) {
     Dram dram;
     dram.num = rate[0], dram.den = rate[1], dram.latency = rate[2], dram.base = 0, dram.size = 8 * words;
     dram.words = memory;
@@ -44,7 +44,7 @@ extern "C" int64_t carry_out(Vblock* b, uint64_t limit, uint32_t** data, uint64_
         if (b->over) ends[over++] = c;
         TAKE
         dram.step(b);
-        bool stops = b->fault || quiet > QUIET;
+        bool stops = b->fault || quiet > patience;
         edge(b);
         if (stops || over == counts[OPS]) { result = stops ? -2 : (int64_t)c + 1; break; }
     }
@@ -99,9 +99,17 @@ class CompiledCore:
         self.block.code.carry_out.restype = ctypes.c_int64
 
     def run(
-        self, feed: Feed, memory: NDArray[np.uint64], rate: tuple[int, int, int], limit: int, wait_for_b: bool = False
+        self,
+        feed: Feed,
+        memory: NDArray[np.uint64],
+        rate: tuple[int, int, int],
+        patience: int,
+        wait_for_b: bool = False,
     ) -> Ran:
-        """Carry out a feed. memory: words of DRAM, where results are left. rate: bytes in so many cycles, latency."""
+        """Carry out a feed. memory: words of DRAM, where results are left. rate: bytes in so many cycles, latency.
+
+        patience: cycles without a command that begins, after which the core is taken to have stopped.
+        """
         layout, words = self.layout, feed.words
         widths = {name: word.size for name, word in zip(ENGINES, layout.words, strict=True)}
         widths |= dict.fromkeys(("load_walks", "store_walks", "sort_walks", "turn_walks"), layout.shape.walks.walk.size)
@@ -115,9 +123,9 @@ class CompiledCore:
         pace = np.array(rate, np.uint64)
         self.block.power_up()
         cycles = self.block.code.carry_out(
-            self.block.block, ctypes.c_uint64(limit), _pointers(data), _pointer(counts), _pointer(memory),
+            self.block.block, ctypes.c_uint64(ENDLESS), _pointers(data), _pointer(counts), _pointer(memory),
             ctypes.c_uint64(len(memory)), _pointer(pace), _pointers(starts), _pointer(ends), _pointer(waits),
-            _pointer(said), ctypes.c_uint64(wait_for_b),
+            _pointer(said), ctypes.c_uint64(wait_for_b), ctypes.c_uint64(patience),
         )  # fmt: skip
         begun = said[5 : 5 + len(ENGINES)].astype(int)
         return Ran(
@@ -156,7 +164,7 @@ def _harness(layout: CoreLayout, ports: list[Port]) -> str:
     bits = f"((uint64_t)b->{lacking.member})"
     waits = f"for (int i = 0; i < {len(ENGINES) * buffers}; i++) waits[i] += {bits} >> i & 1;"
     text = CARRY_OUT.replace("QUEUES", str(len(QUEUES))).replace("ENGINES", str(len(ENGINES)))
-    text = text.replace("QUIET", str(QUIET)).replace("OPS", str(QUEUES.index("ops"))).replace("LACKING", bits)
+    text = text.replace("OPS", str(QUEUES.index("ops"))).replace("LACKING", bits)
     text = text.replace("PUT", "\n        ".join(put)).replace("TAKE", "\n        ".join(take)).replace("WAITS", waits)
     return dram_text() + text
 

@@ -113,8 +113,9 @@ class CoreMachine:
         channel = self.spec.dram_channel()
         assert channel.bytes_per_tick is not None
         pace = (*channel.bytes_per_tick.as_integer_ratio(), channel.latency_ticks - DMA_STAGES)
-        limit = 16 * sum(command.ticks * count for command, count in program.commands()) + 10_000
-        return feed, memory, self.hardware.run(feed, memory, pace if paced else (8, 1, 1), limit, not paced)
+        # no wait is longer than the commands of all engines one after the other, and the way of a load
+        patience = sum(command.ticks * count for command, count in program.commands()) + 4 * channel.latency_ticks
+        return feed, memory, self.hardware.run(feed, memory, pace if paced else (8, 1, 1), patience, not paced)
 
 
 def results_of(
