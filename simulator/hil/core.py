@@ -5,7 +5,7 @@ says so, multiplies, and stores the results. These are held against the golden s
 against the simulator's.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -34,6 +34,7 @@ from simulator.machines.systolic import SystolicArch
 from simulator.program import Command, Program
 from simulator.schedule import BindsCommands, ScheduledOp
 from workloads.errors import UserError
+from workloads.op import Orders
 from workloads.pattern import Pattern, PatternKind
 
 DMA_STAGES = 1  # cycles of a load's latency that are the core's own
@@ -139,6 +140,15 @@ def golden(product: Product, form: FloatFormat, final_bytes: int) -> Bits:
 
 @final
 @dataclass(frozen=True)
+class Values:
+    """Where operands come from: sampled blocks, None where they are drawn, and the orders of permuted channels."""
+
+    donors: Donors | None
+    orders: Mapping[str, Orders]
+
+
+@final
+@dataclass(frozen=True)
 class ThroughCore:
     """A product of a step that goes through the core: which one, its plan and its program."""
 
@@ -146,12 +156,13 @@ class ThroughCore:
     plan: BindsCommands
     program: Program
 
-    def operands(self, donors: Donors | None, form: FloatFormat) -> list[Product]:
+    def operands(self, values: Values, form: FloatFormat) -> list[Product]:
         """Operands from the layer's sampled blocks, or drawn; the mask is that of magnitudes, as SORE makes it."""
         part, found = self.stratum.part, list[Product]()
         starts = np.concatenate([np.full(group.kept, group.start) for group in groups_of(part.reduction)])
         for number in range(part.count):
-            block = self._drawn(number) if donors is None else self._sampled(donors, number)
+            block = self._drawn(number) if values.donors is None else self._sampled(values.donors, number)
+            block = self._ordered(block, values.orders, number)
             left, right = encode(block.left, form), encode(block.right, form)
             found.append(Product(left, right, pack(right, block.mask, part.reduction), starts))
         return found
@@ -160,6 +171,20 @@ class ThroughCore:
         part, sample = self.stratum.part, donors.for_layer(self.stratum.op.layer)
         rows, cols = np.arange(part.rows) + number * part.rows, np.arange(part.cols) + number * part.cols
         return block_of(self.stratum, sample, part.reduction, rows, cols)
+
+    def _ordered(self, block: Block, orders: Mapping[str, Orders], number: int) -> Block:
+        """With output channels in the order in which the weight's groups hold, in both operands alike.
+
+        The host lays them out in this order, so that the core sees groups that follow each other.
+        """
+        name = self.stratum.op.right.permutation
+        if name is None or name not in orders:
+            return block
+        order = np.array(orders[name][number % len(orders[name])], np.int64)
+        inner = np.arange(block.left.shape[1])
+        places = inner // len(order) * len(order) + order[inner % len(order)]
+        right = block.right[places]
+        return Block(block.left[:, places], right, masked(right, self.stratum.part.reduction))
 
     def _drawn(self, number: int) -> Block:
         """Values of a normal distribution, those of an op always the same."""
@@ -192,25 +217,25 @@ def through_core(schedule: Sequence[ScheduledOp], strata: Sequence[Stratum], ops
 def run_products(
     machine: CoreMachine,
     products: Sequence[ThroughCore],
-    donors: Donors | None,
+    values: Values,
     show: Callable[[Sequence[Outcome]], None],
 ) -> tuple[list[Outcome], list[Waits]]:
     """Every product's outcome, a row of the `hil` table each, and the waits of its array by buffer."""
     outcomes, waits = list[Outcome](), list[Waits]()
     for number, product in enumerate(products):
-        outcome, waited = _run(machine, product, donors, number)
+        outcome, waited = _run(machine, product, values, number)
         outcomes.append(outcome)
         waits.append(waited)
         show(outcomes)
     return outcomes, waits
 
 
-def _run(machine: CoreMachine, product: ThroughCore, donors: Donors | None, number: int) -> tuple[Outcome, Waits]:
-    operands, bound = product.operands(donors, machine.form), list(product.plan.bound())
+def _run(machine: CoreMachine, product: ThroughCore, values: Values, number: int) -> tuple[Outcome, Waits]:
+    operands, bound = product.operands(values, machine.form), list(product.plan.bound())
     exact = ExactRun(product.program)
     model, part = exact.run(), product.stratum.part
     feed, memory, ran = machine.carry_out(product.program, bound, operands)
-    outcome = _place(product, donors, operands, number, len(bound), model)
+    outcome = _place(product, values.donors, operands, number, len(bound), model)
     if ran.cycles < 0:
         return replace(outcome, difference=stopped(ran, product.program)), {}
     cycles = int(ran.ends[-1]) - ran.first + 1

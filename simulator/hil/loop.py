@@ -15,7 +15,7 @@ from rtl.link.remote import Board
 from rtl.link.virtual import started
 from rtl.parameters import Parameters
 from simulator.hil.array import array_for, buildable, check_board
-from simulator.hil.core import CoreMachine, run_products, through_core
+from simulator.hil.core import CoreMachine, Values, run_products, through_core
 from simulator.hil.journal import Journal
 from simulator.hil.lanes import LaneOutcome, lanes_checked, optimizer_lane
 from simulator.hil.operands import read_donors
@@ -131,7 +131,7 @@ def with_core(asked: Prepared, result: Result, ops: str | None, beside: Path) ->
         outcomes, waits = run_products(
             machine,
             products,
-            donors,
+            Values(donors, asked.workload.orders),
             lambda done: show(len(done), len(products), f"{_count(done, CONFIRMED)} agree"),
         )
     summary = {

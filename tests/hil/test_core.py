@@ -10,14 +10,20 @@ import pytest
 
 from rtl.core.bound import Bound, Load, Work
 from rtl.core.compiled import Ran
+from rtl.formats import FP16, decode
+from rtl.timing import Reduction
+from simulator import simulate
 from simulator.arch.machine import load_machine
-from simulator.hil.core import CoreMachine, stopped
+from simulator.hil.core import CoreMachine, ThroughCore, Values, stopped
+from simulator.hil.strata import Stratum
 from simulator.machines.systolic import SystolicArch
-from simulator.program import Command
+from simulator.program import Command, Program
 from tests.command import Run
 from tests.dataflows.core_plans import Case, core, random_cases
 from tests.hil.core_runs import compared, machine_of
 from workloads.errors import UserError
+from workloads.op import MatrixOp
+from workloads.work import Work as Asked
 
 SMALL = {
     "array.rows": 4,
@@ -148,3 +154,23 @@ def test_the_command_says_what_the_core_did(simulate: Run, sheet: Path) -> None:
 def test_what_the_command_cannot_do_is_a_sentence(simulate: Run, sheet: Path, more: str, said: str) -> None:
     code, out, err = simulate(*f"--arch {sheet} --gemm 12x24x16 --pattern 2:8 {more}".split())
     assert (code, out) == (2, "") and said in err
+
+
+def test_permuted_channels_come_in_their_order() -> None:
+    """Two kernel positions of 8 channels: groups of 4 hold among the channels 3, 1, 7, 5 and the others."""
+    order = (3, 1, 7, 5, 0, 2, 4, 6)
+    result = simulate("core", "2:4", Asked(gemms=("6x16x8",)))
+    scheduled = result.schedule[0]
+    assert isinstance(scheduled.op, MatrixOp)
+    op = replace(scheduled.op, right=replace(scheduled.op.right, permutation="p"))
+    part = replace(scheduled.parts[0], reduction=Reduction(2, 8, 2, 4))
+    program = scheduled.programs[0]
+    assert isinstance(program, Program)
+    product = ThroughCore(Stratum(0, 0, op, part), scheduled.plans[0], program)
+    plain, permuted = (product.operands(Values(None, orders), FP16)[0] for orders in ({}, {"p": (order,)}))
+    places = [*order, *(8 + channel for channel in order)]
+    np.testing.assert_array_equal(permuted.left, plain.left[:, places])
+    np.testing.assert_array_equal(permuted.right, plain.right[places])
+    magnitudes = np.abs(decode(permuted.right[:4], FP16))
+    kept = np.sort(permuted.packed.positions[:2], axis=0)
+    np.testing.assert_array_equal(kept, np.sort(np.argsort(-magnitudes, axis=0, kind="stable")[:2], axis=0))
