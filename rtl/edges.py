@@ -16,7 +16,7 @@ from rtl.placing import Place
 from rtl.row_edge import Clockwork, RowEdge, row_side
 
 
-class Rows(NamedTuple):
+class RowEdges(NamedTuple):
     """side: what the first row is told. last: the last row's sums are about to leave. enough: whether each row has what
     the next run takes."""
 
@@ -26,7 +26,7 @@ class Rows(NamedTuple):
     enough: list[Value]
 
 
-class Columns(NamedTuple):
+class ColumnEdges(NamedTuple):
     """leaves: whether each column's sums are leaving. enough: whether each has what the next run takes."""
 
     leaves: list[Value]
@@ -43,7 +43,7 @@ class Edges:
     mesh: Mesh | ClosedMesh
     clear: Value
 
-    def rows(self, west: Sequence[Interface], told: Value, fetch: Value, wanted: Value) -> Rows:
+    def rows(self, west: Sequence[Interface], told: Value, fetch: Value, wanted: Value) -> RowEdges:
         """The rows, fed by streams of words. told, fetch: the first one's orders. wanted: words the next run takes."""
         m, p, clear = self.m, self.p, self.clear
         m.submodules.clockwork = works = Clockwork(p)
@@ -81,7 +81,7 @@ class Edges:
             self.place(m, f"row_{number}", RowEdge, p, given, made)
             row_enough.append(enough)
             above = below
-        return Rows(side, shift, last, row_enough)
+        return RowEdges(side, shift, last, row_enough)
 
     def columns(
         self,
@@ -89,9 +89,9 @@ class Edges:
         seeds_in: Sequence[Interface],
         results_out: Sequence[Interface],
         told: Value,
-        rows: Rows,
+        rows: RowEdges,
         wanted: Value,
-    ) -> Columns:
+    ) -> ColumnEdges:
         """The columns, the first one told in step with the first row. wanted: what the next run takes and gives."""
         m, p, clear, shift, last = self.m, self.p, self.clear, rows.shift, rows.last
         before = Signal(COLUMN_SIDE, name="column_side")
@@ -129,4 +129,4 @@ class Edges:
             column_enough.append(enough)
             leaves.append(before.comes)
             before = after
-        return Columns(leaves, column_enough)
+        return ColumnEdges(leaves, column_enough)

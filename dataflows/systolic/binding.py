@@ -14,15 +14,15 @@ from typing import TypeVar
 
 from dataflows.systolic.operands import Operands
 from dataflows.systolic.slots import Laid, Part, Slots, moved, raw_words
-from dataflows.systolic.steps import Left, Piece, Right, Seeds, Step, Stored
+from dataflows.systolic.steps import Left, Right, RunStep, Seeds, Step, Stored
 from dataflows.systolic.target import ARRAY, DRAM, SORE, TRANSPOSER
-from rtl.core.bound import Bound, Content, Load, Memory, Sort, Store, Turn, Work
+from rtl.core.bound import Bound, BoundLoad, BoundRun, BoundSort, BoundStore, BoundTurn, Content, CoreMemory
 from rtl.core.walk import Stride, Walk
 from rtl.run import Run
 from simulator.program import Buffer, Command, Program, in_order
 from workloads.errors import UserError
 
-Kind = TypeVar("Kind", Left, Right, Seeds, Piece, Stored)
+Kind = TypeVar("Kind", Left, Right, Seeds, RunStep, Stored)
 SUM_BYTES = 4
 
 
@@ -42,7 +42,7 @@ def bound(
 
 
 @dataclass
-class _Slots:
+class _Ring:
     """Where the slots of a buffer begin, and how many were filled and taken so far. Not frozen: it counts."""
 
     starts: Sequence[int]
@@ -89,7 +89,7 @@ class Binder:
 
     def _bound(self, command: Command) -> Bound:
         if command.engine == ARRAY:
-            return self._run(self._next(Piece, "runs"))
+            return self._run(self._next(RunStep, "runs"))
         if command.engine == SORE:
             return self._sort(self._next(Right, "north.raw"))
         if command.engine == TRANSPOSER:
@@ -99,19 +99,20 @@ class Binder:
         return self._load(command.fills[0]) if command.fills else self._store(self._next(Stored, "out"))
 
     def _next(self, kind: type[Kind], queue: str) -> Kind:
-        step = self._steps[queue].popleft()
-        assert isinstance(step, kind)
-        return step
+        found = self._steps[queue].popleft() if self._steps[queue] else None
+        if not isinstance(found, kind):
+            raise UserError(f"core: the program of a plan has a command of {queue} for which the plan has no step")
+        return found
 
     @cached_property
-    def _buffers(self) -> Mapping[str, _Slots]:
+    def _buffers(self) -> Mapping[str, _Ring]:
         """The slots of every buffer; those of one memory lie behind each other."""
-        used, found = dict[str, int](), dict[str, _Slots]()
+        used, found = dict[str, int](), dict[str, _Ring]()
         for buffer in self.program.buffers:
             if not buffer.memory:
                 continue
             size, start = self._size(buffer), used.get(buffer.memory, 0)
-            found[buffer.name] = _Slots([start + size * slot for slot in range(buffer.slots)])
+            found[buffer.name] = _Ring([start + size * slot for slot in range(buffer.slots)])
             used[buffer.memory] = start + size * buffer.slots
         return found
 
@@ -128,7 +129,7 @@ class Binder:
 
     # loads, and what stands behind them
 
-    def _load(self, buffer: str) -> Load:
+    def _load(self, buffer: str) -> BoundLoad:
         at = self._buffers[buffer].fill()
         if buffer in ("west", "west.raw"):
             left = self._next(Left, "west")
@@ -137,7 +138,7 @@ class Binder:
                 self._steps[buffer].append(left)
                 return self._raw(at, _content(left, "left", raw_words(laid, self.slots.words.side)))
             self._at[id(left)] = at
-            return Load(Memory.WEST, _content(left, "left", laid), moved(laid.walks, at))
+            return BoundLoad(CoreMemory.WEST, _content(left, "left", laid), moved(laid.walks, at))
         if buffer in ("north", "north.raw"):
             right = self._next(Right, "north")
             if buffer == "north.raw":
@@ -145,13 +146,15 @@ class Binder:
                 return self._raw(at, _content(right, "right", self._sorted(right)[0]))
             self._at[id(right)] = at
             laid = self._right(right)
-            return Load(Memory.NORTH, _content(right, "packed", laid), moved(laid.walks, at), not self.slots.is_sparse)
+            return BoundLoad(
+                CoreMemory.NORTH, _content(right, "packed", laid), moved(laid.walks, at), not self.slots.is_sparse
+            )
         seeds = self._next(Seeds, "seed")
         laid = self.slots.results(seeds.rows, seeds.columns, SUM_BYTES)
-        return Load(Memory.OUTPUT, _content(seeds, "sums", laid), moved(laid.walks, at))
+        return BoundLoad(CoreMemory.OUTPUT, _content(seeds, "sums", laid), moved(laid.walks, at))
 
-    def _raw(self, at: int, content: Content) -> Load:
-        return Load(Memory.RAW, content, (Walk(at, 0, (Stride(content.words, 1),)),))
+    def _raw(self, at: int, content: Content) -> BoundLoad:
+        return BoundLoad(CoreMemory.RAW, content, (Walk(at, 0, (Stride(content.words, 1),)),))
 
     def _left(self, step: Left) -> Laid:
         slots, turned = self.slots, self.operands.is_turned
@@ -167,29 +170,29 @@ class Binder:
     def _sorted(self, step: Right) -> tuple[Laid, Laid]:
         return self.slots.sorted_right(step.columns, self.tile[1], step.part, self.operands.folded)
 
-    def _turn(self, step: Left) -> Turn:
+    def _turn(self, step: Left) -> BoundTurn:
         at = self._at[id(step)] = self._buffers["west"].fill()
         laid = self._left(step)
-        return Turn(self._buffers["west.raw"].take(), len(laid.rows), moved(laid.walks, at))
+        return BoundTurn(self._buffers["west.raw"].take(), len(laid.rows), moved(laid.walks, at))
 
-    def _sort(self, step: Right) -> Sort:
+    def _sort(self, step: Right) -> BoundSort:
         raw, at = self._buffers["north.raw"].take(), self._buffers["north"].fill()
         self._at[id(step)] = at
         words, laid = self._sorted(step)
         groups = tuple((each.number, each.first.size) for each in self.slots.alike(step.part))
         elements = sum(number * size for number, size in groups)
         keep, pad = self.slots.work.n, self.operands.folded
-        return Sort(raw, len(words.rows), groups, len(words.rows) // elements, keep, pad, moved(laid.walks, at))
+        return BoundSort(raw, len(words.rows), groups, len(words.rows) // elements, keep, pad, moved(laid.walks, at))
 
     # runs, and what they leave
 
-    def _run(self, piece: Piece) -> Work:
+    def _run(self, piece: RunStep) -> BoundRun:
         turns, share = piece.turns, piece.shares
         if not turns:
             return self._fold(piece)
         if piece.drains:
             run = Run(share_weights=int(share), fresh=0, interleave=turns - 1)
-            return Work(run, rows=len(piece.rows), out=self._buffers["out"].fill())
+            return BoundRun(run, rows=len(piece.rows), out=self._buffers["out"].fill())
         along, across = (turns, 1) if share else (1, turns)
         slots, left, right = self.slots, piece.left, piece.right
         (tile_rows, tile_cols), banks = self.tile, self.slots.words.banks
@@ -197,9 +200,9 @@ class Binder:
         west += _turns_before(left.lines, piece.rows, tile_rows, banks.rows) * slots.line_words(left.part)
         north = self._at[id(right)] + across * slots.kept(Part(right.part.start, piece.part.start))
         north += _turns_before(right.columns, piece.columns, tile_cols, banks.cols) * slots.kept(right.part)
-        return Work(self._streamed(piece, along, across), west=west, north=north, rows=len(piece.rows))
+        return BoundRun(self._streamed(piece, along, across), west=west, north=north, rows=len(piece.rows))
 
-    def _streamed(self, piece: Piece, along: int, across: int) -> Run:
+    def _streamed(self, piece: RunStep, along: int, across: int) -> Run:
         slots, work, word = self.slots, self.slots.work, self.slots.words.banks.word
         held = slots.groups[piece.part.start : piece.part.stop]
         tails = [group for group in held if group.size < work.m]
@@ -219,7 +222,7 @@ class Binder:
             column_weights=slots.kept(piece.part) * across - 1,
         )
 
-    def _fold(self, piece: Piece) -> Work:
+    def _fold(self, piece: RunStep) -> BoundRun:
         slots, work, banks = self.slots, self.slots.work, self.slots.words.banks
         positions, words, left, right = len(piece.rows), -(-work.m // banks.word), piece.left, piece.right
         run = Run(
@@ -241,17 +244,17 @@ class Binder:
         sums = self._buffers["sums" if on_chip else "out"]
         out = sums.newest if on_chip and not piece.first else sums.fill()
         seed = self._buffers["seed"].take() if not on_chip and not piece.first else out
-        return Work(run, west, north, piece.part.stop - piece.part.start, positions, out, seed)
+        return BoundRun(run, west, north, piece.part.stop - piece.part.start, positions, out, seed)
 
-    def _store(self, step: Stored) -> Store:
+    def _store(self, step: Stored) -> BoundStore:
         buffer = self._buffers["sums" if "sums" in self._buffers else "out"]
         each = self.operands.product.final_bytes if step.final else SUM_BYTES
         laid = self.slots.results(step.rows, step.columns, each)
         content = _content(step, "output" if step.final else "sums", laid)
-        return Store(content, moved(laid.walks, buffer.take()), narrow=each < SUM_BYTES)
+        return BoundStore(content, moved(laid.walks, buffer.take()), narrow=each < SUM_BYTES)
 
 
-_KINDS: Mapping[type, str] = {Left: "west", Right: "north", Seeds: "seed", Stored: "out", Piece: "runs"}
+_KINDS: Mapping[type, str] = {Left: "west", Right: "north", Seeds: "seed", Stored: "out", RunStep: "runs"}
 
 
 def _turns_before(whole: range, inside: range, tile: int, side: int) -> int:

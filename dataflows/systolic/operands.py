@@ -224,7 +224,7 @@ class Operands:
         return replace(self, product=self.product.renamed(*names))
 
     def inlined(self) -> "Operands":
-        return replace(self, inline=True)
+        return replace(self, inline=True, staging_slots=2)
 
     @property
     def stagings(self) -> tuple["Operands", ...]:

@@ -14,19 +14,7 @@ from dataflows.systolic.depths import at_depth, depths, is_narrow
 from dataflows.systolic.lowering import Product
 from dataflows.systolic.mapping import Dataflow, Draft, Family, Mapping, Plan
 from dataflows.systolic.operands import Held, Load, OnOperands, Operands
-from dataflows.systolic.target import (
-    ARRAY,
-    Stage,
-    Target,
-    cut,
-    drop,
-    hold,
-    in_turn,
-    pieces,
-    prefetched,
-    repeat,
-    share,
-)
+from dataflows.systolic.target import ARRAY, Stage, Target, cut, drop, hold, in_turn, pieces, prefetched, repeat, share
 from dataflows.systolic.traffic import Traffic
 from rtl.timing import Array, Reduction
 from simulator.program import Action, Buffer, Command, Node, Program, Stall, delay_stores

@@ -41,7 +41,7 @@ class Seeds:
 
 
 @dataclass(frozen=True)
-class Piece:
+class RunStep:
     """A run of the array on a tile. left, right: the blocks that it reads.
 
     turns: outputs a PE, and whether they share weights; 0 where weights are stationary. first: it begins the tile's
@@ -69,7 +69,7 @@ class Stored:
     final: bool = True
 
 
-Step = Left | Right | Seeds | Piece | Stored
+Step = Left | Right | Seeds | RunStep | Stored
 
 
 def streamed_steps(plan: StreamedPlan) -> Iterator[Step]:
@@ -102,8 +102,8 @@ def streamed_steps(plan: StreamedPlan) -> Iterator[Step]:
                     if "north" in taken:
                         right = Right(number, tile[1], part)
                         yield right
-                    yield Piece(*tile, part, left, right, part.start == 0, turns, plan.along_rows)
-                yield Piece(*tile, whole, left, right, False, turns, plan.along_rows, drains=True)
+                    yield RunStep(*tile, part, left, right, part.start == 0, turns, plan.along_rows)
+                yield RunStep(*tile, whole, left, right, False, turns, plan.along_rows, drains=True)
                 yield Stored(number, *tile)
 
 
@@ -136,7 +136,7 @@ def folded_steps(plan: FoldedPlan) -> Iterator[Step]:
                     if plan.resident != "whole" and not by_columns:
                         right = Right(number, tile[1], fold)
                         yield right
-                    yield Piece(*tile, fold, left, right, fold.start == 0)
+                    yield RunStep(*tile, fold, left, right, fold.start == 0)
                 yield Stored(number, *tile)
 
 
@@ -153,7 +153,7 @@ def spilled_steps(plan: SpilledSums) -> Iterator[Step]:
                     yield left
                     if fold.start:
                         yield Seeds(number, rows, columns)
-                    yield Piece(rows, columns, fold, left, right, fold.start == 0)
+                    yield RunStep(rows, columns, fold, left, right, fold.start == 0)
                     yield Stored(number, rows, columns, final=fold is folds[-1])
 
 

@@ -148,7 +148,7 @@ def _hardware(result: Result) -> Section:
     return Section(
         "Hardware in the loop",
         [*hil_sentences(found), meaning(found)],
-        facts=[("seed of the tiles", str(found["seed"])), *facts],
+        facts=facts if found["hardware"] == "core" else [("seed of the tiles", str(found["seed"])), *facts],
         tables=content.hil_tables(result),
     )
 

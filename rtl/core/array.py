@@ -19,7 +19,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from rtl.control import order, run_layout
-from rtl.core.bound import Work
+from rtl.core.bound import NOTHING, BoundRun
 from rtl.core.streaming import WAITING, BankReader, BankWriter, read_job, write_job
 from rtl.core.walk import WalkShape
 from rtl.counting import UNRACED, Delay, later
@@ -31,12 +31,12 @@ from rtl.run import Error, run_bits
 from rtl.sequencer import Sequencer
 from rtl.starting import Starter
 from rtl.timing import COMPARE
+from workloads.errors import UserError
 
 LAG = 4  # cycles from a run's start to the first word at the edge of the array, with a cycle to spare
 SEED_AHEAD = 2  # cycles before the order for a seed in which its column begins to read
 EDGE = 16  # words, weights and sums that the array's own edges hold
 TICK_BITS = 24
-NOTHING = 0x8000  # -0: a weight of it leaves any sum as it is
 SUM = 32
 
 
@@ -98,7 +98,7 @@ class CoreShape:
         flags = {"used": 8, "drains": 1, "gives": 1}
         return StructLayout({"run": run_layout(), "ticks": TICK_BITS, **flags, **jobs})
 
-    def bits(self, work: Work, ticks: int) -> int:
+    def bits(self, work: BoundRun, ticks: int) -> int:
         """A bound run as hardware takes it. Raises UserError for what it cannot count."""
         run, rows, width = work.run, self.array.rows, (1 << 16) - 1
         folds = bool(run.stationary_weights)
@@ -127,7 +127,10 @@ class CoreShape:
 
 
 def packed_bits(layout: StructLayout, fields: dict[str, object]) -> int:
-    """A struct as one number; Amaranth's own constants take far longer where there are many."""
+    """A struct as one number; Amaranth's own constants take far longer where there are many.
+
+    Raises UserError for a number that its field does not hold.
+    """
     out = 0
     for name, field in layout:
         value = fields[name]
@@ -135,7 +138,9 @@ def packed_bits(layout: StructLayout, fields: dict[str, object]) -> int:
             assert isinstance(field.shape, StructLayout)
             value = packed_bits(field.shape, value)
         assert isinstance(value, int)
-        out |= (value & (1 << field.width) - 1) << field.offset
+        if value < 0 or value >> field.width:
+            raise UserError(f"core: {name} of {value} is more than this core can count")
+        out |= value << field.offset
     return out
 
 

@@ -15,9 +15,10 @@ from rtl.core.walk import Walk
 from rtl.run import Run
 
 Places = NDArray[np.int64]
+NOTHING = 0x8000  # -0, as FP16 and BF16 have it: a weight of it leaves any sum as it is
 
 
-class Memory(IntEnum):
+class CoreMemory(IntEnum):
     """The memories of the core."""
 
     WEST = 0
@@ -52,11 +53,11 @@ class Content:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Load:
+class BoundLoad:
     """Words from DRAM into a memory; into RAW from address `base` on. dense: weights come without indices, which are
     the turns of their walk."""
 
-    memory: Memory
+    memory: CoreMemory
     content: Content
     walks: tuple[Walk, ...]
     dense: bool = False
@@ -64,7 +65,7 @@ class Load:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Store:
+class BoundStore:
     """Sums into DRAM; narrow: rounded to operands, four to a word, otherwise two."""
 
     content: Content
@@ -74,7 +75,7 @@ class Store:
 
 @final
 @dataclass(frozen=True)
-class Turn:
+class BoundTurn:
     """Words of the raw memory from `raw` on, turned block by block, into the west memory."""
 
     raw: int
@@ -84,7 +85,7 @@ class Turn:
 
 @final
 @dataclass(frozen=True)
-class Sort:
+class BoundSort:
     """Words of the raw memory from `raw` on through the SORE lanes into the north memory.
 
     groups: how many of which size follow each other; every group comes as `blocks` runs of words, a word an element of
@@ -102,7 +103,7 @@ class Sort:
 
 @final
 @dataclass(frozen=True)
-class Work:
+class BoundRun:
     """A run of the array: it reads west and north from these addresses on, one after the other.
 
     used: rows that have groups of their own, weight stationary; the others see zeros and weights of -0. rows: of the
@@ -118,4 +119,4 @@ class Work:
     seed: int = 0
 
 
-Bound = Load | Store | Turn | Sort | Work
+Bound = BoundLoad | BoundStore | BoundTurn | BoundSort | BoundRun

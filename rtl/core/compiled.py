@@ -61,7 +61,7 @@ extern "C" int64_t carry_out(Vblock* b, uint64_t limit, uint32_t** data, uint64_
 
 @final
 @dataclass(frozen=True)
-class Ran:
+class CoreRan:
     """What happened: the cycle in which each command of each engine began, and the last one of each op.
 
     cycles: of all of it, or -2 where the core stopped. waits: cycles in which each engine could have begun but for a
@@ -105,7 +105,7 @@ class CompiledCore:
         rate: tuple[int, int, int],
         patience: int,
         wait_for_b: bool = False,
-    ) -> Ran:
+    ) -> CoreRan:
         """Carry out a feed. memory: words of DRAM, where results are left. rate: bytes in so many cycles, latency.
 
         patience: cycles without a command that begins, after which the core is taken to have stopped.
@@ -128,7 +128,7 @@ class CompiledCore:
             _pointer(said), ctypes.c_uint64(wait_for_b), ctypes.c_uint64(patience),
         )  # fmt: skip
         begun = said[5 : 5 + len(ENGINES)].astype(int)
-        return Ran(
+        return CoreRan(
             cycles,
             [each[:count] for each, count in zip(starts, begun, strict=True)],
             ends[: int(said[3])],

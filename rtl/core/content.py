@@ -5,14 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rtl.core.bound import Content
+from rtl.core.bound import NOTHING, Content
 from rtl.formats import Bits, Packed
-
-NOTHING = 0x8000  # -0: a weight of it leaves any sum as it is
 
 
 @dataclass(frozen=True)
-class Product:
+class Matrices:
     """Operands of one product. left: (rows, inner), right: (inner, cols), bit patterns; packed: what is kept of right.
 
     starts: for every kept weight, where its group begins.
@@ -24,7 +22,7 @@ class Product:
     starts: NDArray[np.int64]
 
 
-def words_of(content: Content, product: Product, dense: bool = False) -> NDArray[np.integer]:
+def words_of(content: Content, product: Matrices, dense: bool = False) -> NDArray[np.integer]:
     """(words, values) of a load: operands, or weights and behind them, unless `dense`, their indices."""
     rows, cols = content.rows, content.cols
     there = rows >= 0

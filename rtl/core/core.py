@@ -19,7 +19,7 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.axi.master import master_ports
 from rtl.core.array import SUM, CoreArray, CoreShape, Mistimed
-from rtl.core.bound import Memory as Place
+from rtl.core.bound import CoreMemory
 from rtl.core.control import ControlShape, CoreControl
 from rtl.core.dma import PREFIX, Dma
 from rtl.core.engine import WORD_BITS
@@ -31,8 +31,7 @@ from rtl.core.transposer import Transposer, turning_layout
 from rtl.counting import UNRACED, later
 from rtl.formats import FloatFormat
 from rtl.lanes import SoreParameters
-from rtl.placing import Place as Placing
-from rtl.placing import as_submodule
+from rtl.placing import Place, as_submodule
 from rtl.run import Error
 
 ENGINES = ("dram", "sore", "transposer", "array")  # in the order of their numbers
@@ -119,7 +118,7 @@ class Core(wiring.Component):
     was refused. wait_for_b: stores end with the answer of the memory.
     """
 
-    def __init__(self, layout: CoreLayout, place: Placing = as_submodule) -> None:
+    def __init__(self, layout: CoreLayout, place: Place = as_submodule) -> None:
         self.layout, self.place = layout, place
         walks = In(stream.Signature(layout.shape.walks.walk))
         queues = {name: In(stream.Signature(word)) for name, word in zip(ENGINES, layout.words, strict=True)}
@@ -291,7 +290,7 @@ class Core(wiring.Component):
         m.d.comb += [
             write.addr.eq(dma.write.address),
             write.data.eq(dma.write.data),
-            write.en.eq(dma.write.enable & (dma.write.memory == Place.RAW)),
+            write.en.eq(dma.write.enable & (dma.write.memory == CoreMemory.RAW)),
             read.addr.eq(Mux(turns, turner.raw_address, sorter.raw_address)),
             read.en.eq(1),
             turner.raw_data.eq(read.data),
@@ -300,8 +299,8 @@ class Core(wiring.Component):
             array.read.bank.eq(dma.read.bank),
             dma.sums.eq(array.sums),
         ]
-        for port, memory in ((array.write_west, Place.WEST), (array.write_north, Place.NORTH)):
-            other = turner.write if memory is Place.WEST else sorter.write
+        for port, memory in ((array.write_west, CoreMemory.WEST), (array.write_north, CoreMemory.NORTH)):
+            other = turner.write if memory is CoreMemory.WEST else sorter.write
             m.d.comb += [
                 port.enable.eq((dma.write.enable & (dma.write.memory == memory)) | other.enable),
                 port.address.eq(Mux(other.enable, other.address, dma.write.address)),
@@ -319,7 +318,7 @@ class Core(wiring.Component):
             array.write_north.lanes.eq(
                 Mux(sorter.write.enable, self.layout.lanes, Mux(dma.write.per == DENSE, 4, sparse))
             ),
-            array.write_output.enable.eq(dma.write.enable & (dma.write.memory == Place.OUTPUT)),
+            array.write_output.enable.eq(dma.write.enable & (dma.write.memory == CoreMemory.OUTPUT)),
             array.write_output.address.eq(dma.write.address),
             array.write_output.bank.eq(dma.write.bank),
             array.write_output.lanes.eq(WORD_BITS // SUM),

@@ -33,7 +33,7 @@ COUNTS = (
 )
 
 
-class Rate(NamedTuple):
+class DramRate(NamedTuple):
     """Bytes a cycle, as a fraction that is 8 at most."""
 
     num: int
@@ -42,10 +42,10 @@ class Rate(NamedTuple):
 
 @final
 @dataclass
-class Server:
+class DramServer:
     """The timing of the model. free: the first cycle in which another service could begin."""
 
-    rate: Rate
+    rate: DramRate
     free: int = 0
 
     def serve(self, arrives: int, beats: int) -> NDArray[np.int64]:

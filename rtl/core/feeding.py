@@ -9,7 +9,7 @@ from amaranth.lib.data import StructLayout
 from numpy.typing import NDArray
 
 from rtl.core.array import packed_bits
-from rtl.core.bound import Bound, Load, Memory, Sort, Store, Turn, Work
+from rtl.core.bound import Bound, BoundLoad, BoundRun, BoundSort, BoundStore, BoundTurn, CoreMemory
 from rtl.core.core import ARRAY, DENSE, DRAM, ENGINES, SORE, SPARSE, TRANSPOSER, CoreLayout
 from rtl.core.runs import Sorting
 from rtl.core.walk import LOOPS, Walk
@@ -71,33 +71,33 @@ class Feed:
     def _command(self, command: Controlled, bound: Bound) -> None:
         control = {"takes": command.takes, "fills": command.fills, "last": int(command.last)}
         shared: dict[str, object] = {"control": control, "frees": command.frees}
-        if isinstance(bound, Work):
+        if isinstance(bound, BoundRun):
             self._put(ARRAY, {**shared, "stores": int(command.stores)}, self.layout.shape.bits(bound, command.ticks))
-        elif isinstance(bound, Turn):
+        elif isinstance(bound, BoundTurn):
             self._walks("turn_walks", bound.walks)
             does = {"raw": bound.raw, "beats": bound.words}
             self._put(TRANSPOSER, shared, packed_bits(self.layout.turning, does))
-        elif isinstance(bound, Sort):
+        elif isinstance(bound, BoundSort):
             self._sort(shared, bound)
         else:
             self._transfer(command, shared, bound)
 
-    def _transfer(self, command: Controlled, shared: dict[str, object], bound: Load | Store) -> None:
-        content, store = bound.content, isinstance(bound, Store)
+    def _transfer(self, command: Controlled, shared: dict[str, object], bound: BoundLoad | BoundStore) -> None:
+        content, store = bound.content, isinstance(bound, BoundStore)
         does: dict[str, object] = {
             "store": int(store),
             "address": self.regions.address(content.region, content.words),
             "beats": content.words - 1,
-            "memory": 0 if isinstance(bound, Store) else int(bound.memory),
-            "per": DENSE if isinstance(bound, Load) and bound.dense else SPARSE,
+            "memory": 0 if isinstance(bound, BoundStore) else int(bound.memory),
+            "per": DENSE if isinstance(bound, BoundLoad) and bound.dense else SPARSE,
             "tag": command.frees if store else command.fills,
         }
         self._walks("store_walks" if store else "load_walks", bound.walks)
-        if isinstance(bound, Store):
+        if isinstance(bound, BoundStore):
             self.words["store_words"].append(int(bound.narrow))
         self._put(DRAM, shared, packed_bits(self.layout.dma.command, does))
 
-    def _sort(self, shared: dict[str, object], bound: Sort) -> None:
+    def _sort(self, shared: dict[str, object], bound: BoundSort) -> None:
         self._walks("sort_walks", bound.walks)
         layout, raw = self.layout.sorting, bound.raw
         for number, (count, size) in enumerate(bound.groups, 1):
@@ -116,10 +116,19 @@ class Feed:
 
 
 def walk_bits(layout: CoreLayout, walk: Walk, last: bool) -> int:
-    """A walk as hardware takes it; `Walk.bits` checks it as well, which takes far longer."""
+    """A walk as hardware takes it. Raises UserError for what it cannot count to.
+
+    `Walk.bits` says the same of any walk; those here lead only upwards, so that their last place is the furthest.
+    """
     shape = layout.shape.walks
     turn, address, bank = shape.turn_bits, shape.address_bits, shape.bank_bits
     out = at = 0
+    last_address = walk.address + sum((loop.turns - 1) * loop.address for loop in walk.loops)
+    last_bank = walk.bank + sum((loop.turns - 1) * loop.bank for loop in walk.loops)
+    if last_address >> address or last_bank >> bank or any((loop.turns - 1) >> turn for loop in walk.loops):
+        raise UserError(
+            f"core: a walk to address {last_address} of bank {last_bank} is beyond the memories of this core"
+        )
     for loop in walk.padded:
         out |= (loop.turns - 1) << at | loop.address << at + turn | loop.bank << at + turn + address
         at += turn + address + bank
@@ -127,11 +136,11 @@ def walk_bits(layout: CoreLayout, walk: Walk, last: bool) -> int:
     return out | walk.address << at | walk.bank << at + address | int(last) << at + address + bank
 
 
-def words_bits(load: Load, values: NDArray[np.integer], weight_bits: int) -> NDArray[np.uint64]:
+def words_bits(load: BoundLoad, values: NDArray[np.integer], weight_bits: int) -> NDArray[np.uint64]:
     """(words,) of DRAM from the values of a load's words (`rtl.core.content`, or sums)."""
-    if load.memory is Memory.OUTPUT:
+    if load.memory is CoreMemory.OUTPUT:
         return _joined(values, 32)
-    if load.memory is not Memory.NORTH or load.dense:
+    if load.memory is not CoreMemory.NORTH or load.dense:
         return _joined(values, 16)
     lanes = values.shape[1] // 2
     return _joined(
@@ -139,7 +148,7 @@ def words_bits(load: Load, values: NDArray[np.integer], weight_bits: int) -> NDA
     )
 
 
-def values_of(store: Store, words: NDArray[np.uint64]) -> NDArray[np.uint32]:
+def values_of(store: BoundStore, words: NDArray[np.uint64]) -> NDArray[np.uint32]:
     """(words, values) of what a store wrote."""
     count = 4 if store.narrow else 2
     shifts = (np.arange(count) * (64 // count)).astype(np.uint64)

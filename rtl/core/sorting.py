@@ -18,11 +18,12 @@ from rtl.formats import FloatFormat, dtype_of
 from rtl.golden.units import packed
 from rtl.lanes import SoreParameters
 from rtl.sore import Largest
+from rtl.timing import CORE_SORTED, sorted_latency
 
 
 def sorted_core_latency(keep: int) -> int:
     """Cycles from a command's last one until its last write is on the port."""
-    return keep + 3
+    return sorted_latency(keep) + CORE_SORTED
 
 
 def sorted_weights(

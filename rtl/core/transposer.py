@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from rtl.core.engine import WORD_BITS, engine_ports, operands
 from rtl.core.walk import Walker, WalkShape
+from rtl.timing import CORE_TURNED
 from workloads.errors import UserError
 
 
 def turned_latency(side: int) -> int:
     """Cycles from a command's last one until its last write is on the port."""
-    return side + 2
+    return side + CORE_TURNED
 
 
 def turning_layout(raw_bits: int) -> StructLayout:

@@ -10,14 +10,13 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from rtl.core.bound import Load, Memory, Sort, Store, Turn, Work
+from rtl.core.bound import NOTHING, BoundLoad, BoundRun, BoundSort, BoundStore, BoundTurn, CoreMemory
 from rtl.core.walk import Walk
 from rtl.formats import Bits, Packed, operand_format
 from rtl.golden.products import sparse_product
 from rtl.golden.units import narrow, packed
 from rtl.run import Run
 
-NOTHING = 0x8000  # -0: a weight of it leaves any sum as it is
 WEIGHT, INDEX = 0, 1
 
 
@@ -67,14 +66,14 @@ class BankMachine:
         self.output = np.full((shape.output, shape.cols), 0x7FC00000, np.uint32)
         self.held = np.zeros((0, 0), np.uint32)
 
-    def load(self, load: Load, words: NDArray[np.integer]) -> None:
+    def load(self, load: BoundLoad, words: NDArray[np.integer]) -> None:
         """Words from DRAM into a memory."""
         places, shape = _places(load.walks), self.shape
-        if load.memory is Memory.RAW:
+        if load.memory is CoreMemory.RAW:
             self.raw[places[:, 0], : words.shape[1]] = words
-        elif load.memory is Memory.WEST:
+        elif load.memory is CoreMemory.WEST:
             self.west[places[:, 0], places[:, 1]] = words
-        elif load.memory is Memory.OUTPUT:
+        elif load.memory is CoreMemory.OUTPUT:
             self._neighbours(places, words, self.output)
         else:
             lanes = shape.weights(load.dense)
@@ -89,20 +88,20 @@ class BankMachine:
         addresses = np.broadcast_to(places[:, :1], banks.shape)
         memory[addresses[there], banks[there]] = values[there]
 
-    def store(self, store: Store) -> NDArray[np.integer]:
+    def store(self, store: BoundStore) -> NDArray[np.integer]:
         """(words, values): sums, rounded where they are narrow; beyond the last bank zeros."""
         places, count = _places(store.walks), 4 if store.narrow else 2
         padded = np.pad(self.output, ((0, 0), (0, count)))
         sums = padded[places[:, :1], places[:, 1:2] + np.arange(count)]
         return narrow(sums, operand_format(self.shape.form)) if store.narrow else sums  # type: ignore[arg-type]
 
-    def turn(self, turn: Turn) -> None:
+    def turn(self, turn: BoundTurn) -> None:
         """Blocks of words through the transposer."""
         places, side = _places(turn.walks), self.shape.word
         blocks = self.raw[turn.raw : turn.raw + turn.words].reshape(-1, side, side)
         self.west[places[:, 0], places[:, 1]] = blocks.transpose(0, 2, 1).reshape(-1, side)
 
-    def sort(self, sort: Sort) -> None:
+    def sort(self, sort: BoundSort) -> None:
         """Columns of groups through the SORE lanes."""
         places, lanes, form = _places(sort.walks), self.shape.lanes, operand_format(self.shape.form)
         at, place = sort.raw, 0
@@ -121,7 +120,7 @@ class BankMachine:
                 self.north[places[rows, 0][there], column[there]] = both[there]
             at, place = at + size, place + len(values)
 
-    def work(self, work: Work) -> None:
+    def work(self, work: BoundRun) -> None:
         """A run of the array."""
         if work.run.stationary_weights:
             self._fold(work)
@@ -130,7 +129,7 @@ class BankMachine:
         else:
             self._stream(work)
 
-    def _stream(self, work: Work) -> None:
+    def _stream(self, work: BoundRun) -> None:
         run, shape = work.run, self.shape
         turns = run.interleave + 1
         along, across = (turns, 1) if run.share_weights else (1, turns)
@@ -147,14 +146,14 @@ class BankMachine:
         seeds = None if run.fresh else self.held
         self.held = sparse_product(np.concatenate(parts, axis=1), right, operand_format(shape.form), seeds)
 
-    def _drain(self, work: Work) -> None:
+    def _drain(self, work: BoundRun) -> None:
         turns = self.held.shape[1] // self.shape.cols
         for turn in range(turns):
             rows = slice(work.out + turn * work.rows, work.out + (turn + 1) * work.rows)
             columns = slice(turn * self.shape.cols, (turn + 1) * self.shape.cols)
             self.output[rows] = self.held[: work.rows, columns]
 
-    def _fold(self, work: Work) -> None:
+    def _fold(self, work: BoundRun) -> None:
         run, shape = work.run, self.shape
         positions, words, n = run.positions + 1, run.words + 1, run.kept + 1
         west = self.west[work.west : work.west + positions * words].reshape(positions, words, shape.rows, shape.word)

@@ -176,7 +176,7 @@ def step(
         return
     beside = out.absolute().parent if out else Path("results")
     if hardware == CORE:
-        found = hil.with_core(asked, result, ops, beside)
+        found = hil.with_core(asked, result, ops)
     else:
         found = hil.with_hardware(asked, result, hardware, draw, beside)
     _write_and_show(found.result, out, force, as_json, as_csv, files, dram_op or "")

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtl.core.array import CoreShape
-from rtl.core.bound import Bound, Load, Store
-from rtl.core.compiled import CompiledCore, Ran
-from rtl.core.content import Product, words_of
+from rtl.core.bound import Bound, BoundLoad, BoundStore
+from rtl.core.compiled import CompiledCore, CoreRan
+from rtl.core.content import Matrices, words_of
 from rtl.core.core import ARRAY, ENGINES, CoreLayout, Fault
 from rtl.core.feeding import Feed, Regions, values_of, words_bits
 from rtl.formats import Bits, FloatFormat, encode, groups_of, pack
@@ -93,8 +93,8 @@ class CoreMachine:
         return form
 
     def carry_out(
-        self, program: Program, bound: Sequence[tuple[Command, Bound]], operands: Sequence[Product], paced: bool = True
-    ) -> tuple[Feed, NDArray[np.uint64], Ran]:
+        self, program: Program, bound: Sequence[tuple[Command, Bound]], operands: Sequence[Matrices], paced: bool = True
+    ) -> tuple[Feed, NDArray[np.uint64], CoreRan]:
         """One program on the core, power-up included. Returns what it was fed, DRAM afterwards, and what happened.
 
         paced: the DRAM is the machine's; otherwise the fastest there is, and stores wait for its answers.
@@ -106,7 +106,7 @@ class CoreMachine:
         feed.op([buffer.slots for buffer in program.buffers], controlled(op, bound))
         memory = np.zeros(feed.regions.used // 8 + 1, np.uint64)
         for _, what in bound:
-            if isinstance(what, Load) and what.content.tensor != "sums":
+            if isinstance(what, BoundLoad) and what.content.tensor != "sums":
                 at = feed.regions.of[what.content.region] // 8
                 words = words_of(what.content, operands[what.content.number], what.dense)
                 bits = words_bits(what, words, layout.shape.array.weight_bits)
@@ -125,14 +125,14 @@ def results_of(
     """What the stores left in DRAM, a matrix a product."""
     found = [np.zeros(shape, np.uint32) for _ in range(count)]
     for _, what in bound:
-        if isinstance(what, Store) and what.content.tensor == "output":
+        if isinstance(what, BoundStore) and what.content.tensor == "output":
             content, at = what.content, feed.regions.of[what.content.region] // 8
             values, there = values_of(what, memory[at : at + content.words]), what.content.rows >= 0
             found[content.number][content.rows[there], content.cols[there]] = values[there]
     return found
 
 
-def golden(product: Product, form: FloatFormat, final_bytes: int) -> Bits:
+def golden(product: Matrices, form: FloatFormat, final_bytes: int) -> Bits:
     """The product in the array's order of additions, rounded to operands where results are."""
     sums = sparse_product(product.left, product.packed, form)
     return sums if final_bytes == SUM_BYTES else narrow(sums, form).astype(np.uint32)
@@ -156,15 +156,15 @@ class ThroughCore:
     plan: BindsCommands
     program: Program
 
-    def operands(self, values: Values, form: FloatFormat) -> list[Product]:
+    def operands(self, values: Values, form: FloatFormat) -> list[Matrices]:
         """Operands from the layer's sampled blocks, or drawn; the mask is that of magnitudes, as SORE makes it."""
-        part, found = self.stratum.part, list[Product]()
+        part, found = self.stratum.part, list[Matrices]()
         starts = np.concatenate([np.full(group.kept, group.start) for group in groups_of(part.reduction)])
         for number in range(part.count):
             block = self._drawn(number) if values.donors is None else self._sampled(values.donors, number)
             block = self._ordered(block, values.orders, number)
             left, right = encode(block.left, form), encode(block.right, form)
-            found.append(Product(left, right, pack(right, block.mask, part.reduction), starts))
+            found.append(Matrices(left, right, pack(right, block.mask, part.reduction), starts))
         return found
 
     def _sampled(self, donors: Donors, number: int) -> Block:
@@ -210,7 +210,7 @@ def through_core(schedule: Sequence[ScheduledOp], strata: Sequence[Stratum], ops
             found.append(ThroughCore(stratum, plan, program))
     if not found:
         layers = ", ".join(dict.fromkeys(stratum.op.layer for stratum in strata))
-        raise UserError(f"--hil-ops {ops}: no product has such a layer, or LAYER/PHASE; layers are {layers}")
+        raise UserError(f"--hil-ops '{ops}': no product has such a layer, or LAYER/PHASE; layers are {layers}")
     return found
 
 
@@ -239,7 +239,7 @@ def _run(machine: CoreMachine, product: ThroughCore, values: Values, number: int
     if ran.cycles < 0:
         return replace(outcome, difference=stopped(ran, product.program)), {}
     cycles = int(ran.ends[-1]) - ran.first + 1
-    final = 2 if any(isinstance(what, Store) and what.narrow for _, what in bound) else SUM_BYTES
+    final = 2 if any(isinstance(what, BoundStore) and what.narrow for _, what in bound) else SUM_BYTES
     found = results_of(bound, feed, memory, (part.rows, part.cols), part.count)
     wanted = [golden(each, machine.form, final) for each in operands]
     said = [f"{cycles} cycles, the simulator {model}"] if cycles != model else []
@@ -248,6 +248,8 @@ def _run(machine: CoreMachine, product: ThroughCore, values: Values, number: int
     if wrong:
         said.append(_first(bound, feed, found, wanted))
     waited = _waits(product.program, ran, exact)
+    other = [name for name, (hardware, simulated) in waited.items() if hardware != simulated]
+    said += [f"the array waits for {' and '.join(other)} in other cycles"] if other else []
     outcome = replace(
         outcome,
         status=DIFFERS if said else CONFIRMED,
@@ -261,7 +263,7 @@ def _run(machine: CoreMachine, product: ThroughCore, values: Values, number: int
 
 
 def _place(
-    product: ThroughCore, donors: Donors | None, operands: Sequence[Product], number: int, pieces: int, model: int
+    product: ThroughCore, donors: Donors | None, operands: Sequence[Matrices], number: int, pieces: int, model: int
 ) -> Outcome:
     """A row without a verdict yet. Rows and columns are those of the whole product."""
     stratum, part = product.stratum, product.stratum.part
@@ -292,7 +294,7 @@ def _place(
 def _first(bound: Sequence[tuple[object, Bound]], feed: Feed, found: Sequence[Bits], wanted: Sequence[Bits]) -> str:
     """The first result that differs in the order of the stores, with its address in DRAM."""
     for _, what in bound:
-        if not isinstance(what, Store) or what.content.tensor != "output":
+        if not isinstance(what, BoundStore) or what.content.tensor != "output":
             continue
         content, there = what.content, what.content.rows >= 0
         mine, right = (each[content.number][content.rows.clip(0), content.cols] for each in (found, wanted))
@@ -305,14 +307,14 @@ def _first(bound: Sequence[tuple[object, Bound]], feed: Feed, found: Sequence[Bi
     return "no result differs that a store has written"
 
 
-def _waits(program: Program, ran: Ran, exact: ExactRun) -> Waits:
+def _waits(program: Program, ran: CoreRan, exact: ExactRun) -> Waits:
     """Cycles in which the array could have begun but for a slot of a buffer, in hardware and in the simulator."""
     hardware = {buffer.name: int(ran.waits[ARRAY][number]) for number, buffer in enumerate(program.buffers)}
     simulated = exact.lacked
     return {name: (count, simulated.get(name, 0)) for name, count in hardware.items()}
 
 
-def stopped(ran: Ran, program: Program) -> str:
+def stopped(ran: CoreRan, program: Program) -> str:
     """Why the core stopped, in a sentence."""
     fault = Fault(ran.fault)
     if fault is Fault.REFUSED:
@@ -328,7 +330,7 @@ def stopped(ran: Ran, program: Program) -> str:
     )
 
 
-def _lacking(ran: Ran, program: Program) -> Iterator[str]:
+def _lacking(ran: CoreRan, program: Program) -> Iterator[str]:
     """Who waits for what."""
     buffers = len(program.buffers)
     for number, engine in enumerate(ENGINES):

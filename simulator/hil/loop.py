@@ -35,16 +35,16 @@ DIFFERENT = 1  # exit code when hardware disagrees, or did not answer
 
 @dataclass(frozen=True)
 class Looped:
-    """A result with what hardware said of it, and the journal of finished tiles."""
+    """A result with what hardware said of it, and the journal of finished tiles; products have none."""
 
     result: Result
     outcomes: Sequence[Outcome]
     lanes: Sequence[LaneOutcome]
-    journal: Path
+    journal: Path | None
 
     def forget(self) -> None:
         """The result is written; only where tiles are not confirmed the journal stays, for another try."""
-        if not _count(self.outcomes, UNCONFIRMED):
+        if self.journal is not None and not _count(self.outcomes, UNCONFIRMED):
             self.journal.unlink(missing_ok=True)
 
     @property
@@ -111,7 +111,7 @@ def check_core(asked: Prepared) -> None:
     CoreMachine(asked.machine.spec).layout  # noqa: B018  # refuses another machine
 
 
-def with_core(asked: Prepared, result: Result, ops: str | None, beside: Path) -> Looped:
+def with_core(asked: Prepared, result: Result, ops: str | None) -> Looped:
     """The result with a `hil` table, a row a product that went through the core, and its summary on the card.
 
     ops: a glob of layers, or of LAYER/PHASE. Operands are drawn where the work has no tensors.
@@ -149,7 +149,7 @@ def with_core(asked: Prepared, result: Result, ops: str | None, beside: Path) ->
         ],
     }
     found = replace(result, card=replace(result.card, hil=summary), hil_columns=table_of(outcomes))
-    return Looped(found, outcomes, [], beside / ".hil-core.jsonl")
+    return Looped(found, outcomes, [], None)
 
 
 def key(job: Job, target: str, draw: tuple[int, int], p: Parameters, strata: Sequence[Stratum]) -> str:

@@ -1,4 +1,4 @@
-"""What a machine that extends the core may differ in: everything else is as the hardware of `rtl/core` is."""
+"""What a machine that extends the core may differ in, and how far; the rest is as the hardware of `rtl/core` is."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -9,52 +9,58 @@ if TYPE_CHECKING:
     from simulator.machines.systolic import SystolicArch
 
 LEAST_LATENCY = 12  # cycles of a load that are the DMA's own, with some to spare
+MOST_LATENCY = 62  # of its 64 loads on their way, which may be of one word each
+MOST_SIDE = 32  # rows or columns; the control of a run counts to more, nobody compiled it
 
 
 def check_core(arch: "SystolicArch") -> None:
     """Raises UserError for the first number that the core cannot have, with what it takes instead."""
+    core, array, memory = arch.core, arch.array, arch.memory
+    assert core is not None
+    if arch.dram is None or None in (memory.west_kib, memory.north_kib, memory.output_kib):
+        raise UserError("core: dram, memory.west_kib, memory.north_kib and memory.output_kib must be there")
     for field, given, wanted in _fixed(arch):
         if given != wanted:
             raise UserError(f"core: {field} is {_said(given)}, and the core's hardware has {_said(wanted)}")
-    assert arch.core is not None and arch.dram is not None
-    channel, spec = arch.dram_channel(), arch.array
-    if channel.bytes_per_tick is None or channel.bytes_per_tick > arch.core.word_bytes:
+    channel = arch.dram_channel()
+    if channel.bytes_per_tick is None or channel.bytes_per_tick > core.word_bytes:
         raise UserError(
-            f"core: the DRAM brings more than the {arch.core.word_bytes} bytes a cycle that the core takes; lower "
+            f"core: the DRAM brings more than the {core.word_bytes} bytes a cycle that the core takes; lower "
             "dram.channel_bandwidth_gb_s or dram.efficiency, or raise clock_mhz"
         )
-    if channel.latency_ticks < LEAST_LATENCY:
+    if not LEAST_LATENCY <= channel.latency_ticks <= MOST_LATENCY:
         raise UserError(
-            f"core: dram.latency_ns is {channel.latency_ticks} cycles, and the core's DMA takes {LEAST_LATENCY} of them"
+            f"core: dram.latency_ns is {channel.latency_ticks} cycles; the core's DMA takes {LEAST_LATENCY} to "
+            f"{MOST_LATENCY}"
         )
-    if arch.transposer is not None and spec.rows % arch.transposer.side:
-        raise UserError(f"core: array.rows is {spec.rows}; it must be a multiple of transposer.side, 4")
-    if spec.window_max > 32 or not 4 <= spec.group_max <= spec.window_max:
+    if max(array.rows, array.cols) > MOST_SIDE:
+        raise UserError(f"core: array.rows {array.rows} and array.cols {array.cols}: neither may be above {MOST_SIDE}")
+    if arch.transposer is not None and array.rows % arch.transposer.side:
         raise UserError(
-            f"core: array.group_max is {spec.group_max} and array.window_max {spec.window_max}; wanted is 4 or more, "
+            f"core: array.rows is {array.rows}; it must be a multiple of transposer.side, {arch.transposer.side}"
+        )
+    if array.window_max > 32 or not 4 <= array.group_max <= array.window_max:
+        raise UserError(
+            f"core: array.group_max is {array.group_max} and array.window_max {array.window_max}; wanted is 4 or more, "
             "the first no more than the second, and both at most 32"
         )
 
 
 def _fixed(arch: "SystolicArch") -> Iterator[tuple[str, object, object]]:
-    """Fields by name, with what they are and what they have to be."""
-    assert arch.core is not None
-    array, memory, operands = arch.array, arch.memory, arch.core.word_bytes // 2
+    """Fields by name, with what they are and what they have to be; links are as their memories' ports leave them."""
+    assert arch.core is not None and arch.dram is not None
+    array, links, operands = arch.array, arch.timing_array(), arch.core.word_bytes // 2
     yield "array.pe", array.pe, "unified"
     yield "array.control", array.control, "rtl"
     yield "array.drains", array.drains, True
-    yield "array.west_link_operands_per_cycle", array.west_link_operands_per_cycle, operands
-    yield "array.north_link_weights_per_cycle", array.north_link_weights_per_cycle, 1
-    yield "array.sum_link_values_per_cycle", array.sum_link_values_per_cycle, 2
+    yield "array.west_link_operands_per_cycle (with its memory's port)", links.west_link, operands
+    yield "array.north_link_weights_per_cycle (with its memory's port)", links.north_link, 1
+    yield "array.sum_link_values_per_cycle (with its memory's port)", links.sum_link, 2
     yield "array.sum_hop_cycles", array.sum_hop_cycles, 1
     yield "format.operand_bytes", arch.format.operand_bytes, 2
     yield "format.accumulator_bytes", arch.format.accumulator_bytes, 4
-    for name in ("west_kib", "north_kib", "output_kib"):
-        yield f"memory.{name}", getattr(memory, name) is not None, True
-    yield "memory.dma_port_bytes_per_cycle", memory.dma_port_bytes_per_cycle, None
-    yield "dram", arch.dram is not None, True
-    if arch.dram is not None:
-        yield "dram.burst_bytes", arch.dram.burst_bytes, arch.core.word_bytes
+    yield "memory.dma_port_bytes_per_cycle", arch.memory.dma_port_bytes_per_cycle, None
+    yield "dram.burst_bytes", arch.dram.burst_bytes, arch.core.word_bytes
     if arch.sore is not None:
         yield "sore.lanes", arch.sore.lanes, operands
         yield "sore.cycles_per_element", arch.sore.cycles_per_element, 1

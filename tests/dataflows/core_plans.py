@@ -7,13 +7,12 @@ from functools import cache
 import numpy as np
 from numpy.random import Generator
 
-from dataflows.systolic.lowering import Product as Lowered
-from dataflows.systolic.lowering import Window
+from dataflows.systolic.lowering import Product, Window
 from dataflows.systolic.mapping import Plan
 from dataflows.systolic.output_stationary import OutputStationary
 from dataflows.systolic.target import Target
 from dataflows.systolic.weight_stationary import WeightStationary
-from rtl.core.content import Product
+from rtl.core.content import Matrices
 from rtl.formats import Bits, groups_of, operand_format, pack
 from rtl.timing import Reduction
 from simulator.arch.machine import load_machine
@@ -29,8 +28,8 @@ class Case:
     arch: SystolicArch
     target: Target
     plan: Plan
-    lowered: Lowered
-    operands: tuple[Product, ...]
+    lowered: Product
+    operands: tuple[Matrices, ...]
 
 
 @cache
@@ -58,7 +57,7 @@ def random_core(rng: Generator) -> SystolicArch:
 PATTERNS = ("2:8", "2:4", "1:4", "4:8", "3:5", "dense")
 
 
-def random_product(rng: Generator) -> Lowered:
+def random_product(rng: Generator) -> Product:
     """FF, BP or WU of a small layer, with tails and several kernel positions."""
     pattern: Pattern = parse_pattern(str(rng.choice(PATTERNS)))
     rows, cols = int(rng.integers(1, 50)), int(rng.integers(1, 30))
@@ -70,7 +69,7 @@ def random_product(rng: Generator) -> Lowered:
     reduction = Reduction(1, segments * length, 1, 1) if pattern.is_dense else Reduction(segments, length, n, m)
     inner = segments * length
     positions = inner if transposed else rows
-    return Lowered(
+    return Product(
         rows=rows,
         cols=cols,
         count=int(rng.integers(1, 3)),
@@ -88,7 +87,7 @@ def random_product(rng: Generator) -> Lowered:
     )
 
 
-def plans_of(target: Target, product: Lowered, inline: bool) -> Iterator[Plan]:
+def plans_of(target: Target, product: Product, inline: bool) -> Iterator[Plan]:
     """Every plan of both dataflows."""
     for flow in (OutputStationary(), WeightStationary()):
         for draft in flow.drafts(target, product):
@@ -117,7 +116,7 @@ def random_cases(rng: Generator, count: int, each: int = 4, of: Sequence[Systoli
                 return
 
 
-def random_operands(rng: Generator, product: Lowered) -> Product:
+def random_operands(rng: Generator, product: Product) -> Matrices:
     """Operands with infinities and zeros among them; the mask is SORE's."""
     form, work = operand_format("fp16"), product.reduction
     left, right = (
@@ -125,7 +124,7 @@ def random_operands(rng: Generator, product: Lowered) -> Product:
     )
     packed = pack(right, mask_of(right, work), work)
     starts = np.concatenate([np.full(group.kept, group.start) for group in groups_of(work)])
-    return Product(left, right, packed, starts)
+    return Matrices(left, right, packed, starts)
 
 
 def mask_of(right: Bits, work: Reduction) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dataflows.systolic.target import Target
-from rtl.core.bound import Bound, Load, Sort, Store, Turn, Work
+from rtl.core.bound import Bound, BoundLoad, BoundRun, BoundSort, BoundStore, BoundTurn
 from rtl.core.content import words_of
 from rtl.formats import Bits, operand_format
 from rtl.golden.banks import BankMachine, CoreBanks
@@ -54,38 +54,38 @@ def carried_out(case: Case) -> dict[int, Bits]:
     for order, (command, what) in enumerate(commands):
         at = seen[command.engine] = seen.get(command.engine, -1) + 1
         start, end = times.of[command.engine][at]
-        writes = not isinstance(what, Store)
-        events.append((end + command.latency if writes and not isinstance(what, Work) else end if writes else start,
+        writes = not isinstance(what, BoundStore)
+        events.append((end + command.latency if writes and not isinstance(what, BoundRun) else end if writes else start,
                        int(not writes), order, what))  # fmt: skip
-        if isinstance(what, Load | Store):
+        if isinstance(what, BoundLoad | BoundStore):
             assert 8 * len(_rows(what)) == sum(a.amount for a in command.actions if a.kind.startswith("dram."))
     results = {
         number: np.zeros((case.lowered.rows, case.lowered.cols), np.uint32) for number in range(case.lowered.count)
     }
     spilled = dict[Hashable, Bits]()
     for *_, what in sorted(events, key=lambda event: event[:3]):
-        if isinstance(what, Load):
+        if isinstance(what, BoundLoad):
             content = what.content
             if content.tensor == "sums":
                 machine.load(what, spilled[content.region])
             else:
                 machine.load(what, words_of(content, case.operands[content.number], what.dense))
-        elif isinstance(what, Store):
+        elif isinstance(what, BoundStore):
             words, there = machine.store(what), what.content.rows >= 0
             if what.content.tensor == "sums":
                 spilled[what.content.region] = words
             else:
                 results[what.content.number][what.content.rows[there], what.content.cols[there]] = words[there]
-        elif isinstance(what, Turn):
+        elif isinstance(what, BoundTurn):
             machine.turn(what)
-        elif isinstance(what, Sort):
+        elif isinstance(what, BoundSort):
             machine.sort(what)
         else:
             machine.work(what)
     return results
 
 
-def _rows(what: Load | Store) -> np.ndarray:
+def _rows(what: BoundLoad | BoundStore) -> np.ndarray:
     assert sum(walk.beats for walk in what.walks) == what.content.words
     return what.content.rows
 
@@ -122,7 +122,11 @@ def test_floors_hold_and_both_readers_agree_on_cores() -> None:
     [
         ("array.rows=6", "must be a multiple of transposer.side, 4"),
         ("dram.channel_bandwidth_gb_s=19.2", "more than the 8 bytes a cycle"),
-        ("dram.latency_ns=10", "the core's DMA takes 12 of them"),
+        ("dram.latency_ns=10", "the core's DMA takes 12 to 62"),
+        ("dram.latency_ns=100000", "the core's DMA takes 12 to 62"),
+        ("memory.west_port_bytes_per_row_cycle=4", "port\\) is 2, and the core's hardware has 4"),
+        ("array.cols=64", "neither may be above 32"),
+        ("dram=null", "must be there"),
         ("sore.lanes=32", "sore.lanes is 32, and the core's hardware has 4"),
         ("lowering.im2col=implicit", "has explicit"),
         ("array.group_max=2", "wanted is 4 or more"),

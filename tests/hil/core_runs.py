@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 
-from rtl.core.compiled import Ran
+from rtl.core.compiled import CoreRan
 from rtl.core.core import ARRAY, DRAM, ENGINES
 from simulator.hil.core import CoreMachine, golden, results_of
 from simulator.kernel.events import ExactRun
@@ -37,7 +37,7 @@ class Compared:
     wrong: int
     values: int
     other_waits: int
-    ran: Ran
+    ran: CoreRan
 
     @property
     def is_right(self) -> bool:

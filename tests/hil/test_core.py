@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtl.core.bound import Bound, Load, Work
-from rtl.core.compiled import Ran
+from rtl.core.bound import Bound, BoundLoad, BoundRun
+from rtl.core.compiled import CoreRan
 from rtl.formats import FP16, decode
 from rtl.timing import Reduction
 from simulator import simulate
@@ -74,17 +74,17 @@ def spoiled(case: Case, change: Callable[[int, Command, Bound], tuple[Command, B
     program, machine = case.plan.program(), machine_of(case.arch)
     feed, memory, _ = machine.carry_out(program, bound, case.operands)
     pace = (8, 1, 20)
-    ran: Ran = machine.hardware.run(feed, memory[: len(memory) - cut], pace, 1 << 14)
+    ran: CoreRan = machine.hardware.run(feed, memory[: len(memory) - cut], pace, 1 << 14)
     assert ran.cycles == -2
     return stopped(ran, program)
 
 
-def first_run(change: Callable[[Command, Work], tuple[Command, Bound]]) -> Callable[..., tuple[Command, Bound]]:
+def first_run(change: Callable[[Command, BoundRun], tuple[Command, Bound]]) -> Callable[..., tuple[Command, Bound]]:
     """Change the first run of the array alone."""
     seen = []
 
     def of(number: int, command: Command, what: Bound) -> tuple[Command, Bound]:
-        if isinstance(what, Work) and (not seen or seen[0] == number):
+        if isinstance(what, BoundRun) and (not seen or seen[0] == number):
             seen[:] = [number]
             return change(command, what)
         return command, what
@@ -104,7 +104,7 @@ def test_a_run_that_the_array_cannot_carry_out_is_refused_by_it(case: Case) -> N
 
 
 def test_whoever_waits_for_ever_is_named(case: Case) -> None:
-    loads = [number for number, (_, what) in enumerate(case.plan.bound()) if isinstance(what, Load)]
+    loads = [number for number, (_, what) in enumerate(case.plan.bound()) if isinstance(what, BoundLoad)]
     said = spoiled(case, lambda number, command, what: None if number == loads[0] else (command, what))
     assert "nothing begins any more" in said and "array for" in said
 

@@ -14,7 +14,7 @@ from amaranth.back import rtlil
 from numpy.typing import NDArray
 
 from rtl.core.dma import Dma
-from rtl.core.dram import COUNTS, Rate, blamed, dram_text
+from rtl.core.dram import COUNTS, DramRate, blamed, dram_text
 from rtl.core.walk import WalkShape
 from rtl.tools import to_verilog
 from rtl.verilate import Compiled, Words, built, ports_of
@@ -130,7 +130,7 @@ def carried_out(
     orders: Sequence[Order],
     sums: NDArray[np.uint32],
     words: NDArray[np.uint64],
-    rate: Rate,
+    rate: DramRate,
     latency: int,
     wait_for_b: bool = False,
 ) -> Ran:

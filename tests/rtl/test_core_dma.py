@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rtl.core.bursts import bursts
 from rtl.core.dma import LEAST_LATENCY, UNTIL_WRITTEN
-from rtl.core.dram import ANSWER, Rate, Server
+from rtl.core.dram import ANSWER, DramRate, DramServer
 from rtl.core.storing import STORE_LEAD
 from rtl.core.transfers import DmaShape, Transfer, load
 from rtl.core.walk import Stride, Walk, WalkShape
@@ -29,7 +29,7 @@ from tests.rtl.core_dma_cases import (
 )  # fmt: skip
 from workloads.errors import UserError
 
-RATES = (Rate(8), Rate(4), Rate(8, 3), Rate(5, 2))
+RATES = (DramRate(8), DramRate(4), DramRate(8, 3), DramRate(5, 2))
 BEGIN = 20  # cycles in which walks are handed over
 
 
@@ -43,10 +43,10 @@ class Event(NamedTuple):
 
 
 def events(
-    transfers: Sequence[Transfer], gaps: Sequence[int], rate: Rate, latency: int, wait_for_b: bool
+    transfers: Sequence[Transfer], gaps: Sequence[int], rate: DramRate, latency: int, wait_for_b: bool
 ) -> list[Event]:
     """A command begins `gaps` cycles after it could, which is when the one before has ended."""
-    server, found, free, filled = Server(rate), list[Event](), BEGIN, list[int]()
+    server, found, free, filled = DramServer(rate), list[Event](), BEGIN, list[int]()
     for transfer, gap in zip(transfers, gaps, strict=True):
         go = free + gap
         beats = server.serve(go, transfer.beats)
@@ -77,7 +77,7 @@ def timed(orders: Sequence[Order], found: Sequence[Event], rng: np.random.Genera
 @pytest.mark.parametrize(
     ("latency", "wait_for_b", "most"), [(LEAST_LATENCY, False, 90), (7, True, 900), (40, False, 12), (40, False, 900)]
 )
-def test_words_and_cycles(rate: Rate, latency: int, wait_for_b: bool, most: int) -> None:
+def test_words_and_cycles(rate: DramRate, latency: int, wait_for_b: bool, most: int) -> None:
     rng = np.random.default_rng([*rate, latency, most])
     sums, words = random_sums(rng), rng.integers(0, 1 << 64, WORDS, dtype=np.uint64)
     orders = [random_order(rng, most) for _ in range(80)]
@@ -103,12 +103,14 @@ def test_what_loads_leave_in_their_memories() -> None:
     rng = np.random.default_rng(3)
     sums, words = random_sums(rng), rng.integers(0, 1 << 64, WORDS, dtype=np.uint64)
     orders = [order for _ in range(60) if not (order := random_order(rng, 90)).transfer.store]
-    found = events([order.transfer for order in orders], [0] * len(orders), Rate(8), 2, False)
+    found = events([order.transfer for order in orders], [0] * len(orders), DramRate(8), 2, False)
     banks, seen = (np.zeros((3, 16, 1 << SHAPE.places.address_bits), np.uint64) for _ in range(2))
     for order in orders:
         at = (order.transfer.address - BASE) // 8
         load(banks[order.transfer.memory], words[at : at + order.transfer.beats], order.walks)
-    for _, memory, _, address, bank, _, data in carried_out(timed(orders, found, rng), sums, words, Rate(8), 2).writes:
+    for _, memory, _, address, bank, _, data in carried_out(
+        timed(orders, found, rng), sums, words, DramRate(8), 2
+    ).writes:
         seen[memory, bank, address] = data
     np.testing.assert_array_equal(seen, banks)
 
@@ -117,10 +119,10 @@ def test_a_small_memory_of_loads_holds_back_the_next_one() -> None:
     """Twelve loads of a beat each, before a memory that answers late: the eighth ends with the first one's word."""
     walk = Walk(0, 0, ())
     transfers = [Transfer(False, BASE + 8 * number, 1) for number in range(12)]
-    found = events(transfers, [0] * 12, Rate(8), 100, False)
+    found = events(transfers, [0] * 12, DramRate(8), 100, False)
     assert [event.ends for event in found[:9]] == [*range(BEGIN, BEGIN + 7), BEGIN + 101, BEGIN + 102]
     orders = [Order(each, (walk,), event.go) for each, event in zip(transfers, found, strict=True)]
-    ran = carried_out(orders, np.zeros((COLUMNS, DEPTH), np.uint32), np.zeros(WORDS, np.uint64), Rate(8), 100)
+    ran = carried_out(orders, np.zeros((COLUMNS, DEPTH), np.uint32), np.zeros(WORDS, np.uint64), DramRate(8), 100)
     assert ran.ends.tolist() == [event.ends for event in found]
 
 
@@ -128,10 +130,10 @@ def test_a_store_that_begins_a_cycle_too_soon_is_late() -> None:
     """So `STORE_LEAD` cannot be smaller."""
     order = Order(Transfer(True, BASE, 1), (Walk(0, 0, ()),), earliest=40, ready=40 - STORE_LEAD)
     sums, words = np.full((COLUMNS, DEPTH), 7, np.uint32), np.zeros(WORDS, np.uint64)
-    assert carried_out([order], sums, words, Rate(8), 1).ends.tolist() == [40]
+    assert carried_out([order], sums, words, DramRate(8), 1).ends.tolist() == [40]
     assert words[0] == 7 << 32 | 7
     with pytest.raises(AssertionError, match="'late': 1"):
-        carried_out([replace(order, earliest=39)], sums, words, Rate(8), 1)
+        carried_out([replace(order, earliest=39)], sums, words, DramRate(8), 1)
 
 
 def test_a_store_that_waits_does_so_for_its_last_answer() -> None:
@@ -139,7 +141,7 @@ def test_a_store_that_waits_does_so_for_its_last_answer() -> None:
     transfer, walk = Transfer(True, BASE + 8 * 252, 5), Walk(0, 0, (Stride(5, address=1),))
     order = Order(transfer, (walk,), earliest=40, ready=40 - STORE_LEAD)
     sums, words = np.zeros((COLUMNS, DEPTH), np.uint32), np.ones(WORDS, np.uint64)
-    assert [carried_out([order], sums, words, Rate(8), 1, waits).ends.tolist() for waits in (False, True)] == [
+    assert [carried_out([order], sums, words, DramRate(8), 1, waits).ends.tolist() for waits in (False, True)] == [
         [44],
         [44 + ANSWER],
     ]
