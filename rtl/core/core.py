@@ -25,7 +25,7 @@ from rtl.core.dma import PREFIX, Dma
 from rtl.core.engine import WORD_BITS
 from rtl.core.runs import sorting_layout
 from rtl.core.sorting import Sorter
-from rtl.core.storing import STORE_LEAD, STORE_WORD
+from rtl.core.storing import STORE_WORD
 from rtl.core.transfers import DmaShape
 from rtl.core.transposer import Transposer, turning_layout
 from rtl.counting import UNRACED, later
@@ -33,6 +33,7 @@ from rtl.formats import FloatFormat
 from rtl.lanes import SoreParameters
 from rtl.placing import Place, as_submodule
 from rtl.run import Error
+from rtl.timing import STORE_LEAD
 
 ENGINES = ("dram", "sore", "transposer", "array")  # in the order of their numbers
 DRAM, SORE, TRANSPOSER, ARRAY = range(4)

@@ -25,9 +25,7 @@ from rtl.wuve import NARROWER_LATENCY
 SIDE = 4  # neighbouring columns that are read at once
 STORE_WORD = StructLayout({"narrow": 1})
 PENDING_BITS = 8  # of the number of stores whose sums are there and not fetched
-FETCH = 1 + NARROWER_LATENCY  # cycles from a place to its beat, which goes into the memory then
-# cycles from `ready_store` to the first one in which the beat can leave: two are the registers at both ends
-STORE_LEAD = FETCH + 2
+FETCH = 1 + NARROWER_LATENCY  # cycles from a place to its beat; `STORE_LEAD` has two registers more
 
 
 def width(narrows: bool) -> int:

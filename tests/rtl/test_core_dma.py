@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from rtl.core.bursts import bursts
 from rtl.core.dma import LEAST_LATENCY, UNTIL_WRITTEN
 from rtl.core.dram import ANSWER, DramRate, DramServer
-from rtl.core.storing import STORE_LEAD
 from rtl.core.transfers import DmaShape, Transfer, load
 from rtl.core.walk import Stride, Walk, WalkShape
 from rtl.formats import FP16
+from rtl.timing import STORE_LEAD
 from tests.rtl.core_dma_bench import bench, carried_out
 from tests.rtl.core_dma_cases import (
     BASE,
