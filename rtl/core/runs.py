@@ -97,7 +97,7 @@ def element_layout(parameters: SoreParameters) -> StructLayout:
     return StructLayout({"taken": 1, "first": 1, "last": 1, "pad": 1, **sizes})
 
 
-class Runs(wiring.Component):
+class SortRuns(wiring.Component):
     """Counts through a command from the cycle of `go` on. element: of the word that comes in this cycle."""
 
     def __init__(self, parameters: SoreParameters, raw_bits: int, turn_bits: int) -> None:

@@ -12,7 +12,7 @@ from amaranth.lib.data import ArrayLayout, StructLayout, View
 from numpy.typing import NDArray
 
 from rtl.core.engine import WORD_BITS, engine_ports, operands
-from rtl.core.runs import Runs, Sorting, element_layout, sorting_layout
+from rtl.core.runs import SortRuns, Sorting, element_layout, sorting_layout
 from rtl.core.walk import Walker, WalkShape
 from rtl.formats import FloatFormat, dtype_of
 from rtl.golden.units import packed
@@ -66,7 +66,7 @@ class Sorter(wiring.Component):
 
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
-        m.submodules.runs = runs = Runs(self.parameters, self.raw_bits, self.shape.turn_bits)
+        m.submodules.runs = runs = SortRuns(self.parameters, self.raw_bits, self.shape.turn_bits)
         m.submodules.walker = walker = Walker(self.shape)
         wiring.connect(m, wiring.flipped(self.walks), walker.walks)
         # the lanes take a word from a register, since memories are slow
