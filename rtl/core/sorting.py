@@ -12,7 +12,7 @@ from amaranth.lib.data import ArrayLayout, StructLayout, View
 from numpy.typing import NDArray
 
 from rtl.core.engine import WORD_BITS, engine_ports, operands
-from rtl.core.runs import SortRuns, Sorting, element_layout, sorting_layout
+from rtl.core.runs import Sorting, SortRuns, element_layout, sorting_layout
 from rtl.core.walk import Walker, WalkShape
 from rtl.formats import FloatFormat, dtype_of
 from rtl.golden.units import packed
