@@ -43,7 +43,10 @@ def test_the_study_compares_larger_with_smaller_and_settings_change_it(simulate:
     ("arguments", "said"),
     [
         (("study", "sparsity", "--arch", "sat"), "--arch sat: has no banks of weights; this study is for machines"),
-        (("study", "sparsity", "--arch", "s5"), "unknown machine 's5' (known: a100, core, dense, h100, piuma, s4, sat, t4)"),
+        (
+            ("study", "sparsity", "--arch", "s5"),
+            "unknown machine 's5' (known: a100, core, dense, h100, piuma, s4, sat, t4)",
+        ),
         (("study", "sparsity", "--model", "resnet51"), "unknown model 'resnet51'; did you mean 'resnet50'?"),
         (("study", "sparsity", "--batch", "0"), "--batch 0: must be at least 1"),
         (("study", "sparsity", "--sequence", "-1"), "--sequence -1: must be at least 1"),
