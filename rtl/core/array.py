@@ -34,7 +34,6 @@ from rtl.timing import COMPARE
 from workloads.errors import UserError
 
 LAG = 4  # cycles from a run's start to the first word at the edge of the array, with a cycle to spare
-SEED_AHEAD = 2  # cycles before the order for a seed in which its column begins to read
 EDGE = 16  # words, weights and sums that the array's own edges hold
 TICK_BITS = 24
 SUM = 32
@@ -331,11 +330,12 @@ class CoreArray(wiring.Component):
     def _seeding(self, m: Module, work: Value) -> Value:
         """Tells the first column to read a run's seeds, as late as it can: a seed may be a sum of the run before.
 
-        That one's last sum is in its bank some cycles after the run's end, that of the next column a cycle later.
+        That one's last sum is in its bank some cycles after the run's end, that of the next column a cycle later. The
+        column reads when it is told to send the first seed down, which it does `input_latency` cycles later.
         """
         shape, p, sequencer = self.shape, self.shape.array, self.sequencer
         m.submodules.seed_jobs = jobs = SyncFIFOBuffered(width=shape.reads.size, depth=WAITING)
-        m.submodules.seed_lead = lead = Delay(StructLayout({"first": 1}), p.fetch_lead + LAG - SEED_AHEAD)
+        m.submodules.seed_lead = lead = Delay(StructLayout({"first": 1}), p.fetch_lead + LAG)
         begun = Signal(name="seeds_begun")
         out = Signal(StructLayout({"valid": 1, "job": shape.reads}), name="seeding")
         with m.If(sequencer.takes):

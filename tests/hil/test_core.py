@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dataflows.systolic.lowering import Window
+from dataflows.systolic.target import Target
 from rtl.core.bound import Bound, BoundLoad, BoundRun
 from rtl.core.compiled import CoreRan
 from rtl.formats import FP16, decode
@@ -19,10 +21,11 @@ from simulator.hil.strata import Stratum
 from simulator.machines.systolic import SystolicArch
 from simulator.program import Command, Program
 from tests.command import Run
-from tests.dataflows.core_plans import Case, core, random_cases
+from tests.dataflows.core_plans import Case, core, plans_of, random_cases, random_operands, random_product
 from tests.hil.core_runs import compared, machine_of
 from workloads.errors import UserError
 from workloads.op import MatrixOp
+from workloads.pattern import parse_pattern
 from workloads.work import Work as Asked
 
 SMALL = {
@@ -174,3 +177,17 @@ def test_permuted_channels_come_in_their_order() -> None:
     magnitudes = np.abs(decode(permuted.right[:4], FP16))
     kept = np.sort(permuted.packed.positions[:2], axis=0)
     np.testing.assert_array_equal(kept, np.sort(np.argsort(-magnitudes, axis=0, kind="stable")[:2], axis=0))
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_seed_may_be_the_sum_of_the_run_just_before(small: SystolicArch, rows: int) -> None:
+    """One position and one weight a PE: no run is shorter, so none comes sooner after the one that it goes on from."""
+    rng, target = np.random.default_rng(11), Target.of(small)
+    work = replace(random_product(rng), rows=rows, cols=5, count=1, reduction=Reduction(1, 60, 1, 4), final_bytes=2)
+    product = replace(work, pattern=parse_pattern("1:4"), transposed=False, positions_inner=False)
+    product = replace(product, window=Window((1, rows), (1, rows)), channels=60)
+    plans = [each for each in plans_of(target, product, False) if each.mapping().block == 1]
+    assert plans
+    for plan in plans:
+        case = Case(small, target, plan, product, (random_operands(rng, product),))
+        assert compared(case).is_right, plan.mapping()
