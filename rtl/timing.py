@@ -39,6 +39,8 @@ from typing import NamedTuple
 
 INPUT = 2  # cycles from the edge of a PE to its multiplier: the input's register, the selected operand's
 COMPARE = 6  # cycles from a run's arrival to its start: what it takes is counted, compared and gathered
+CORE_LAG = 4  # cycles from a run's start to the first word at the edge of the core's array, with a cycle to spare
+CORE_EDGE = 16  # words, weights and sums that its edges hold
 CORE_SUMS = 13  # cycles of the core from a run's last order to its last sum in memory
 STORE_LEAD = 5  # cycles of its DMA from sums in memory to the first word of a store
 CORE_TURNED = 2  # cycles of its transposer besides those of a block
@@ -121,6 +123,15 @@ def core_latency(interleave: int, words: int) -> int:
     A run needs no comparison there. Behind the memory of the sums are the DMA's own registers (`STORE_LEAD`).
     """
     return fetch_lead(interleave, words) + CORE_SUMS + STORE_LEAD
+
+
+def core_unread(rows: int, cols: int, interleave: int, words: int) -> int:
+    """Cycles after a run's end in which the core still reads what the run gave back, in the last row or column.
+
+    Its orders come `fetch_lead` and `CORE_LAG` cycles after the control's, a column or row further on a cycle later;
+    as many words as the edges hold were read before. Nobody may write into the slot that soon.
+    """
+    return fetch_lead(interleave, words) + CORE_LAG + max(rows, cols) + 1 - CORE_EDGE
 
 
 def transposed(lines: int, length: int, side: int, units: int) -> int:

@@ -2,7 +2,7 @@
 
 The array is that of `rtl.array`, but for when a run starts. There, words come in streams and a run waits until all that
 it takes is there; here, everything is in the banks when the core's control says `go`, and the words follow in time. A
-row's words are on their way `LAG` cycles before the first row is told to fetch them.
+row's words are on their way `CORE_LAG` cycles before the first row is told to fetch them.
 
 A run comes with the cycles that the simulator has for it, and says in its last one that it ends, so that the next can
 follow at once. The sequencer knows better than anybody when a run ends: if it does not end then, this is an error.
@@ -30,11 +30,9 @@ from rtl.placing import Place, as_submodule
 from rtl.run import Error, run_bits
 from rtl.sequencer import Sequencer
 from rtl.starting import Starter
-from rtl.timing import COMPARE
+from rtl.timing import COMPARE, CORE_EDGE, CORE_LAG
 from workloads.errors import UserError
 
-LAG = 4  # cycles from a run's start to the first word at the edge of the array, with a cycle to spare
-EDGE = 16  # words, weights and sums that the array's own edges hold
 TICK_BITS = 24
 SUM = 32
 
@@ -79,7 +77,8 @@ class CoreShape:
     @property
     def edge(self) -> Parameters:
         """The same to its edges."""
-        depth = max(EDGE, 1 << (2 * self.array.group_words - 1).bit_length(), 1 << (self.array.rows - 1).bit_length())
+        group, sums = 1 << (2 * self.array.group_words - 1).bit_length(), 1 << (self.array.rows - 1).bit_length()
+        depth = max(CORE_EDGE, group, sums)
         return replace(self.array, row_depth=depth, column_depth=depth, results=depth)
 
     @property
@@ -251,8 +250,8 @@ class CoreArray(wiring.Component):
     def _lead(self, m: Module, clear: Value) -> tuple[Value, Value]:
         """Orders and fetches, so much later that the words are at the edges."""
         p, sequencer = self.shape.edge, self.sequencer
-        m.submodules.lead = lead = Delay(order(p), p.fetch_lead + LAG)
-        m.submodules.fetch_lag = fetch = Delay(sequencer.fetch.shape(), LAG)
+        m.submodules.lead = lead = Delay(order(p), p.fetch_lead + CORE_LAG)
+        m.submodules.fetch_lag = fetch = Delay(sequencer.fetch.shape(), CORE_LAG)
         m.d.comb += [lead.i.eq(sequencer.told), lead.clear.eq(clear)]
         m.d.comb += [fetch.i.eq(sequencer.fetch), fetch.clear.eq(clear)]
         return lead.o, fetch.o
@@ -262,7 +261,7 @@ class CoreArray(wiring.Component):
         shape, p, sequencer = self.shape, self.shape.array, self.sequencer
         starts = sequencer.takes
         # sums follow the orders, which come so much later
-        m.submodules.giving = giving = Delay(StructLayout({"starts": 1, "work": shape.work}), p.fetch_lead + LAG)
+        m.submodules.giving = giving = Delay(StructLayout({"starts": 1, "work": shape.work}), p.fetch_lead + CORE_LAG)
         m.d.comb += [giving.i.starts.eq(starts), giving.i.work.eq(work), giving.clear.eq(0)]
         late = giving.o.work
         seeding: Value = self._seeding(m, work)
@@ -322,9 +321,7 @@ class CoreArray(wiring.Component):
         bank = Signal.like(self.read.bank)
         m.d.sync += [bank.eq(self.read.bank), self.filled.eq(done[-1])]
         padded = Cat(*sums, *(Signal(SUM, name=f"beyond_{number}") for number in range(4)))
-        m.d.comb += self.sums.eq(
-            padded.word_select(bank, SUM) if p.cols == 0 else padded.bit_select(bank * SUM, 4 * SUM)
-        )
+        m.d.comb += self.sums.eq(padded.bit_select(bank * SUM, 4 * SUM))
         return west, north, seeds, results
 
     def _seeding(self, m: Module, work: Value) -> Value:
@@ -335,7 +332,7 @@ class CoreArray(wiring.Component):
         """
         shape, p, sequencer = self.shape, self.shape.array, self.sequencer
         m.submodules.seed_jobs = jobs = SyncFIFOBuffered(width=shape.reads.size, depth=WAITING)
-        m.submodules.seed_lead = lead = Delay(StructLayout({"first": 1}), p.fetch_lead + LAG)
+        m.submodules.seed_lead = lead = Delay(StructLayout({"first": 1}), p.fetch_lead + CORE_LAG)
         begun = Signal(name="seeds_begun")
         out = Signal(StructLayout({"valid": 1, "job": shape.reads}), name="seeding")
         with m.If(sequencer.takes):

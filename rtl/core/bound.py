@@ -1,6 +1,6 @@
 """Commands of the core with everything that hardware needs: addresses, walks, runs. Nothing else knows how data lie.
 
-What control sees of a command stays the simulator's; here is what its engine does.
+Control sees the simulator's command; the classes here tell its engine.
 """
 
 from collections.abc import Hashable
@@ -30,7 +30,7 @@ class CoreMemory(IntEnum):
 @final
 @dataclass(frozen=True, eq=False)
 class Content:
-    """What the words of a transfer hold, in their order in DRAM.
+    """The values of a transfer's words, in their order in DRAM.
 
     region: names the words in DRAM, so that a transfer which reads what another one wrote, or the same once more, is
     told the same address. tensor: `left`, `right`, `packed` or `sums`. number: which of the products of an op. rows,

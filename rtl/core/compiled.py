@@ -62,7 +62,7 @@ extern "C" int64_t carry_out(Vblock* b, uint64_t limit, uint32_t** data, uint64_
 @final
 @dataclass(frozen=True)
 class CoreRan:
-    """What happened: the cycle in which each command of each engine began, and the last one of each op.
+    """The course of a run: the cycle in which each command of each engine began, and the last one of each op.
 
     cycles: of all of it, or -2 where the core stopped. waits: cycles in which each engine could have begun but for a
     buffer, [engine, buffer]. faulty: what the DRAM's model found wrong. first: the first cycle of the first op.

@@ -20,7 +20,7 @@ QUEUES = (*ENGINES, "load_walks", "store_walks", "sort_walks", "turn_walks", "st
 
 
 class Controlled(NamedTuple):
-    """What control sees of a command: a bit for each buffer; ticks are the simulator's."""
+    """The part of a command that control sees: a bit for each buffer; ticks are the simulator's."""
 
     engine: str
     takes: int

@@ -163,7 +163,7 @@ def step(
     if hardware == CORE:
         hil.check_core(asked)
     elif hardware is not None:
-        hil.check_possible(asked)
+        hil.check_possible(asked, hardware)
     if job.exact or not asked.compiler.reads_exactly:  # these take a while
         with simulator.counted("op", lines=False) as show:
             result = carry_out(asked, None, show, command)

@@ -122,7 +122,7 @@ class CoreMachine:
 def results_of(
     bound: Sequence[tuple[object, Bound]], feed: Feed, memory: NDArray[np.uint64], shape: tuple[int, int], count: int
 ) -> list[Bits]:
-    """What the stores left in DRAM, a matrix a product."""
+    """The results that the stores left in DRAM, a matrix a product."""
     found = [np.zeros(shape, np.uint32) for _ in range(count)]
     for _, what in bound:
         if isinstance(what, BoundStore) and what.content.tensor == "output":

@@ -54,8 +54,14 @@ class Looped:
         return DIFFERENT if statuses - {CONFIRMED} else 0
 
 
-def check_possible(asked: Prepared) -> None:
-    """Raises UserError where no tile of the work could ever run on hardware: said before anything is simulated."""
+def check_possible(asked: Prepared, target: str) -> None:
+    """Raises UserError for hardware that there is not, and where no tile of the work could ever run on any.
+
+    Both are said before anything is simulated.
+    """
+    if target not in (SIM, LINK) and target.isalpha() and not Path(target).exists():
+        # ports and URLs have other letters, too
+        raise unknown_name("hardware", target, (SIM, LINK, CORE, "a serial port", "a URL of pyserial's"), "--hil")
     buildable(asked.machine)
     if asked.workload.tensors is None:
         raise UserError(
@@ -171,10 +177,6 @@ def _opened(target: str, p: Parameters, optimizer: str) -> Iterator[tuple[Hardwa
     lanes = Lanes(True, optimizer) if isinstance(p.operand, FloatFormat) else Lanes()
     with ExitStack() as stack:
         if target not in (SIM, LINK):
-            if target.isalpha() and not Path(target).exists():  # ports and URLs have other letters, too
-                raise unknown_name(
-                    "hardware", target, (SIM, LINK, CORE, "a serial port", "a URL of pyserial's"), "--hil"
-                )
             board = stack.enter_context(Board(None, target))
             check_board(board.parameters, p, target)
             yield board, board.gateware.lanes

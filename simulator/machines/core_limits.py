@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from rtl.timing import core_unread
 from workloads.errors import UserError
 
 if TYPE_CHECKING:
     from simulator.machines.systolic import SystolicArch
 
-LEAST_LATENCY = 12  # cycles of a load that are the DMA's own, with some to spare
-MOST_LATENCY = 62  # of its 64 loads on their way, which may be of one word each
-MOST_SIDE = 32  # rows or columns; the control of a run counts to more, nobody compiled it
+LEAST_LATENCY = 12  # two cycles are the DMA's own; no load may come while a slot is read. The least that was run is 30
+MOST_LATENCY = 62  # of the DMA's 64 loads on their way, which may be of one word each
+MOST_UNREAD = 4  # SORE writes into a slot five cycles after it was given back, at the soonest
 
 
 def check_core(arch: "SystolicArch") -> None:
@@ -33,8 +34,14 @@ def check_core(arch: "SystolicArch") -> None:
             f"core: dram.latency_ns is {channel.latency_ticks} cycles; the core's DMA takes {LEAST_LATENCY} to "
             f"{MOST_LATENCY}"
         )
-    if max(array.rows, array.cols) > MOST_SIDE:
-        raise UserError(f"core: array.rows {array.rows} and array.cols {array.cols}: neither may be above {MOST_SIDE}")
+    words = -(-array.window_max * arch.format.operand_bytes // core.word_bytes)
+    unread = core_unread(array.rows, array.cols, array.accumulators, words)
+    if unread > MOST_UNREAD:
+        raise UserError(
+            f"core: an array of {array.rows} x {array.cols} with array.accumulators {array.accumulators} and "
+            f"array.window_max {array.window_max} reads a slot {unread} cycles after it was given back, and the core "
+            f"allows {MOST_UNREAD}; make one of these smaller"
+        )
     if arch.transposer is not None and array.rows % arch.transposer.side:
         raise UserError(
             f"core: array.rows is {array.rows}; it must be a multiple of transposer.side, {arch.transposer.side}"
