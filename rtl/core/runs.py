@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
 
-from amaranth import Elaboratable, Module, Mux, Signal, Value
+import numpy as np
+from amaranth import Cat, Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.data import StructLayout, View
 from amaranth.lib.wiring import In, Out
+from numpy.typing import NDArray
 
+from rtl.core.raw import SIDE, SIDE_BITS
 from rtl.lanes import SoreParameters
 from workloads.errors import UserError
 
@@ -25,6 +28,10 @@ class Sorting:
 
     raw: where its words begin. segments: of the reduction, each with `full` groups of `size` elements and then one of
     `tail`, unless that is 0. blocks: runs of each group. pad: runs with fewer than `keep` elements are filled up.
+
+    turned: its words are the columns of blocks of `SIDE` words. step: blocks from one to the next. columns: those of a
+    word that there are; nothing is kept of the others. late: values that leave in the time in which these do, if more
+    than `keep`.
     """
 
     raw: int
@@ -35,6 +42,10 @@ class Sorting:
     segments: int = 1
     blocks: int = 1
     pad: bool = False
+    turned: bool = False
+    step: int = 1
+    columns: int = SIDE
+    late: int = 0
 
     def runs(self) -> Iterator[int]:
         """Elements of every run in order."""
@@ -63,15 +74,26 @@ class Sorting:
         """Cycles in which it works."""
         return sum(max(size, self.written(size)) for size in self.runs())
 
+    @property
+    def leaves(self) -> int:
+        """Cycles after the last element of a run in which what is kept of it has left."""
+        return max(self.late, self.keep)
+
+    @property
+    def addresses(self) -> NDArray[np.int64]:
+        """(beats,) where its words lie, in their order."""
+        block, inside = divmod(self.raw % SIDE + np.arange(self.beats), SIDE)
+        return (self.raw // SIDE + block * self.step) * SIDE + inside
+
     def bits(self, layout: StructLayout) -> int:
         """As hardware takes it, in `sorting_layout`. Raises UserError for what it cannot count to, or never ends."""
-        fields = {name: int(getattr(self, name)) for name in layout.members}
+        fields = {name: int(getattr(self, name)) for name in layout.members} | {"late": self.leaves}
         beyond = [name for name, value in fields.items() if value < 0 or value >> layout[name].width]
         if beyond:
             raise UserError(f"core: '{beyond[0]}' of {fields[beyond[0]]} is more than the SORE lanes can count to")
         if min(self.keep, self.size, self.segments, self.blocks, self.full + self.tail) < 1:
             raise UserError(f"core: the SORE lanes have nothing to do in {self}")
-        if self.raw + self.beats > 1 << layout["raw"].width:
+        if self.addresses[-1] >> layout["raw"].width:
             raise UserError(f"core: {self.beats} words from {self.raw} on are beyond the raw memory")
         return int(layout.const(fields).as_bits())
 
@@ -82,8 +104,10 @@ def sorting_layout(parameters: SoreParameters, raw_bits: int, turn_bits: int) ->
     return StructLayout(
         {
             "raw": raw_bits,
-            "keep": range(parameters.n + 1),
-            "pad": 1,
+            **dict.fromkeys(("keep", "late"), range(parameters.n + 1)),
+            **dict.fromkeys(("pad", "turned"), 1),
+            "step": raw_bits - SIDE_BITS,
+            "columns": SIDE_BITS + 1,
             **dict.fromkeys(turns, turn_bits),
             "size": element,
             "tail": element,
@@ -93,7 +117,8 @@ def sorting_layout(parameters: SoreParameters, raw_bits: int, turn_bits: int) ->
 
 def element_layout(parameters: SoreParameters) -> StructLayout:
     """What is known of a word: that there is one, the first or the last of its run, whose elements are `size`."""
-    sizes = {"size": range(parameters.m + 1), "keep": range(parameters.n + 1)}
+    kept = dict.fromkeys(("keep", "late"), range(parameters.n + 1))
+    sizes = {"size": range(parameters.m + 1), **kept, "columns": SIDE_BITS + 1}
     return StructLayout({"taken": 1, "first": 1, "last": 1, "pad": 1, **sizes})
 
 
@@ -116,6 +141,7 @@ class SortRuns(wiring.Component):
                 "go": In(1),
                 "ends": Out(1),
                 "raw_address": Out(raw_bits),
+                "raw_turned": Out(1),
                 "element": Out(element),
             }
         )
@@ -136,21 +162,24 @@ class SortRuns(wiring.Component):
             self.ends.eq(Mux(self.go, _over(first, self.command), busy & _over(counted, held))),
         ]
         size, works, asks = _elements(command, now.in_tail), Signal(), Signal()
+        at, following = self.raw_address, Signal.like(self.raw_address)
+        block = at[SIDE_BITS:] + Mux(at[:SIDE_BITS].all(), command.step, 0)
         m.d.comb += [
             works.eq(self.go | busy),
             asks.eq(works & (now.left <= size)),
             self.raw_address.eq(Mux(self.go, self.command.raw, address)),
+            self.raw_turned.eq(command.turned),
+            following.eq(Cat((at[:SIDE_BITS] + 1)[:SIDE_BITS], block)),
         ]
         m.d.sync += [
             busy.eq(works & ~self.ends),
             held.eq(command),
-            address.eq(Mux(asks, self.raw_address + 1, self.raw_address)),  # whether is known late, and no carry waits
+            address.eq(Mux(asks, following, self.raw_address)),  # whether is known late, and no carry waits
             self.element.taken.eq(asks),
             self.element.first.eq(now.left == size),
             self.element.last.eq(asks & (now.left == 1)),
             self.element.size.eq(size),
-            self.element.keep.eq(command.keep),
-            self.element.pad.eq(command.pad),
+            *(self.element[name].eq(command[name]) for name in ("keep", "late", "pad", "columns")),
         ]
         self._step(m, command, now, counted)
         return m

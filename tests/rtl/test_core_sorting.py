@@ -68,14 +68,14 @@ def wanted_of(case: Lanes, raw: np.ndarray, made: list[tuple[Sorting, Order]]) -
     """What should be seen, and the cycles in which the raw memory has to be asked."""
     ends, filled, reads, writes, addresses, data = ([] for _ in range(6))
     for sorting, order in made:
-        latency = sorted_core_latency(sorting.keep)
+        latency = sorted_core_latency(sorting.leaves)
         for size, written, after in windows(sorting):
             reads += range(order.start + after - size, order.start + after)
             writes += range(order.start + after + latency - written, order.start + after + latency)
         ends.append(order.start + sorting.ticks - 1)
         filled.append(ends[-1] + latency)
-        addresses += range(sorting.raw, sorting.raw + sorting.beats)
-        data.append(case.ports(sorting, raw[sorting.raw : sorting.raw + sorting.beats]))
+        addresses += sorting.addresses.tolist()
+        data.append(case.ports(sorting, raw[sorting.addresses]))
     asked = np.zeros(reads[-1] + 1, np.int64)
     asked[reads] = addresses
     places = np.concatenate([order.places for _, order in made])
@@ -86,15 +86,19 @@ def wanted_of(case: Lanes, raw: np.ndarray, made: list[tuple[Sorting, Order]]) -
 def random_sorting(case: Lanes, rng: np.random.Generator) -> Sorting:
     size = int(rng.choice([case.m, rng.integers(1, case.m + 1)]))
     full = int(rng.integers(4))
+    keep = int(rng.choice([case.n, rng.integers(1, case.n + 1)]))
     return Sorting(
         raw=int(rng.integers(100)),
-        keep=int(rng.choice([case.n, rng.integers(1, case.n + 1)])),
+        keep=keep,
         size=size,
         full=full,
         tail=int(rng.integers(0 if full else 1, size + 1)),
         segments=int(rng.integers(1, 4)),
         blocks=int(rng.integers(1, 4)),
         pad=bool(rng.integers(2)),
+        step=int(rng.choice([1, 1, 2])),
+        columns=int(rng.choice([4, rng.integers(1, 5)])),
+        late=int(rng.choice([0, rng.integers(keep, case.n + 1)])),
     )
 
 
@@ -102,11 +106,11 @@ def random_commands(case: Lanes, count: int, gaps: bool, rng: np.random.Generato
     made, start, before = [], 2, 0
     while len(made) < count:
         sorting = random_sorting(case, rng)
-        if sorting.keep < before:  # this one has to wait until that one is filled
+        if sorting.leaves < before:  # this one has to wait until that one is filled
             start += sorted_core_latency(before) - 1
         start += int(rng.choice([0, 1, 2, 3, 4, 5, 20])) if gaps else 0
         made.append((sorting, Order(start, case.bits(sorting), random_walks(rng, sorting.writes))))
-        start, before = start + sorting.ticks, sorting.keep
+        start, before = start + sorting.ticks, sorting.leaves
     return made
 
 
@@ -167,3 +171,7 @@ def test_what_hardware_cannot_count_to_is_refused() -> None:
         case.bits(Sorting(0, 2, 8, full=0))
     with pytest.raises(UserError, match="8 words from 1020 on are beyond the raw memory"):
         case.bits(Sorting(1020, 2, 8))
+
+
+def test_words_of_a_command_may_lie_apart() -> None:
+    assert Sorting(5, 2, 8, step=3).addresses.tolist() == [5, 6, 7, 16, 17, 18, 19, 28]
