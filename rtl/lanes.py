@@ -16,6 +16,7 @@ CONSTANTS = {
     "adamw": ("beta1", "beta1_rest", "beta2", "beta2_rest", "root_correction", "epsilon", "decay", "rate"),
 }
 OPTIMIZERS = ("", *STATE)  # by number, as a board says it
+NARROWER_LATENCY = 2  # cycles in which a weight becomes an operand
 ENDS = 0x80  # beside an index: a group ends
 
 
@@ -75,6 +76,14 @@ class UpdateParameters:
     def constants(self) -> tuple[str, ...]:
         """FP32 values that hold for a whole step."""
         return CONSTANTS[self.optimizer]
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a weight to the operand that it has become: the units that its longest way leads through."""
+        add, multiply = self.adder_latency, self.multiplier_latency
+        if self.optimizer == "momentum":
+            return 2 * multiply + 3 * add + NARROWER_LATENCY
+        return 3 * multiply + 3 * add + 2 * self.divider_latency + self.root_latency + NARROWER_LATENCY
 
 
 def constants(optimizer: str, settings: Mapping[str, float]) -> dict[str, int]:

@@ -4,18 +4,26 @@ Amaranth's Verilog repeats a submodule for every place it is used in; an instanc
 """
 
 from collections.abc import Callable, Mapping
+from typing import Protocol, TypeVar
 
 from amaranth import ClockSignal, Instance, Module, ResetSignal, Value
 from amaranth.lib import wiring
 
-from rtl.parameters import Parameters
-
-Kind = Callable[[Parameters], wiring.Component]
+P = TypeVar("P")  # the parameters of a kind of component
 Wires = Mapping[str, Value]  # by the name of the port, those inside a stream as `stream__payload`
-Place = Callable[[Module, str, Kind, Parameters, Wires, Wires], None]
 
 
-def as_submodule(m: Module, name: str, kind: Kind, p: Parameters, inputs: Wires, outputs: Wires) -> None:
+class Place(Protocol):
+    """One of the two below."""
+
+    def __call__(
+        self, m: Module, name: str, kind: Callable[[P], wiring.Component], p: P, inputs: Wires, outputs: Wires
+    ) -> None: ...
+
+
+def as_submodule(
+    m: Module, name: str, kind: Callable[[P], wiring.Component], p: P, inputs: Wires, outputs: Wires
+) -> None:
     """A component of its own, its ports connected to wires."""
     m.submodules[name] = component = kind(p)
     for port, wire in inputs.items():
@@ -24,7 +32,9 @@ def as_submodule(m: Module, name: str, kind: Kind, p: Parameters, inputs: Wires,
         m.d.comb += Value.cast(wire).eq(_port(component, port))
 
 
-def as_instance(m: Module, name: str, kind: Kind, p: Parameters, inputs: Wires, outputs: Wires) -> None:
+def as_instance(
+    m: Module, name: str, kind: Callable[[P], wiring.Component], p: P, inputs: Wires, outputs: Wires
+) -> None:
     """An instance of the Verilog module of that kind; `p` is the module's own."""
     del p
     ports = {f"i_{port}": Value.cast(wire) for port, wire in inputs.items()}
@@ -33,7 +43,7 @@ def as_instance(m: Module, name: str, kind: Kind, p: Parameters, inputs: Wires, 
     m.submodules[name] = Instance(module_name(kind), **clocked, **ports)
 
 
-def module_name(kind: Kind) -> str:
+def module_name(kind: Callable[[P], wiring.Component]) -> str:
     """Name of a component's Verilog module: SparsePE is sparse_pe."""
     name = kind.__name__
     parts = [at for at in range(1, len(name)) if name[at].isupper() and not name[at - 1].isupper()]

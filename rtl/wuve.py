@@ -13,11 +13,10 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.divider import Divider, Narrower, Root
 from rtl.formats import FP32
-from rtl.lanes import UpdateParameters
+from rtl.lanes import NARROWER_LATENCY, UpdateParameters
 from rtl.multiply_add import Adder, Multiplier
 
 SHORT = 3  # steps that registers wait for, rather than a ring buffer
-NARROWER_LATENCY = 2
 
 
 @dataclass(frozen=True)
@@ -26,6 +25,22 @@ class Node:
 
     value: Value
     time: int | None
+
+
+def before_layout(parameters: UpdateParameters) -> StructLayout:
+    """A weight, its states and its gradient."""
+    return StructLayout(dict.fromkeys(("weight", *parameters.state, "gradient"), FP32.bits))
+
+
+def after_layout(parameters: UpdateParameters) -> StructLayout:
+    """A weight, its states, and the weight as an operand."""
+    kept = dict.fromkeys(("weight", *parameters.state), FP32.bits)
+    return StructLayout({**kept, "operand": parameters.operand.bits})
+
+
+def constants_layout(parameters: UpdateParameters) -> StructLayout:
+    """What holds for a whole step."""
+    return StructLayout(dict.fromkeys(parameters.constants, FP32.bits))
 
 
 class Wuve(wiring.Component):
@@ -38,12 +53,11 @@ class Wuve(wiring.Component):
 
     def __init__(self, parameters: UpdateParameters) -> None:
         self.parameters = parameters
-        kept = dict.fromkeys(("weight", *parameters.state), FP32.bits)
         super().__init__(
             {
-                "i": In(stream.Signature(StructLayout({**kept, "gradient": FP32.bits}))),
-                "constants": In(StructLayout(dict.fromkeys(parameters.constants, FP32.bits))),
-                "o": Out(stream.Signature(StructLayout({**kept, "operand": parameters.operand.bits}))),
+                "i": In(stream.Signature(before_layout(parameters))),
+                "constants": In(constants_layout(parameters)),
+                "o": Out(stream.Signature(after_layout(parameters))),
             }
         )
 
@@ -56,6 +70,7 @@ class Wuve(wiring.Component):
         made = (_momentum if self.parameters.optimizer == "momentum" else _adamw)(units, given, by)
         made["operand"] = units.narrow(made["weight"])
         latency = max(node.time for node in made.values())
+        assert latency == self.parameters.latency
         for name, node in made.items():
             m.d.comb += self.o.payload[name].eq(units.delayed(node, latency).value)
         m.d.comb += [step.eq(advance(m, self.i.valid, self.o, latency)), self.i.ready.eq(step)]

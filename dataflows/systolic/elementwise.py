@@ -113,7 +113,7 @@ def _has_tile_buffer(target: Target) -> bool:
     return spec is not None and spec.tile_buffer
 
 
-def _lane(spec: WuveSpec, optimizer: Optimizer) -> tuple[int, int]:
+def lane_of(spec: WuveSpec, optimizer: Optimizer) -> tuple[int, int]:
     """Cycles between two weights in a lane, and from a weight in to the same out."""
     return {
         Optimizer.SGD: (spec.sgd_cycles, spec.sgd_latency_cycles),
@@ -138,7 +138,7 @@ def _update_chunk(
     copies = [-(-packing.total_bytes * elements // op.elements) for packing in packings]
     written = (*masters, *copies, *((elements * target.operand_bytes,) if dense_copy else ()))
     sorting = _sorting(target, packings, elements, again)
-    a_weight, latency = _lane(spec, op.optimizer)
+    a_weight, latency = lane_of(spec, op.optimizer)
     update = Command(
         "wuve",
         -(-elements // spec.lanes) * a_weight,

@@ -7,6 +7,7 @@ sparse product may also be done as the dense one with masked weights, whose zero
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from dataflows.systolic.core_updates import CoreUpdate, core_update
 from dataflows.systolic.elementwise import Packing, update_program, vector_program
 from dataflows.systolic.following import following
 from dataflows.systolic.lowering import Product, lower
@@ -15,6 +16,7 @@ from dataflows.systolic.objective import Objective
 from dataflows.systolic.places import Way, Ways, places_of
 from dataflows.systolic.search import Choice, Search, Tolerances
 from dataflows.systolic.target import Target, packed_bytes
+from dataflows.systolic.update_binding import UpdatePlan
 from rtl.timing import Reduction
 from simulator.machines.systolic import SystolicArch
 from simulator.program import Program
@@ -51,7 +53,8 @@ class Planner:
         """Every op of a step with its programs. Raises UserError for a pattern or size the machine cannot take."""
         uses = _uses(workload)
         ways = self._places(workload, uses)
-        every = (self._scheduled(op, uses, ways.get(op.layer, {})) for op in workload.ops)
+        gradients = {op.layer: op for op in workload.ops if isinstance(op, MatrixOp) and op.phase is Phase.WU}
+        every = (self._scheduled(op, uses, gradients, ways.get(op.layer, {})) for op in workload.ops)
         schedule = tuple(scheduled for scheduled in every if scheduled is not None)
         return (
             following(schedule, self.target, self.runs) if self.target.arch.schedule.overlap == "overlap" else schedule
@@ -101,6 +104,8 @@ class Planner:
         """Whether an op's dense mapping is shorter than that with packed weights, or the only one that fits."""
         if op.right.pattern.is_dense or not self.target.arch.schedule.offline:
             return False
+        if self.target.words is not None:  # the core's SORE lanes give what is kept, and no zeros in place of the rest
+            return False
         packed = self.found(op, Way.PACKED)
         if packed is None:
             return self.found(op, Way.MASKED) is not None
@@ -137,16 +142,36 @@ class Planner:
 
     def update(self, update: VectorOp, uses: Sequence[MatrixOp], ways: Ways) -> Program | None:
         """The program of an update that makes the copies of the weight which these products use."""
+        core = self._core_update(update, uses, ways)
+        if core is not None:
+            made: Program = self.search.once((core.optimizer, core.weight, core.copies), core.program)
+            return made
         masks = dict(update.masks)
-        made = [(op, ways.get(op.phase, Way.PACKED)) for op in uses]
-        sparse = [(op, way) for op, way in made if op.phase in masks and way is not Way.INLINE]
-        dense = not uses or any(op.right.pattern.is_dense or way is Way.INLINE for op, way in made)
+        of = [(op, ways.get(op.phase, Way.PACKED)) for op in uses]
+        sparse = [(op, way) for op, way in of if op.phase in masks and way is not Way.INLINE]
+        dense = not uses or any(op.right.pattern.is_dense or way is Way.INLINE for op, way in of)
         packings = tuple(self.packing(op, way is Way.MASKED) for op, way in sparse)
         if self.target.arch.sore is None:
             packings = ()
         alike = (replace(update, layer=""), packings, dense)
         program: Program | None = self.search.once(alike, lambda: update_program(self.target, *alike))
         return program
+
+    def _core_update(self, update: VectorOp, uses: Sequence[MatrixOp], ways: Ways) -> CoreUpdate | None:
+        """The update as the core's hardware does it; None on another machine."""
+        return core_update(self.target, update, uses, [phase for phase, way in ways.items() if way is Way.INLINE])
+
+    def _update_plans(
+        self, update: VectorOp, uses: Sequence[MatrixOp], gradient: MatrixOp | None, ways: Ways
+    ) -> tuple[UpdatePlan, ...]:
+        """How the core's hardware does an update, with the products around it."""
+        core = self._core_update(update, uses, ways)
+        if core is None:
+            return ()
+        products = {op.phase: [each.plan for each in self.choose(op, ways.get(op.phase, Way.PACKED))] for op in uses}
+        if gradient is not None:
+            products[Phase.WU] = [each.plan for each in self.choose(gradient)]
+        return (UpdatePlan(core, products),)
 
     def packing(self, op: MatrixOp, masked: bool = False) -> Packing:
         """The copy of an op's weight with what its pattern keeps; with `masked`, of all of it, zeros in the rest."""
@@ -157,17 +182,20 @@ class Planner:
             size = sum(each.cols * each.inner * each.count for each in products) * self.target.operand_bytes
         return Packing(size, pattern.n, pattern.m, across_outputs=op.phase is Phase.BP)
 
-    def _scheduled(self, op: Op, uses: Uses, ways: Ways) -> ScheduledOp | None:
+    def _scheduled(self, op: Op, uses: Uses, gradients: Mapping[str, MatrixOp], ways: Ways) -> ScheduledOp | None:
+        plans: tuple[UpdatePlan, ...] = ()
         if isinstance(op, MatrixOp):
             return self._matrix(op, ways.get(op.phase, Way.PACKED))
         if op.kind is VectorKind.UPDATE:
-            program = self.update(op, uses.get(op.layer, []), ways)
+            used = uses.get(op.layer, [])
+            program = self.update(op, used, ways)
+            plans = self._update_plans(op, used, gradients.get(op.layer), ways)
         else:
             alike = replace(op, layer="", phase=Phase.FF)
             program = self.search.once(alike, lambda: vector_program(self.target, alike))
         if program is None:
             return None
-        return ScheduledOp(op, (program,), program.lead, "")
+        return ScheduledOp(op, (program,), program.lead, "", plans=plans)
 
     def _matrix(self, op: MatrixOp, way: Way) -> ScheduledOp:
         choices = self.choose(op, way)

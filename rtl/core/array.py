@@ -11,11 +11,11 @@ follow at once. The sequencer knows better than anybody when a run ends: if it d
 from dataclasses import dataclass, replace
 from typing import NamedTuple, final
 
-from amaranth import Cat, Elaboratable, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib import enum, stream, wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.fifo import SyncFIFOBuffered
-from amaranth.lib.memory import Memory
+from amaranth.lib.memory import Memory, ReadPort
 from amaranth.lib.wiring import In, Out
 
 from rtl.control import order, run_layout
@@ -166,8 +166,8 @@ class CoreArray(wiring.Component):
     begins, in this cycle. ends: this is its last.
 
     write_west, write_north, write_output: into the banks. read, sums: four neighbouring sums of an address, a cycle
-    later. filled: the last sum of a run that gives any is in the banks. error: a run was refused; mistimed: or it took
-    other cycles than it says.
+    later; weights: the same of the north memory in a cycle with `copying`, when no run goes on. filled: the last sum of
+    a run that gives any is in the banks. error: a run was refused; mistimed: or it took other cycles than it says.
     """
 
     def __init__(self, shape: CoreShape, place: Place = as_submodule) -> None:
@@ -187,6 +187,8 @@ class CoreArray(wiring.Component):
                 "write_output": In(writes.output),
                 "read": In(read),
                 "sums": Out(4 * SUM),
+                "copying": In(1),
+                "weights": Out(4 * shape.array.weight_bits),
                 "error": Out(Error),
                 "mistimed": Out(Mistimed),
             }
@@ -266,6 +268,7 @@ class CoreArray(wiring.Component):
         late = giving.o.work
         seeding: Value = self._seeding(m, work)
         west, north, seeds, results, done = [], [], [], [], list[Value]()
+        weights = list[Value]()
         for number in range(p.rows):
             bits = p.west_link * p.operand.bits
             memory = Memory(shape=bits, depth=shape.west, init=[], attrs=UNRACED)
@@ -287,7 +290,10 @@ class CoreArray(wiring.Component):
             memory = Memory(shape=p.weight_bits, depth=shape.north, init=[], attrs=UNRACED)
             reader = BankReader(p.weight_bits, shape.address_bits, 16, NOTHING)
             m.submodules[f"north_{number}"], m.submodules[f"north_reader_{number}"] = memory, reader
-            self._read(m, memory, reader)
+            port = self._read(m, memory, reader)
+            with m.If(self.copying):
+                m.d.comb += [port.addr.eq(self.read.address), port.en.eq(1)]
+            weights.append(port.data)
             self._lanes(m, memory.write_port(), self.write_north, number, 4)
             m.d.comb += [reader.jobs.payload.eq(work.north), reader.jobs.valid.eq(starts & ~work.drains)]
             north.append(reader.o)
@@ -320,8 +326,9 @@ class CoreArray(wiring.Component):
             results.append(writer.i)
         bank = Signal.like(self.read.bank)
         m.d.sync += [bank.eq(self.read.bank), self.filled.eq(done[-1])]
-        padded = Cat(*sums, *(Signal(SUM, name=f"beyond_{number}") for number in range(4)))
-        m.d.comb += self.sums.eq(padded.bit_select(bank * SUM, 4 * SUM))
+        for out, found in ((self.sums, sums), (self.weights, weights)):
+            width = len(out) // 4
+            m.d.comb += out.eq(Cat(*found, Const(0, len(out))).bit_select(bank * width, len(out)))
         return west, north, seeds, results
 
     def _seeding(self, m: Module, work: Value) -> Value:
@@ -350,9 +357,10 @@ class CoreArray(wiring.Component):
         ]
         return out
 
-    def _read(self, m: Module, memory: Memory, reader: BankReader) -> None:
+    def _read(self, m: Module, memory: Memory, reader: BankReader) -> ReadPort:
         port = memory.read_port()
         m.d.comb += [port.addr.eq(reader.address), port.en.eq(reader.enable), reader.data.eq(port.data)]
+        return port
 
     def _lanes(self, m: Module, port: object, write: Value, number: int, most: int) -> None:
         """A bank's part of a word for neighbouring ones."""

@@ -11,6 +11,9 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
+from rtl.core.runs import Sorting
+from rtl.core.storing import Source
+from rtl.core.updating import Updating
 from rtl.core.walk import Walk
 from rtl.run import Run
 
@@ -25,6 +28,7 @@ class CoreMemory(IntEnum):
     NORTH = 1
     RAW = 2
     OUTPUT = 3
+    UPDATE = 4  # weights with their states and gradients
 
 
 @final
@@ -119,4 +123,47 @@ class BoundRun:
     seed: int = 0
 
 
-Bound = BoundLoad | BoundStore | BoundTurn | BoundSort | BoundRun
+@final
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """Words of a region of DRAM from word `first` on, and where they lie on chip. source: of those that are stored."""
+
+    region: Hashable
+    first: int
+    walks: tuple[Walk, ...]
+    source: Source = Source.MASTERS
+
+    @property
+    def words(self) -> int:
+        """Words that are moved."""
+        return sum(walk.beats for walk in self.walks)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class BoundMove:
+    """Words that do not lie together in DRAM, one segment after the other: into the memory of the update engine, or out
+    of several memories."""
+
+    store: bool
+    segments: tuple[Segment, ...]
+
+
+@final
+@dataclass(frozen=True)
+class BoundUpdate:
+    """A block of weights through the update engine."""
+
+    work: Updating
+
+
+@final
+@dataclass(frozen=True)
+class BoundCopies:
+    """Copies of a block of weights: words of the raw memory through the SORE lanes into the north memory."""
+
+    runs: tuple[Sorting, ...]
+    walks: tuple[Walk, ...]
+
+
+Bound = BoundLoad | BoundStore | BoundTurn | BoundSort | BoundRun | BoundMove | BoundUpdate | BoundCopies

@@ -12,6 +12,7 @@ from rtl.array import blocks_verilog, fingerprint
 from rtl.core.core import ENGINES, Core, CoreLayout
 from rtl.core.dram import COUNTS, blamed, dram_text
 from rtl.core.feeding import QUEUES, Feed, columns_of
+from rtl.core.storing import STORE_WORD
 from rtl.placing import as_instance
 from rtl.tools import to_verilog
 from rtl.verilate import Compiled, Port, built, ports_of
@@ -113,7 +114,7 @@ class CompiledCore:
         layout, words = self.layout, feed.words
         widths = {name: word.size for name, word in zip(ENGINES, layout.words, strict=True)}
         widths |= dict.fromkeys(("load_walks", "store_walks", "sort_walks", "turn_walks"), layout.shape.walks.walk.size)
-        widths |= {"store_words": 1, "ops": layout.control.op.size}
+        widths |= {"store_words": STORE_WORD.size, "constants": layout.constants.size, "ops": layout.control.op.size}
         data = [columns_of(widths[name], words[name] or [0]) for name in QUEUES]
         counts = np.array([len(words[name]) for name in QUEUES], np.uint64)
         starts = [np.zeros(max(1, len(words[name])), np.uint64) for name in ENGINES]

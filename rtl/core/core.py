@@ -1,9 +1,10 @@
-"""The core: control, DMA, transposer, SORE lanes and the array between their banks. It carries out bound commands.
+"""The core: control, DMA, transposer, SORE lanes, update engine and the array between their banks. It carries out bound
+commands.
 
 Every engine has a queue of words: what control sees of a command, and what the engine does for it. A word is taken when
-its command begins, but for the array's, which are prepared ahead, and for SORE's where a command has several: the
-others follow by themselves. Walks have queues of their own. Whoever feeds the queues says what happens, and nothing
-else does: there is no other state than slots, memories and the sums in the array.
+its command begins, but for the array's, which are prepared ahead, and for those of SORE and DMA where a command has
+several: the others follow by themselves. Walks have queues of their own. Whoever feeds the queues says what happens,
+and nothing else does: there is no other state than slots, memories and the sums in the array.
 """
 
 from dataclasses import dataclass
@@ -14,30 +15,28 @@ from amaranth import Cat, Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib import enum, stream, wiring
 from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.fifo import SyncFIFOBuffered
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from rtl.axi.master import master_ports
-from rtl.core.array import SUM, CoreArray, CoreShape, Mistimed
-from rtl.core.bound import CoreMemory
+from rtl.core.array import CoreArray, CoreShape, Mistimed
 from rtl.core.control import ControlShape, CoreControl
 from rtl.core.dma import PREFIX, Dma
-from rtl.core.engine import WORD_BITS
+from rtl.core.memories import Memories
 from rtl.core.runs import sorting_layout
 from rtl.core.sorting import Sorter
 from rtl.core.storing import STORE_WORD
 from rtl.core.transfers import DmaShape
 from rtl.core.transposer import Transposer, turning_layout
-from rtl.counting import UNRACED, later
+from rtl.core.updating import Updater, UpdateShape
+from rtl.counting import later
 from rtl.formats import FloatFormat
-from rtl.lanes import SoreParameters
+from rtl.lanes import SoreParameters, UpdateParameters
 from rtl.placing import Place, as_submodule
 from rtl.run import Error
 from rtl.timing import STORE_LEAD
 
-ENGINES = ("dram", "sore", "transposer", "array")  # in the order of their numbers
-DRAM, SORE, TRANSPOSER, ARRAY = range(4)
-SPARSE, DENSE = range(2)  # what the words of a load into the north memory are: weights with indices, or without
+ENGINES = ("dram", "sore", "transposer", "array", "wuve")  # in the order of their numbers
+DRAM, SORE, TRANSPOSER, ARRAY, WUVE = range(5)
 GIVING = 8  # runs whose sums are on their way to the banks
 
 
@@ -55,11 +54,15 @@ class Fault(enum.Enum, shape=3):
 @final
 @dataclass(frozen=True)
 class CoreLayout:
-    """Everything that the core's sizes follow from: the array with its banks, and the lanes of SORE."""
+    """Everything that the core's sizes follow from: the array with its banks, the lanes of SORE, the side of the
+    transposer, and the update engine: its optimizer, '' for none, and how many rows of weights it holds.
+    """
 
     shape: CoreShape
     lanes: int = 4
     side: int = 4
+    optimizer: str = ""
+    rows: int = 32
 
     @cached_property
     def control(self) -> ControlShape:
@@ -96,23 +99,39 @@ class CoreLayout:
         return turning_layout(self.raw_bits)
 
     @cached_property
+    def updates(self) -> UpdateShape | None:
+        """Sizes of the update engine. Raises UserError for an optimizer that it does not have."""
+        if not self.optimizer:
+            return None
+        lane = UpdateParameters(self.optimizer, self.shape.array.format)
+        return UpdateShape(lane, self.rows, self.shape.walks, self.raw_bits)
+
+    @cached_property
     def words(self) -> tuple[StructLayout, ...]:
         """A word of each engine's queue; frees: buffers of which a slot is given back at its end.
 
-        more: SORE's next word belongs to the same command. stores: a store waits for the sums of this run.
+        more: the next word belongs to the same command. stores: a store waits for what this command leaves.
         """
         control = {"control": self.control.command, "frees": self.control.buffers}
+        update = StructLayout({"nothing": 1}) if self.updates is None else self.updates.command
         return (
-            StructLayout({**control, "does": self.dma.command}),
-            StructLayout({**control, "more": 1, "does": self.sorting}),
+            StructLayout({**control, "more": 1, "does": self.dma.command}),
+            StructLayout({**control, "more": 1, "stores": 1, "does": self.sorting}),
             StructLayout({**control, "does": self.turning}),
             StructLayout({**control, "stores": 1, "does": self.shape.work}),
+            StructLayout({**control, "stores": 1, "does": update}),
         )
+
+    @property
+    def constants(self) -> StructLayout:
+        """What a step of the optimizer is told."""
+        return StructLayout({"nothing": 1}) if self.updates is None else self.updates.constants
 
 
 class Core(wiring.Component):
-    """dram, sore, transposer, array: the queues of engines. load_walks, store_walks, sort_walks, turn_walks: places of
-    their words. store_words: how the sums of a store are rounded. ops: slots of the buffers, and active engines.
+    """dram, sore, transposer, array, wuve: the queues of engines. load_walks, store_walks, sort_walks, turn_walks:
+    places of their words. store_words: where those of a store come from, and how they are rounded. constants: of the
+    optimizer. ops: slots of the buffers, and active engines.
 
     go: engines whose command begins in this cycle. running, over: an op is carried out, and this is its last cycle.
     lacking: buffers without a slot for an engine that could begin. fault: why everything stopped; run_error: why a run
@@ -124,11 +143,13 @@ class Core(wiring.Component):
         walks = In(stream.Signature(layout.shape.walks.walk))
         queues = {name: In(stream.Signature(word)) for name, word in zip(ENGINES, layout.words, strict=True)}
         names = ("load_walks", "store_walks", "sort_walks", "turn_walks")
+        self.stored = list[Value]()  # what the next store writes is there
         super().__init__(
             {
                 **queues,
                 **dict.fromkeys(names, walks),
                 "store_words": In(stream.Signature(STORE_WORD)),
+                "constants": In(stream.Signature(layout.constants)),
                 "ops": In(stream.Signature(layout.control.op)),
                 "go": Out(len(ENGINES)),
                 "running": Out(1),
@@ -148,6 +169,8 @@ class Core(wiring.Component):
         m.submodules.sorter = self.sorter = layout.sorter()
         m.submodules.turner = self.turner = layout.transposer()
         m.submodules.array_banks = self.core_array = CoreArray(layout.shape, self.place)
+        if layout.updates is not None:
+            m.submodules.updater = self.updater = Updater(layout.updates, self.place)
         settled = self.core_array.settled
         m.d.comb += [
             control.ops.payload.eq(self.ops.payload),
@@ -161,10 +184,14 @@ class Core(wiring.Component):
             m.d.comb += its.eq(ours) if member.flow is wiring.Flow.In else ours.eq(its)
         stopped = self._faults(m)
         filled, freed = self._dma(m, stopped)
-        for made, given in (self._sorter(m, stopped), self._transposer(m, stopped), self._array(m, stopped)):
+        engines = [self._sorter(m, stopped), self._transposer(m, stopped), self._array(m, stopped)]
+        if layout.updates is not None:
+            engines.append(self._update(m, stopped))
+        for made, given in engines:
             filled, freed = filled | made, freed | given
-        m.d.comb += [control.filled.eq(filled), control.freed.eq(freed)]
-        self._memories(m)
+        m.d.comb += [control.filled.eq(filled), control.freed.eq(freed), dma.ready_store.eq(Cat(*self.stored).any())]
+        updater = None if layout.updates is None else self.updater
+        Memories(dma, self.turner, self.sorter, self.core_array, updater, layout.shape.raw).join(m)
         return m
 
     def _faults(self, m: Module) -> Value:
@@ -188,40 +215,64 @@ class Core(wiring.Component):
         m.d.comb += [commands.payload.eq(word.control), commands.valid.eq(valid)]
 
     def _dma(self, m: Module, stopped: Value) -> tuple[Value, Value]:
-        """Returns the buffers that are filled and freed in this cycle, as do those below."""
-        dma, queue, go = self.dma, self.dram, self.control.go[DRAM]
-        self._offer(m, DRAM, queue.payload, queue.valid & ~stopped)
+        """Returns the buffers that are filled and freed in this cycle, as do those below.
+
+        A command may move what does not lie together in DRAM, a word of the queue for each part.
+        """
+        dma, queue = self.dma, self.dram
+        takes, done = self._several(m, "dram", DRAM, queue, stopped, dma.ends)
         wiring.connect(m, wiring.flipped(self.load_walks), dma.load_walks)
         wiring.connect(m, wiring.flipped(self.store_walks), dma.store_walks)
         wiring.connect(m, wiring.flipped(self.store_words), dma.store_words)
         m.d.comb += [
-            queue.ready.eq(go),
             dma.command.eq(queue.payload.does),
-            dma.go.eq(go),
+            dma.go.eq(takes),
             dma.wait_for_b.eq(self.wait_for_b),
-            self.control.ends[DRAM].eq(dma.ends),
+            self.control.ends[DRAM].eq(done),
         ]
         return Mux(dma.filled, dma.filled_tag, 0), Mux(dma.freed, dma.freed_tag, 0)
 
     def _sorter(self, m: Module, stopped: Value) -> tuple[Value, Value]:
-        """A command may have several words: each of them begins when the one before has ended."""
-        sorter, queue, go = self.sorter, self.sore, self.control.go[SORE]
-        inside, busy, more = Signal(name="sore_inside"), Signal(name="sore_busy"), Signal(name="sore_more")
-        takes, done = Signal(name="sore_takes"), Signal(name="sore_done")
-        self._offer(m, SORE, queue.payload, queue.valid & ~stopped & ~inside)
+        sorter, queue = self.sorter, self.sore
+        takes, done = self._several(m, "sore", SORE, queue, stopped, sorter.ends)
         wiring.connect(m, wiring.flipped(self.sort_walks), sorter.walks)
         m.d.comb += [
-            takes.eq(go | (inside & ~busy)),
-            queue.ready.eq(takes),
             sorter.command.eq(queue.payload.does),
             sorter.go.eq(takes),
-            done.eq(sorter.ends & ~Mux(takes, queue.payload.more, more)),
             self.control.ends[SORE].eq(done),
         ]
-        m.d.sync += busy.eq((busy | takes) & ~sorter.ends)
+        return self._slots(m, "sore", queue.payload, self.control.go[SORE], sorter.filled, done)
+
+    def _several(
+        self, m: Module, name: str, number: int, queue: stream.Interface, stopped: Value, ends: Value
+    ) -> tuple[Value, Value]:
+        """A command of several words, each of which begins when the one before has ended. Returns when a word is taken,
+        and when the last one has ended.
+        """
+        inside, busy, more = (Signal(name=f"{name}_{what}") for what in ("inside", "busy", "more"))
+        takes, done = Signal(name=f"{name}_takes"), Signal(name=f"{name}_done")
+        self._offer(m, number, queue.payload, queue.valid & ~stopped & ~inside)
+        m.d.comb += [
+            takes.eq(self.control.go[number] | (inside & ~busy & queue.valid)),
+            queue.ready.eq(takes),
+            done.eq(ends & ~Mux(takes, queue.payload.more, more)),
+        ]
+        m.d.sync += busy.eq((busy | takes) & ~ends)
         with m.If(takes):
             m.d.sync += [inside.eq(queue.payload.more), more.eq(queue.payload.more)]
-        return self._slots(m, "sore", queue.payload, go, sorter.filled, done)
+        return takes, done
+
+    def _update(self, m: Module, stopped: Value) -> tuple[Value, Value]:
+        updater, queue, go = self.updater, self.wuve, self.control.go[WUVE]
+        self._offer(m, WUVE, queue.payload, queue.valid & ~stopped)
+        wiring.connect(m, wiring.flipped(self.constants), updater.constants)
+        m.d.comb += [
+            queue.ready.eq(go),
+            updater.command.eq(queue.payload.does),
+            updater.go.eq(go),
+            self.control.ends[WUVE].eq(updater.ends),
+        ]
+        return self._slots(m, "wuve", queue.payload, go, updater.filled, updater.ends)
 
     def _transposer(self, m: Module, stopped: Value) -> tuple[Value, Value]:
         turner, queue, go = self.turner, self.transposer, self.control.go[TRANSPOSER]
@@ -239,12 +290,20 @@ class Core(wiring.Component):
         """Slots that an engine fills when its work is written, which is after its end, and frees at its end.
 
         All its commands of an op fill the same buffer, and it is filled before the op is over, so that one register
-        will do.
+        will do. Where a store waits for them, control hears of them when the DMA has the first word.
         """
         fills, frees = (Signal(self.layout.control.buffers, name=f"{name}_{what}") for what in ("fills", "frees"))
+        freed = Mux(ends, Mux(go, word.frees, frees), 0)
         with m.If(go):
             m.d.sync += [fills.eq(word.control.fills), frees.eq(word.frees)]
-        return Mux(filled, fills, 0), Mux(ends, Mux(go, word.frees, frees), 0)
+        if "stores" not in word.shape().members:
+            return Mux(filled, fills, 0), freed
+        stores = Signal(name=f"{name}_stores")
+        with m.If(go):
+            m.d.sync += stores.eq(word.stores)
+        self.stored.append(filled & stores)
+        told = later(m, Mux(filled & stores, fills, 0), STORE_LEAD - 1, f"{name}_told")
+        return Mux(filled & ~stores, fills, 0) | told, freed
 
     def _array(self, m: Module, stopped: Value) -> tuple[Value, Value]:
         """A run's word is taken ahead, so that it is prepared when its command may begin."""
@@ -272,56 +331,9 @@ class Core(wiring.Component):
         with m.If(queue.valid & queue.ready):
             m.d.sync += [head.eq(queue.payload), there.eq(1)]
         fills, stores, drains = giving.r_data[:buffers], giving.r_data[buffers], giving.r_data[buffers + 1]
-        m.d.comb += self.dma.ready_store.eq(array.filled & stores)
+        self.stored.append(array.filled & stores)
         # Control hears of sums when the DMA has the first word of their store. Those that were shifted out of the array
         # are there a cycle sooner than those that come from its adders, and wait for it.
         sooner = later(m, Mux(array.filled & drains, fills, 0), 1, "shifted")
         filled = later(m, Mux(array.filled & ~drains, fills, 0) | sooner, STORE_LEAD - 1, "given")
         return filled, Mux(array.ends, Mux(go, head.frees, frees), 0)
-
-    def _memories(self, m: Module) -> None:
-        """Who writes where: in an op, either the DMA alone or what stands behind the raw memory fills a memory."""
-        dma, turner, sorter, array = self.dma, self.turner, self.sorter, self.core_array
-        p, shape = self.layout.shape.array, self.layout.shape
-        m.submodules.raw = raw = Memory(shape=WORD_BITS, depth=shape.raw, init=[], attrs=UNRACED)
-        write, read = raw.write_port(), raw.read_port()
-        turns, turned = Signal(), Signal()  # the transposer was the last to begin
-        m.d.comb += turns.eq(Mux(turner.go, 1, Mux(sorter.go, 0, turned)))
-        m.d.sync += turned.eq(turns)
-        m.d.comb += [
-            write.addr.eq(dma.write.address),
-            write.data.eq(dma.write.data),
-            write.en.eq(dma.write.enable & (dma.write.memory == CoreMemory.RAW)),
-            read.addr.eq(Mux(turns, turner.raw_address, sorter.raw_address)),
-            read.en.eq(1),
-            turner.raw_data.eq(read.data),
-            sorter.raw_data.eq(read.data),
-            array.read.address.eq(dma.read.address),
-            array.read.bank.eq(dma.read.bank),
-            dma.sums.eq(array.sums),
-        ]
-        for port, memory in ((array.write_west, CoreMemory.WEST), (array.write_north, CoreMemory.NORTH)):
-            other = turner.write if memory is CoreMemory.WEST else sorter.write
-            m.d.comb += [
-                port.enable.eq((dma.write.enable & (dma.write.memory == memory)) | other.enable),
-                port.address.eq(Mux(other.enable, other.address, dma.write.address)),
-                port.bank.eq(Mux(other.enable, other.bank, dma.write.bank)),
-            ]
-        m.d.comb += array.write_west.data.eq(Mux(turner.write.enable, turner.write.data, dma.write.data))
-        sparse = WORD_BITS // p.weight_bits
-        operand = p.operand.bits
-        dense = Cat(
-            Cat(dma.write.data.word_select(lane, operand), dma.write.index[: p.index_bits]) for lane in range(4)
-        )
-        loaded = Mux(dma.write.per == DENSE, dense, dma.write.data[: sparse * p.weight_bits])
-        m.d.comb += [
-            array.write_north.data.eq(Mux(sorter.write.enable, sorter.write.weights.as_value(), loaded)),
-            array.write_north.lanes.eq(
-                Mux(sorter.write.enable, self.layout.lanes, Mux(dma.write.per == DENSE, 4, sparse))
-            ),
-            array.write_output.enable.eq(dma.write.enable & (dma.write.memory == CoreMemory.OUTPUT)),
-            array.write_output.address.eq(dma.write.address),
-            array.write_output.bank.eq(dma.write.bank),
-            array.write_output.lanes.eq(WORD_BITS // SUM),
-            array.write_output.data.eq(dma.write.data),
-        ]

@@ -15,9 +15,9 @@ from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from rtl.axi.master import ALWAYS, OKAY, master_ports
+from rtl.axi.master import ALWAYS, BEAT_BYTES, OKAY, master_ports
 from rtl.core.bursts import BEAT_BITS, LOW_BITS, UNIT_BITS, Beats, Bursts
-from rtl.core.storing import SIDE, STORE_WORD, StoreAhead, read_layout
+from rtl.core.storing import SIDE, SOURCE_BITS, STORE_WORD, StoreAhead, read_layout
 from rtl.core.transfers import DmaShape
 from rtl.core.walk import Walker
 from rtl.formats import FP32
@@ -34,8 +34,9 @@ class Dma(wiring.Component):
 
     filled: a load's last word is on the write port; freed: a store ends and its sums are not needed any more; each has
     the tag of the command beside it. load_walks: where the beats of loads belong, the last one of a load with `last`;
-    data wait where there is none. store_walks, store_words, ready_store, read, sums: as those of `StoreAhead`. A store
-    may begin `STORE_LEAD` cycles after its `ready_store`; one that begins sooner only waits for its first beat.
+    data wait where there is none. store_walks, store_words, ready_store, read, source, sums, other: as those of
+    `StoreAhead`. A store may begin `STORE_LEAD` cycles after its `ready_store`; one that begins sooner only waits for
+    its first beat.
 
     wait_for_b: a store ends only when all its bursts are answered. bus_error: a beat or a burst was answered with
     something else than OKAY since `clear`. idle: no command goes on, no data and no answer is on its way.
@@ -49,7 +50,9 @@ class Dma(wiring.Component):
             "store_walks": In(stream.Signature(shape.sums.walk)),
             "store_words": In(stream.Signature(STORE_WORD)),
             "read": Out(read_layout(shape.sums)),
+            "source": Out(SOURCE_BITS),
             "sums": In(ArrayLayout(FP32.bits, SIDE)),
+            "other": In(8 * BEAT_BYTES),
         }
         errors = {"wait_for_b": In(1), "clear": In(1), "bus_error": Out(StructLayout({"read": 1, "write": 1}))}
         super().__init__(
@@ -84,7 +87,7 @@ class Dma(wiring.Component):
         ]
         m.d.sync += [held.eq(now), busy.eq(active & ~self.ends)]
         for channel, valid in (("aw", bursts.valid & now.store), ("ar", bursts.valid & ~now.store)):
-            given = {"valid": valid, "addr": bursts.address, "len": bursts.length, "user": bursts.first}
+            given = {"valid": valid, "addr": bursts.address, "len": bursts.length, "user": bursts.first & ~now.joins}
             m.d.comb += [self._axi(channel + name).eq(value) for name, value in (given | ALWAYS).items()]
         may_end, coming = self._load(m)
         written, unanswered = self._store(m)
@@ -145,7 +148,9 @@ class Dma(wiring.Component):
         m.d.comb += [
             ahead.ready_store.eq(self.ready_store),
             self.read.eq(ahead.read),
+            self.source.eq(ahead.source),
             ahead.sums.eq(self.sums),
+            ahead.other.eq(self.other),
             beats.go.eq(self.go & self.command.store),
             beats.start.eq(self.command.address[UNIT_BITS:]),
             beats.beats.eq(self.command.beats),

@@ -9,14 +9,27 @@ from amaranth.lib.data import StructLayout
 from numpy.typing import NDArray
 
 from rtl.core.array import packed_bits
-from rtl.core.bound import Bound, BoundLoad, BoundRun, BoundSort, BoundStore, BoundTurn, CoreMemory
-from rtl.core.core import ARRAY, DENSE, DRAM, ENGINES, SORE, SPARSE, TRANSPOSER, CoreLayout
+from rtl.core.bound import (
+    Bound,
+    BoundCopies,
+    BoundLoad,
+    BoundMove,
+    BoundRun,
+    BoundSort,
+    BoundStore,
+    BoundTurn,
+    BoundUpdate,
+    CoreMemory,
+)
+from rtl.core.core import ARRAY, DRAM, ENGINES, SORE, TRANSPOSER, WUVE, CoreLayout
+from rtl.core.memories import DENSE, SPARSE
 from rtl.core.runs import Sorting
+from rtl.core.storing import STORE_WORD, Source
 from rtl.core.walk import LOOPS, Walk
 from workloads.errors import UserError
 
 WORD_BYTES = 8
-QUEUES = (*ENGINES, "load_walks", "store_walks", "sort_walks", "turn_walks", "store_words", "ops")
+QUEUES = (*ENGINES, "load_walks", "store_walks", "sort_walks", "turn_walks", "store_words", "constants", "ops")
 
 
 class Controlled(NamedTuple):
@@ -40,9 +53,11 @@ class Regions:
     used: int = 0
     of: dict[Hashable, int] = field(default_factory=dict)
 
-    def address(self, region: Hashable, words: int) -> int:
-        """Where a region of so many words begins, the same each time."""
+    def address(self, region: Hashable, words: int | None = None) -> int:
+        """Where a region of so many words begins, the same each time; None for one that is known."""
         if region not in self.of:
+            if words is None:
+                raise UserError(f"core: nobody has said how large the region {region} is")
             self.of[region], self.used = self.used, self.used + words * WORD_BYTES
             if self.used > self.capacity_bytes:
                 raise UserError(f"core: the operands need more than the {self.capacity_bytes:,} bytes of the DRAM")
@@ -79,6 +94,18 @@ class Feed:
             self._put(TRANSPOSER, shared, packed_bits(self.layout.turning, does))
         elif isinstance(bound, BoundSort):
             self._sort(shared, bound)
+        elif isinstance(bound, BoundMove):
+            self._move(command, shared, bound)
+        elif isinstance(bound, BoundUpdate):
+            updates, work = self.layout.updates, bound.work
+            if updates is None:
+                raise UserError("core: this core has no update engine")
+            self._put(WUVE, {**shared, "stores": int(command.stores)}, work.bits(updates))
+        elif isinstance(bound, BoundCopies):
+            self._walks("sort_walks", bound.walks)
+            for number, part in enumerate(bound.runs, 1):
+                told = {"stores": int(command.stores), "more": int(number < len(bound.runs))}
+                self._put(SORE, {**shared, **told}, part.bits(self.layout.sorting))
         else:
             self._transfer(command, shared, bound)
 
@@ -91,19 +118,42 @@ class Feed:
             "memory": 0 if isinstance(bound, BoundStore) else int(bound.memory),
             "per": DENSE if isinstance(bound, BoundLoad) and bound.dense else SPARSE,
             "tag": command.frees if store else command.fills,
+            "joins": 0,
         }
         self._walks("store_walks" if store else "load_walks", bound.walks)
         if isinstance(bound, BoundStore):
-            self.words["store_words"].append(int(bound.narrow))
-        self._put(DRAM, shared, packed_bits(self.layout.dma.command, does))
+            self._store_word(Source.NARROW if bound.narrow else Source.SUMS, False)
+        self._put(DRAM, {**shared, "more": 0}, packed_bits(self.layout.dma.command, does))
+
+    def _store_word(self, source: Source, more: bool) -> None:
+        self.words["store_words"].append(packed_bits(STORE_WORD, {"source": int(source), "more": int(more)}))
+
+    def _move(self, command: Controlled, shared: dict[str, object], bound: BoundMove) -> None:
+        """A word of the queue for each segment; only the last one fills or frees a slot."""
+        tag = command.frees if bound.store else command.fills
+        for number, segment in enumerate(bound.segments, 1):
+            more = number < len(bound.segments)
+            does: dict[str, object] = {
+                "store": int(bound.store),
+                "address": self.regions.address(segment.region) + WORD_BYTES * segment.first,
+                "beats": segment.words - 1,
+                "memory": 0 if bound.store else int(CoreMemory.UPDATE),
+                "per": SPARSE,
+                "tag": 0 if more else tag,
+                "joins": int(number > 1),
+            }
+            self._walks("store_walks" if bound.store else "load_walks", segment.walks)
+            if bound.store:
+                self._store_word(segment.source, more)
+            self._put(DRAM, {**shared, "more": int(more)}, packed_bits(self.layout.dma.command, does))
 
     def _sort(self, shared: dict[str, object], bound: BoundSort) -> None:
         self._walks("sort_walks", bound.walks)
         layout, raw = self.layout.sorting, bound.raw
         for number, (count, size) in enumerate(bound.groups, 1):
             part = Sorting(raw, bound.keep, size, full=count, blocks=bound.blocks, pad=bound.pad)
-            does = packed_bits(layout, {name: int(getattr(part, name)) for name in layout.members})
-            self._put(SORE, {**shared, "more": int(number < len(bound.groups))}, does)
+            does = packed_bits(layout, part.fields(layout))
+            self._put(SORE, {**shared, "stores": 0, "more": int(number < len(bound.groups))}, does)
             raw += count * size * bound.blocks
 
     def _walks(self, queue: str, walks: Sequence[Walk]) -> None:

@@ -85,9 +85,13 @@ class Sorting:
         block, inside = divmod(self.raw % SIDE + np.arange(self.beats), SIDE)
         return (self.raw // SIDE + block * self.step) * SIDE + inside
 
+    def fields(self, layout: StructLayout) -> dict[str, int]:
+        """Its numbers by the names of `sorting_layout`."""
+        return {name: int(getattr(self, name)) for name in layout.members} | {"late": self.leaves}
+
     def bits(self, layout: StructLayout) -> int:
         """As hardware takes it, in `sorting_layout`. Raises UserError for what it cannot count to, or never ends."""
-        fields = {name: int(getattr(self, name)) for name in layout.members} | {"late": self.leaves}
+        fields = self.fields(layout)
         beyond = [name for name, value in fields.items() if value < 0 or value >> layout[name].width]
         if beyond:
             raise UserError(f"core: '{beyond[0]}' of {fields[beyond[0]]} is more than the SORE lanes can count to")

@@ -33,8 +33,8 @@ def sorted_weights(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(writes, lanes) values and indices of what is written; words: those that the command reads, in order.
 
-    What fills a run up is -0 and selects an operand that is +0, so that it leaves any sum as it is. What stands in place
-    of columns that there are not is -0 as well.
+    What fills a run up is -0 and selects an operand that is +0, so that it leaves any sum as it is. What stands in
+    place of columns that there are not is -0 as well.
     """
     shifts = (np.arange(lanes) * form.bits).astype(np.uint64)
     columns = (words[:, None] >> shifts & np.uint64((1 << form.bits) - 1)).astype(dtype_of(form))

@@ -1,13 +1,15 @@
-"""What a store writes to DRAM: sums out of the banks of the outputs, fetched before the command begins.
+"""What a store writes to DRAM: words out of the core's memories, fetched before the command begins.
 
-A beat has two sums of neighbouring columns, or four of them that are rounded to the operand's format. Beats wait in a
+Of sums a beat has two of neighbouring columns, or four of them that are rounded to the operand's format. Of weights it
+has as many neighbours with their indices as fit, or four values alone; of masters and their states two. Beats wait in a
 small memory, so the first one is there when the command begins, and one a cycle from then on.
 """
 
 from collections.abc import Iterable
+from enum import IntEnum
 
 import numpy as np
-from amaranth import Cat, Elaboratable, Module, Signal
+from amaranth import Cat, Elaboratable, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.fifo import SyncFIFO
@@ -20,12 +22,23 @@ from rtl.counting import later
 from rtl.divider import Narrower
 from rtl.formats import FP32, FloatFormat
 from rtl.golden.units import narrow
-from rtl.wuve import NARROWER_LATENCY
+from rtl.lanes import NARROWER_LATENCY
 
 SIDE = 4  # neighbouring columns that are read at once
-STORE_WORD = StructLayout({"narrow": 1})
+SOURCE_BITS = 3
+STORE_WORD = StructLayout({"source": SOURCE_BITS, "more": 1})  # more: another part of the same store follows
 PENDING_BITS = 8  # of the number of stores whose sums are there and not fetched
 FETCH = 1 + NARROWER_LATENCY  # cycles from a place to its beat; `STORE_LEAD` has two registers more
+
+
+class Source(IntEnum):
+    """Where the words of a store come from."""
+
+    SUMS = 0
+    NARROW = 1  # the same, rounded to operands
+    COPIES = 2  # weights with their indices, out of the north memory
+    DENSE = 3  # weights alone, out of it
+    MASTERS = 4  # FP32 weights and states
 
 
 def width(narrows: bool) -> int:
@@ -49,9 +62,10 @@ def read_layout(shape: WalkShape) -> StructLayout:
 class StoreAhead(wiring.Component):
     """Fetches the sums of stores in their order, as soon as they may be fetched and there is room for them.
 
-    ready_store: the sums of the next store have been written, and can be read from the next cycle on. walks: where they
-    are; the last one of a store has `last`. words: one a store. read, sums: a port of the banks, whose sums come in the
-    cycle after; beyond the last column they may be anything. beats: for DRAM. depth: how many of them can wait.
+    ready_store: what the next store writes is there, and can be read from the next cycle on. walks: where it is; the
+    last one of a store, or of a part of it, has `last`. words: one a store, or a part. read, sums: a port of the banks,
+    whose sums come in the cycle after; beyond the last column they may be anything. source: which memory is read;
+    other: the word that comes from one that has no sums. beats: for DRAM. depth: how many of them can wait.
     """
 
     def __init__(self, form: FloatFormat, shape: WalkShape, depth: int) -> None:
@@ -62,7 +76,9 @@ class StoreAhead(wiring.Component):
                 "walks": In(stream.Signature(shape.walk)),
                 "words": In(stream.Signature(STORE_WORD)),
                 "read": Out(read_layout(shape)),
+                "source": Out(SOURCE_BITS),
                 "sums": In(ArrayLayout(FP32.bits, SIDE)),
+                "other": In(8 * BEAT_BYTES),
                 "beats": Out(stream.Signature(8 * BEAT_BYTES)),
             }
         )
@@ -85,9 +101,10 @@ class StoreAhead(wiring.Component):
             self.read.enable.eq(fetch),
             self.read.address.eq(place.address),
             self.read.bank.eq(place.bank),
+            self.source.eq(self.words.payload.source),
         ]
         m.d.sync += [
-            pending.eq(pending + self.ready_store - ends),
+            pending.eq(pending + self.ready_store - (ends & ~self.words.payload.more)),
             room.eq(room + leaves - fetch),
             coming.eq(Cat(fetch, coming)),
         ]
@@ -96,8 +113,10 @@ class StoreAhead(wiring.Component):
             m.submodules[f"narrower_{number}"] = narrower = Narrower(self.form, NARROWER_LATENCY)
             m.d.comb += narrower.a.eq(self.sums[number])
             narrowed.append(narrower.p)
-        wide = later(m, Cat(self.sums[number] for number in range(SIDE // 2)), NARROWER_LATENCY, "wide")
-        narrows = later(m, self.words.payload.narrow, FETCH, "narrows")
+        read = later(m, self.source, 1, "read_source")
+        whole = Mux(read == Source.SUMS, Cat(self.sums[number] for number in range(SIDE // 2)), self.other)
+        wide = later(m, whole, NARROWER_LATENCY, "wide")
+        narrows = later(m, self.source == Source.NARROW, FETCH, "narrows")
         with m.If(narrows):
             m.d.comb += waiting.w_data.eq(Cat(narrowed))
         with m.Else():

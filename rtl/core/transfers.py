@@ -16,6 +16,7 @@ from rtl.formats import FloatFormat
 from workloads.errors import UserError
 
 WEST, NORTH, RAW = range(3)  # memories that a load can fill
+MEMORY_BITS = 3
 
 
 @final
@@ -46,14 +47,17 @@ class DmaShape:
 
     @property
     def command(self) -> StructLayout:
-        """A load or a store of `beats` plus one. per: what words of a load are, for the memory. tag: anybody's."""
+        """A load or a store of `beats` plus one. per: what words of a load are, for the memory. tag: anybody's. joins:
+        to the DRAM it is one transfer with the command before.
+        """
         where = {"store": 1, "address": ADDRESS_BITS, "beats": BEAT_BITS}
-        return StructLayout({**where, "memory": 2, "per": self.per_bits, "tag": self.tag_bits})
+        what = {"memory": MEMORY_BITS, "per": self.per_bits, "tag": self.tag_bits}
+        return StructLayout({**where, **what, "joins": 1})
 
     @property
     def loaded(self) -> StructLayout:
         """What is remembered of a load until its data have come."""
-        return StructLayout({"memory": 2, "per": self.per_bits, "tag": self.tag_bits})
+        return StructLayout({"memory": MEMORY_BITS, "per": self.per_bits, "tag": self.tag_bits})
 
     @property
     def write(self) -> StructLayout:
@@ -63,7 +67,8 @@ class DmaShape:
             "bank": self.places.bank_bits,
             "index": self.places.turn_bits,
         }
-        return StructLayout({"enable": 1, "memory": 2, "per": self.per_bits, **place, "data": 8 * BEAT_BYTES})
+        what = {"memory": MEMORY_BITS, "per": self.per_bits, **place}
+        return StructLayout({"enable": 1, **what, "data": 8 * BEAT_BYTES})
 
 
 @final

@@ -23,6 +23,7 @@ from rtl.core.feeding import Feed, Regions, values_of, words_bits
 from rtl.formats import Bits, FloatFormat, encode, groups_of, pack
 from rtl.golden.products import sparse_product
 from rtl.golden.units import narrow
+from rtl.lanes import STATE
 from rtl.parameters import make_parameters
 from rtl.run import REASONS, Error
 from simulator.hil.core_words import CoreOp, controlled
@@ -49,6 +50,7 @@ class CoreMachine:
     """A machine that the core can be. Raises UserError for another one, when its layout is asked for."""
 
     arch: object
+    optimizer: str = ""  # of its update engine; none where it does products alone
 
     @cached_property
     def spec(self) -> SystolicArch:
@@ -78,7 +80,12 @@ class CoreMachine:
         )
         word = core.word_bytes
         depths = west // (word * p.rows), 8 * north // (p.weight_bits * p.cols), output // (SUM_BYTES * p.cols)
-        return CoreLayout(CoreShape(p, *depths, raw // word), arch.sore.lanes if arch.sore else 4)
+        lanes, shape = arch.sore.lanes if arch.sore else 4, CoreShape(p, *depths, raw // word)
+        if not self.optimizer:
+            return CoreLayout(shape, lanes)
+        # a row of four weights and states, with gradients as they come and without as they leave
+        row = lanes * SUM_BYTES * (2 * len(STATE[self.optimizer]) + 3)
+        return CoreLayout(shape, lanes, optimizer=self.optimizer, rows=int(1024 * memory.wuve_kib) // row)
 
     @cached_property
     def hardware(self) -> CompiledCore:

@@ -75,9 +75,10 @@ class CoreOp:
 def controlled(op: CoreOp, bound: Iterable[tuple[Command, Bound]]) -> Iterator[tuple[Controlled, Bound]]:
     """Bound commands with what control sees of them, those without cycles joined to their neighbours."""
     at = dict.fromkeys(op.engines, 0)
+    awaited = next((name for name in ("out", "copies", "updated") if name in op.buffers), "")  # by a store
     for command, what in bound:
         queue, place = op.queues[command.engine], at[command.engine]
         joined, at[command.engine] = queue[place], place + 1
         takes, fills, frees = (op.mask(each) for each in (joined.takes, joined.fills, joined.frees))
-        last, stores = place + 1 == len(queue), "out" in joined.fills
+        last, stores = place + 1 == len(queue), awaited in joined.fills
         yield Controlled(command.engine, takes, fills, frees, last, command.ticks, stores), what

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rtl.timing import core_unread
+from rtl.lanes import STATE, UpdateParameters
+from rtl.timing import CORE_UPDATED, core_unread
 from workloads.errors import UserError
 
 if TYPE_CHECKING:
@@ -75,6 +76,12 @@ def _fixed(arch: "SystolicArch") -> Iterator[tuple[str, object, object]]:
     if arch.transposer is not None:
         yield "transposer.side", arch.transposer.side, operands
         yield "transposer.elements_per_cycle", arch.transposer.elements_per_cycle, operands
+    if arch.wuve is not None:
+        yield "wuve.lanes", arch.wuve.lanes, operands
+        for optimizer in STATE:
+            latency = UpdateParameters(optimizer).latency + CORE_UPDATED
+            yield f"wuve.{optimizer}_cycles", getattr(arch.wuve, f"{optimizer}_cycles"), 1
+            yield f"wuve.{optimizer}_latency_cycles", getattr(arch.wuve, f"{optimizer}_latency_cycles"), latency
     yield "schedule.overlap", arch.schedule.overlap, "barriers"
     yield "lowering.im2col", arch.lowering.im2col, "explicit"
     yield "lowering.exchange_wu", arch.lowering.exchange_wu, False
