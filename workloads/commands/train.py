@@ -69,6 +69,16 @@ def train(
     weights: Annotated[
         Path | None, typer.Option("--weights", help="Start from this file: weights.safetensors of a run, or any such.")
     ] = None,
+    on: Annotated[
+        str,
+        typer.Option("--on", help="Multiply and update on a backend (`simulate list backends`). [default: torch]"),
+    ] = "",
+    alone: Annotated[
+        bool, typer.Option("--alone", help="On a backend, without the same run in torch beside it.")
+    ] = False,
+    loss_scale: Annotated[
+        float | None, typer.Option("--loss-scale", help="On a backend, a power of two. [default: 1024]")
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="Where to compute: cpu or cuda.")] = "cpu",
     seed: Annotated[int, typer.Option("--seed", help="Of the weights and of the order of the data.")] = 0,
     threads: Annotated[int, typer.Option("--threads", help="Of torch; with one, a run gives the same bits again.")] = 1,
@@ -120,6 +130,9 @@ def train(
         data=data,
         weights=None if weights is None else realpath(weights),
         device=device,
+        on=on,
+        alone=alone,
+        loss_scale=loss_scale,
     )
     workloads.checked_settings(settings)
     folder = out or dated_folder(safe_name("train", model.replace(":", "-"), method, *pattern))
@@ -164,5 +177,7 @@ def _say(outcome: "Outcome") -> None:
         f"test accuracy {share}" if outcome.tested else "no accuracy, since there was nothing with classes to test on,"
     )
     say(f"{found} after {outcome.steps} steps; the run is in {outcome.folder}")
+    for sentence in outcome.beside:
+        say(sentence)
     for path in sorted(outcome.folder.glob("step-*.json")):
         say(f"recorded: simulate --workload {path}")

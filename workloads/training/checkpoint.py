@@ -27,6 +27,7 @@ from workloads.training.run_folder import owned
 def save_checkpoint(training: Training, data: str, seconds: float, folder: Path) -> None:
     """Write a checkpoint and remove the one before. Raises UserError where it cannot be written."""
     path = folder / TENSORS.format(step=training.step)
+    training.engine.fetch()
     tensors = tensors_of(training)
     absent = tuple(sorted(slots_of(training).keys() - tensors.keys()))
     size, digest = write_tensors(tensors, path)
@@ -53,6 +54,8 @@ def load_checkpoint(training: Training, folder: Path) -> Checkpoint | None:
         tensors = _read_tensors(training, made, folder / made.tensors)
     restore(training, tensors)
     training.step, training.scale = made.step, made.loss_scale
+    if training.beside:
+        training.beside.step = made.step
     return made
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import final
+from typing import TypeVar, final
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,8 @@ from workloads.sparsity.masked_weight import masked_weights
 from workloads.training.loop import Training
 
 RANDOM, RANDOM_CUDA = "random", "random_cuda"  # states of the random numbers
+BESIDE = "torch/"  # before the names of the same training in torch
+Part = TypeVar("Part")
 FACTORS = (torch.bool, torch.float32)  # a mask keeps or drops, or lets a weight fade
 
 
@@ -36,8 +38,14 @@ def tensors_of(training: Training) -> dict[str, Tensor]:
     found = {f"weight/{name}": tensor for name, tensor in weights_of(training.model).items()}
     for name, state in training.states.items():
         found |= {f"state/{name}/{key}": tensor for key, tensor in state.items()}
+    found |= _beside(tensors_of(training.beside)) if training.beside else {}
     found |= _random(training)
     return {name: tensor.contiguous() for name, tensor in found.items()}
+
+
+def _beside(found: Mapping[str, Part]) -> dict[str, Part]:
+    """What belongs to the training beside another one, under names of its own; random numbers are those of both."""
+    return {f"{BESIDE}{name}": each for name, each in found.items() if name not in (RANDOM, RANDOM_CUDA)}
 
 
 def _random(training: Training) -> dict[str, Tensor]:
@@ -54,6 +62,7 @@ def slots_of(training: Training) -> dict[str, Slot]:
             found[f"state/{name}/{key}"] = _like(parameter, f"state/{name}")
     for name in mask_names(training.model):
         found[f"weight/{name}"] = replace(found[f"weight/{name}"], types=FACTORS)
+    found |= _beside(slots_of(training.beside)) if training.beside else {}
     return found | {name: _like(state) for name, state in _random(training).items()}
 
 
@@ -78,6 +87,9 @@ def check_tensors(slots: Mapping[str, Slot], absent: Collection[str], tensors: M
 
 def restore(training: Training, tensors: Mapping[str, Tensor]) -> None:
     """Put checked tensors where a training had them."""
+    if training.beside:
+        names = {name.removeprefix(BESIDE): name for name in tensors if name.startswith(BESIDE)}
+        restore(training.beside, {short: tensors[name] for short, name in names.items()} | {RANDOM: tensors[RANDOM]})
     with torch.no_grad():
         wanted = {name: tensors[f"weight/{name}"] for name in weights_of(training.model)}
         training.model.load_state_dict(wanted, strict=False)  # a tied parameter has other names too

@@ -24,7 +24,7 @@ from workloads.sparsity.sparsify import Asked, check_patterns, put
 from workloads.training.data import Batch, Inputs
 from workloads.training.loss_scale import LossScale
 from workloads.training.own import logits_of
-from workloads.training.updates import State, Update, UpdateEngine
+from workloads.training.updates import Engine, State, Update, UpdateEngine
 from workloads.workload import Capture, Mode, Workload
 
 
@@ -40,6 +40,7 @@ class Recipe:
     update: Update
     mixed: bool = False
     loss_scale: LossScale = field(default_factory=LossScale)
+    fixed_scale: bool = False  # it stays what it is
     parts: int = 1
     readers: Sequence[str] = ()  # modules that read the weights of their children
 
@@ -47,12 +48,18 @@ class Recipe:
 @final
 @dataclass
 class Training:
-    """A model in training. Not frozen: this is where the state of a run lives."""
+    """A model in training. Not frozen: this is where the state of a run lives.
+
+    beside: the same training in torch, where this one's products and updates happen on a backend. left_out: whether the
+    last step updated nothing, because a gradient overflowed.
+    """
 
     model: nn.Module
     recipe: Recipe
     loss: nn.Module = field(default_factory=CrossEntropy)
     step: int = 0
+    beside: "Training | None" = None
+    left_out: bool = False
     logits: list[tuple[Tensor | None, Tensor | None]] = field(default_factory=list)  # of the last batch, with targets
 
     def __post_init__(self) -> None:
@@ -62,7 +69,7 @@ class Training:
         asked = Asked(recipe.method, lambda layer: patterns.of(layer, layer in kept), recipe.readers, recipe.mixed)
         self.sparse_layers = put(self.model, asked)
         self.scale = recipe.loss_scale if recipe.mixed else LossScale(1.0)
-        self.engine = UpdateEngine(self.model.parameters(), recipe.update)
+        self.engine: Engine = UpdateEngine(self.model.parameters(), recipe.update)
 
     @property
     def states(self) -> dict[str, State]:
@@ -97,7 +104,8 @@ class Training:
         self.logits = []
         whole = 0.0
         for inputs, targets, share in cut(batch, self.recipe.parts):
-            output = called(self.model, inputs)
+            with self.engine.products():
+                output = called(self.model, inputs)
             loss = self.loss(output, targets)
             found = logits_of(output)
             self.logits.append((None if found is None else found.detach(), targets))  # the graph goes with the step
@@ -111,10 +119,12 @@ class Training:
         """Update every parameter that has a gradient, unless a gradient overflowed."""
         gradients = [each.grad for each in self.model.parameters() if each.grad is not None]
         finite = all(bool(gradient.isfinite().all()) for gradient in gradients)
-        used, self.scale = self.scale.scale, self.scale.after(finite) if self.recipe.mixed else self.scale
+        used, changes = self.scale.scale, self.recipe.mixed and not self.recipe.fixed_scale
+        self.scale = self.scale.after(finite) if changes else self.scale
         self.step += 1
+        self.left_out = not finite
         if finite:
-            for gradient in gradients:
+            for gradient in [] if self.engine.keeps_scale else gradients:
                 gradient.div_(used)
             self.engine.update, self.engine.number = self.recipe.update, self.step
             self.engine.step()

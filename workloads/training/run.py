@@ -9,20 +9,21 @@ on from its checkpoint.
 import json
 import math
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from workloads.errors import UserError
 from workloads.files.limits import SMALL_PIXELS, SMALL_TOKENS
 from workloads.files.writing import write_text
 from workloads.methods.fields import fitted, load_method
-from workloads.models.loss import IGNORED, CrossEntropy
+from workloads.models.loss import CrossEntropy
 from workloads.models.spec import ModelSpec
 from workloads.op import Optimizer
 from workloads.pattern import parse_patterns
@@ -38,21 +39,26 @@ from workloads.stored import template_of, write_template
 from workloads.training.checkpoint import load_checkpoint, load_weights, save_checkpoint, write_tensors
 from workloads.training.checkpoint_file import read_checkpoint
 from workloads.training.checkpoint_tensors import weights_of
-from workloads.training.data import Batch, Examples, batch_at, in_order, steps_an_epoch
+from workloads.training.data import Batch, batch_at, steps_an_epoch
 from workloads.training.datasets import DataSet, Request, default_data, load_data
 from workloads.training.devices import check_device, on_device
+from workloads.training.elsewhere import Elsewhere, begin, recorded_elsewhere
 from workloads.training.flips import flips, masks_of
-from workloads.training.loop import Recipe, Training, called, trace_step
+from workloads.training.loop import LossScale, Recipe, Training, called, trace_step
 from workloads.training.memory import check_memory, least_of_step, memory_said
-from workloads.training.own import OwnExamples, OwnLoss, logits_of, own_data, own_model
+from workloads.training.own import OwnExamples, OwnLoss, own_data, own_model
 from workloads.training.run_folder import MASKS, RESULT, WEIGHTS, held, new_run, read_unfinished
 from workloads.training.run_log import NAME as LOG
-from workloads.training.run_log import Log, Row, Show, start_log
+from workloads.training.run_log import Log, Row, Show, more_columns, start_log
 from workloads.training.sampling import Sampler
+from workloads.training.scores import hits, tested_hits
 from workloads.training.settings import Schedule, Settings, checked_settings, filled, is_own, method_of
+from workloads.training.told import elsewhere_told, sentences, told_beside, told_by, write_table
 from workloads.training.updates import update_for
+from workloads.workload import Workload
 
 SCHEMA = 1
+STEP = "step-{:06d}.json"
 SMALLER = "a smaller --batch, --image, --sequence or --width"
 
 
@@ -66,6 +72,7 @@ class Prepared:
     data: DataSet
     training: Training
     steps: int
+    elsewhere: Elsewhere | None = None  # None: torch does it all
 
 
 def prepare(wanted: Settings, fresh: bool = True) -> Prepared:
@@ -96,12 +103,19 @@ def prepare(wanted: Settings, fresh: bool = True) -> Prepared:
             load_weights(model, Path(settings.weights))
         if own:
             recipe = _with_ends(recipe, model, batch_at(data.train, settings.batch, settings.seed, 0))
-        training = Training(model.to(settings.device), recipe, OwnLoss() if own else CrossEntropy())
+        loss = OwnLoss() if own else CrossEntropy()
+        elsewhere = beside = None
+        if settings.on:
+            copied = Training(deepcopy(model), recipe, loss)
+            first = batch_at(data.train, settings.batch, settings.seed, 0)
+            elsewhere = recorded_elsewhere(settings.on, spec, copied, first, data.description, settings.seed)
+            beside = None if settings.alone else Training(deepcopy(model), recipe, loss)
+        training = Training(model.to(settings.device), recipe, loss, beside=beside)
     decay = recipe.method.decay
     asked = decay != load_method(settings.method).decay
     if asked and not training.sparse_layers:
         raise UserError(f"--decay {decay:g}: no weight is masked, so there is none that could decay")
-    return Prepared(settings, spec, data, training, steps)
+    return Prepared(settings, spec, data, training, steps, elsewhere)
 
 
 def _recipe(settings: Settings, spec: ModelSpec) -> Recipe:
@@ -111,7 +125,10 @@ def _recipe(settings: Settings, spec: ModelSpec) -> Recipe:
     if settings.batch % parts:
         raise UserError(f"--accumulate {parts}: a batch of {settings.batch} cannot be cut into so many equal parts")
     patterns = parse_patterns(list(settings.patterns))
-    return Recipe(method_of(settings), patterns, spec.kept_dense, update, settings.mixed_precision, parts=parts)
+    method, kept = method_of(settings), spec.kept_dense
+    if settings.loss_scale is not None:
+        return Recipe(method, patterns, kept, update, True, LossScale(settings.loss_scale), fixed_scale=True)
+    return Recipe(method, patterns, kept, update, settings.mixed_precision, parts=parts)
 
 
 def _data(settings: Settings, spec: ModelSpec) -> DataSet:
@@ -171,6 +188,7 @@ class Outcome:
     steps: int
     right: int
     tested: int
+    beside: tuple[str, ...] = ()  # sentences on what a backend did, and on torch beside it
 
     @property
     def accuracy(self) -> float:
@@ -181,7 +199,9 @@ def start_run(settings: Settings, folder: Path, show: Show, force: bool = False)
     """Train in a new folder. Raises UserError for a mistake, before the folder is made, and for a loss that is none."""
     with current_folder_first():
         prepared = prepare(settings)
-        with new_run(folder, prepared.settings, force):
+        with _session(prepared), new_run(folder, prepared.settings, force):
+            if prepared.elsewhere:
+                _write_step(prepared, prepared.elsewhere.step, folder)
             return _train(prepared, folder, show, seconds=0.0)
 
 
@@ -195,18 +215,30 @@ def resume_run(folder: Path, show: Show) -> Outcome:
             raise UserError(f"--resume {folder}: trained on '{found.data}', and now there is '{data}'")
         if found and found.step > prepared.steps:
             raise UserError(f"--resume {folder}: has made {found.step} steps, and the run has {prepared.steps}")
-        return _train(prepared, folder, show, found.seconds if found else 0.0)
+        with _session(prepared):
+            return _train(prepared, folder, show, found.seconds if found else 0.0)
+
+
+@contextmanager
+def _session(prepared: Prepared) -> Iterator[None]:
+    """While it is entered, the backend of a run, if it has one, multiplies and updates."""
+    if prepared.elsewhere is None:
+        yield
+        return
+    with closing(begin(prepared.training, prepared.elsewhere).session):
+        yield
 
 
 def _train(prepared: Prepared, folder: Path, show: Show, seconds: float) -> Outcome:
     training, settings, began = prepared.training, prepared.settings, time.perf_counter() - seconds
-    start_log(folder, training.step)
+    start_log(folder, training.step, more_columns(settings.on, settings.alone))
     with closing(Log(folder)) as log, memory_said(SMALLER):
         while training.step < prepared.steps:
             row = _step(prepared, folder)
             log.add(row)
             if row.step % settings.checkpoint_every == 0 or row.step == prepared.steps:
                 log.sync()
+                write_table(training, folder)
                 save_checkpoint(training, prepared.data.description, time.perf_counter() - began, folder)
             show(row, prepared.steps)
     return _finish(prepared, folder, time.perf_counter() - began)
@@ -218,6 +250,9 @@ def _step(prepared: Prepared, folder: Path) -> Row:
     assert settings.batch is not None
     batch = on_device(batch_at(prepared.data.train, settings.batch, settings.seed, training.step), settings.device)
     rate = _set_rate(prepared)
+    same_chance = torch.random.fork_rng(devices=[], enabled=training.beside is not None)
+    with same_chance:
+        torch_told = told_beside(training, batch)
     loss = _capture(prepared, batch, folder) if number in settings.capture_at else training.run_step(batch)
     if not math.isfinite(loss):
         raise UserError(
@@ -227,7 +262,8 @@ def _step(prepared: Prepared, folder: Path) -> Row:
     right, counted = map(sum, zip(*(hits(*each) for each in training.logits), strict=True))
     epoch = 1 + (number - 1) // steps_an_epoch(prepared.data.train, settings.batch)
     changed = flips(before, masks_of(training.model))
-    return Row(number, epoch, loss, right / max(1, counted), rate, scale, *changed)
+    more = told_by(training) | torch_told
+    return Row(number, epoch, loss, right / max(1, counted), rate, scale, *changed, more)
 
 
 def _set_rate(prepared: Prepared) -> float:
@@ -238,7 +274,9 @@ def _set_rate(prepared: Prepared) -> float:
     if settings.schedule == Schedule.COSINE:
         rate *= (1 + math.cos(math.pi * training.step / prepared.steps)) / 2
     update = replace(training.recipe.update, learning_rate=rate)
-    training.recipe = replace(training.recipe, update=update)
+    for each in (training, training.beside):
+        if each is not None:
+            each.recipe = replace(each.recipe, update=update)
     return rate
 
 
@@ -248,38 +286,23 @@ def _capture(prepared: Prepared, batch: Batch, folder: Path) -> float:
     sampler = Sampler(training, spec.kept_dense) if settings.mixed_precision else None
     watch = sampler.watch if sampler else None
     workload = trace_step(spec, training, batch, prepared.data.description, settings.seed, watch)
-    narrow = f" at width {settings.width:g}" if settings.width != 1 else ""
-    path = folder / f"step-{training.step:06d}.json"
     digest = ""
     if sampler:
         digest = write_samples(
             sampler.samples(),
             {"step": training.step, **asdict(training.recipe.update)},
-            path.with_suffix(".safetensors"),
+            (folder / STEP.format(training.step)).with_suffix(".safetensors"),
         )
-    write_template(template_of(replace(workload, model=spec.name + narrow, samples=digest)), path)
+    _write_step(prepared, replace(workload, samples=digest), folder)
     assert workload.capture.loss is not None
     return workload.capture.loss
 
 
-def hits(logits: Tensor | None, targets: Tensor | None) -> tuple[int, int]:
-    """How many targets are the largest logit, of how many that count; none where targets are no classes."""
-    if targets is None or targets.is_floating_point() or logits is None or logits.shape[:-1] != targets.shape:
-        return 0, 0
-    counts = targets != IGNORED
-    return int(((logits.argmax(-1) == targets) & counts).sum()), int(counts.sum())
-
-
-@torch.no_grad()
-def tested_hits(training: Training, examples: Examples | None, batch: int, seed: int, device: str) -> tuple[int, int]:
-    """The same over a test set, of no test where there is none."""
-    if examples is None:
-        return 0, 0
-    training.model.eval()
-    moved = (on_device(each, device) for each in in_order(examples, batch, seed))
-    found = [hits(logits_of(called(training.model, inputs)), targets) for inputs, targets in moved]
-    training.model.train()
-    return sum(right for right, _ in found), sum(counted for _, counted in found)
+def _write_step(prepared: Prepared, workload: Workload, folder: Path) -> None:
+    width = prepared.settings.width
+    narrow = f" at width {width:g}" if width != 1 else ""
+    named = replace(workload, model=prepared.spec.name + narrow)
+    write_template(template_of(named), folder / STEP.format(workload.capture.step))
 
 
 def _finish(prepared: Prepared, folder: Path, seconds: float) -> Outcome:
@@ -287,7 +310,11 @@ def _finish(prepared: Prepared, folder: Path, seconds: float) -> Outcome:
     assert settings.batch is not None
     with memory_said(SMALLER):
         right, tested = tested_hits(training, prepared.data.test, settings.batch, settings.seed, settings.device)
-    outcome = Outcome(folder, training.step, right, tested)
+        beside = training.beside and tested_hits(
+            training.beside, prepared.data.test, settings.batch, settings.seed, settings.device
+        )
+    told = elsewhere_told(training, settings, folder, beside) if settings.on else {}
+    outcome = Outcome(folder, training.step, right, tested, sentences(told))
     result = {
         "schema": SCHEMA,
         "model": prepared.spec.name,
@@ -301,6 +328,7 @@ def _finish(prepared: Prepared, folder: Path, seconds: float) -> Outcome:
         "seconds": round(seconds, 3),
         "versions": versions(),
         "settings": asdict(settings),
+        **told,
     }
     plain = training.model
     if training.sparse_layers:

@@ -16,12 +16,13 @@ from workloads.files.reading import check_schema, checked, read_json
 from workloads.files.writing import check_folder, new_folder, write_text
 from workloads.op import CLOSED
 from workloads.training.checkpoint_file import read_checkpoint
-from workloads.training.run_log import check_log
+from workloads.training.run_log import check_log, more_columns
 from workloads.training.settings import Settings, checked_settings
 
 SCHEMA = 1
 NAME, RESULT, WEIGHTS, MASKS = "run.json", "result.json", "weights.safetensors", "masks.safetensors"
-OWN = r"run\.json|result\.json|checkpoint\.json|log\.csv|(?:weights|masks|checkpoint-\d{6,})\.safetensors"
+TABLE = "backend.csv"
+OWN = r"run\.json|result\.json|checkpoint\.json|log\.csv|backend\.csv|(?:weights|masks|checkpoint-\d{6,})\.safetensors"
 STEP = r"step-\d{6,}\.(?:json|safetensors)"
 WHAT = "the description of a training run"
 
@@ -69,11 +70,11 @@ def check_resumable(folder: Path) -> None:
     Raises UserError where the run cannot go on: it came to its end, another process has it, or its checkpoint or its
     log is not what was written.
     """
-    read_unfinished(folder)
+    settings = read_unfinished(folder)
     with held(folder):
         checkpoint = read_checkpoint(folder)
         if checkpoint is not None:
-            check_log(folder, checkpoint.step)
+            check_log(folder, checkpoint.step, more_columns(settings.on, settings.alone))
 
 
 def check_run_folder(folder: Path, force: bool) -> None:

@@ -7,9 +7,9 @@ import csv
 import math
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import final
 
@@ -38,10 +38,23 @@ class Row:
     loss_scale: float
     flips_forward: int
     flips_backward: int
+    more: Mapping[str, float] = field(default_factory=dict)  # columns that only some runs have, by name
 
 
 Show = Callable[[Row, int], None]  # a step that was made, and how many there are
-HEADER = ",".join(field.name for field in fields(Row))
+OWN = {each.name: each.type for each in fields(Row) if each.name != "more"}
+LEFT_OUT, CYCLES, TORCH_LOSS, TORCH_ACCURACY = "left_out", "cycles", "torch_loss", "torch_accuracy"
+
+
+def more_columns(on: str, alone: bool) -> tuple[str, ...]:
+    """The further columns of a run on a backend: whether the step updated nothing, its clock cycles (0 where the
+    backend has no clock), and loss and accuracy of the same step in torch."""
+    return (LEFT_OUT, CYCLES, *(() if alone else (TORCH_LOSS, TORCH_ACCURACY))) if on else ()
+
+
+def header(more: Sequence[str]) -> str:
+    """The first line of a log."""
+    return ",".join([*OWN, *more])
 
 
 @final
@@ -62,7 +75,8 @@ class Log:
     def add(self, row: Row) -> None:
         """Raises UserError where the disk takes no more."""
         try:
-            csv.writer(self._file, lineterminator="\n").writerow(asdict(row).values())
+            values = [*(getattr(row, name) for name in OWN), *row.more.values()]
+            csv.writer(self._file, lineterminator="\n").writerow(values)
             self._file.flush()
         except OSError as error:
             raise not_written(str(self._path), error) from None
@@ -75,35 +89,44 @@ class Log:
             raise not_written(str(self._path), error) from None
 
 
-def start_log(folder: Path, steps: int) -> None:
-    """Make a log, or cut the one that is there, so that it ends after `steps` steps.
+def start_log(folder: Path, steps: int, more: Sequence[str] = ()) -> None:
+    """Make a log, or cut the one that is there, so that it ends after `steps` steps. more: its further columns.
 
     Raises UserError where its lines are not those of the steps.
     """
     path = folder / NAME
     with new_file(path) as partial, partial.open("wb") as file:
-        file.write(f"{HEADER}\n".encode())
+        file.write(f"{header(more)}\n".encode())
         if steps:
-            file.writelines(_lines(path, steps))
+            file.writelines(_lines(path, steps, more))
 
 
-def check_log(folder: Path, steps: int) -> None:
+def read_log(folder: Path, steps: int, more: Sequence[str] = ()) -> list[dict[str, float]]:
+    """The first steps by column. Raises UserError where the log does not begin with their lines."""
+    names = [*OWN, *more]
+    return [
+        dict(zip(names, map(float, line.decode("ascii").split(",")), strict=True))
+        for line in _lines(folder / NAME, steps, more)
+    ]
+
+
+def check_log(folder: Path, steps: int, more: Sequence[str] = ()) -> None:
     """Raises UserError where the log in a run's folder does not begin with a line for each of the first `steps` steps.
 
     Without a step made there is nothing to hold it against: the log is then started anew.
     """
     if steps:
-        for _ in _lines(folder / NAME, steps):
+        for _ in _lines(folder / NAME, steps, more):
             pass
 
 
-def _lines(path: Path, steps: int) -> Iterator[bytes]:
+def _lines(path: Path, steps: int, more: Sequence[str]) -> Iterator[bytes]:
     """The lines of the first steps, each held against what a line is."""
     with opened(path) as file:
         for number in range(steps + 1):
             line = file.readline(LOG_LINE)
             try:
-                whole = line.endswith(b"\n") and _is_line(line.decode("ascii").removesuffix("\n"), number)
+                whole = line.endswith(b"\n") and _is_line(line.decode("ascii").removesuffix("\n"), number, more)
             except ValueError:
                 whole = False
             if not whole:
@@ -116,11 +139,11 @@ def _lines(path: Path, steps: int) -> Iterator[bytes]:
                 yield line
 
 
-def _is_line(text: str, number: int) -> bool:
+def _is_line(text: str, number: int, more: Sequence[str]) -> bool:
     """Raises ValueError for a word where a number should be."""
     if number == 0:
-        return text == HEADER
-    words, kinds = text.split(","), [field.type for field in fields(Row)]
+        return text == header(more)
+    words, kinds = text.split(","), [*OWN.values(), *[float] * len(more)]
     if re.fullmatch(r"[0-9.,e+-]*", text) is None:
         return False
     values = [kind(word) for kind, word in zip(kinds, words, strict=True)]  # type: ignore[operator]

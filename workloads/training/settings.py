@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from math import frexp
 from pathlib import Path
 from typing import ClassVar, final
 
@@ -12,11 +13,14 @@ from workloads.methods.fields import asked_method, settable
 from workloads.models.spec import DataKind, ModelSpec
 from workloads.op import CLOSED, Optimizer
 from workloads.pattern import parse_patterns
-from workloads.registry import MODELS, entry_of, split_target
+from workloads.registry import BACKENDS, MODELS, entry_of, names, split_target
+from workloads.training.supported import check_method
 
 IMAGES, TEXTS = 128, 8  # a step, unless the user says otherwise
 LARGEST_SEED = 2**32 - 1
 DEVICES = ("cpu", "cuda")
+LOSS_SCALE = 2.0**10
+LARGEST_SCALE = 2.0**24
 DATA_SETS = ("digits", "fashion-mnist", "cifar10", "imagenet", "text")
 
 
@@ -57,6 +61,9 @@ class Settings:
     data: str | None = None  # PACKAGE.MODULE:NAME of examples of the user's own, for a model of the user's own
     weights: str | None = None  # the file to start from
     device: str = "cpu"
+    on: str = ""  # the backend that multiplies and updates; empty: torch
+    alone: bool = False  # without the same training in torch beside a backend's
+    loss_scale: float | None = None  # of a run on a backend, fixed; None: LOSS_SCALE
 
     __pydantic_config__: ClassVar[dict[str, str]] = CLOSED
 
@@ -76,6 +83,7 @@ def checked_settings(settings: Settings) -> Settings:
     ):
         if given is not None and given not in known:
             raise unknown_name(what, given, known, f"--{option}")
+    _check_on(settings)
     return settings
 
 
@@ -113,6 +121,32 @@ def _check_own(settings: Settings) -> None:
             f"--mixed-precision: rounds the products of registered models; for {settings.model} put torch.autocast "
             "into its forward pass"
         )
+
+
+def _check_on(settings: Settings) -> None:
+    """Raises UserError for settings that do not go with a backend, or with none."""
+    scale = settings.loss_scale
+    if not settings.on:
+        for option, given in (("--alone", settings.alone), ("--loss-scale", scale is not None)):
+            if given:
+                raise UserError(f"{option}: goes with a backend; name one with --on ({', '.join(names(BACKENDS))})")
+        return
+    said = f"--on {settings.on}"
+    entry_of(BACKENDS, "backend", settings.on)
+    check_method(method_of(settings), settings.on)
+    refused = {
+        "--accumulate": (settings.accumulate or 1) > 1 and "a backend makes one update for each product",
+        "--device": settings.device != "cpu" and "what a backend does not do is done on the CPU",
+        "--mixed-precision": settings.mixed_precision and "operands of a backend are FP16 anyway",
+        "--capture-at": bool(settings.capture_at) and "one step is recorded anyway, before the first",
+    }
+    for option, reason in refused.items():
+        if reason:
+            raise UserError(f"{option}: does not go with {said}: {reason}")
+    if settings.optimizer not in (None, Optimizer.MOMENTUM, Optimizer.ADAMW):
+        raise UserError(f"--optimizer {settings.optimizer}: update engines have momentum and adamw")
+    if scale is not None and not (1 <= scale <= LARGEST_SCALE and frexp(scale)[0] == 0.5):
+        raise UserError(f"--loss-scale {scale:g}: must be a power of two from 1 to {LARGEST_SCALE:.0f}")
 
 
 def check_here() -> None:
@@ -161,6 +195,7 @@ def filled(settings: Settings, spec: ModelSpec, dataset: str) -> Settings:
     """The settings with the defaults of the model, so that a run can be repeated when those change."""
     return replace(
         settings,
+        loss_scale=(settings.loss_scale or LOSS_SCALE) if settings.on else None,
         dataset=settings.dataset or dataset or None,
         batch=settings.batch or (TEXTS if spec.data is DataKind.BYTES else IMAGES),
         learning_rate=spec.learning_rate if settings.learning_rate is None else settings.learning_rate,

@@ -4,6 +4,7 @@ itself. torch's own optimizers fuse some of them (addcmul, lerp, alpha), which c
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, MutableMapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -91,17 +92,32 @@ def _state(state: State, name: str, weight: Tensor) -> Tensor:
     return state[name]
 
 
-@final
-class UpdateEngine(torch.optim.Optimizer):
-    """An update as an optimizer of torch's kind, so that methods see its steps. Not frozen: it keeps the states.
+class Engine(torch.optim.Optimizer, ABC):
+    """What updates parameters, as an optimizer of torch's kind, so that methods see its steps, and where the products
+    of a step are. Not frozen: it keeps the states.
 
-    update, number: of the step to come, counted from 1; whoever steps sets them.
+    update, number: of the step to come, counted from 1; whoever steps sets them. keeps_scale: gradients come with the
+    loss scale in them.
     """
+
+    keeps_scale: ClassVar[bool] = False
 
     def __init__(self, parameters: Iterable[nn.Parameter], update: Update) -> None:
         super().__init__(parameters, {})
         self.update = update
         self.number = 1
+
+    def products(self, any_rows: bool = False) -> AbstractContextManager[None]:  # noqa: ARG002
+        """While it is entered, a model multiplies where this engine has it multiply. any_rows: for evaluation."""
+        return nullcontext()
+
+    def fetch(self) -> None:
+        """Bring the states of the optimizer here."""
+
+
+@final
+class UpdateEngine(Engine):
+    """An update in torch."""
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
