@@ -7,7 +7,19 @@ import typer
 
 from workloads import named
 from workloads.errors import unknown_name
-from workloads.registry import CHECKS, DATAFLOWS, KERNELS, MACHINES, METHODS, MODELS, STUDIES, LeftOut, PartError, names
+from workloads.registry import (
+    BACKENDS,
+    CHECKS,
+    DATAFLOWS,
+    KERNELS,
+    MACHINES,
+    METHODS,
+    MODELS,
+    STUDIES,
+    LeftOut,
+    PartError,
+    names,
+)
 from workloads.terminal import say
 
 GROUPS = {
@@ -15,6 +27,7 @@ GROUPS = {
     "dataflows": DATAFLOWS,
     "kernels": KERNELS,
     "methods": METHODS,
+    "backends": BACKENDS,
     "models": MODELS,
     "studies": STUDIES,
     "checks": CHECKS,
@@ -24,7 +37,7 @@ SHOWN = ("machines", "dataflows", "kernels", "methods", "models")  # of all that
 
 def list_names(
     what: Annotated[
-        str | None, typer.Argument(help="machines, dataflows, kernels, methods, models, studies or checks")
+        str | None, typer.Argument(help="machines, dataflows, kernels, methods, backends, models, studies or checks")
     ] = None,
 ) -> None:
     """List machines, dataflows, kernels, methods and captured models."""

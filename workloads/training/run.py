@@ -44,7 +44,8 @@ from workloads.training.datasets import DataSet, Request, default_data, load_dat
 from workloads.training.devices import check_device, on_device
 from workloads.training.elsewhere import Elsewhere, begin, recorded_elsewhere
 from workloads.training.flips import flips, masks_of
-from workloads.training.loop import LossScale, Recipe, Training, called, trace_step
+from workloads.training.loop import Recipe, Training, called, trace_step
+from workloads.training.loss_scale import LossScale
 from workloads.training.memory import check_memory, least_of_step, memory_said
 from workloads.training.own import OwnExamples, OwnLoss, own_data, own_model
 from workloads.training.run_folder import MASKS, RESULT, WEIGHTS, held, new_run, read_unfinished
