@@ -1,6 +1,7 @@
 """The core compiled, with a model of DRAM behind it: queues go in, the cycle of every command comes out."""
 
 import ctypes
+import inspect
 from dataclasses import dataclass
 from typing import final
 
@@ -8,14 +9,16 @@ import numpy as np
 from amaranth.back import rtlil
 from numpy.typing import NDArray
 
-from rtl.array import blocks_verilog, fingerprint
+from rtl import divider, formats, multiply_add, pipeline, wuve
+from rtl.array import block_verilog, blocks_verilog, fingerprint
 from rtl.core.core import ENGINES, Core, CoreLayout
 from rtl.core.dram import COUNTS, blamed, dram_text
 from rtl.core.feeding import QUEUES, Feed, columns_of
 from rtl.core.storing import STORE_WORD
-from rtl.placing import as_instance
+from rtl.placing import as_instance, module_name
 from rtl.tools import to_verilog
 from rtl.verilate import Compiled, Port, built, ports_of
+from rtl.wuve import Wuve
 
 ENDLESS = 1 << 40  # cycles: each command that begins is one of finitely many
 
@@ -82,6 +85,14 @@ class CoreRan:
 
 
 @final
+@dataclass(frozen=True)
+class Fed:
+    """The words of every queue in parts of 32 bits, the lowest first: (words, parts)."""
+
+    words: dict[str, NDArray[np.uint32]]
+
+
+@final
 class CompiledCore:
     """A core of a layout, compiled once and kept."""
 
@@ -91,17 +102,25 @@ class CompiledCore:
         ports = ports_of(core)
         text = rtlil.convert(core, name="core", emit_src=False)
         self.block: Compiled = built(
-            f"{edge} {text} {fingerprint(edge)}",
-            lambda: f"{blocks_verilog(edge)}\n{to_verilog(Core(layout, as_instance), 'core')}",
+            f"{edge} {text} {fingerprint(edge)} {lane_key(layout)}",
+            lambda: f"{blocks_verilog(edge)}\n{lane_verilog(layout)}{to_verilog(Core(layout, as_instance), 'core')}",
             "core",
             ports,
             extra=_harness(layout, ports),
         )
         self.block.code.carry_out.restype = ctypes.c_int64
 
+    def fed(self, feed: Feed) -> "Fed":
+        """A feed as the circuit takes it."""
+        layout = self.layout
+        widths = {name: word.size for name, word in zip(ENGINES, layout.words, strict=True)}
+        widths |= dict.fromkeys(("load_walks", "store_walks", "sort_walks", "turn_walks"), layout.shape.walks.walk.size)
+        widths |= {"store_words": STORE_WORD.size, "constants": layout.constants.size, "ops": layout.control.op.size}
+        return Fed({name: columns_of(widths[name], feed.words[name]) for name in QUEUES})
+
     def run(
         self,
-        feed: Feed,
+        fed: "Fed",
         memory: NDArray[np.uint64],
         rate: tuple[int, int, int],
         patience: int,
@@ -111,11 +130,8 @@ class CompiledCore:
 
         patience: cycles without a command that begins, after which the core is taken to have stopped.
         """
-        layout, words = self.layout, feed.words
-        widths = {name: word.size for name, word in zip(ENGINES, layout.words, strict=True)}
-        widths |= dict.fromkeys(("load_walks", "store_walks", "sort_walks", "turn_walks"), layout.shape.walks.walk.size)
-        widths |= {"store_words": STORE_WORD.size, "constants": layout.constants.size, "ops": layout.control.op.size}
-        data = [columns_of(widths[name], words[name] or [0]) for name in QUEUES]
+        layout, words = self.layout, fed.words
+        data = [words[name] if len(words[name]) else np.zeros((1, 1), np.uint32) for name in QUEUES]
         counts = np.array([len(words[name]) for name in QUEUES], np.uint64)
         starts = [np.zeros(max(1, len(words[name])), np.uint64) for name in ENGINES]
         ends = np.zeros(max(1, len(words["ops"])), np.uint64)
@@ -141,6 +157,19 @@ class CompiledCore:
             blamed(said[5 + len(ENGINES) : -1].tolist()),
             int(said[-1]),
         )
+
+
+def lane_verilog(layout: CoreLayout) -> str:
+    """Verilog of a lane of the update engine; nothing where there is none."""
+    return "" if layout.updates is None else block_verilog(Wuve(layout.updates.lane), module_name(Wuve))
+
+
+def lane_key(layout: CoreLayout) -> str:
+    """A text that changes whenever that Verilog does, and takes no time."""
+    if layout.updates is None:
+        return ""
+    sources = (wuve, multiply_add, divider, formats, pipeline)
+    return str(layout.updates.lane) + "".join(inspect.getsource(each) for each in sources)
 
 
 def _harness(layout: CoreLayout, ports: list[Port]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, final
+from typing import NamedTuple, Protocol, final
 
 import numpy as np
 from amaranth.lib.data import StructLayout
@@ -44,6 +44,12 @@ class Controlled(NamedTuple):
     stores: bool
 
 
+class Addresses(Protocol):
+    """Where regions of DRAM begin, as `Regions` says it."""
+
+    def address(self, region: Hashable, words: int | None = None) -> int: ...
+
+
 @final
 @dataclass
 class Regions:
@@ -70,7 +76,7 @@ class Feed:
     """The words of every queue, as numbers. Not frozen: it is filled op by op."""
 
     layout: CoreLayout
-    regions: Regions
+    regions: Addresses
     words: dict[str, list[int]] = field(default_factory=lambda: {name: [] for name in QUEUES})
 
     def op(self, slots: Sequence[int], commands: Iterable[tuple[Controlled, Bound]]) -> None:

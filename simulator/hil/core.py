@@ -109,21 +109,32 @@ class CoreMachine:
         layout, dram = self.layout, self.spec.dram
         assert dram is not None
         op = CoreOp(program, layout.control, ENGINES)
-        feed = Feed(layout, Regions(min(1 << 32, int(dram.capacity_gib * (1 << 30)))))
+        regions = Regions(min(1 << 32, int(dram.capacity_gib * (1 << 30))))
+        feed = Feed(layout, regions)
         feed.op([buffer.slots for buffer in program.buffers], controlled(op, bound))
-        memory = np.zeros(feed.regions.used // 8 + 1, np.uint64)
+        memory = np.zeros(regions.used // 8 + 1, np.uint64)
         for _, what in bound:
             if isinstance(what, BoundLoad) and what.content.tensor != "sums":
-                at = feed.regions.of[what.content.region] // 8
+                at = feed.regions.address(what.content.region) // 8
                 words = words_of(what.content, operands[what.content.number], what.dense)
                 bits = words_bits(what, words, layout.shape.array.weight_bits)
                 memory[at : at + what.content.words] = bits
+        pace = self.pace if paced else (8, 1, 1)
+        fed = self.hardware.fed(feed)
+        return feed, memory, self.hardware.run(fed, memory, pace, self.patience(program), not paced)
+
+    @cached_property
+    def pace(self) -> tuple[int, int, int]:
+        """Bytes that the DRAM moves in so many cycles, and its latency behind the core's own registers."""
         channel = self.spec.dram_channel()
         assert channel.bytes_per_tick is not None
-        pace = (*channel.bytes_per_tick.as_integer_ratio(), channel.latency_ticks - DMA_STAGES)
-        # no wait is longer than the commands of all engines one after the other, and the way of a load
-        patience = sum(command.ticks * count for command, count in program.commands()) + 4 * channel.latency_ticks
-        return feed, memory, self.hardware.run(feed, memory, pace if paced else (8, 1, 1), patience, not paced)
+        return (*channel.bytes_per_tick.as_integer_ratio(), channel.latency_ticks - DMA_STAGES)
+
+    def patience(self, program: Program) -> int:
+        """Cycles in which something begins: no wait is longer than the commands of all engines one after the other, and
+        the way of a load."""
+        commands = sum(command.ticks * count for command, count in program.commands())
+        return commands + 4 * self.spec.dram_channel().latency_ticks
 
 
 def results_of(
@@ -133,7 +144,7 @@ def results_of(
     found = [np.zeros(shape, np.uint32) for _ in range(count)]
     for _, what in bound:
         if isinstance(what, BoundStore) and what.content.tensor == "output":
-            content, at = what.content, feed.regions.of[what.content.region] // 8
+            content, at = what.content, feed.regions.address(what.content.region) // 8
             values, there = values_of(what, memory[at : at + content.words]), what.content.rows >= 0
             found[content.number][content.rows[there], content.cols[there]] = values[there]
     return found
@@ -254,7 +265,7 @@ def _run(machine: CoreMachine, product: ThroughCore, values: Values, number: int
     wrong = sum(int(np.bitwise_count(mine ^ right).sum()) for mine, right in zip(found, wanted, strict=True))
     if wrong:
         said.append(_first(bound, feed, found, wanted))
-    waited = _waits(product.program, ran, exact)
+    waited = waits_of(product.program, ran, exact.lacked)
     other = [name for name, (hardware, simulated) in waited.items() if hardware != simulated]
     said += [f"the array waits for {' and '.join(other)} in other cycles"] if other else []
     outcome = replace(
@@ -308,17 +319,16 @@ def _first(bound: Sequence[tuple[object, Bound]], feed: Feed, found: Sequence[Bi
         differing = np.argwhere((mine != right) & there)
         if len(differing):
             word, lane = (int(each) for each in differing[0])
-            address = feed.regions.of[content.region] + 8 * word + lane * 8 // content.rows.shape[1]
+            address = feed.regions.address(content.region) + 8 * word + lane * 8 // content.rows.shape[1]
             place = f"row {content.rows[word, lane]}, column {content.cols[word, lane]}"
             return f"{place}, at {address:#x} in DRAM: {int(mine[word, lane]):#x}, golden {int(right[word, lane]):#x}"
     return "no result differs that a store has written"
 
 
-def _waits(program: Program, ran: CoreRan, exact: ExactRun) -> Waits:
-    """Cycles in which the array could have begun but for a slot of a buffer, in hardware and in the simulator."""
-    hardware = {buffer.name: int(ran.waits[ARRAY][number]) for number, buffer in enumerate(program.buffers)}
-    simulated = exact.lacked
-    return {name: (count, simulated.get(name, 0)) for name, count in hardware.items()}
+def waits_of(program: Program, ran: CoreRan, lacked: Mapping[str, int], lead: int = ARRAY) -> Waits:
+    """Cycles in which the lead engine could have begun but for a slot of a buffer, in hardware and in the simulator."""
+    hardware = {buffer.name: int(ran.waits[lead][number]) for number, buffer in enumerate(program.buffers)}
+    return {name: (count, lacked.get(name, 0)) for name, count in hardware.items()}
 
 
 def stopped(ran: CoreRan, program: Program) -> str:

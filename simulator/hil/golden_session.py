@@ -82,6 +82,16 @@ class GoldenSession(Session):
     def states(self, parameter: str) -> Mapping[str, Single]:
         return {name: singles(each) for name, each in self._states[parameter].items()}
 
+    def copies(self, layer: str, phase: Phase) -> Packed:
+        """What the products of a phase see of a layer's weight."""
+        return self._copies[layer, phase]
+
+    def operand(self, layer: str, phase: Phase) -> Bits:
+        """The whole of it, rounded to FP16, as the right operand of the phase."""
+        of = self._layers[layer]
+        found = narrow(self._weights[of.parameter], FP16)
+        return found if phase is Phase.FF else turned(found, of)
+
     def figures(self) -> Mapping[str, object]:
         rows = [{"layer": layer, "phase": phase.value, "calls": calls} for (layer, phase), calls in self._done.items()]
         return {OPS: rows}
@@ -98,9 +108,13 @@ class GoldenSession(Session):
         """The copies that the products see, of the weights rounded to FP16: (taps * in, out)."""
         self._copies[layer.name, Phase.FF] = kept(operand, layer.forward_pattern, layer.taps)
         if layer.backward_pattern is not None:
-            turned = operand.reshape(layer.taps, layer.inputs, layer.outputs).transpose(0, 2, 1)
-            right = turned.reshape(layer.taps * layer.outputs, layer.inputs)
-            self._copies[layer.name, Phase.BP] = kept(right, layer.backward_pattern, layer.taps)
+            self._copies[layer.name, Phase.BP] = kept(turned(operand, layer), layer.backward_pattern, layer.taps)
+
+
+def turned(operand: Bits, layer: Layer) -> Bits:
+    """The weight as the right operand of BP: (taps * out, in)."""
+    found = operand.reshape(layer.taps, layer.inputs, layer.outputs).transpose(0, 2, 1)
+    return found.reshape(layer.taps * layer.outputs, layer.inputs)
 
 
 def kept(right: Bits, pattern: Pattern, taps: int) -> Packed:

@@ -77,7 +77,7 @@ def spoiled(case: Case, change: Callable[[int, Command, Bound], tuple[Command, B
     program, machine = case.plan.program(), machine_of(case.arch)
     feed, memory, _ = machine.carry_out(program, bound, case.operands)
     pace = (8, 1, 20)
-    ran: CoreRan = machine.hardware.run(feed, memory[: len(memory) - cut], pace, 1 << 14)
+    ran: CoreRan = machine.hardware.run(machine.hardware.fed(feed), memory[: len(memory) - cut], pace, 1 << 14)
     assert ran.cycles == -2
     return stopped(ran, program)
 
