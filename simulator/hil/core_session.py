@@ -6,7 +6,7 @@ and the op's cycles and waits against the simulator's.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from typing import final
 
@@ -40,6 +40,9 @@ class CoreBackend(Backend):
     machine: str = "core"
     settings: tuple[str, ...] = ()
     name: str = "core"
+
+    def on(self, machine: str) -> Backend:
+        return replace(self, machine=machine)
 
     def begin(self, what: Begin) -> Session:
         """Raises UserError for a step that the core cannot do, and for a machine that is none."""

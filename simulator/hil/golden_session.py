@@ -17,7 +17,7 @@ from rtl.lanes import UpdateParameters, constants
 from workloads.masks import largest
 from workloads.op import Phase
 from workloads.pattern import Pattern
-from workloads.training.backend import OPS, Backend, Begin, Half, Layer, Session, Single, layers_of
+from workloads.training.backend import OPS, Backend, Begin, Half, Layer, Session, Single, layers_of, no_machine
 
 
 @final
@@ -25,6 +25,9 @@ class GoldenBackend(Backend):
     """Found as `golden`."""
 
     name = "golden"
+
+    def on(self, machine: str) -> Backend:
+        raise no_machine(self.name, machine)
 
     def begin(self, what: Begin) -> Session:
         """Raises UserError for a step with layers that no backend has, and for an optimizer that WUVE has not."""

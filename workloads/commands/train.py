@@ -71,7 +71,10 @@ def train(
     ] = None,
     on: Annotated[
         str,
-        typer.Option("--on", help="Multiply and update on a backend (`simulate list backends`). [default: torch]"),
+        typer.Option(
+            "--on",
+            help="Multiply and update on a backend (`simulate list backends`): NAME or NAME:MACHINE. [default: torch]",
+        ),
     ] = "",
     alone: Annotated[
         bool, typer.Option("--alone", help="On a backend, without the same run in torch beside it.")

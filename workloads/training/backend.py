@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from workloads.errors import UserError
 from workloads.op import MatrixOp, Optimizer, Phase, Role
 from workloads.pattern import Pattern
+from workloads.registry import BACKENDS, load_part
 from workloads.workload import Workload
 
 Half = NDArray[np.float16]
@@ -86,7 +87,8 @@ class Session(ABC):
 
     @abstractmethod
     def weight(self, parameter: str) -> Single:
-        """The parameter as it is now, in the shape it began with."""
+        """The parameter as it is now, in the shape it began with; asked for when a step's parameters are all updated,
+        since some of them may share an update."""
 
     @abstractmethod
     def states(self, parameter: str) -> Mapping[str, Single]:
@@ -111,8 +113,24 @@ class Backend(ABC):
     name: str
 
     @abstractmethod
+    def on(self, machine: str) -> "Backend":
+        """The same on a machine, a name or a file. Raises UserError where there is nothing to choose."""
+
+    @abstractmethod
     def begin(self, what: Begin) -> Session:
         """Raises UserError for what it cannot do, before anything is computed."""
+
+
+def load_backend(said: str) -> Backend:
+    """A backend as `--on` says it: NAME, or NAME:MACHINE. Raises UserError for one that there is not."""
+    name, _, machine = said.partition(":")
+    found = load_part(BACKENDS, "backend", name, Backend)
+    return found.on(machine) if machine else found
+
+
+def no_machine(name: str, machine: str) -> UserError:
+    """What a backend without a choice says."""
+    return UserError(f"--on {name}:{machine}: {name} has no machine to choose; leave ':{machine}' out")
 
 
 @final

@@ -17,9 +17,18 @@ from torch import Tensor
 from workloads.errors import UserError
 from workloads.models.spec import ModelSpec
 from workloads.op import Optimizer
-from workloads.registry import BACKENDS, load_part
 from workloads.training.attached import attached, check_layers
-from workloads.training.backend import Backend, Begin, Layer, Session, Single, States, UpdateRule, layers_of
+from workloads.training.backend import (
+    Backend,
+    Begin,
+    Layer,
+    Session,
+    Single,
+    States,
+    UpdateRule,
+    layers_of,
+    load_backend,
+)
 from workloads.training.data import Batch
 from workloads.training.layouts import matrix, weight_of
 from workloads.training.loop import Training, trace_step
@@ -42,7 +51,7 @@ class Elsewhere:
 
 def recorded_elsewhere(name: str, spec: ModelSpec, copied: Training, batch: Batch, data: str, seed: int) -> Elsewhere:
     """Record one step of a copy of a training for a backend. Raises UserError for a step that backends cannot do."""
-    backend = load_part(BACKENDS, "backend", name, Backend)
+    backend = load_backend(name)
     before = dict(copied.model.named_parameters())
     with torch.random.fork_rng(devices=[]):
         step = trace_step(spec, copied, batch, data, seed)
@@ -94,6 +103,7 @@ class SessionEngine(Engine):
                 raise UserError(f"parameter '{name}': got a gradient in the first step, and none in step {self.number}")
             given = None if name in self._of_layers else self._laid(name, parameter.grad)
             self.session.update(name, given, settings)
+        for name, parameter in self._trained.items():
             parameter.copy_(self._shaped(name, self.session.weight(name)))
 
     def products(self, any_rows: bool = False) -> AbstractContextManager[None]:

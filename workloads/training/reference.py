@@ -17,7 +17,7 @@ from torch import Tensor
 
 from workloads.op import Optimizer, Phase
 from workloads.pattern import Pattern
-from workloads.training.backend import Backend, Begin, Half, Layer, Session, Single, layers_of
+from workloads.training.backend import Backend, Begin, Half, Layer, Session, Single, layers_of, no_machine
 from workloads.training.masks import sorted_mask
 from workloads.training.updates import AdamW, Momentum, State, Update
 
@@ -27,6 +27,9 @@ class ReferenceBackend(Backend):
     """Found as `reference`."""
 
     name = "reference"
+
+    def on(self, machine: str) -> Backend:
+        raise no_machine(self.name, machine)
 
     def begin(self, what: Begin) -> Session:
         """Raises UserError for a step with layers that no backend has."""

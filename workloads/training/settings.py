@@ -61,7 +61,7 @@ class Settings:
     data: str | None = None  # PACKAGE.MODULE:NAME of examples of the user's own, for a model of the user's own
     weights: str | None = None  # the file to start from
     device: str = "cpu"
-    on: str = ""  # the backend that multiplies and updates; empty: torch
+    on: str = ""  # the backend that multiplies and updates, NAME or NAME:MACHINE; empty: torch
     alone: bool = False  # without the same training in torch beside a backend's
     loss_scale: float | None = None  # of a run on a backend, fixed; None: LOSS_SCALE
 
@@ -132,7 +132,7 @@ def _check_on(settings: Settings) -> None:
                 raise UserError(f"{option}: goes with a backend; name one with --on ({', '.join(names(BACKENDS))})")
         return
     said = f"--on {settings.on}"
-    entry_of(BACKENDS, "backend", settings.on)
+    entry_of(BACKENDS, "backend", settings.on.partition(":")[0])
     check_method(method_of(settings), settings.on)
     refused = {
         "--accumulate": (settings.accumulate or 1) > 1 and "a backend makes one update for each product",
