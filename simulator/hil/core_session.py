@@ -27,8 +27,12 @@ from workloads.errors import UserError
 from workloads.op import MatrixOp, Phase, VectorKind, VectorOp
 from workloads.training.backend import CYCLES, OPS, Backend, Begin, Half, Session, Single, layers_of
 
-# What is 1, and all else 0, in an update that changes nothing: so SORE makes the copies that a training begins with.
-NEUTRAL = {"momentum": ("momentum",), "adamw": ("beta1", "beta2", "root_correction", "epsilon")}
+# An update that changes nothing, so that SORE makes the copies which a training begins with: what is not named is 0.
+# AdamW takes decay times a weight from it: with +0 a weight of -0 would become +0.
+NEUTRAL: Mapping[str, Mapping[str, float]] = {
+    "momentum": {"momentum": 1.0},
+    "adamw": {"beta1": 1.0, "beta2": 1.0, "root_correction": 1.0, "epsilon": 1.0, "decay": -0.0},
+}
 
 
 @final
@@ -83,7 +87,7 @@ class CoreSession(Session):
     """Not frozen: it holds a DRAM, and that of the golden step."""
 
     def __init__(self, what: Begin, backend: CoreBackend) -> None:
-        self._layers = layers_of(what.step)
+        self.layers = layers_of(what.step)
         self._optimizer = what.rule.optimizer.value
         machine = load_machine(backend.machine, backend.settings)
         self.machine = CoreMachine(machine.spec, self._optimizer)
@@ -126,6 +130,12 @@ class CoreSession(Session):
         told = constants(self._optimizer, constants_)
         self._update(shared, [told[name] for name in CONSTANTS[self._optimizer]])
 
+    def give_gradient(self, layer: str, gradient: Single) -> None:
+        """Put the gradient of a layer's weight where WU would have, for the next update: for tests of updates alone."""
+        op = self._ops[layer, Phase.WU]
+        self._golden.give_gradient(layer, gradient)
+        self._dram.put(op.results.at, op.results.of(bits_of(gradient)))
+
     def weight(self, parameter: str) -> Single:
         """As `Session.weight`; of parameters that share an update, once all of them were updated."""
         return self._kept(parameter, 0)
@@ -158,7 +168,7 @@ class CoreSession(Session):
     def _shared(self) -> Iterator[tuple[str, Updated]]:
         """The update of every parameter. Raises UserError for one that the step does not update."""
         names = dict[tuple[str, Phase], list[str]]()
-        owners = {layer.parameter: layer.name for layer in self._layers.values()}
+        owners = {layer.parameter: layer.name for layer in self.layers.values()}
         for name in self._shapes:
             of = [(owner, Phase.UP) for owner in (owners.get(name, name), name.rpartition(".")[0])]
             found = next((key for key in of if key in self._ops), None)
@@ -179,7 +189,7 @@ class CoreSession(Session):
                 op.fed  # noqa: B018  # gives the regions of products their places, which updates look for
         for shared in updates:
             shared.op.masters  # noqa: B018
-            if shared.op.op.layer not in self._layers:
+            if shared.op.op.layer not in self.layers:
                 shared.op.gradient(shared.shape[1])
             shared.op.fed  # noqa: B018
         self._dram = StepDram(self._regions.used // 8)
@@ -193,8 +203,8 @@ class CoreSession(Session):
                 fields.append({name: each[of] for name, each in states.items() if of in each})
             self._dram.put(*self._masters(shared, fields))
         names = CONSTANTS[self._optimizer]
-        told = [int(bits_of(np.array([name in NEUTRAL[self._optimizer]], np.float32))[0]) for name in names]
-        for layer in self._layers.values():
+        told = bits_of(np.array([NEUTRAL[self._optimizer].get(name, 0.0) for name in names], np.float32)).tolist()
+        for layer in self.layers.values():
             for phase in self._copied(layer.name):
                 copied = self._copy(layer.name, phase)
                 self._dram.put(copied.at[copied.constant], copied.words[copied.constant])
@@ -239,7 +249,7 @@ class CoreSession(Session):
 
     def _copied(self, layer: str) -> list[Phase]:
         """The phases whose products multiply by a weight."""
-        return [phase for phase in (Phase.FF, Phase.BP) if layer in self._layers and (layer, phase) in self._ops]
+        return [phase for phase in (Phase.FF, Phase.BP) if layer in self.layers and (layer, phase) in self._ops]
 
     def _copy(self, layer: str, phase: Phase) -> Copied:
         """The golden copy of a weight, as it should lie in DRAM."""

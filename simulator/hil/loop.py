@@ -10,7 +10,7 @@ from rtl.array import fingerprint
 from rtl.formats import FloatFormat
 from rtl.hardware import Hardware, LinkFigures
 from rtl.in_process import InProcess
-from rtl.lanes import Lanes
+from rtl.lanes import STATE, Lanes
 from rtl.link.remote import Board
 from rtl.link.virtual import started
 from rtl.parameters import Parameters
@@ -25,7 +25,9 @@ from simulator.hil.strata import Stratum, drawn, strata_of
 from simulator.job import Job
 from simulator.result import Result
 from simulator.runner import Prepared
+from simulator.schedule import ScheduledOp
 from workloads.errors import UserError, unknown_name
+from workloads.op import VectorOp
 from workloads.progress import counted, steps_shown
 from workloads.samples import update_settings
 
@@ -127,7 +129,8 @@ def with_core(asked: Prepared, result: Result, ops: str | None) -> Looped:
     strata = strata_of(result.schedule)
     if not strata:
         raise UserError("--hil: this step multiplies nothing, so the core has nothing to do")
-    machine, products = CoreMachine(asked.machine.spec), through_core(result.schedule, strata, ops)
+    machine = CoreMachine(asked.machine.spec, optimizer_of(result.schedule))
+    products = through_core(result.schedule, strata, ops)
     donors = read_donors(tensors, [stratum.op.layer for stratum in strata], digest) if tensors else None
     p = machine.layout.shape.array
     with steps_shown() as tell:
@@ -156,6 +159,12 @@ def with_core(asked: Prepared, result: Result, ops: str | None) -> Looped:
     }
     found = replace(result, card=replace(result.card, hil=summary), hil_columns=table_of(outcomes))
     return Looped(found, outcomes, [], None)
+
+
+def optimizer_of(schedule: Sequence[ScheduledOp]) -> str:
+    """The optimizer of a step whose updates the core could do; '' where there is none."""
+    named = (each.op.optimizer for each in schedule if isinstance(each.op, VectorOp) and each.op.optimizer)
+    return next((each.value for each in named if each.value in STATE), "")
 
 
 def key(job: Job, target: str, draw: tuple[int, int], p: Parameters, strata: Sequence[Stratum]) -> str:

@@ -13,6 +13,16 @@ from simulator.machines.systolic import SystolicArch
 from simulator.program import Command
 from tests.dataflows.core_plans import Case
 
+SMALL = {
+    "array.rows": 4,
+    "array.cols": 4,
+    "memory.west_kib": 4,
+    "memory.north_kib": 2,
+    "memory.output_kib": 2,
+    "memory.wuve_kib": 4,
+    "core.raw_kib": 2,
+}
+
 
 class Starts:
     """The start of every command that takes cycles, in the order of each engine."""
@@ -48,7 +58,7 @@ class Compared:
 
 @cache
 def machine_of(arch: SystolicArch) -> CoreMachine:
-    return CoreMachine(arch)
+    return CoreMachine(arch, "momentum")  # the hardware of whole steps: compiled once for all tests
 
 
 def compared(case: Case, paced: bool = True) -> Compared:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.random import Generator
 
 from simulator.hil.core_session import CoreBackend, CoreSession
+from tests.hil import core_runs
 from tests.hil.test_golden_session import SCALE, Sizes, drawn, step
 from workloads.op import Optimizer, Phase, VectorKind, VectorOp
 from workloads.training.backend import Begin, Layer, UpdateRule, layers_of
@@ -14,15 +15,7 @@ from workloads.training.elsewhere import constants
 from workloads.training.updates import AdamW, Momentum, Update
 from workloads.workload import Workload
 
-SMALL = (
-    "array.rows=4",
-    "array.cols=4",
-    "memory.west_kib=4",
-    "memory.north_kib=2",
-    "memory.output_kib=2",
-    "memory.wuve_kib=4",
-    "core.raw_kib=2",
-)
+SMALL = tuple(f"{name}={value}" for name, value in core_runs.SMALL.items())
 RULES: Mapping[str, Update] = {"momentum": Momentum(0.03, 1e-2), "adamw": AdamW(0.01, 1e-2)}
 
 
