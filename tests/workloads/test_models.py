@@ -11,8 +11,9 @@ from workloads.recording.capture import example, shapes_at
 from workloads.registry import MODELS, load_entry, names
 
 # torchvision's counts for the ResNets and, with its 512 -> 100 classifier, VGG-19; timm's for ViT (deit_small,
-# vit_base_patch16_224); transformers' for BertForMaskedLM and GPT2LMHeadModel; ResNet-9 by hand.
+# vit_base_patch16_224); transformers' for BertForMaskedLM and GPT2LMHeadModel; ResNet-9 and the perceptron by hand.
 PARAMETERS = {
+    "mlp": 64 * 128 + 128 + 128 * 10 + 10,
     "resnet9": 6_573_130,
     "resnet18": 11_689_512,
     "resnet50": 25_557_032,
@@ -54,8 +55,9 @@ def test_layers_kept_dense_exist(name: str) -> None:
 def test_models_run_at_a_small_width_and_size(name: str) -> None:
     spec = spec_of(name)
     images = spec.data is DataKind.IMAGES
-    model = spec.build(width=0.1, image=32 if images else None)
-    inputs, _ = example(spec, 2, sequence=8, image=32 if images else None)
+    side = min(32, spec.sizes.image) if images else None
+    model = spec.build(width=0.1, image=side)
+    inputs, _ = example(spec, 2, sequence=8, image=side)
     shape = (2, spec.sizes.classes) if images else (2, 8, spec.sizes.classes)
     assert model(inputs).shape == shape
     assert sum(each.numel() for each in model.parameters()) < PARAMETERS[name] / 4
