@@ -13,6 +13,7 @@ from workloads.console import console
 from workloads.errors import UserError
 from workloads.files.limits import Limits
 from workloads.files.writing import check_new, write_bytes
+from workloads.training.finished import is_run, read_finished
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +40,10 @@ def write_report(
     """
     path = out or _default(folders)
     check_page(path, force)
+    if any(map(is_run, folders)):
+        text = _training(folders, band, figures)
+        put_page(path, text, replace=force)
+        return f"page: {path} ({len(text.encode()) / 1e6:.2f} MB)"
     results = [simulator.load_result(folder) for folder in folders]
     if len(results) > 1:
         if band:
@@ -48,6 +53,19 @@ def write_report(
         text = _single(results[0], sensitivity, band, figures, limits)
     put_page(path, text, replace=force)
     return f"page: {path} ({len(text.encode()) / 1e6:.2f} MB)"
+
+
+def _training(folders: Sequence[Path], band: bool, figures: Path | None) -> str:
+    """The page of a training run on a backend."""
+    if len(folders) > 1:
+        raise UserError(f"{next(filter(is_run, folders))}: is a training run; each has a page of its own")
+    if band:
+        raise UserError("--band: is of a simulated step, and this is a training run")
+    run = read_finished(folders[0])
+    with console(error=True).status("drawing"):
+        if figures is not None:
+            reports.write_training_figures(run, figures)
+        return reports.page_of_training(run)
 
 
 def check_page(path: Path, force: bool) -> None:

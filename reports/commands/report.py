@@ -12,7 +12,9 @@ from workloads.terminal import say
 
 
 def report(
-    results: Annotated[list[Path], typer.Argument(help="Result folders; several give a comparison.")],
+    results: Annotated[
+        list[Path], typer.Argument(help="Result folders; several give a comparison. Or one of a training.")
+    ],
     out: Annotated[
         Path | None,
         typer.Option("--out", help="The page. [default: RESULT.html beside the folder, or comparison.html]"),
@@ -33,5 +35,5 @@ def report(
     limit: LimitOption = [],  # noqa: B006
     force: Annotated[bool, typer.Option("--force", help="Overwrite the page.")] = False,
 ) -> None:
-    """Write one self-contained HTML page: of one result, or of several side by side."""
+    """Write one self-contained HTML page: of one result, of several side by side, or of a training on a backend."""
     say(reports.write_report(results, out, figures, sensitivity, band, force, parse_limits(limit)))

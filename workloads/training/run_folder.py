@@ -43,11 +43,11 @@ class Described:
     __pydantic_config__: ClassVar[dict[str, str]] = CLOSED
 
 
-def read_settings(folder: Path) -> Settings:
-    """The settings of the run in a folder. Raises UserError where there is none."""
+def read_settings(folder: Path, option: str = "--resume ") -> Settings:
+    """The settings of the run in a folder. Raises UserError, after what named it, where there is none."""
     path = folder / NAME
     if not path.exists():
-        raise UserError(f"--resume {folder}: holds no training run: there is no file {path}")
+        raise UserError(f"{option}{folder}: holds no training run: there is no file {path}")
     node = check_schema(read_json(path, f"{WHAT} is JSON"), str(path), SCHEMA, WHAT)
     given = node.get("settings")
     for field in fields(Settings):
