@@ -1,5 +1,6 @@
 """Files of hardware: folders that it is written to, reports of the tools, and their failures."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -17,8 +18,10 @@ EXPORTED = {  # by `rtl.exported`
     *(f"{each}.v" for each in ("sore", "sore_tb", "wuve", "wuve_tb")),
     *(f"{each}.core" for each in ("sparse_array", "linked_array", "sore", "wuve")),
     *(f"constraints/{each}.sdc" for each in ("sparse_array", "sparse_array_axi", "linked_array", "sore", "wuve")),
+    *("sparse_core.core", "constraints/sparse_core_axi.sdc", "bench/host.py", "bench/test_core.py"),
     *("manifest.json", "README.md", "requirements.txt", "bench/product.py", "bench/run.py", "bench/test_axi.py"),
 }
+CORE_MODULE = re.compile(r"\w*sparse_core_(axi|sparse_pe|row_edge|column_edge)\.v")  # any prefix before them
 WORDS = 4000  # letters of what a tool has said last
 Kind = TypeVar("Kind")
 
@@ -34,7 +37,8 @@ class ToolFailed(UserError, RuntimeError):
 
 def export_owns(name: str) -> bool:
     """Whether a name in a folder is that of a file of `rtl.exported`."""
-    return name in EXPORTED or (name.startswith("vectors/") and name.endswith(".hex"))
+    vectors = name.startswith("vectors/") and name.endswith(".hex")
+    return name in EXPORTED or vectors or CORE_MODULE.fullmatch(name) is not None
 
 
 def project_owns(name: str) -> bool:

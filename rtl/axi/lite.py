@@ -12,18 +12,18 @@ from rtl.run import RUN_BITS
 
 WORD = 32
 OKAY, SLVERR = 0, 2
-CHANNELS = {  # what the master gives, as the standard names it
-    "aw": (("addr", ADDRESS_BITS), ("prot", 3)),
-    "w": (("data", WORD), ("strb", WORD // 8)),
-    "ar": (("addr", ADDRESS_BITS), ("prot", 3)),
-}
 ANSWERS = {"b": (("resp", 2),), "r": (("data", WORD), ("resp", 2))}
 
 
-def lite_ports(prefix: str) -> dict[str, wiring.Member]:
+def lite_ports(prefix: str, address_bits: int = ADDRESS_BITS) -> dict[str, wiring.Member]:
     """Members of a signature: an AXI4-Lite slave's ports, by their names with `prefix` before them."""
     ports: dict[str, wiring.Member] = {}
-    for channel, parts in CHANNELS.items():
+    channels = {  # what the master gives, as the standard names it
+        "aw": (("addr", address_bits), ("prot", 3)),
+        "w": (("data", WORD), ("strb", WORD // 8)),
+        "ar": (("addr", address_bits), ("prot", 3)),
+    }
+    for channel, parts in channels.items():
         ports |= {f"{prefix}{channel}{name}": In(width) for name, width in parts}
         ports |= {f"{prefix}{channel}valid": In(1), f"{prefix}{channel}ready": Out(1)}
     for channel, parts in ANSWERS.items():

@@ -80,15 +80,21 @@ def array_facts(p: Parameters, modules: Sequence[str], sources: Sequence[str]) -
 
 
 def manifest(
-    title: str, command: str, facts: Json, found: Sequence[Json], cells: Cells | None, files: Mapping[str, str]
+    title: str,
+    command: str,
+    facts: Json,
+    found: Sequence[Json],
+    cells: Cells | None,
+    files: Mapping[str, str],
+    clocked: bool = True,
 ) -> str:
-    """Its text. cells: of an ECP5 after synthesis, where they were counted."""
+    """Its text. cells: of an ECP5 after synthesis, where they were counted. clocked: `clk` and `rst` are ports too."""
     told = {
         "title": title,
         "made_by": f"sparsehil {release()}",
         "command": command,
         **facts,
-        "ports": [*CLOCKED, *found],
+        "ports": [*(CLOCKED if clocked else []), *found],
         "cells": None if cells is None else {"family": "ecp5", **asdict(cells)},
         "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sorted(files.items())},
     }

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from amaranth.back import rtlil
@@ -39,12 +39,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Netlist:
-    """A module. init: the bits of registers that begin as one."""
+    """A module. init: the bits of registers that begin as one. names: of the wires that the design has, by their bits."""
 
     inputs: Mapping[str, Bits]
     outputs: Mapping[str, Bits]
     cells: Sequence[Cell]
     init: frozenset[Bit]
+    names: Mapping[tuple[Bit, ...], str] = field(default_factory=dict)
 
 
 def netlist_of(component: wiring.Component, name: str) -> Netlist:
@@ -68,4 +69,7 @@ def _netlist(module: Mapping[str, Any]) -> Netlist:
     inputs, outputs = (
         {name: port["bits"] for name, port in module["ports"].items() if port["direction"] == way} for way in ways
     )
-    return Netlist(inputs, outputs, cells, frozenset(init))
+    wires = [(name, net) for name, net in module["netnames"].items() if not net["hide_name"]]
+    wires.sort(key=lambda wire: (-wire[0].count("."), wire[0]))  # of several, the outermost wins
+    names = {tuple(net["bits"]): name for name, net in wires}
+    return Netlist(inputs, outputs, cells, frozenset(init), names)

@@ -1,0 +1,66 @@
+"""What the fields of a core's words mean, for whoever writes them by hand."""
+
+from rtl.core.core import Fault
+
+QUEUE_TEXTS = {
+    "dram": "a load or a store of words of DRAM that follow each other",
+    "sore": "weights from the raw memory through the SORE lanes into the north memory",
+    "transposer": "blocks of 4 x 4 operands from the raw memory, turned, into the west memory",
+    "array": "a run of the array: a part of a tile, or a tile's way out",
+    "load_walks": "where the words of a load go, one walk after the other",
+    "store_walks": "where the sums of a store are",
+    "sort_walks": "where in the north memory a SORE command writes",
+    "turn_walks": "where in the west memory a command of the transposer writes",
+    "store_words": "a word a store",
+    "ops": "a word an op, before its commands",
+}
+FIELD_TEXTS = {
+    "control.takes": "a bit a buffer: a full slot that the command waits for, and takes",
+    "control.fills": "a bit a buffer: an empty slot that it waits for, and fills by its end",
+    "control.last": "it is its engine's last command of the op",
+    "frees": "a bit a buffer: a slot that is empty again at its end",
+    "stores": "a store waits for the sums of this run",
+    "more": "the engine's next word belongs to the same command",
+    "does.store": "1 for a store",
+    "does.address": "byte address in DRAM, a multiple of 8",
+    "does.beats": "words",
+    "does.memory": "that a load fills: 0 west, 1 north, 2 raw, 3 output",
+    "does.per": "of a load into the north memory: 0 weights with indices, 1 dense weights",
+    "does.tag": "as `control.fills` of a load, as `frees` of a store",
+    "does.raw": "first word in the raw memory",
+    "does.keep": "weights that are kept of a group",
+    "does.pad": "also of a group that has fewer elements, which is filled up",
+    "does.segments": "of the reduction",
+    "does.full": "groups of `size` elements in a segment",
+    "does.blocks": "runs of words of each group: one for every 4 columns",
+    "does.size": "elements of a group",
+    "does.tail": "elements of a segment's last group, 0 for none",
+    "does.ticks": "cycles that the run takes; the core stops where it takes others",
+    "does.used": "rows that have operands; the others see zeros",
+    "does.drains": "it is only a tile's way out",
+    "does.gives": "sums leave",
+    "real": "words that are there; others are filled in",
+    "down": "addresses go down",
+    "skip": "sums of every block that are dropped",
+    "narrow": "1: rounded to operands, four in a word; 0: sums, two in a word",
+    "active": "a bit an engine that has commands in this op: {engines}",
+    "last": "the command has no further walk",
+    "turns": "how often the loop turns",
+    "address": "where it begins, or how far a turn leads",
+    "bank": "the same in banks: rows of the west memory, columns of the others",
+}
+LESS_ONE = ("does.beats", "turns", "count", "blocks")  # but for SORE's blocks
+FAULTS = {
+    Fault.REFUSED: "a run that the array cannot carry out; bits 23:16 of STATUS say why",
+    Fault.EARLY: "a run took fewer cycles than its word says",
+    Fault.LATE: "a run took more cycles than its word says",
+    Fault.READ: "the memory answered a read with an error",
+    Fault.WRITE: "the memory answered a write with an error",
+}
+
+def text_of(queue: str, name: str, engines: str) -> str:
+    """What a field of a queue's words means; empty for one that has no words of its own here."""
+    last = name.rpartition(".")[2]
+    text = FIELD_TEXTS.get(name) or FIELD_TEXTS.get(last, "")
+    less = (name in LESS_ONE or last in LESS_ONE) and (queue, last) != ("sore", "blocks")
+    return text.format(engines=engines) + (", less one" if less and text else "less one" if less else "")
