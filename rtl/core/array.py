@@ -20,6 +20,7 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.control import order, run_layout
 from rtl.core.bound import NOTHING, BoundRun
+from rtl.core.ported import Reading, TwiceWritten
 from rtl.core.streaming import WAITING, BankReader, BankWriter, read_job, write_job
 from rtl.core.walk import WalkShape
 from rtl.counting import UNRACED, Delay, later
@@ -299,7 +300,7 @@ class CoreArray(wiring.Component):
             north.append(reader.o)
         sums = []
         for number in range(p.cols):
-            memory = Memory(shape=SUM, depth=shape.output, init=[], attrs=UNRACED)
+            memory = TwiceWritten(SUM, shape.output)
             reader, writer = (kind(SUM, shape.address_bits, 16) for kind in (BankReader, BankWriter))
             m.submodules[f"output_{number}"] = memory
             m.submodules[f"seed_reader_{number}"], m.submodules[f"sum_writer_{number}"] = reader, writer
@@ -357,7 +358,7 @@ class CoreArray(wiring.Component):
         ]
         return out
 
-    def _read(self, m: Module, memory: Memory, reader: BankReader) -> ReadPort:
+    def _read(self, m: Module, memory: Memory | TwiceWritten, reader: BankReader) -> ReadPort | Reading:
         port = memory.read_port()
         m.d.comb += [port.addr.eq(reader.address), port.en.eq(reader.enable), reader.data.eq(port.data)]
         return port

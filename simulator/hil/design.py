@@ -22,8 +22,8 @@ from workloads.work import Work
 
 # rows x cols x inner, with what makes the step of each other engines and another dataflow do the work
 STEPS = (
-    ("6x16x6", {"schedule.pregenerate": False}, {}),
-    ("5x12x7", {}, {"dataflow": "weight-stationary"}),
+    ("6x12x10", {"schedule.pregenerate": False}, {}),
+    ("5x9x14", {}, {"dataflow": "weight-stationary"}),
 )
 CAPACITY = 1 << 32  # bytes of DRAM
 
