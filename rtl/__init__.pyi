@@ -3,12 +3,16 @@ from rtl.board import build_shown as build_shown
 from rtl.board import write_built as write_built
 from rtl.boards import board_named as board_named
 from rtl.boards import for_board as for_board
+from rtl.core.program import CoreAsked as CoreAsked
+from rtl.core.program import core_design as core_design
+from rtl.core.registers import CoreMap as CoreMap
 from rtl.exported.array import export as export
 from rtl.exported.blocks import Block as Block
 from rtl.exported.blocks import export_block as export_block
 from rtl.exported.blocks import linked_block as linked_block
 from rtl.exported.blocks import sore_block as sore_block
 from rtl.exported.blocks import wuve_block as wuve_block
+from rtl.exported.core import export_core as export_core
 from rtl.exported.naming import check_prefix as check_prefix
 from rtl.files import board_owns as board_owns
 from rtl.files import check_folder as check_folder

@@ -23,6 +23,7 @@ VIEWS = "sparsehil.views"
 STUDIES = "sparsehil.studies"
 CHECKS = "sparsehil.checks"
 COMMANDS = "sparsehil.commands"
+DESIGNS = "sparsehil.designs"
 Part = TypeVar("Part")
 ADDRESS = "file://"  # of a checkout, as pip notes it
 

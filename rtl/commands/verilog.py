@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import rtl
-from rtl.commands.options import OptimizerChoice, PatternChoice, SoreOption
+from rtl.commands.core import CoreSizes, check_given, write_core
+from rtl.commands.options import (
+    CoreOption,
+    NorthKib,
+    OptimizerChoice,
+    OutputKib,
+    PatternChoice,
+    QueueDepth,
+    RawKib,
+    SoreOption,
+    WestKib,
+)
 from workloads.console import console
 from workloads.errors import UserError, unknown_name
 from workloads.options import ForceOption
@@ -53,6 +64,12 @@ def verilog(
         int | None,
         typer.Option("--divisor", help="With --block linked: cycles a bit of the serial port. [default: 25]"),
     ] = None,
+    core: CoreOption = False,
+    west_kib: WestKib = None,
+    north_kib: NorthKib = None,
+    output_kib: OutputKib = None,
+    raw_kib: RawKib = None,
+    queue_depth: QueueDepth = None,
     prefix: Annotated[str, typer.Option("--prefix", help="Before the names of all modules.", show_default=False)] = "",
     cells: Annotated[
         bool, typer.Option("--cells", help="Count cells for the manifest with Yosys, which takes minutes.")
@@ -61,6 +78,15 @@ def verilog(
     force: ForceOption = False,
 ) -> None:
     """Write the array as a folder that needs nothing else: Verilog, AXI, test benches, README, FuseSoC core."""
+    sizes = CoreSizes(west_kib, north_kib, output_kib, raw_kib, queue_depth)
+    if core:
+        check_given({"--block": None if block == BLOCKS[0] else block, "--west-link": west_link, "--divisor": divisor})
+        check_given({"--sore": sore or None, "--optimizer": optimizer or None})
+        latencies = {"depth": depth, "accumulators": accumulators}
+        latencies |= {"multiplier_latency": multiplier_latency, "adder_latency": adder_latency}
+        write_core(sizes.asked(pattern, rows, cols, form, latencies), prefix, cells, out, force)
+        return
+    sizes.check_none()
     if block not in BLOCKS:
         raise unknown_name("block", block, BLOCKS, "--block")
     arrays = {

@@ -12,7 +12,6 @@ from amaranth import (
     DomainRenamer,
     Elaboratable,
     Module,
-    Mux,
     ResetSignal,
     Signal,
     Value,
@@ -37,7 +36,6 @@ from rtl.core.registers import (
     RESET,
     STATUS,
     WAIT_FOR_B,
-    WINDOWS,
     CoreMap,
 )
 from rtl.placing import Place, as_submodule
@@ -161,12 +159,11 @@ class HostedCore(wiring.Component):
         where, place = self.where, self.write_address[2:]
         m.d.sync += self._clear.eq(0)
         with m.Switch(place):
-            with m.Case(where.at[CONTROL] >> 2):
-                with m.If(self.write):
-                    m.d.sync += [
-                        self._clear.eq(self.write_data[RESET]),
-                        self._wait_for_b.eq(self.write_data[WAIT_FOR_B]),
-                    ]
+            with m.Case(where.at[CONTROL] >> 2), m.If(self.write):
+                m.d.sync += [
+                    self._clear.eq(self.write_data[RESET]),
+                    self._wait_for_b.eq(self.write_data[WAIT_FOR_B]),
+                ]
             for queue, fifo, push in zip(where.queues, self._fifos, self._push, strict=True):
                 for part in range(queue.parts - 1):
                     with m.Case((queue.address >> 2) + part), m.If(self.write):
@@ -191,5 +188,3 @@ class HostedCore(wiring.Component):
 def _byte(value: Value) -> Value:
     bits = Value.cast(value)
     return Cat(bits, Const(0, 8 - len(bits)))
-
-

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from rtl.core.core import CoreLayout
 from rtl.core.pushing import Push
-
-DESIGNS = "sparsehil.designs"  # entry points that make a `CoreDesign` of a `CoreAsked`
+from rtl.core.registers import DEPTH
+from workloads.registry import DESIGNS, load_entry
 
 
 @final
@@ -20,15 +20,15 @@ class CoreAsked:
     pattern: n:m, the largest group and what its programs keep. depth: weights a PE holds. queue: words of a queue.
     """
 
-    pattern: str
-    rows: int
-    cols: int
-    form: str
-    west_kib: float
-    north_kib: float
-    output_kib: float
-    raw_kib: float
-    queue: int
+    pattern: str = "2:8"
+    rows: int = 4
+    cols: int = 4
+    form: str = "fp16"
+    west_kib: float = 4
+    north_kib: float = 2
+    output_kib: float = 2
+    raw_kib: float = 2
+    queue: int = DEPTH
     depth: int | None = None
     accumulators: int | None = None
     multiplier_latency: int | None = None
@@ -61,3 +61,10 @@ class CoreDesign:
 
     layout: CoreLayout
     programs: tuple[CoreProgram, ...]
+
+
+def core_design(asked: CoreAsked) -> CoreDesign:
+    """The core that is asked for, with programs from whoever plans them. Raises UserError where there cannot be one."""
+    made = load_entry(DESIGNS, "design", "core")(asked)
+    assert isinstance(made, CoreDesign)
+    return made

@@ -18,13 +18,13 @@ from rtl.exported.core_words import FAULTS, QUEUE_TEXTS, text_of
 from rtl.exported.manifest import MANIFEST, Json, manifest, ports
 from rtl.exported.naming import check_prefix, header, release
 from rtl.exported.plain import Block, plain_verilog
+from rtl.files import read_report
 from rtl.placing import module_name
 from rtl.run import REASONS
 from rtl.synthesis import Cells, Statistics, cached, cells_of
-from rtl.files import read_report
 
 TOP, AXI = "sparse_core", "sparse_core_axi"
-BENCH = Path(__file__).parent / "core_bench"
+BENCH = Path(__file__).parent / "bench" / "core"
 PORTS = {
     "aclk": "clock, rising edge",
     "aresetn": "synchronous, low",
@@ -45,7 +45,9 @@ def core_verilog(where: CoreMap, prefix: str = "") -> dict[str, str]:
     return {prefix + AXI: plain_verilog(AxiCore(where), prefix + AXI, blocks), **texts}
 
 
-def export_core(design: CoreDesign, where: CoreMap, command: str, prefix: str = "", count: bool = False) -> dict[str, str]:
+def export_core(
+    design: CoreDesign, where: CoreMap, command: str, prefix: str = "", count: bool = False
+) -> dict[str, str]:
     """Texts by file name. prefix: before the names of modules. count: whether the manifest has the core's cells.
 
     Raises UserError for a prefix that cannot be one, or when a tool is missing.

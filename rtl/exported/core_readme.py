@@ -65,7 +65,7 @@ def core_readme(design: CoreDesign, where: CoreMap, facts: Json, names: list[str
             (f"`{each.queue}`", f"`{each.word:x}`", _decoded(facts["queues"], each.queue, each.word))
             for each in first.pushes[:SHOWN]
         ),
-        writes=_rows((f"0x{at:03x}", f"0x{value:08x}") for at, value in writes(where, first.pushes[:1])),
+        writes=_rows((f"0x{at:03x}", f"0x{value:08x}") for at, value in writes(where, first.pushes[1:2])),
         instance="\n".join(_instance(facts["modules"]["top"], names)),
     )
 
@@ -78,7 +78,9 @@ def _different(queues: list[Json]) -> list[Json]:
     """Queues whose words are unlike those before them; the others are named beside these."""
     found = dict[str, Json]()
     for queue in queues:
-        known = found.setdefault(repr([(each["name"], each["bits"]) for each in queue["fields"]]), {**queue, "like": []})
+        known = found.setdefault(
+            repr([(each["name"], each["bits"]) for each in queue["fields"]]), {**queue, "like": []}
+        )
         known["like"].append(queue["name"])
     return list(found.values())
 

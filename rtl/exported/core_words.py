@@ -46,10 +46,19 @@ FIELD_TEXTS = {
     "active": "a bit an engine that has commands in this op: {engines}",
     "last": "the command has no further walk",
     "turns": "how often the loop turns",
-    "address": "where it begins, or how far a turn leads",
-    "bank": "the same in banks: rows of the west memory, columns of the others",
+    "address": "where it begins",
+    "bank": "where it begins: a row of the west memory, a column of the others; 0 in the raw memory",
+    "loops.0.address": "how far a turn leads",
+    "loops.0.bank": "how far a turn leads",
+    "does.west.address": "first word of every row",
+    "does.north.address": "first weight of every column",
+    "does.seeds.address": "first of the sums to start from",
+    "does.sums.address": "where the first sum goes",
+    "count": "words, or sums of a block",
+    "blocks": "blocks of sums, each with its own that are dropped",
 }
-LESS_ONE = ("does.beats", "turns", "count", "blocks")  # but for SORE's blocks
+LESS_ONE = {("dram", "does.beats"), *(("array", f"does.{each}.count") for each in ("west", "north", "seeds", "sums"))}
+LESS_ONE |= {("array", "does.sums.blocks")}
 FAULTS = {
     Fault.REFUSED: "a run that the array cannot carry out; bits 23:16 of STATUS say why",
     Fault.EARLY: "a run took fewer cycles than its word says",
@@ -58,9 +67,9 @@ FAULTS = {
     Fault.WRITE: "the memory answered a write with an error",
 }
 
+
 def text_of(queue: str, name: str, engines: str) -> str:
-    """What a field of a queue's words means; empty for one that has no words of its own here."""
-    last = name.rpartition(".")[2]
-    text = FIELD_TEXTS.get(name) or FIELD_TEXTS.get(last, "")
-    less = (name in LESS_ONE or last in LESS_ONE) and (queue, last) != ("sore", "blocks")
-    return text.format(engines=engines) + (", less one" if less and text else "less one" if less else "")
+    """What a field of a queue's words means; empty for one that nothing is said of here."""
+    text = FIELD_TEXTS.get(name) or FIELD_TEXTS.get(name.rpartition(".")[2], "")
+    less = (queue, name) in LESS_ONE or name.endswith(".turns")
+    return text.format(engines=engines) + (", less one" if less else "")

@@ -19,8 +19,8 @@ from rtl.fast.reading import MEMORY, Bit, Bits, Cell, Netlist, netlist_of
 from rtl.verilate import ports_of
 
 CLOCKED = {"clk": 1, "rst": 1}
-KEYWORDS = frozenset(  # of Verilog and SystemVerilog, as far as somebody could call a wire by one
-    """accept_on alias always and assert assign assume automatic before begin bind bins bit break buf byte case cell
+RESERVED = """
+    accept_on alias always and assert assign assume automatic before begin bind bins bit break buf byte case cell
     checker class clocking config const constraint context continue cover cross deassign default defparam design
     disable dist do edge else end enum event eventually expect export extends extern final first_match for force
     foreach forever fork function generate genvar global if iff ignore_bins implies import include initial inout input
@@ -30,8 +30,8 @@ KEYWORDS = frozenset(  # of Verilog and SystemVerilog, as far as somebody could 
     reject_on release repeat restrict return s_always scalared sequence shortint signed small soft solve specify static
     string strong struct super supply0 supply1 table tagged task this throughout time timeprecision timeunit tran tri
     type typedef union unique unsigned until untyped use uwire var vectored virtual void wait wand weak while wildcard
-    wire with within wor xnor xor""".split()
-)
+    wire with within wor xnor xor"""  # in Verilog and SystemVerilog, as far as somebody could call a wire so
+KEYWORDS = frozenset(RESERVED.split())
 
 
 @final
@@ -224,9 +224,7 @@ class PlainWriter:
         self.declared.append(f"reg  {_range(width)}{name} [0:{size - 1}];")
         index = self._named((), f"{name}_index")
         self.declared.append(f"integer {index};")
-        self.initial.append(
-            f"for ({index} = 0; {index} < {size}; {index} = {index} + 1) {name}[{index}] = {width}'h0;"
-        )
+        self.initial.append(f"for ({index} = 0; {index} < {size}; {index} = {index} + 1) {name}[{index}] = {width}'h0;")
 
         def address(port: str, number: int) -> str:
             bits = [*cell.ports[port][number * most : (number + 1) * most], *["0"] * need]

@@ -47,7 +47,7 @@ def read_for(cell: Cell, places: Sequence[int]) -> list[Bit]:
 
 def settled(cell: Cell) -> str | None:
     """The bit that a comparison always gives, because of what a bound is; none for any other."""
-    if cell.kind not in ("$lt", "$le", "$gt", "$ge") or cell.number("A_SIGNED") and cell.number("B_SIGNED"):
+    if cell.kind not in ("$lt", "$le", "$gt", "$ge") or (cell.number("A_SIGNED") and cell.number("B_SIGNED")):
         return None
     bound, least, most = set(cell.ports["B"]), {"$ge": "1", "$lt": "0"}, {"$le": "1", "$gt": "0"}
     if bound == {"0"}:
@@ -136,5 +136,10 @@ CELLS: dict[str, Say] = {
     **{f"${name}": _compare(symbol) for name, symbol in (("eq", "=="), ("ne", "!="), ("lt", "<"), ("le", "<="))},
     **{"$gt": _compare(">"), "$ge": _compare(">="), "$reduce_and": _reduced("&"), "$reduce_or": _reduced("|")},
     **{"$reduce_bool": _reduced("|"), "$reduce_xor": _reduced("^"), "$logic_not": _reduced("~|")},
-    **{"$logic_and": _logic("&"), "$logic_or": _logic("|"), "$shl": _shift("<<"), **dict.fromkeys(TO_THE_RIGHT, _shift(">>"))},
+    **{
+        "$logic_and": _logic("&"),
+        "$logic_or": _logic("|"),
+        "$shl": _shift("<<"),
+        **dict.fromkeys(TO_THE_RIGHT, _shift(">>")),
+    },
 }

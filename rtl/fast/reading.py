@@ -39,7 +39,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Netlist:
-    """A module. init: the bits of registers that begin as one. names: of the wires that the design has, by their bits."""
+    """A module. init: the bits of registers that begin as one. names: of the design's own wires, by their bits."""
 
     inputs: Mapping[str, Bits]
     outputs: Mapping[str, Bits]

@@ -1,6 +1,6 @@
 """Cores that go where there is no simulator: sizes, and the products of a small step as a host would write them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,8 @@ from rtl.core.feeding import WORD_BYTES, Feed, Regions, words_bits
 from rtl.core.program import CoreAsked, CoreDesign, CoreProgram
 from rtl.core.pushing import fed
 from rtl.formats import Bits
-from simulator.arch.machine import load_machine
+from rtl.parameters import DEEPEST
+from simulator.arch.machine import Machine, load_machine
 from simulator.hil.core import SUM_BYTES, CoreMachine, ThroughCore, Values, golden, through_core
 from simulator.hil.core_words import CoreOp, controlled
 from simulator.hil.strata import strata_of
@@ -33,11 +34,10 @@ def core_design(asked: CoreAsked) -> CoreDesign:
 
     Raises UserError for a core that there cannot be.
     """
-    settings = list(_settings(asked))
-    core = CoreMachine(load_machine("core", settings).spec)
+    core = CoreMachine(core_machine(asked).spec)
     programs, used = list[CoreProgram](), 0
     for gemm, more, options in STEPS:
-        machine = load_machine("core", [*settings, *(f"{name}={value}" for name, value in more.items())])
+        machine = core_machine(asked, more)
         schedule = simulate(machine, asked.pattern, Work(gemms=(gemm,)), options=options, dense=False).schedule
         for product in through_core(schedule, strata_of(schedule), None):
             program, used = core_program(core, product, used, asked.queue)
@@ -45,13 +45,14 @@ def core_design(asked: CoreAsked) -> CoreDesign:
     return CoreDesign(core.layout, tuple(programs))
 
 
-def _settings(asked: CoreAsked) -> Iterator[str]:
-    """What differs from the machine `core`."""
+def core_machine(asked: CoreAsked, more: Mapping[str, object] | None = None) -> Machine:
+    """The machine that a core is, with `more` settings. Raises UserError for one that there cannot be."""
+    largest = parse_pattern(asked.pattern, "--pattern").m
     given = {
         "array.rows": asked.rows,
         "array.cols": asked.cols,
-        "array.window_max": parse_pattern(asked.pattern, "--pattern").m,
-        "array.group_max": asked.depth,
+        "array.window_max": largest,
+        "array.group_max": asked.depth or min(DEEPEST, largest),
         "array.accumulators": asked.accumulators,
         "array.multiplier_latency_cycles": asked.multiplier_latency,
         "array.adder_latency_cycles": asked.adder_latency,
@@ -60,8 +61,9 @@ def _settings(asked: CoreAsked) -> Iterator[str]:
         "memory.output_kib": asked.output_kib,
         "core.raw_kib": asked.raw_kib,
         "core.format": asked.form,
+        **(more or {}),
     }
-    return (f"{name}={value}" for name, value in given.items() if value is not None)
+    return load_machine("core", [f"{name}={value}" for name, value in given.items() if value is not None])
 
 
 def core_program(core: CoreMachine, product: ThroughCore, begins: int, depth: int) -> tuple[CoreProgram, int]:

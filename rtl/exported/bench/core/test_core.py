@@ -30,7 +30,9 @@ class Bench:
         self.lite = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), dut.aclk, **reset)
         image = b"".join(word.to_bytes(8, "little") for word in words((VECTORS / "memory.hex").read_text()))
         self.image = image
-        self.ram = AxiRam(AxiBus.from_prefix(dut, "m_axi"), dut.aclk, size=1 << (len(image) + 4095).bit_length(), **reset)
+        self.ram = AxiRam(
+            AxiBus.from_prefix(dut, "m_axi"), dut.aclk, size=1 << (len(image) + 4095).bit_length(), **reset
+        )
         for each in (self.lite.write_if, self.lite.read_if, self.ram.write_if, self.ram.read_if):
             each.log.setLevel("WARNING")
 
@@ -175,12 +177,14 @@ async def a_queue_that_is_full(dut):
 
 @cocotb.test()
 async def a_run_that_is_refused(dut):
-    """A run that keeps more weights than a PE holds stops the core with a fault and the reason, until CONTROL."""
+    """A run without a group stops the core with a fault and the reason, until CONTROL."""
     bench = await Bench.begun(dut)
-    kept = HOST.field("array", "does.run.kept")
-    mask = (1 << kept["bits"]) - 1 << kept["lowest"]
+    mask = 0
+    for name in ("does.run.groups", "does.run.tail_kept"):
+        field = HOST.field("array", name)
+        mask |= (1 << field["bits"]) - 1 << field["lowest"]
     for queue, word in pushes((VECTORS / "0_pushes.hex").read_text()):
-        await bench.push(queue, word | mask if HOST.names[queue] == "array" else word)
+        await bench.push(queue, word & ~mask if HOST.names[queue] == "array" else word)
     status = await bench.quiet()
     fault, why = status >> 8 & 0xFF, status >> 16 & 0xFF
     assert fault == HOST.manifest["faults"][0]["number"], f"STATUS {status:#x}"
