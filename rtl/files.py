@@ -21,7 +21,7 @@ EXPORTED = {  # by `rtl.exported`
     *("sparse_core.core", "constraints/sparse_core_axi.sdc", "bench/host.py", "bench/test_core.py"),
     *("manifest.json", "README.md", "requirements.txt", "bench/product.py", "bench/run.py", "bench/test_axi.py"),
 }
-CORE_MODULE = re.compile(r"\w*sparse_core_(axi|sparse_pe|row_edge|column_edge)\.v")  # any prefix before them
+CORE_MODULE = re.compile(r"\w*sparse_core_(axi|sparse_pe|row_edge|column_edge|wuve)\.v")  # any prefix before them
 WORDS = 4000  # letters of what a tool has said last
 Kind = TypeVar("Kind")
 

@@ -18,6 +18,7 @@ class CoreAsked:
     """A core of so many rows and columns, and sizes of its memories in KiB; what is None is as usual.
 
     pattern: n:m, the largest group and what its programs keep. depth: weights a PE holds. queue: words of a queue.
+    optimizer: of the update engine; '' for a core without one. wuve_kib: its memory.
     """
 
     pattern: str = "2:8"
@@ -28,6 +29,8 @@ class CoreAsked:
     north_kib: float = 2
     output_kib: float = 2
     raw_kib: float = 2
+    wuve_kib: float = 2
+    optimizer: str = ""
     queue: int = DEPTH
     depth: int | None = None
     accumulators: int | None = None

@@ -21,6 +21,7 @@ from rtl.exported.plain import Block, plain_verilog
 from rtl.files import read_report
 from rtl.placing import module_name
 from rtl.run import REASONS
+from rtl.wuve import Wuve
 from rtl.synthesis import Cells, Statistics, cached, cells_of
 
 TOP, AXI = "sparse_core", "sparse_core_axi"
@@ -36,11 +37,13 @@ CONSTRAINTS = "constraints/sparse_core_axi.sdc"
 
 def core_verilog(where: CoreMap, prefix: str = "") -> dict[str, str]:
     """The modules of a core by name, each a text of its own, the top first. Raises UserError for a missing tool."""
-    edge, texts, blocks = where.layout.shape.edge, dict[str, str](), dict[str, Block]()
-    for kind in BLOCKS:
-        name = f"{prefix}{TOP}_{module_name(kind)}"
-        component = kind(edge)
-        blocks[module_name(kind)] = Block.of(component, name)
+    layout, texts, blocks = where.layout, dict[str, str](), dict[str, Block]()
+    placed = {module_name(kind): kind(layout.shape.edge) for kind in BLOCKS}
+    if layout.updates is not None:
+        placed[module_name(Wuve)] = Wuve(layout.updates.lane)
+    for kind, component in placed.items():
+        name = f"{prefix}{TOP}_{kind}"
+        blocks[kind] = Block.of(component, name)
         texts[name] = plain_verilog(component, name)
     return {prefix + AXI: plain_verilog(AxiCore(where), prefix + AXI, blocks), **texts}
 

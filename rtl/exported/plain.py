@@ -217,7 +217,7 @@ class PlainWriter:
         self.clocked.setdefault(self.value(clock), []).append(statement)
 
     def _memory(self, cell: Cell) -> None:
-        """A memory of words that are written whole; what is written is read from the next cycle on."""
+        """A memory; what is written is read from the next cycle on."""
         width, size, most = cell.number("WIDTH"), cell.number("SIZE"), cell.number("ABITS")
         name, need = self._named((), _last(cell.name)), (size - 1).bit_length()
         assert "1" not in cell.parameters["RD_TRANSPARENCY_MASK"] + cell.parameters["INIT"]
@@ -231,10 +231,13 @@ class PlainWriter:
             return self.value(bits[:need])
 
         for number in range(cell.number("WR_PORTS")):
-            part, clock = slice(number * width, (number + 1) * width), cell.ports["WR_CLK"][number : number + 1]
-            enables, data = cell.ports["WR_EN"][part], self.value(cell.ports["WR_DATA"][part])
-            assert len(set(enables)) == 1, "a word is written whole"
-            self._at(clock, f"if ({self.value(enables[:1])}) {name}[{address('WR_ADDR', number)}] <= {data};")
+            clock, first = cell.ports["WR_CLK"][number : number + 1], number * width
+            for lowest, bits in _alike(cell.ports["WR_EN"][first : first + width]):
+                place = "" if bits == width else f"[{lowest + bits - 1}:{lowest}]"
+                enable = cell.ports["WR_EN"][first + lowest]
+                data = self.value(cell.ports["WR_DATA"][first + lowest : first + lowest + bits])
+                target = f"{name}[{address('WR_ADDR', number)}]{place}"
+                self._at(clock, f"if ({self.value([enable])}) {target} <= {data};")
         for number in range(cell.number("RD_PORTS")):
             shown = self._whole(cell.ports["RD_DATA"][number * width : (number + 1) * width])
             word = f"{name}[{address('RD_ADDR', number)}]"
@@ -282,6 +285,12 @@ class PlainWriter:
         while end < len(bits) and self.where.get(bits[end]) == (name, place + end - at):
             end += 1
         return end - at, self._slice(name, place, end - at)
+
+
+def _alike(enables: Bits) -> list[tuple[int, int]]:
+    """The parts of a word that are written together: the lowest bit of each, and its bits."""
+    starts = [at for at in range(len(enables)) if at == 0 or enables[at] != enables[at - 1]]
+    return [(start, end - start) for start, end in zip(starts, [*starts[1:], len(enables)], strict=True)]
 
 
 def _range(bits: int) -> str:

@@ -34,7 +34,7 @@ def core_design(asked: CoreAsked) -> CoreDesign:
 
     Raises UserError for a core that there cannot be.
     """
-    core = CoreMachine(core_machine(asked).spec)
+    core = CoreMachine(core_machine(asked).spec, asked.optimizer)
     programs, used = list[CoreProgram](), 0
     for gemm, more, options in STEPS:
         machine = core_machine(asked, more)
@@ -60,6 +60,7 @@ def core_machine(asked: CoreAsked, more: Mapping[str, object] | None = None) -> 
         "memory.north_kib": asked.north_kib,
         "memory.output_kib": asked.output_kib,
         "core.raw_kib": asked.raw_kib,
+        "memory.wuve_kib": asked.wuve_kib,
         "core.format": asked.form,
         **(more or {}),
     }
@@ -74,20 +75,21 @@ def core_program(core: CoreMachine, product: ThroughCore, begins: int, depth: in
     layout, part = core.layout, product.stratum.part
     operands, bound = product.operands(Values(None, {}), core.form), list(product.plan.bound())
     op = CoreOp(product.program, layout.control, ENGINES)
-    feed = Feed(layout, Regions(CAPACITY, begins))
+    regions = Regions(CAPACITY, begins)
+    feed = Feed(layout, regions)
     pushes = fed(feed, [buffer.slots for buffer in product.program.buffers], controlled(op, bound), depth)
-    memory = np.zeros((feed.regions.used - begins) // WORD_BYTES, np.uint64)
+    memory = np.zeros((regions.used - begins) // WORD_BYTES, np.uint64)
     bits = layout.shape.array.weight_bits
     for _, what in bound:
         if isinstance(what, BoundLoad) and what.content.tensor != "sums":
-            at = (feed.regions.of[what.content.region] - begins) // WORD_BYTES
+            at = (regions.address(what.content.region) - begins) // WORD_BYTES
             words = words_of(what.content, operands[what.content.number], what.dense)
             memory[at : at + what.content.words] = words_bits(what, words, bits)
     final = 2 if any(isinstance(what, BoundStore) and what.narrow for _, what in bound) else SUM_BYTES
     wanted = [golden(each, core.form, final) for each in operands]
     title = f"{product.stratum.op.layer} {product.stratum.op.phase.value}, {part.rows} x {part.cols}, {part.dataflow}"
     results = np.concatenate([*_results((what for _, what in bound), feed, wanted)])
-    return CoreProgram(title, tuple(pushes), memory, results), feed.regions.used
+    return CoreProgram(title, tuple(pushes), memory, results), regions.used
 
 
 def _results(bound: Iterable[Bound], feed: Feed, wanted: Sequence[Bits]) -> Iterator[NDArray[np.uint64]]:
@@ -100,6 +102,6 @@ def _results(bound: Iterable[Bound], feed: Feed, wanted: Sequence[Bits]) -> Iter
         values = np.where(there, wanted[content.number][content.rows.clip(0), content.cols], 0).astype(np.uint64)
         masks = np.where(there, (1 << bits) - 1, 0).astype(np.uint64)
         shifts = (np.arange(values.shape[1]) * bits).astype(np.uint64)
-        address = feed.regions.of[content.region] + WORD_BYTES * np.arange(content.words)
+        address = feed.regions.address(content.region) + WORD_BYTES * np.arange(content.words)
         mask, value = (np.bitwise_or.reduce(each << shifts, axis=1) for each in (masks, values))
         yield np.stack([address.astype(np.uint64), mask, value], axis=1)

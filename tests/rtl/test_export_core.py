@@ -113,7 +113,7 @@ def test_a_host_that_has_the_manifest_alone_writes_what_ours_does(folder: Path, 
         pushes = host.pushes((folder / f"vectors/{number}_pushes.hex").read_text())
         theirs = [each for queue, word in pushes for each in told.writes(told.names[queue], word)]
         assert theirs == list(writes(where, program.pushes))
-    assert told.word("store_words", narrow=1) == 1
+    assert told.word("store_words", source=1) == 1
     assert told.word("ops", active=5, slots__1=2) == 5 << told.field("ops", "active")["lowest"] | 2 << 2
     with pytest.raises(ValueError, match="more than 2 bits hold"):
         told.word("ops", slots__0=4)

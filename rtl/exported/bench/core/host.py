@@ -1,7 +1,7 @@
 """A host of the core: words for queues as writes of registers. Needs manifest.json, and nothing else.
 
 host = Host.load(".")                                   # the folder with manifest.json
-word = host.word("store_words", narrow=1)               # a word from its fields, those that are not given are 0
+word = host.word("store_words", source=1)               # a word from its fields, those that are not given are 0
 for address, value in host.writes("store_words", word): # what to write over AXI4-Lite, in this order
     ...
 """
