@@ -199,7 +199,15 @@ class PlainWriter:
                 for port, bits in cell.ports.items()
                 if bits
             ]
-            module, name = self.blocks[cell.kind].module, self._named((), _last(cell.name))
+            block, name = self.blocks[cell.kind], self._named((), _last(cell.name))
+            module = block.module
+            ports += [f".{_said(port)}({bits}'h0)" for port, bits in block.inputs.items() if not cell.ports.get(port)]
+            for port, bits in block.outputs.items():
+                if not cell.ports.get(port):  # nobody takes it
+                    left = self._named((), f"{name}_{port}")
+                    self.declared.append(f"wire {_range(bits)}{left};")
+                    self.unused.append(left)
+                    ports.append(f".{_said(port)}({left})")
             self.assigned.append(f"{module} {name} ({', '.join(ports)});")
 
     def _input(self, cell: Cell, port: str) -> str:
