@@ -3,6 +3,7 @@
 import ctypes
 import inspect
 from dataclasses import dataclass
+from functools import cache
 from typing import final
 
 import numpy as np
@@ -157,6 +158,12 @@ class CompiledCore:
             blamed(said[5 + len(ENGINES) : -1].tolist()),
             int(said[-1]),
         )
+
+
+@cache
+def compiled_core(layout: CoreLayout) -> CompiledCore:
+    """The core of a layout, one for all: which one it is takes seconds to find out."""
+    return CompiledCore(layout)
 
 
 def lane_verilog(layout: CoreLayout) -> str:

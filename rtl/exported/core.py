@@ -21,8 +21,8 @@ from rtl.exported.plain import Block, plain_verilog
 from rtl.files import read_report
 from rtl.placing import module_name
 from rtl.run import REASONS
-from rtl.wuve import Wuve
 from rtl.synthesis import Cells, Statistics, cached, cells_of
+from rtl.wuve import Wuve
 
 TOP, AXI = "sparse_core", "sparse_core_axi"
 BENCH = Path(__file__).parent / "bench" / "core"

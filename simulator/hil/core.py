@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rtl.core.array import CoreShape
 from rtl.core.bound import Bound, BoundLoad, BoundStore
-from rtl.core.compiled import CompiledCore, CoreRan
+from rtl.core.compiled import CompiledCore, CoreRan, compiled_core
 from rtl.core.content import Matrices, words_of
 from rtl.core.core import ARRAY, ENGINES, CoreLayout, Fault
 from rtl.core.feeding import Feed, Regions, values_of, words_bits
@@ -90,7 +90,7 @@ class CoreMachine:
     @cached_property
     def hardware(self) -> CompiledCore:
         """The core, compiled unless it is in the cache."""
-        return CompiledCore(self.layout)
+        return compiled_core(self.layout)
 
     @property
     def form(self) -> FloatFormat:

@@ -186,12 +186,11 @@ class CoreSession(Session):
         updates = {id(each): each for each in self._updates.values()}.values()
         for op in self._ops.values():
             if op.op.phase is not Phase.UP:
-                op.fed  # noqa: B018  # gives the regions of products their places, which updates look for
+                op.place()
         for shared in updates:
-            shared.op.masters  # noqa: B018
+            shared.op.masters  # noqa: B018  # so that they have their place
             if shared.op.op.layer not in self.layers:
                 shared.op.gradient(shared.shape[1])
-            shared.op.fed  # noqa: B018
         self._dram = StepDram(self._regions.used // 8)
         for op in self._ops.values():
             at = op.scratch

@@ -112,6 +112,12 @@ class StepOp:
         """Its regions."""
         return Within(self.regions, self.op.layer, self.op.phase)
 
+    def place(self) -> None:
+        """Give all that a product loads and stores its place in DRAM, so that updates find it."""
+        for _, what in self.bound:
+            if isinstance(what, BoundLoad | BoundStore):
+                self.places.address(what.content.region, what.content.words)
+
     # a product's tensors
 
     def _moved(self, tensor: str) -> list[BoundLoad | BoundStore]:

@@ -22,7 +22,7 @@ from workloads.pattern import parse_pattern
 from workloads.work import Work
 
 # rows x cols x inner, with what makes the step of each other engines and another dataflow do the work
-STEPS = (
+STEPS: tuple[tuple[str, dict[str, bool], dict[str, str]], ...] = (
     ("6x12x10", {"schedule.pregenerate": False}, {}),
     ("5x9x14", {}, {"dataflow": "weight-stationary"}),
 )
