@@ -26,7 +26,7 @@ from workloads.training.settings import Settings, check_here
 SETTINGS = Settings("resnet9", "bdwp", ("2:8",), steps=3, batch=8, learning_rate=0.1, optimizer="adamw")
 OWN = [
     *("run.json", "log.csv", "checkpoint.json", "checkpoint-000012.safetensors", "step-000001.json"),
-    *("step-000001.safetensors", "weights.safetensors", "result.json"),
+    *("step-000001.safetensors", "weights.safetensors", "result.json", "backend.csv"),
 ]
 
 
@@ -154,3 +154,15 @@ def test_where_the_current_folder_is_gone_torch_is_not_begun(tmp_path: Path, mon
     (tmp_path / "gone").rmdir()
     with pytest.raises(UserError, match="the current folder is not there any more"):
         check_here()
+
+
+def test_a_run_that_was_begun_before_backends_is_read(run: Path) -> None:
+    node = json.loads((run / NAME).read_text())
+    for name in ("on", "alone", "loss_scale"):
+        del node["settings"][name]
+    (run / NAME).write_text(json.dumps(node))
+    assert read_settings(run) == SETTINGS
+    del node["settings"]["device"]
+    (run / NAME).write_text(json.dumps(node))
+    with pytest.raises(UserError, match=r"settings\.device: is missing"):
+        read_settings(run)

@@ -22,6 +22,7 @@ from workloads.training.settings import Settings, checked_settings
 SCHEMA = 1
 NAME, RESULT, WEIGHTS, MASKS = "run.json", "result.json", "weights.safetensors", "masks.safetensors"
 TABLE = "backend.csv"
+LATER = ("on", "alone", "loss_scale")  # settings that runs begun before backends do not have
 OWN = r"run\.json|result\.json|checkpoint\.json|log\.csv|backend\.csv|(?:weights|masks|checkpoint-\d{6,})\.safetensors"
 STEP = r"step-\d{6,}\.(?:json|safetensors)"
 WHAT = "the description of a training run"
@@ -51,7 +52,7 @@ def read_settings(folder: Path, option: str = "--resume ") -> Settings:
     node = check_schema(read_json(path, f"{WHAT} is JSON"), str(path), SCHEMA, WHAT)
     given = node.get("settings")
     for field in fields(Settings):
-        if isinstance(given, dict) and field.name not in given:
+        if isinstance(given, dict) and field.name not in given and field.name not in LATER:
             raise UserError(f"{path}: settings.{field.name}: is missing")
     return checked_settings(checked(Described, node, str(path), strict=True).settings)
 
