@@ -51,6 +51,13 @@ class Twice(nn.Module):
     def forward(self, x): return self.b(self.a(self.a(x)))
 def twice(): return Twice()
 
+class Penalty(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(8, 16), nn.Linear(16, 1)
+    def forward(self, x): return {"loss": self.b(self.a(x)).square().mean() + 0.1 * self.a.weight.square().sum()}
+def penalty(): return Penalty()
+
 class Attention(nn.Module):
     def __init__(self):
         super().__init__()
@@ -115,6 +122,15 @@ def test_mistakes(simulate: Run, tmp_path: Path, arguments: tuple[str, ...], sai
     code, out, err = simulate("train", *arguments)
     assert (code, out) == (2, "") and err.startswith(f"simulate: {said}") and err.count("\n") == 1
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.usefixtures("mine")
+def test_a_gradient_that_no_product_gave_ends_the_run(simulate: Run) -> None:
+    code, _, err = simulate("train", *own("penalty"), *ON)
+    assert code == 2 and err == (
+        "simulate: layer 'a': its weight gets a gradient beside that of its product, as of a penalty in the loss, "
+        "which a backend does not see; --weight-decay decays weights there\n"
+    )
 
 
 @pytest.mark.usefixtures("mine")

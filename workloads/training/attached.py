@@ -3,7 +3,7 @@
 Activations and output gradients are rounded to FP16 where they enter a product; biases are added in FP32 here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, cast, final
@@ -20,16 +20,19 @@ from workloads.training.backend import Half, Layer, Session, Single
 from workloads.training.layouts import Pair, by_channel, folded, spread, unfolded, weight_of
 
 Kinds = (nn.Linear, nn.Conv2d)
+Gradients = MutableMapping[str, Single]
 
 
 @final
 @dataclass(frozen=True)
 class Attached:
-    """A layer's way to a session. any_rows: a batch may have another size than that of the recorded step."""
+    """A layer's way to a session. any_rows: a batch may have another size than that of the recorded step. gradients:
+    what WU gave last, by layer."""
 
     layer: Layer
     session: Session
     any_rows: bool
+    gradients: Gradients
 
     def left(self, module: nn.Module, x: Tensor) -> Half:
         """FF's left operand. Raises UserError for another number of rows than the session was begun with."""
@@ -80,8 +83,9 @@ class ThroughSession(torch.autograd.Function):
             dx = singles(folded(rows, ctx.shape[0], size)) if is_image else singles(rows).reshape(ctx.shape)
         if ctx.needs_input_grad[1]:
             found = to.session.weight_gradient(name, ctx.left, by_channel(values) if is_image else _flat(values))
+            to.gradients[name] = found
             weight = cast(Tensor, module._parameters["weight"])
-            dw = torch.from_numpy(weight_of(found, tuple(weight.shape)))
+            dw = torch.from_numpy(weight_of(found.copy(), tuple(weight.shape)))
         return dx, dw, None, None
 
 
@@ -104,12 +108,14 @@ class Forward:
 
 
 @contextmanager
-def attached(model: nn.Module, layers: Mapping[str, Layer], session: Session, any_rows: bool = False) -> Iterator[None]:
-    """While it is entered, the layers of a model multiply through a session."""
+def attached(
+    model: nn.Module, layers: Mapping[str, Layer], session: Session, gradients: Gradients, any_rows: bool = False
+) -> Iterator[None]:
+    """While it is entered, the layers of a model multiply through a session. gradients: where those of weights go."""
     modules = {name: model.get_submodule("" if name == "model" else name) for name in layers}
     try:
         for name, module in modules.items():
-            module.__dict__["forward"] = Forward(module, Attached(layers[name], session, any_rows))
+            module.__dict__["forward"] = Forward(module, Attached(layers[name], session, any_rows, gradients))
             module.__dict__[RAN] = True
         yield
     finally:

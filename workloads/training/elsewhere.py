@@ -89,7 +89,8 @@ class SessionEngine(Engine):
         super().__init__(parameters.values(), update)
         self._model, self._elsewhere, self._scale = model, elsewhere, training.scale.scale
         self._trained = {name: parameters[name] for name in elsewhere.trained}
-        self._of_layers = {layer.parameter for layer in elsewhere.layers.values()}
+        self._of_layers = {layer.parameter: name for name, layer in elsewhere.layers.items()}
+        self._gradients: dict[str, Single] = {}
         self.state.update(training.engine.state)
         self.session = self._begun(elsewhere.backend, self._known_states())
         self.meter = Meter(self.session)
@@ -101,21 +102,31 @@ class SessionEngine(Engine):
         for name, parameter in self._trained.items():
             if parameter.grad is None:
                 raise UserError(f"parameter '{name}': got a gradient in the first step, and none in step {self.number}")
-            given = None if name in self._of_layers else self._laid(name, parameter.grad)
-            self.session.update(name, given, settings)
+            given = self._laid(name, parameter.grad)
+            if name in self._of_layers:
+                self._check(self._of_layers[name], given)
+            self.session.update(name, None if name in self._of_layers else given, settings)
         for name, parameter in self._trained.items():
             parameter.copy_(self._shaped(name, self.session.weight(name)))
 
     def products(self, any_rows: bool = False) -> AbstractContextManager[None]:
         """any_rows: by the reference arithmetic, with the weights of the session, whatever its sizes are."""
         session = self._begun(ReferenceBackend(), {}) if any_rows else self.session
-        return attached(self._model, self._elsewhere.layers, session, any_rows)
+        return attached(self._model, self._elsewhere.layers, session, self._gradients, any_rows)
 
     @torch.no_grad()
     def fetch(self) -> None:
         for name, parameter in self._trained.items():
             found = self.session.states(name)
             self.state[parameter] = {key: self._shaped(name, each) for key, each in found.items()}
+
+    def _check(self, layer: str, gradient: Single) -> None:
+        """Raises UserError for a gradient that is not that of the product alone, which is all that a backend has."""
+        if not np.array_equal(self._gradients[layer], gradient):
+            raise UserError(
+                f"layer '{layer}': its weight gets a gradient beside that of its product, as of a penalty in the loss, "
+                "which a backend does not see; --weight-decay decays weights there"
+            )
 
     def _begun(self, backend: Backend, states: States) -> Session:
         """A session of a backend from the weights that are here."""
