@@ -3,8 +3,6 @@
 import json
 import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,30 +18,15 @@ from tests.command import Run
 from tests.reports.test_page import Structure
 from workloads.op import MatrixOp, VectorKind, VectorOp
 from workloads.training.finished import Finished, read_finished
-
-TRAIN = (
-    "train",
-    "--on",
-    "golden",
-    "--model",
-    "mlp",
-    "--pattern",
-    "2:8",
-    "--batch",
-    "32",
-    "--steps",
-    "12",
-    "--out",
-    "r",
-)
+from workloads.training.run import start_run
+from workloads.training.settings import Settings
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made")
-    command = "import sys; sys.argv[0] = 'simulate'; from simulator.command.start import main; main()"
-    subprocess.run([sys.executable, "-c", command, *TRAIN], cwd=folder, check=True, capture_output=True)
-    return folder / "r"
+    folder = tmp_path_factory.mktemp("made") / "r"
+    start_run(Settings("mlp", "bdwp", ("2:8",), batch=32, steps=12, on="golden"), folder, lambda *_: None)
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 """`simulate train --on NAME`: a run whose products and updates happen on a backend, and the same run in torch."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +10,15 @@ from safetensors.numpy import load_file
 
 from simulator.hil.golden_session import GoldenBackend, half_bits, kept
 from tests.command import Run
+from workloads.op import Optimizer
 from workloads.pattern import parse_pattern
 from workloads.stored import instantiate, read_template
-from workloads.training.backend import OPS, layers_of
+from workloads.training.backend import OPS, Begin, UpdateRule, layers_of
 from workloads.training.layouts import matrix
 from workloads.training.meter import Meter
+from workloads.training.run import start_run
+from workloads.training.settings import Settings
+from workloads.workload import Workload
 
 MLP = ("--model", "mlp", "--pattern", "2:8", "--batch", "32")
 CONVS = ("--model", "resnet9", "--width", "0.1", "--image", "8", "--batch", "8", "--limit", "16", "--pattern", "2:8")
@@ -42,11 +44,10 @@ def result(folder: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an MLP's run on the golden backend."""
-    folder = tmp_path_factory.mktemp("learned")
-    command = "import sys; sys.argv[0] = 'simulate'; from simulator.command.start import main; main()"
-    arguments = ["train", "--on", "golden", *MLP, "--dataset", "digits", "--steps", "150", "--out", "r"]
-    subprocess.run([sys.executable, "-c", command, *arguments], cwd=folder, check=True, capture_output=True)
-    return folder / "r"
+    folder = tmp_path_factory.mktemp("learned") / "r"
+    settings = Settings("mlp", "bdwp", ("2:8",), dataset="digits", batch=32, steps=150, on="golden")
+    start_run(settings, folder, lambda *_: None)
+    return folder
 
 
 def test_it_learns_as_torch_does(learned: Path) -> None:
@@ -175,10 +176,7 @@ def test_a_meter_tells_of_the_last_step_alone(learned: Path) -> None:
     assert meter.rows == [] and meter.cycles == 0 and session.figures()[OPS] != []
 
 
-def _begin(step: Any) -> Any:
-    from workloads.op import Optimizer
-    from workloads.training.backend import Begin, UpdateRule
-
+def _begin(step: Workload) -> Begin:
     weights = {
         layer.parameter: np.ones((layer.forward.inner, layer.outputs), np.float32) for layer in layers_of(step).values()
     }
