@@ -71,11 +71,11 @@ def attention(): return Attention()
 
 @pytest.fixture
 def mine(tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "backend_modules.py").write_text(MINE)
 
 
 def own(name: str, data: str = "data") -> tuple[str, ...]:
-    return ("--model", f"mine:{name}", "--data", f"mine:{data}", "--batch", "10")
+    return ("--model", f"backend_modules:{name}", "--data", f"backend_modules:{data}", "--batch", "10")
 
 
 @pytest.mark.usefixtures("mine")
