@@ -154,3 +154,8 @@ def test_methods_that_cannot_say_why_and_the_page_has_the_table() -> None:
     assert why_not(changed(BDWP, decay=1e-4)) == dict(found)["srste"] != ""
     text = DOCS.read_text(encoding="utf-8")
     assert "\n".join(f"| `{name}` | {said or 'yes'} |" for name, said in found) in text
+
+
+def test_backends_are_listed(simulate: Run) -> None:
+    code, out, err = simulate("list", "backends")
+    assert (code, err) == (0, "") and {"golden", "reference"} <= set(out.split())
