@@ -78,6 +78,7 @@ FOLDERS = (
     Folder("area", "area --out reports/results/area", ("area.py", "commands/area.py"), "two hours of placement"),
     Folder("study-accuracy", "", (), "days of training: reports/results/study-accuracy/README.md"),
     Folder("hil", "", (), "several runs, which its README lists"),
+    Folder("core-training", "", (), "trainings in RTL, which its README lists"),
     Folder("bench", "", (), "a quiet machine: make bench"),
 )
 

@@ -22,11 +22,12 @@ def training_figure(log: pd.DataFrame, backend: str) -> Figure:
     figure = new_figure(11 if clock else 8, 3.4)
     panels = list(figure.subplots(1, 3 if clock else 2))
     in_torch = "torch_loss" in log
+    ours = f"on {backend.partition(':')[0]}"  # without its machine
     for axes, column, name, factor in (
         (panels[0], "loss", "loss of a batch", 1.0),
         (panels[1], "accuracy", "accuracy in a batch (%)", 100.0),
     ):
-        _line(axes, log["step"], log[column] * factor, OURS, f"on {backend}", "-", 2.4)
+        _line(axes, log["step"], log[column] * factor, OURS, ours, "-", 2.4)
         if in_torch:  # on top, where both are the same
             _line(axes, log["step"], log[f"torch_{column}"] * factor, TORCH, "in torch", "--", 1.2)
         axes.set(xlabel="step", ylabel=name)

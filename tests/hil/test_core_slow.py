@@ -1,12 +1,17 @@
-"""Hundreds of plans on cores of several shapes, and every product of small networks: `make hil-core`."""
+"""Hundreds of plans on cores of several shapes, every product of small networks, and trainings: `make hil-core`."""
 
+import csv
+import json
 import re
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file
 
 from tests.command import Run
+from tests.hil import core_updates
 from tests.hil.core_table import rows
+from workloads.op import Optimizer
 
 pytestmark = pytest.mark.slow
 
@@ -44,3 +49,46 @@ def test_every_product_of_a_small_resnet9(simulate: Run, tmp_path: Path, method:
     code, out, err = simulate("--arch", "core", "--workload", f"{folder}/step-000012.json", "--hil", "core")
     assert code == 0, err
     assert agree(out) >= 23
+
+
+@pytest.mark.parametrize("optimizer", [Optimizer.MOMENTUM, Optimizer.ADAMW])
+def test_updates_of_many_layers(optimizer: Optimizer) -> None:
+    """A session ends at the first bit that differs."""
+    found = list(core_updates.rows(optimizer, 150_000))
+    assert len(found) > 1 and all(row["cycles"] == row["simulated_cycles"] for row in found)
+
+
+MLP = ("--model", "mlp", "--dataset", "digits", "--batch", "32", "--steps", "200")
+RESNET9 = (
+    "--model",
+    "resnet9",
+    "--width",
+    "0.125",
+    "--dataset",
+    "digits",
+    "--image",
+    "8",
+    "--batch",
+    "32",
+    "--steps",
+    "3",
+)
+SMALL = str(Path(__file__).parents[2] / "docs/examples/core-4x4.yaml")
+
+
+@pytest.mark.parametrize("network", [MLP, RESNET9], ids=["mlp", "resnet9"])
+def test_a_training_on_the_core_ends_with_golden_weights(
+    simulate: Run, tmp_path: Path, network: tuple[str, ...]
+) -> None:
+    how = ("--method", "bdwp", "--pattern", "2:8", "--alone")
+    for backend in (f"core:{SMALL}", "golden"):
+        code, _, err = simulate("train", "--on", backend, *network, *how, "--out", str(tmp_path / backend[:4]))
+        assert code == 0, err
+    core, golden = (load_file(tmp_path / name / "weights.safetensors") for name in ("core", "gold"))
+    assert core.keys() == golden.keys()
+    assert all(core[name].tobytes() == golden[name].tobytes() for name in core)
+    told = json.loads((tmp_path / "core/result.json").read_text())["backend"]
+    assert (told["ops_with_other_cycles"], told["other_waits"]) == (0, 0)
+    assert told["cycles"] == told["simulated_cycles"] > 0
+    with (tmp_path / "core/backend.csv").open() as file:
+        assert {row["phase"] for row in csv.DictReader(file)} == {"FF", "BP", "WU", "UP"}
