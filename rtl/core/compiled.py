@@ -88,9 +88,10 @@ class CoreRan:
 @final
 @dataclass(frozen=True)
 class Fed:
-    """The words of every queue in parts of 32 bits, the lowest first: (words, parts)."""
+    """The words of every queue in parts of 32 bits, the lowest first: (words, parts). order: as `Feed.order`."""
 
     words: dict[str, NDArray[np.uint32]]
+    order: tuple[str, ...] = ()
 
 
 @final
@@ -117,7 +118,8 @@ class CompiledCore:
         widths = {name: word.size for name, word in zip(ENGINES, layout.words, strict=True)}
         widths |= dict.fromkeys(("load_walks", "store_walks", "sort_walks", "turn_walks"), layout.shape.walks.walk.size)
         widths |= {"store_words": STORE_WORD.size, "constants": layout.constants.size, "ops": layout.control.op.size}
-        return Fed({name: columns_of(widths[name], feed.words[name]) for name in QUEUES})
+        columns = {name: columns_of(widths[name], feed.words[name]) for name in QUEUES}
+        return Fed(columns, tuple(feed.order))
 
     def run(
         self,

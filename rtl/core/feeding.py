@@ -73,15 +73,21 @@ class Regions:
 @final
 @dataclass
 class Feed:
-    """The words of every queue, as numbers. Not frozen: it is filled op by op."""
+    """The words of every queue, as numbers. Not frozen: it is filled op by op.
+
+    order: queues in the order in which a slow host gives them their words: an op before its commands, and before the
+    word of a command what it needs in other queues.
+    """
 
     layout: CoreLayout
     regions: Addresses
     words: dict[str, list[int]] = field(default_factory=lambda: {name: [] for name in QUEUES})
+    order: list[str] = field(default_factory=list)
 
     def op(self, slots: Sequence[int], commands: Iterable[tuple[Controlled, Bound]]) -> None:
         """Append an op: the slots of its buffers, and its commands in order."""
         active, buffers = 0, self.layout.control.buffers
+        self.order.append("ops")
         for command, bound in commands:
             active |= 1 << ENGINES.index(command.engine)
             self._command(command, bound)
@@ -132,7 +138,7 @@ class Feed:
         self._put(DRAM, {**shared, "more": 0}, packed_bits(self.layout.dma.command, does))
 
     def _store_word(self, source: Source, more: bool) -> None:
-        self.words["store_words"].append(packed_bits(STORE_WORD, {"source": int(source), "more": int(more)}))
+        self._add("store_words", packed_bits(STORE_WORD, {"source": int(source), "more": int(more)}))
 
     def _move(self, command: Controlled, shared: dict[str, object], bound: BoundMove) -> None:
         """A word of the queue for each segment; only the last one fills or frees a slot."""
@@ -164,11 +170,15 @@ class Feed:
 
     def _walks(self, queue: str, walks: Sequence[Walk]) -> None:
         for number, walk in enumerate(walks, 1):
-            self.words[queue].append(walk_bits(self.layout, walk, number == len(walks)))
+            self._add(queue, walk_bits(self.layout, walk, number == len(walks)))
 
     def _put(self, engine: int, fields: Mapping[str, object], does: int) -> None:
         layout = self.layout.words[engine]
-        self.words[ENGINES[engine]].append(packed_bits(layout, {**fields, "does": does}))
+        self._add(ENGINES[engine], packed_bits(layout, {**fields, "does": does}))
+
+    def _add(self, queue: str, word: int) -> None:
+        self.words[queue].append(word)
+        self.order.append(queue)
 
 
 def walk_bits(layout: CoreLayout, walk: Walk, last: bool) -> int:

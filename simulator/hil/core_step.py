@@ -5,7 +5,7 @@ where FF and BP load them.
 """
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol, cast, final
 
@@ -232,7 +232,8 @@ class StepOp:
         constants: FP32 patterns of an update. Raises UserError where the core stops, and where the DRAM's model sees
         anything that must not be.
         """
-        fed = Fed(self.fed.words | {"constants": np.array([constants], np.uint32)}) if constants else self.fed
+        told = {"constants": np.array([constants], np.uint32)} if constants else {}
+        fed = replace(self.fed, words=self.fed.words | told)
         ran = self.machine.hardware.run(fed, memory, self.machine.pace, self.machine.patience(self.program))
         self._check(ran)
         lead = WUVE if self.op.phase is Phase.UP else ARRAY
