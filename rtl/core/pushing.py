@@ -5,15 +5,14 @@ the command is. An op is told before its commands, so that queues shorter than a
 waits for comes before it.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from rtl.core.bound import Bound
 from rtl.core.core import ENGINES
-from rtl.core.feeding import QUEUES, Controlled, Feed
 from rtl.core.registers import PART, CoreMap
 from workloads.errors import UserError
+
+FIRST = "ops"
 
 
 class Push(NamedTuple):
@@ -23,49 +22,34 @@ class Push(NamedTuple):
     word: int
 
 
-BEFORE = tuple(name for name in QUEUES if name not in ENGINES)  # what a command needs in other queues than its own
+def pushes(words: Mapping[str, Sequence[int]], order: Sequence[str], depth: int) -> list[Push]:
+    """The words of a feed as queues of `depth` words may be filled. order: as `Feed.order` has it.
 
-
-def fed(feed: Feed, slots: Sequence[int], commands: Iterable[tuple[Controlled, Bound]], depth: int) -> list[Push]:
-    """Append an op to a feed. Returns its words in an order in which queues of `depth` words may be filled.
-
-    Raises UserError for a command that needs more words at once than a queue holds.
+    What is not in the order, which are the numbers of an optimizer, comes behind the first op. Raises UserError for a
+    command that needs more words at once than a queue holds.
     """
-    marks, began = list[Counter[str]](), _lengths(feed)
-
-    def watched() -> Iterator[tuple[Controlled, Bound]]:
-        for each in commands:
-            yield each
-            marks.append(_lengths(feed))  # the feed has taken it
-
-    feed.op(slots, watched())
-    found = list(_between(feed, marks[-1] if marks else began, _lengths(feed)))
-    for before, after in zip([began, *marks], marks, strict=False):
-        most = max((after - before)[name] for name in BEFORE)
-        if most > depth:
-            raise UserError(f"core: a command needs {most} words in a queue at once, and the queues hold {depth}")
-        found += _between(feed, before, after)
+    others = [name for name, found in words.items() if len(found) and name not in order]
+    listed = [*order[:1], *(name for name in others for _ in words[name]), *order[1:]]
+    waiting, taken, found = dict.fromkeys(words, 0), dict.fromkeys(words, 0), list[Push]()
+    for name in listed:
+        waiting[name] += 1
+        if name in ENGINES:
+            waiting = dict.fromkeys(words, 0)
+        elif name != FIRST and waiting[name] > depth:
+            raise UserError(f"core: a command needs more than {depth} words in a queue at once, which it does not hold")
+        found.append(Push(name, int(words[name][taken[name]])))
+        taken[name] += 1
     return found
 
 
-def _lengths(feed: Feed) -> Counter[str]:
-    return Counter({name: len(words) for name, words in feed.words.items()})
-
-
-def _between(feed: Feed, before: Counter[str], after: Counter[str]) -> Iterator[Push]:
-    for name in (*BEFORE, *ENGINES):
-        for word in feed.words[name][before[name] : after[name]]:
-            yield Push(name, word)
-
-
-def writes(where: CoreMap, pushes: Iterable[Push]) -> Iterator[tuple[int, int]]:
+def writes(where: CoreMap, words: Iterable[Push]) -> Iterator[tuple[int, int]]:
     """Byte address and value of every write of a register that hands words over, in order.
 
     Before the last part of a word its queue must have a free place, or the word is refused and the queue's bit of
     OVERFLOW set.
     """
     queues = {queue.name: queue for queue in where.queues}
-    for push in pushes:
+    for push in words:
         queue = queues[push.queue]
         for part in range(queue.parts):
             yield queue.address + 4 * part, push.word >> PART * part & (1 << PART) - 1

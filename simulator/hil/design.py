@@ -10,7 +10,7 @@ from rtl.core.content import words_of
 from rtl.core.core import ENGINES
 from rtl.core.feeding import WORD_BYTES, Feed, Regions, words_bits
 from rtl.core.program import CoreAsked, CoreDesign, CoreProgram
-from rtl.core.pushing import fed
+from rtl.core.pushing import pushes
 from rtl.formats import Bits
 from rtl.parameters import DEEPEST
 from simulator.arch.machine import Machine, load_machine
@@ -77,7 +77,7 @@ def core_program(core: CoreMachine, product: ThroughCore, begins: int, depth: in
     op = CoreOp(product.program, layout.control, ENGINES)
     regions = Regions(CAPACITY, begins)
     feed = Feed(layout, regions)
-    pushes = fed(feed, [buffer.slots for buffer in product.program.buffers], controlled(op, bound), depth)
+    feed.op([buffer.slots for buffer in product.program.buffers], controlled(op, bound))
     memory = np.zeros((regions.used - begins) // WORD_BYTES, np.uint64)
     bits = layout.shape.array.weight_bits
     for _, what in bound:
@@ -89,7 +89,7 @@ def core_program(core: CoreMachine, product: ThroughCore, begins: int, depth: in
     wanted = [golden(each, core.form, final) for each in operands]
     title = f"{product.stratum.op.layer} {product.stratum.op.phase.value}, {part.rows} x {part.cols}, {part.dataflow}"
     results = np.concatenate([*_results((what for _, what in bound), feed, wanted)])
-    return CoreProgram(title, tuple(pushes), memory, results), regions.used
+    return CoreProgram(title, tuple(pushes(feed.words, feed.order, depth)), memory, results), regions.used
 
 
 def _results(bound: Iterable[Bound], feed: Feed, wanted: Sequence[Bits]) -> Iterator[NDArray[np.uint64]]:
