@@ -29,7 +29,7 @@ class CoreAsked:
     north_kib: float = 2
     output_kib: float = 2
     raw_kib: float = 2
-    wuve_kib: float = 2
+    wuve_kib: float = 8
     optimizer: str = ""
     queue: int = DEPTH
     depth: int | None = None

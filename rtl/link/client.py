@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, final
 from rtl.link.frames import END, FRAME_LEAST, FRAME_MOST, WRAP, Frame, Unpacker, frame_of
 
 if TYPE_CHECKING:
-    from rtl.link.virtual import VirtualBoard
+    from rtl.link.pumping import Pumped
 
 # Bytes that are read at once of somebody who has not got the board: noise there takes little time from who has it.
 GREETING = 512
@@ -104,7 +104,7 @@ class Turn:
     that the board can do something with it.
     """
 
-    def __init__(self, board: "VirtualBoard") -> None:
+    def __init__(self, board: "Pumped") -> None:
         self._board = board
         self._unpacker, self._session, self._reached = Unpacker(), 0, Counter[str]()
         self._when, self._cycles = time.monotonic(), board.cycles

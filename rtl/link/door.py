@@ -19,7 +19,7 @@ from rtl.link.client import GONE, Client, Turn
 from rtl.link.paced import Paced
 
 if TYPE_CHECKING:
-    from rtl.link.virtual import VirtualBoard
+    from rtl.link.pumping import Pumped
 
 # Clients that have not got the board; the oldest that has said nothing has to go when one more comes.
 LOBBY = 16
@@ -35,7 +35,7 @@ WAITING, LATER = 1.5, 20.0
 class Door:
     """A listening socket, the client that has the board, if any, and those that have not got it."""
 
-    def __init__(self, board: "VirtualBoard", listener: socket.socket) -> None:
+    def __init__(self, board: "Pumped", listener: socket.socket) -> None:
         listener.setblocking(False)
         self._paced, self._listener = Paced(board), listener
         self._silent: list[Client] = []

@@ -100,7 +100,7 @@ class LinkedArray(wiring.Component):
 class PinnedArray(wiring.Component):
     """rx_pin, tx_pin: pins of a serial port, `divisor` cycles a bit."""
 
-    def __init__(self, linked: LinkedArray, divisor: int) -> None:
+    def __init__(self, linked: wiring.Component, divisor: int) -> None:
         self._linked, self._divisor = linked, divisor
         super().__init__({"rx_pin": In(1, init=1), "tx_pin": Out(1, init=1), "quiet": Out(1)})
 

@@ -4,7 +4,7 @@ import time
 from typing import TYPE_CHECKING, final
 
 if TYPE_CHECKING:
-    from rtl.link.virtual import VirtualBoard
+    from rtl.link.pumping import Pumped
 
 CYCLES = 2_000  # at once, before the wire is looked at again
 LOOK = 0.005  # seconds after which the wire is looked at again, about
@@ -16,7 +16,7 @@ INPUT = 4096
 class Paced:
     """A board that is run for about LOOK seconds at a time."""
 
-    def __init__(self, board: "VirtualBoard") -> None:
+    def __init__(self, board: "Pumped") -> None:
         self.board, self._cycles = board, CYCLES
 
     @property

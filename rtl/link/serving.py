@@ -15,12 +15,12 @@ from rtl.link.place import check_place
 from workloads.errors import UserError
 
 if TYPE_CHECKING:
-    from rtl.link.virtual import VirtualBoard
+    from rtl.link.pumping import Pumped
 
 Said = Callable[[str], None]  # is told where the board is
 
 
-def serve_tcp(board: "VirtualBoard", host: str, port: int, said: Said) -> None:
+def serve_tcp(board: "Pumped", host: str, port: int, said: Said) -> None:
     """Serve a loopback address; a second client is sent away while the first is at work.
 
     Ends when the process does. Raises UserError for an address that cannot be had.
@@ -37,7 +37,7 @@ def serve_tcp(board: "VirtualBoard", host: str, port: int, said: Said) -> None:
             door.step()
 
 
-def serve_pty(board: "VirtualBoard", said: Said) -> None:
+def serve_pty(board: "Pumped", said: Said) -> None:
     """Serve a pseudo-terminal, to one client after the other. Ends when the process does.
 
     As on a serial port, what is not read in time is lost, and a second program that opens it takes the board.
@@ -53,7 +53,7 @@ def serve_pty(board: "VirtualBoard", said: Said) -> None:
         theirs = os.open(place, os.O_RDWR | os.O_NOCTTY)
 
 
-def _serve_line(board: "VirtualBoard", ours: int, theirs: int) -> None:
+def _serve_line(board: "Pumped", ours: int, theirs: int) -> None:
     """Serve clients at one end of a pseudo-terminal until the last one has closed the other.
 
     That is told only once no process has the other end open. It stays open here until somebody has said something:
@@ -76,7 +76,7 @@ def _serve_line(board: "VirtualBoard", ours: int, theirs: int) -> None:
             pass
 
 
-def serve(board: "VirtualBoard", at: str, said: Said) -> None:
+def serve(board: "Pumped", at: str, said: Said) -> None:
     """Serve at a place that `check_place` takes. Ends when the process does."""
     place = check_place(at)
     if place is None:

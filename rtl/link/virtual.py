@@ -4,7 +4,6 @@ As a program (`python -m rtl.link.virtual`) it says where it is on a line of its
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import re
@@ -16,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import final
 
 from amaranth.back import rtlil
 
@@ -24,7 +24,8 @@ from rtl.controller import NONE
 from rtl.in_process import INLINE
 from rtl.lanes import Lanes
 from rtl.link.linked import LinkedArray, PinnedArray, PoweredUp
-from rtl.link.paced import CYCLES, INPUT
+from rtl.link.paced import INPUT
+from rtl.link.pumping import Pumped
 from rtl.link.serving import serve
 from rtl.parameters import Parameters
 from rtl.placing import as_instance
@@ -51,14 +52,9 @@ class Asked:
     lanes: Lanes
 
 
-class _Pumped(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_uint64) for name in ("taken", "made", "quiet")]
-
-
-class VirtualBoard:
-    """The gateware, powered up. pins: bits go over two pins of a serial port, or else bytes go in and out as such.
-
-    longest: cycles after which a board that has taken no command and given no reply waits for its host.
+@final
+class VirtualBoard(Pumped):
+    """The gateware with an array. pins: bits go over two pins of a serial port, or else bytes go in and out as such.
 
     Raises UserError for lanes that an array of this format cannot have.
     """
@@ -69,50 +65,9 @@ class VirtualBoard:
         lanes.check(parameters)
         depths = {name: max(DEPTH, getattr(parameters, name)) for name in DEPTHS}
         roomy = replace(parameters, **depths)
-        self._compiled = _build(roomy, pins, edit, lanes)
-        self.longest = _longest(roomy) + (INPUT * BYTE if pins else 0)  # where frames are sent again, bit by bit
-        code = self._compiled.code
-        code.pump.restype, code.wires.restype = ctypes.c_uint64, ctypes.c_void_p
-        self._wires = ctypes.c_void_p(code.wires())
-        self._waiting = b""
-        self.quiet = True
-        self.cycles = 0
-
-    def __del__(self) -> None:
-        with contextlib.suppress(AttributeError):
-            self._compiled.code.unwire(self._wires)
-
-    @property
-    def waiting(self) -> int:
-        """Bytes that were given and that it has not taken yet."""
-        return len(self._waiting)
-
-    def reset(self) -> None:
-        """Off and on again: everything on the board, and on its way there, is forgotten."""
-        code = self._compiled.code
-        code.unwire(self._wires)
-        self._wires = ctypes.c_void_p(code.wires())
-        self._compiled.power_up()
-        self._waiting, self.quiet = b"", True
-
-    def run(self, data: bytes = b"", cycles: int = CYCLES) -> bytes:
-        """Give bytes to the board, let it work for at most so many cycles, and take what it answers."""
-        self._waiting += data
-        room, done = 4096, _Pumped()
-        out = (ctypes.c_uint8 * room)()
-        given = (ctypes.c_uint8 * max(1, len(self._waiting))).from_buffer_copy(self._waiting or b"\0")
-        self.cycles += self._compiled.code.pump(
-            self._compiled.block,
-            self._wires,
-            given,
-            ctypes.c_uint64(len(self._waiting)),
-            out,
-            *(ctypes.c_uint64(each) for each in (room, cycles)),
-            ctypes.byref(done),
-        )
-        self._waiting = self._waiting[done.taken :]
-        self.quiet = bool(done.quiet)
-        return bytes(out[: done.made])
+        # where frames are sent again, bit by bit
+        longest = _longest(roomy) + (INPUT * BYTE if pins else 0)
+        super().__init__(_build(roomy, pins, edit, lanes), longest)
 
 
 def _longest(p: Parameters) -> int:
