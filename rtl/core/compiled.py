@@ -4,7 +4,7 @@ import ctypes
 import inspect
 from dataclasses import dataclass
 from functools import cache
-from typing import final
+from typing import Protocol, final
 
 import numpy as np
 from amaranth.back import rtlil
@@ -92,6 +92,25 @@ class Fed:
 
     words: dict[str, NDArray[np.uint32]]
     order: tuple[str, ...] = ()
+
+
+class CarriesOut(Protocol):
+    """A core that carries out feeds: compiled, or on a board."""
+
+    def fed(self, feed: Feed) -> Fed:
+        """A feed as it is taken."""
+        ...
+
+    def run(
+        self,
+        fed: Fed,
+        memory: NDArray[np.uint64],
+        rate: tuple[int, int, int],
+        patience: int,
+        wait_for_b: bool = False,
+    ) -> CoreRan:
+        """As `CompiledCore.run`."""
+        ...
 
 
 @final

@@ -16,7 +16,7 @@ from rtl.link.virtual import BYTE, DIVISOR
 from rtl.tools import to_verilog
 from rtl.verilate import Compiled, built, ports_of
 
-DRAM = 1 << 14  # words of the board's memory unless told otherwise
+DRAM = 1 << 15  # words of the board's memory unless told otherwise
 LONGEST = 1 << 20  # cycles in which a core works something out between two words of its host
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rtl.core.array import CoreShape
 from rtl.core.bound import Bound, BoundLoad, BoundStore
-from rtl.core.compiled import CompiledCore, CoreRan, compiled_core
+from rtl.core.compiled import CarriesOut, CoreRan, compiled_core
 from rtl.core.content import Matrices, words_of
 from rtl.core.core import ARRAY, ENGINES, CoreLayout, Fault
 from rtl.core.feeding import Feed, Regions, values_of, words_bits
@@ -47,10 +47,14 @@ Waits = dict[str, tuple[int, int]]  # by buffer: cycles in hardware, and in the 
 @final
 @dataclass(frozen=True)
 class CoreMachine:
-    """A machine that the core can be. Raises UserError for another one, when its layout is asked for."""
+    """A machine that the core can be. Raises UserError for another one, when its layout is asked for.
+
+    optimizer: of its update engine; none where it does products alone. made: the hardware of a layout.
+    """
 
     arch: object
-    optimizer: str = ""  # of its update engine; none where it does products alone
+    optimizer: str = ""
+    made: Callable[[CoreLayout], CarriesOut] = compiled_core
 
     @cached_property
     def spec(self) -> SystolicArch:
@@ -88,9 +92,9 @@ class CoreMachine:
         return CoreLayout(shape, lanes, optimizer=self.optimizer, rows=int(1024 * memory.wuve_kib) // row)
 
     @cached_property
-    def hardware(self) -> CompiledCore:
-        """The core, compiled unless it is in the cache."""
-        return compiled_core(self.layout)
+    def hardware(self) -> CarriesOut:
+        """The core; unless it is on a board, compiled where it is not in the cache."""
+        return self.made(self.layout)
 
     @property
     def form(self) -> FloatFormat:

@@ -5,7 +5,7 @@ a golden step goes on, from what the hardware gave to the host: after each op th
 and the op's cycles and waits against the simulator's.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from typing import final
@@ -13,7 +13,9 @@ from typing import final
 import numpy as np
 
 from rtl.core.bound import NOTHING
+from rtl.core.compiled import CarriesOut, compiled_core
 from rtl.core.content import Matrices
+from rtl.core.core import CoreLayout
 from rtl.core.feeding import Regions
 from rtl.formats import Bits
 from rtl.lanes import CONSTANTS, STATE, constants
@@ -39,10 +41,11 @@ NEUTRAL: Mapping[str, Mapping[str, float]] = {
 @dataclass(frozen=True)
 class CoreBackend(Backend):
     """Found as `core`. machine: a registered one, or a machine file, that the core can be. settings: texts such as
-    "array.rows=4"."""
+    "array.rows=4". made: the hardware of a layout, which on a board has cycles of its own."""
 
     machine: str = "core"
     settings: tuple[str, ...] = ()
+    made: Callable[[CoreLayout], CarriesOut] = compiled_core
     name: str = "core"
 
     def on(self, machine: str) -> Backend:
@@ -90,7 +93,7 @@ class CoreSession(Session):
         self.layers = layers_of(what.step)
         self._optimizer = what.rule.optimizer.value
         machine = load_machine(backend.machine, backend.settings)
-        self.machine = CoreMachine(machine.spec, self._optimizer)
+        self.machine = CoreMachine(machine.spec, self._optimizer, backend.made)
         dram = self.machine.spec.dram  # which refuses what is no core
         assert dram is not None
         self._golden = GoldenSession(what)
