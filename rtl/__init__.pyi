@@ -1,3 +1,4 @@
+from rtl.board import build_core as build_core
 from rtl.board import build_largest as build_largest
 from rtl.board import build_shown as build_shown
 from rtl.board import write_built as write_built
@@ -23,10 +24,12 @@ from rtl.hardware import Unconfirmed as Unconfirmed
 from rtl.in_process import InProcess as InProcess
 from rtl.lanes import Lanes as Lanes
 from rtl.lanes import lanes_of as lanes_of
+from rtl.link.core_board import CoreBoard as CoreBoard
 from rtl.link.place import check_place as check_place
 from rtl.link.remote import Board as Board
 from rtl.link.serving import serve as serve
 from rtl.link.virtual import VirtualBoard as VirtualBoard
+from rtl.link.virtual_core import VirtualCore as VirtualCore
 from rtl.parameters import Parameters as Parameters
 from rtl.parameters import make_parameters as make_parameters
 from rtl.selftest import tried as tried

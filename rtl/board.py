@@ -9,13 +9,16 @@ from importlib import import_module
 from pathlib import Path
 
 from amaranth import Elaboratable, Module
-from amaranth.lib import io
+from amaranth.lib import io, wiring
 
 from rtl.array import block_verilog, blocks_verilog
 from rtl.boards import Board, DoesNotFit
 from rtl.controller import NONE
+from rtl.core.compiled import lane_verilog
+from rtl.core.registers import CoreMap
 from rtl.files import CARD, ToolFailed, board_owns, read_report, write_files
 from rtl.lanes import Lanes
+from rtl.link.core_linked import LinkedCore
 from rtl.link.linked import LinkedArray, PinnedArray
 from rtl.parameters import Parameters
 from rtl.placing import as_instance
@@ -42,16 +45,15 @@ class Built:
 
 
 class BoardTop(Elaboratable):
-    """The array on a board: the framed link over its serial port."""
+    """What is linked to a host, on a board: over its serial port."""
 
-    def __init__(self, parameters: Parameters, baud: int = BAUD, lanes: Lanes = NONE) -> None:
-        self.parameters, self.baud, self.lanes = parameters, baud, lanes
+    def __init__(self, linked: wiring.Component, baud: int = BAUD) -> None:
+        self.linked, self.baud = linked, baud
 
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
         divisor = round(platform.default_clk_frequency / self.baud)  # type: ignore[attr-defined]
-        linked = LinkedArray(self.parameters, place=as_instance, lanes=self.lanes)
-        m.submodules.pinned = pinned = PinnedArray(linked, divisor)
+        m.submodules.pinned = pinned = PinnedArray(self.linked, divisor)
         pins = platform.request("uart", 0, dir="-")  # type: ignore[attr-defined]
         m.submodules.rx, m.submodules.tx = rx, tx = io.Buffer("i", pins.rx), io.Buffer("o", pins.tx)
         m.d.comb += [pinned.rx_pin.eq(rx.i), tx.o.eq(pinned.tx_pin)]
@@ -59,18 +61,33 @@ class BoardTop(Elaboratable):
 
 
 def build(board: Board, p: Parameters, show: Callable[[str], None], lanes: Lanes = NONE) -> Built:
+    """An array on a board, as `build_linked` does it."""
+    linked = LinkedArray(p, place=as_instance, lanes=lanes)
+    return build_linked(board, linked, blocks_verilog(p), f"an array of {p.title}", show)
+
+
+def build_core(board: Board, where: CoreMap, dram: int, show: Callable[[str], None]) -> Built:
+    """A core with `dram` words of block memory, as `build_linked` does it."""
+    layout = where.layout
+    blocks = f"{blocks_verilog(layout.shape.edge)}\n{lane_verilog(layout)}"
+    what = f"a core of {layout.shape.array.title} with {dram:,} words of DRAM"
+    return build_linked(board, LinkedCore(where, dram), blocks, what, show)
+
+
+def build_linked(board: Board, linked: wiring.Component, blocks: str, what: str, show: Callable[[str], None]) -> Built:
     """Synthesis, placement, packing; from the cache when nothing has changed. `show` is told of each step.
 
-    Raises DoesNotFit when the array is too large for the device, UserError when a tool is missing.
+    blocks: Verilog of what it refers to. Raises DoesNotFit when it is too large for the device, UserError for a tool
+    that is missing.
     """
     platform = _platform(board)
     show("writing the design")
     # read by the toolchain's template, which the steps below take the place of
-    plan = platform.prepare(BoardTop(p, lanes=lanes), "top", verbose=False)
+    plan = platform.prepare(BoardTop(linked), "top", verbose=False)
     constraints, option = board.constraints
     files = {name: _text(plan.files[name]) for name in ("top.il", constraints)}
     files[constraints] = hurried(files[constraints])
-    files["blocks.v"] = blocks_verilog(p)
+    files["blocks.v"] = blocks
     tool, placed, placed_option, bitstream = board.pack
     # every kind of block is synthesised once, then put where it is used
     synthesis = SYNTHESIS[board.synthesis].format(top="top").replace(" -json design.json", " -noflatten")
@@ -87,21 +104,27 @@ def build(board: Board, p: Parameters, show: Callable[[str], None], lanes: Lanes
     except ToolFailed as error:
         if not any(each in error.words.lower() for each in TOO_LARGE):
             raise
-        raise DoesNotFit(
-            f"--board: an array of {p.title} does not fit {board.title}; try fewer rows and columns"
-        ) from None
+        raise DoesNotFit(f"--board: {what} does not fit {board.title}; try fewer rows and columns") from None
     report = read_report(folder / "report.json", Placed)
     used = {name: (each.used, each.available) for name, each in report.utilization.items() if each.used}
     frequency = float(platform.default_clk_frequency) / 1e6
     return Built(folder / bitstream, folder / "report.json", report.clock, frequency, used)
 
 
-def write_built(built: Built, board: Board, p: Parameters, folder: Path, force: bool = False) -> Path:
-    """Write the bitstream, and in `utilisation.json` what it is and takes. Returns where the bitstream is."""
+def write_built(
+    built: Built,
+    board: Board,
+    p: Parameters,
+    folder: Path,
+    force: bool = False,
+    more: Mapping[str, object] | None = None,
+) -> Path:
+    """Write the bitstream, and in `utilisation.json` what it is and takes, `more` among it. Returns where it is."""
     card = {
         "board": board.title,
         "array": p.title,
         "parameters": vars(p),
+        **(more or {}),
         "fmax_mhz": built.fmax_mhz,
         "clock_mhz": built.clock_mhz,
         "cells": {cell: {"used": used, "available": there} for cell, (used, there) in built.used.items()},

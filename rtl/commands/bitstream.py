@@ -6,7 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import rtl
-from rtl.commands.options import OptimizerChoice, PatternChoice, SoreOption
+from rtl.commands.core import CoreSizes, check_given, core_bitstream, say_built
+from rtl.commands.options import (
+    CoreOption,
+    DramKib,
+    NorthKib,
+    OptimizerChoice,
+    OutputKib,
+    PatternChoice,
+    QueueDepth,
+    RawKib,
+    SoreOption,
+    WestKib,
+    WuveKib,
+)
 from workloads.errors import UserError
 from workloads.options import ForceOption
 from workloads.pattern import parse_pattern
@@ -30,11 +43,25 @@ def bitstream(
     cols: Annotated[int | None, typer.Option("--cols", help="Columns of PEs. [default: as many as rows]")] = None,
     sore: SoreOption = False,
     optimizer: OptimizerChoice = "",
+    core: CoreOption = False,
+    west_kib: WestKib = None,
+    north_kib: NorthKib = None,
+    output_kib: OutputKib = None,
+    raw_kib: RawKib = None,
+    wuve_kib: WuveKib = None,
+    queue_depth: QueueDepth = None,
+    dram_kib: DramKib = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder, for this board alone. [default: its name]")] = None,
     force: ForceOption = False,
 ) -> None:
     """Array, controller and serial port on a board: bitstream, cells used, and the clock that is reached."""
     chosen, folder = parse_pattern(pattern, "--pattern"), out or Path(board)
+    sizes = CoreSizes(west_kib, north_kib, output_kib, raw_kib, wuve_kib, queue_depth, dram_kib)
+    if core:
+        check_given({"--sore": sore or None})
+        core_bitstream(board, sizes, sizes.asked(pattern, rows, cols, form or "fp16", optimizer), folder, force)
+        return
+    sizes.check_none()
     lanes = rtl.lanes_of(sore, optimizer)
     if board == VCU1525:
         if sore or optimizer:
@@ -51,9 +78,7 @@ def bitstream(
         else:
             p, built = rtl.build_shown(which, first, show, lanes)
     path = rtl.write_built(built, which, p, folder, force)
-    say(f"{path}: {p.title}, {built.fmax_mhz:.1f} MHz reached, {built.clock_mhz:g} MHz on the board")
-    for cell, (used, there) in built.used.items():
-        say(f"  {cell:16} {used:6} of {there:6}  {100 * used / there:5.1f} %")
+    say_built(path, p.title, built)
 
 
 def _size(rows: int | None, cols: int | None, usual: int) -> tuple[int, int]:

@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import rtl
-from rtl.commands.options import OptimizerChoice, SoreOption
+from rtl.commands.core import CoreSizes, check_given, serve_core, try_core
+from rtl.commands.options import (
+    CoreOption,
+    DramKib,
+    NorthKib,
+    OptimizerChoice,
+    OutputKib,
+    QueueDepth,
+    RawKib,
+    SoreOption,
+    WestKib,
+    WuveKib,
+)
 from workloads.errors import UserError
 from workloads.pattern import parse_pattern
 from workloads.progress import steps_shown
@@ -34,19 +46,38 @@ def board(
     pty: Annotated[bool, typer.Option("--pty", help="Serve a pseudo-terminal instead.")] = False,
     sore: SoreOption = False,
     optimizer: OptimizerChoice = "",
+    core: CoreOption = False,
+    west_kib: WestKib = None,
+    north_kib: NorthKib = None,
+    output_kib: OutputKib = None,
+    raw_kib: RawKib = None,
+    wuve_kib: WuveKib = None,
+    queue_depth: QueueDepth = None,
+    dram_kib: DramKib = None,
     pins: Annotated[bool, typer.Option("--pins", help="Bit by bit, over the pins of a serial port; slower.")] = False,
 ) -> None:
     """Serve a virtual board, or try a board: a fixed set of tiles against the golden model. Without an array on the
     command line, --selftest takes the one that the board has."""
-    _check(serve, selftest, bool(tcp or pty or pins or sore or optimizer), bool(tcp and pty))
+    _check(serve, selftest, bool(tcp or pty or pins or sore or (optimizer and not core)), bool(tcp and pty))
+    at = "pty" if pty else f"tcp {tcp or '127.0.0.1:0'}"
+    sizes = CoreSizes(west_kib, north_kib, output_kib, raw_kib, wuve_kib, queue_depth, dram_kib)
+    if core:
+        check_given({"--sore": sore or None})
+        asked = sizes.asked(pattern or USUAL[0], rows, cols, form or USUAL[1], optimizer)
+        if selftest is not None:
+            try_core(selftest, asked)
+        else:
+            serve_core(asked, sizes, pins, at)
+        return
+    sizes.check_none()
     lanes = rtl.lanes_of(sore, optimizer)
-    asked = any(each is not None for each in (pattern, form, rows, cols))
-    wanted = _parameters(pattern, form, rows, cols) if serve or asked else None
+    named = any(each is not None for each in (pattern, form, rows, cols))
+    wanted = _parameters(pattern, form, rows, cols) if serve or named else None
     if selftest is not None:
         _try(selftest, wanted)
     elif wanted is not None:
         lanes.check(wanted)
-        _serve(wanted, pins, lanes, "pty" if pty else f"tcp {tcp or '127.0.0.1:0'}")
+        _serve(wanted, pins, lanes, at)
 
 
 def _check(serve: bool, selftest: str | None, of_serve: bool, both: bool) -> None:

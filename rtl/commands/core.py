@@ -1,4 +1,4 @@
-"""What commands have in common that take --core: its sizes from options, and its folder."""
+"""What commands with --core have in common: its sizes from options, its folder, its bitstream, boards that have it."""
 
 import sys
 from collections.abc import Mapping
@@ -11,12 +11,17 @@ from rtl.formats import FloatFormat, operand_format
 from workloads.console import console
 from workloads.errors import UserError
 from workloads.pattern import parse_pattern
+from workloads.progress import steps_shown
 from workloads.terminal import say
 
 if TYPE_CHECKING:
-    from rtl.core.program import CoreAsked
+    from rtl.board import Built
+    from rtl.core.program import CoreAsked, CoreDesign
 
 KIB = (0.25, 1024)  # the least and the most of a memory
+DRAM_KIB = 128  # of a board's block memory unless told otherwise
+CORE_BOARD = "ulx3s-85f"  # the one that has room for a core
+NONE: Mapping[str, int | None] = {}
 
 
 @final
@@ -28,7 +33,9 @@ class CoreSizes:
     north_kib: float | None = None
     output_kib: float | None = None
     raw_kib: float | None = None
+    wuve_kib: float | None = None
     queue_depth: int | None = None
+    dram_kib: int | None = None
 
     def check_none(self) -> None:
         """Raises UserError for one that is given."""
@@ -36,22 +43,37 @@ class CoreSizes:
             if getattr(self, each.name) is not None:
                 raise UserError(f"{_option(each.name)}: this is for --core, and it is not given")
 
+    @property
+    def dram(self) -> int:
+        """Words of a board's DRAM. Raises UserError where that is no power of two."""
+        kib = DRAM_KIB if self.dram_kib is None else self.dram_kib
+        if kib < 1 or kib & kib - 1:
+            raise UserError(f"--dram-kib: {kib} is not possible here; it must be a power of two")
+        return 1024 * kib // 8
+
     def asked(
-        self, pattern: str, rows: int | None, cols: int | None, form: str, more: Mapping[str, int | None]
+        self,
+        pattern: str,
+        rows: int | None,
+        cols: int | None,
+        form: str,
+        optimizer: str,
+        more: Mapping[str, int | None] = NONE,
     ) -> "CoreAsked":
         """The core that they ask for, memories not given as usual. Raises UserError for sizes that cannot be."""
         parse_pattern(pattern, "--pattern")
+        rtl.lanes_of(False, optimizer)
         if not isinstance(operand_format(form, "--format"), FloatFormat):
             raise UserError(f"--format: a core multiplies fp16 or bf16, not {form}")
         sizes = {each.name: getattr(self, each.name) for each in fields(self)}
         for name, value in sizes.items():
             if value is not None and name.endswith("_kib") and not KIB[0] <= value <= KIB[1]:
                 raise UserError(f"{_option(name)}: {value:g} is not possible here; it must be {KIB[0]} to {KIB[1]}")
-        sizes["queue"] = sizes.pop("queue_depth")
-        usual = rtl.CoreAsked()
+        sizes["queue"], _ = sizes.pop("queue_depth"), sizes.pop("dram_kib")
         size = {"rows": rows, "cols": rows if cols is None else cols}
         given = {name: value for name, value in {**sizes, **size, **more}.items() if value is not None}
-        return rtl.CoreAsked(**{**vars(usual), **given, "pattern": pattern, "form": form})
+        usual = vars(rtl.CoreAsked())
+        return rtl.CoreAsked(**{**usual, **given, "pattern": pattern, "form": form, "optimizer": optimizer})
 
 
 def _option(name: str) -> str:
@@ -79,3 +101,57 @@ def write_core(asked: "CoreAsked", prefix: str, cells: bool, out: Path | None, f
     p = design.layout.shape.array
     say(f"{folder}: core of {p.title}, {p.rows * p.cols} PEs; README.md says how a host uses it; run there:")
     say("  python bench/run.py")
+
+
+def core_bitstream(name: str, sizes: CoreSizes, asked: "CoreAsked", folder: Path, force: bool) -> None:
+    """Build a core for a board. Raises UserError for a board that is too small, or where it does not fit."""
+    if name != CORE_BOARD:
+        rtl.board_named(name)
+        raise UserError(f"--board: {name} is too small for a core; {CORE_BOARD} is not")
+    board, dram = rtl.board_named(name), sizes.dram
+    rtl.check_folder(folder, rtl.board_owns(board), force)
+    design = rtl.core_design(asked)
+    where, p = rtl.CoreMap(design.layout, asked.queue), design.layout.shape.array
+    with steps_shown() as show:
+        built = rtl.build_core(board, where, dram, lambda step: show(f"core of {p.title} for {board.title}: {step}"))
+    path = rtl.write_built(built, board, p, folder, force, {"core": vars(asked), "dram_words": dram})
+    say_built(path, f"core of {p.title}", built)
+
+
+def say_built(path: Path, title: str, built: "Built") -> None:
+    """What came of building a bitstream."""
+    say(f"{path}: {title}, {built.fmax_mhz:.1f} MHz reached, {built.clock_mhz:g} MHz on the board")
+    for cell, (used, there) in built.used.items():
+        say(f"  {cell:16} {used:6} of {there:6}  {100 * used / there:5.1f} %")
+
+
+def serve_core(asked: "CoreAsked", sizes: CoreSizes, pins: bool, at: str) -> None:
+    """Serve a virtual board with a core."""
+    rtl.check_place(at)
+    dram, design = sizes.dram, rtl.core_design(asked)
+    with steps_shown() as show:
+        show(f"core of {design.layout.shape.array.title}: compiling, unless it is in the cache")
+        virtual = rtl.VirtualCore(rtl.CoreMap(design.layout, asked.queue), dram, pins)
+    rtl.serve(virtual, at, lambda where: say(f"core of {design.layout.shape.array.title} at {where}"))
+
+
+def try_core(url: str, asked: "CoreAsked") -> None:
+    """Carry out the programs of a core on a board that has it. Raises UserError where a result is wrong."""
+    design: CoreDesign = rtl.core_design(asked)
+    board = rtl.CoreBoard(rtl.CoreMap(design.layout, asked.queue), url)
+    memory, wrong = design.memory(), 0
+    try:
+        say(f"{url}: core of {design.layout.shape.array.title}, {board.identity.dram:,} words of DRAM")
+        for program in design.programs:
+            ran = board.carry_out(program.pushes, memory)
+            differ = program.wrong(memory) if ran.cycles >= 0 else len(program.results)
+            say(f"  {program.title}: {len(program.results)} words of results, {differ} wrong")
+            wrong += differ
+        figures = board.figures()
+    except rtl.Unconfirmed as error:
+        raise UserError(f"--selftest: {error}") from None
+    finally:
+        board.close()
+    say(f"link: {figures.payload} bytes of commands and replies in {figures.seconds:.3f} s")
+    if wrong:
+        raise UserError(f"--selftest: {url} gives other results than the golden model in {wrong} words")

@@ -18,6 +18,7 @@ from rtl.commands.options import (
     RawKib,
     SoreOption,
     WestKib,
+    WuveKib,
 )
 from workloads.console import console
 from workloads.errors import UserError, unknown_name
@@ -69,6 +70,7 @@ def verilog(
     north_kib: NorthKib = None,
     output_kib: OutputKib = None,
     raw_kib: RawKib = None,
+    wuve_kib: WuveKib = None,
     queue_depth: QueueDepth = None,
     prefix: Annotated[str, typer.Option("--prefix", help="Before the names of all modules.", show_default=False)] = "",
     cells: Annotated[
@@ -78,13 +80,13 @@ def verilog(
     force: ForceOption = False,
 ) -> None:
     """Write the array as a folder that needs nothing else: Verilog, AXI, test benches, README, FuseSoC core."""
-    sizes = CoreSizes(west_kib, north_kib, output_kib, raw_kib, queue_depth)
+    sizes = CoreSizes(west_kib, north_kib, output_kib, raw_kib, wuve_kib, queue_depth)
     if core:
         check_given({"--block": None if block == BLOCKS[0] else block, "--west-link": west_link, "--divisor": divisor})
-        check_given({"--sore": sore or None, "--optimizer": optimizer or None})
+        check_given({"--sore": sore or None})
         latencies = {"depth": depth, "accumulators": accumulators}
         latencies |= {"multiplier_latency": multiplier_latency, "adder_latency": adder_latency}
-        write_core(sizes.asked(pattern, rows, cols, form, latencies), prefix, cells, out, force)
+        write_core(sizes.asked(pattern, rows, cols, form, optimizer, latencies), prefix, cells, out, force)
         return
     sizes.check_none()
     if block not in BLOCKS:

@@ -65,6 +65,10 @@ class CoreDesign:
     layout: CoreLayout
     programs: tuple[CoreProgram, ...]
 
+    def memory(self) -> NDArray[np.uint64]:
+        """(words,) of DRAM before the first of them, and room for what all of them leave."""
+        return np.concatenate([program.memory for program in self.programs])
+
 
 def core_design(asked: CoreAsked) -> CoreDesign:
     """The core that is asked for, with programs from whoever plans them. Raises UserError where there cannot be one."""

@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-import numpy as np
-
 from rtl.array import BLOCKS
 from rtl.axi.core import AxiCore, core_signature
 from rtl.core.core import ENGINES
 from rtl.core.feeding import QUEUES
-from rtl.core.program import CoreDesign, CoreProgram
+from rtl.core.program import CoreDesign
 from rtl.core.registers import CoreMap
 from rtl.exported.around import REQUIREMENTS, Core, constraints, fusesoc_core
 from rtl.exported.core_readme import core_readme
@@ -65,7 +63,7 @@ def export_core(
     files |= {
         "requirements.txt": REQUIREMENTS,
         CONSTRAINTS: constraints("aclk"),
-        **core_vectors(design.programs),
+        **core_vectors(design),
         **{f"bench/{path.name}": path.read_text(encoding="utf-8") for path in sorted(BENCH.glob("*.py"))},
     }
     top = prefix + AXI
@@ -84,11 +82,11 @@ def core_cells(modules: dict[str, str], top: str) -> Cells:
     return cells_of(read_report(done / "stat.json", Statistics).design.num_cells_by_type)
 
 
-def core_vectors(programs: Sequence[CoreProgram]) -> dict[str, str]:
+def core_vectors(design: CoreDesign) -> dict[str, str]:
     """Texts of `vectors/*.hex`: DRAM before everything, then of each program its words and its results in DRAM."""
-    memory = np.concatenate([program.memory for program in programs])
+    memory = design.memory()
     texts = {"vectors/memory.hex": "".join(f"{word:x}\n" for word in memory.tolist())}
-    for number, program in enumerate(programs):
+    for number, program in enumerate(design.programs):
         words = "".join(f"{QUEUES.index(each.queue):x} {each.word:x}\n" for each in program.pushes)
         rows = "".join(f"{address:x} {mask:x} {value:x}\n" for address, mask, value in program.results.tolist())
         texts |= {f"vectors/{number}_pushes.hex": words, f"vectors/{number}_results.hex": rows}

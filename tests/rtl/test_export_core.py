@@ -137,7 +137,7 @@ def test_the_words_of_a_command_come_before_it() -> None:
                     there[engine] -= 1 - (push.word >> fields["more"] & 1 if engine == "sore" else 0)
                     assert there[engine] >= 0 or (engine == "sore" and push.word >> fields["more"] & 1)
         assert set(there.values()) == {0}
-    assert kinds == {queue.name for queue in small_map().queues}
+    assert kinds == {queue.name for queue in small_map().queues} - {"wuve", "constants"}  # of updates
 
 
 def _queue(where: CoreMap, name: str) -> object:
