@@ -87,7 +87,7 @@ class PlainWriter:
         for cell, places in zip(cells, kept, strict=True):
             self._write(cell, places)
         self.assigned += [f"assign {_said(name)} = {self.value(bits)};" for name, bits in outputs.items()]
-        ports = [f"  input  wire {_range(len(bits))}{_said(name)}" for name, bits in inputs.items()]
+        ports = [f"  input wire {_range(len(bits))}{_said(name)}" for name, bits in inputs.items()]
         ports += [f"  output wire {_range(len(bits))}{_said(name)}" for name, bits in outputs.items()]
         lines = [*self.declared, *self.assigned]
         if self.initial:
