@@ -14,8 +14,8 @@ ANYS = 60  # uses of the name outside numba bodies; 209 before
 # 23,200 before bands, GPU measurements, ops that overlap, energy by part and bounds of fabrics; 25,100 before a
 # recorder that knows every operator, inputs and outputs of any nesting, and sizes left open; 25,900 before ONNX files;
 # 26,900 before methods in any training loop, with a user's own module and data, and the core's control; 28,100 before
-# the core carried out products; 30,600 before trainings on a backend, and in hardware; 31,600 before cores as folders and
-# on boards
+# the core carried out products; 30,600 before trainings on a backend, and in hardware; 31,600 before cores as folders
+# and on boards
 STATEMENTS = 34_200
 LINES = 400
 
