@@ -46,11 +46,12 @@ class Words(NamedTuple):
 
 @final
 class StepDram:
-    """Not frozen: it is a memory. words: 64-bit words of each of the two."""
+    """Not frozen: it is a memory. words: 64-bit words of each of the two. compared: those that `check` looked at."""
 
     def __init__(self, words: int) -> None:
         self.hardware, self.golden = np.zeros(words, np.uint64), np.zeros(words, np.uint64)
         self._read = np.full(words, ALL)  # bits that anybody reads
+        self.compared = 0
 
     def put(self, at: Indices, words: Lines) -> None:
         """The host writes words."""
@@ -63,6 +64,7 @@ class StepDram:
     def check(self, name: str) -> None:
         """Raises UserError for the first word that is not the golden step's, with the op that was carried out."""
         wrong = np.flatnonzero((self.hardware ^ self.golden) & self._read)
+        self.compared += int(np.count_nonzero(self._read))
         if len(wrong):
             at = int(wrong[0])
             raise UserError(

@@ -42,6 +42,7 @@ def test_a_step_is_the_golden_one_in_the_simulators_cycles(
     assert found["cycles"] == found["simulated_cycles"] == sum(row["cycles"] for row in rows)
     assert all(row["calls"] == 2 and row["cycles"] for row in rows)
     assert any(row["waits"] for row in rows)
+    assert found["words_held_against_golden"] > 1000 * len(rows)
 
 
 def test_a_word_that_differs_is_noticed() -> None:
