@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 import rtl
-from rtl.formats import FloatFormat, operand_format
 from workloads.console import console
 from workloads.errors import UserError
 from workloads.pattern import parse_pattern
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 KIB = (0.25, 1024)  # the least and the most of a memory
 DRAM_KIB = 128  # of a board's block memory unless told otherwise
 CORE_BOARD = "ulx3s-85f"  # the one that has room for a core
+FORMATS = ("fp16", "bf16")
 NONE: Mapping[str, int | None] = {}
 
 
@@ -63,8 +63,8 @@ class CoreSizes:
         """The core that they ask for, memories not given as usual. Raises UserError for sizes that cannot be."""
         parse_pattern(pattern, "--pattern")
         rtl.lanes_of(False, optimizer)
-        if not isinstance(operand_format(form, "--format"), FloatFormat):
-            raise UserError(f"--format: a core multiplies fp16 or bf16, not {form}")
+        if form not in FORMATS:
+            raise UserError(f"--format: a core multiplies {' or '.join(FORMATS)}, not {form}")
         sizes = {each.name: getattr(self, each.name) for each in fields(self)}
         for name, value in sizes.items():
             if value is not None and name.endswith("_kib") and not KIB[0] <= value <= KIB[1]:

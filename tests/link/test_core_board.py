@@ -3,6 +3,9 @@
 The gateware is that of a board, compiled; a minute or more, so that most of this is slow.
 """
 
+import queue
+import threading
+
 import numpy as np
 import pytest
 
@@ -12,8 +15,10 @@ from rtl.core.pushing import Push
 from rtl.core.registers import CoreMap
 from rtl.hardware import Unconfirmed
 from rtl.link.core_board import CoreBoard
+from rtl.link.serving import serve
 from rtl.link.virtual_core import VirtualCore
 from simulator.hil.core_session import CoreBackend, CoreSession
+from tests.command import Run
 from tests.hil.core_steps import SMALL, beginning, drive, training_step
 from tests.hil.test_core_training import LOOSE, MLP
 from tests.link.boards import HERE, Direct
@@ -60,7 +65,7 @@ def test_what_is_in_dram_already_is_not_sent_again(board: CoreBoard) -> None:
 
 def test_a_run_that_is_refused_stops_it_until_the_next_program(board: CoreBoard) -> None:
     program, memory = small_design().programs[0], small_design().memory()
-    array = next(queue for queue in small_map().queues if queue.name == "array")
+    array = next(each for each in small_map().queues if each.name == "array")
     fields = {name: (lowest, bits) for name, lowest, bits in array.fields()}
     spoils = ((1 << bits) - 1 << lowest for lowest, bits in (fields[f"does.run.{n}"] for n in ("groups", "tail_kept")))
     mask = ~sum(spoils)
@@ -81,6 +86,21 @@ def test_another_core_is_refused(virtual: VirtualCore) -> None:
     other = CoreMap(small_map().layout, 2 * small_map().depth)
     with pytest.raises(UserError, match="the gateware is another one: DEPTH is 0x40, not 0x80"):
         CoreBoard(other, HERE, through=lambda _: Direct(virtual))
+
+
+def test_the_command_tries_a_served_board(virtual: VirtualCore, simulate: Run) -> None:
+    """The right core, and another one than that."""
+    virtual.reset()
+    places = queue.Queue[str]()
+    threading.Thread(target=serve, args=(virtual, "tcp 127.0.0.1:0", places.put), daemon=True).start()
+    url = places.get(timeout=10)
+    code, out, err = simulate("board", "--core", "--cols", "2", "--selftest", url)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == f"{url}: core of 1:8 fp16 4x2, 4,096 words of DRAM"
+    assert len(lines) == 2 + len(small_design().programs) and all(line.endswith(", 0 wrong") for line in lines[1:-1])
+    code, _, err = simulate("board", "--core", "--cols", "4", "--selftest", url)
+    assert code == 2 and f"{url}: the gateware is another one: SIZE is 0x20004, not 0x40004" in err
 
 
 def test_over_the_pins_of_a_serial_port() -> None:

@@ -36,6 +36,23 @@ from workloads.pattern import parse_pattern
             ("bitstream", "--board", "icebreaker", "--optimizer", "momentum"),
             "WUVE: weights cannot be handed on as int8; allowed are fp16 and bf16",
         ),
+        (
+            ("bitstream", "--core", "--board", "icebreaker"),
+            "--board: icebreaker is too small for a core; ulx3s-85f is not",
+        ),
+        (
+            ("bitstream", "--core", "--board", "ulx3s"),
+            "--board: unknown board 'ulx3s'; did you mean 'ulx3s-85f'? "
+            "(known: ice40-hx8k, icebreaker, ulx3s-85f, vcu1525)",
+        ),
+        (
+            ("bitstream", "--core", "--board", "ulx3s-85f", "--dram-kib", "3"),
+            "--dram-kib: 3 is not possible here; it must be a power of two",
+        ),
+        (
+            ("bitstream", "--board", "ulx3s-85f", "--dram-kib", "64"),
+            "--dram-kib: this is for --core, and it is not given",
+        ),
         (("bitstream", "--board", "ulx3s-85f", "--rows", "0"), "--rows: 0 is not possible here; it must be 1 to 256"),
         (
             ("bitstream", "--board", "ulx3s-85f", "--pattern", "2:64"),

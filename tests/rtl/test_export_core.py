@@ -174,7 +174,7 @@ def test_the_command_writes_over_nothing_unasked(simulate: Run, folder: Path) ->
         (("--core", "--queue-depth", "5"), "--queue-depth: 5 is not possible here; it must be a power of two from 4"),
         (("--core", "--rows", "6"), "core: "),
         (("--core", "--format", "int8"), "--format: a core multiplies fp16 or bf16, not int8"),
-        (("--core", "--format", "fp8"), "--format: unknown operand format 'fp8'"),
+        (("--core", "--format", "fp8"), "--format: a core multiplies fp16 or bf16, not fp8"),
         (("--core", "--prefix", "2x"), "--prefix: '2x' cannot begin a name"),
     ],
 )
