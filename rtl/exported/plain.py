@@ -14,6 +14,7 @@ from typing import final
 
 from amaranth.lib import wiring
 
+from rtl.counting import UNRACED
 from rtl.exported.plain_cells import BY_BIT, CELLS, REGISTER, RIPPLED, read_for, widened
 from rtl.fast.reading import MEMORY, Bit, Bits, Cell, Netlist, netlist_of
 from rtl.verilate import ports_of
@@ -229,7 +230,8 @@ class PlainWriter:
         width, size, most = cell.number("WIDTH"), cell.number("SIZE"), cell.number("ABITS")
         name, need = self._named((), _last(cell.name)), (size - 1).bit_length()
         assert "1" not in cell.parameters["RD_TRANSPARENCY_MASK"] + cell.parameters["INIT"]
-        self.declared.append(f"reg  {_range(width)}{name} [0:{size - 1}];")
+        told = "(* no_rw_check *) " if UNRACED.keys() & cell.attributes.keys() else ""  # for Yosys
+        self.declared.append(f"{told}reg  {_range(width)}{name} [0:{size - 1}];")
         index = self._named((), f"{name}_index")
         self.declared.append(f"integer {index};")
         self.initial.append(f"for ({index} = 0; {index} < {size}; {index} = {index} + 1) {name}[{index}] = {width}'h0;")

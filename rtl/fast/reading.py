@@ -21,12 +21,16 @@ SCRIPT = (
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell: `kind` and parameters as Yosys names them, the bits of every port, the lowest first."""
+    """A cell: `kind` and parameters as Yosys names them, the bits of every port, the lowest first.
+
+    attributes: notes for tools.
+    """
 
     name: str
     kind: str
     parameters: Mapping[str, str]
     ports: Mapping[str, Bits]
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     def number(self, parameter: str) -> int:
         return int(self.parameters[parameter], 2)
@@ -61,7 +65,7 @@ def _netlist(module: Mapping[str, Any]) -> Netlist:
         values = reversed(net["attributes"].get("init", ""))
         init |= {bit for bit, value in zip(net["bits"], values, strict=False) if value == "1"}
     cells = [
-        Cell(name, cell["type"], cell["parameters"], cell["connections"])
+        Cell(name, cell["type"], cell["parameters"], cell["connections"], cell.get("attributes", {}))
         for name, cell in module["cells"].items()
         if cell["type"] != "$scopeinfo"
     ]
