@@ -64,7 +64,7 @@ class PlacedCore:
 
 
 def placed_core(where: CoreMap, seed: int = 1, show: Callable[[str], None] = lambda _: None) -> PlacedCore:
-    """A core behind AXI, without pins, routed by router1. `show` is told of each step.
+    """A core behind AXI, without pins, routed by router2: router1 takes hours. `show` is told of each step.
 
     Raises UserError when a tool is missing, ToolFailed where the core does not fit.
     """
@@ -74,7 +74,7 @@ def placed_core(where: CoreMap, seed: int = 1, show: Callable[[str], None] = lam
     script = f"read_verilog design.v; {script}; flatten; opt_clean; write_json design.json"
     made = cached({"design.v": text}, [("yosys", ["-q", "-p", script])], ("design.json",), show)
     place = [*DEVICE, "--out-of-context", "--json", "design.json", "--freq", str(ASKED_MHZ), "--timing-allow-fail"]
-    place += ["--router", "router1", "--seed", str(seed), "-q", "--report", "report.json"]
+    place += ["--router", "router2", "--seed", str(seed), "-q", "--report", "report.json"]
     design = {"design.json": (made / "design.json").read_text()}
     found = cached(design, [("nextpnr-ecp5", place)], ("report.json",), show)
     report = read_report(found / "report.json", Report)
