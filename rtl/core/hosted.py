@@ -91,19 +91,23 @@ class HostedCore(wiring.Component):
         return m
 
     def _queues(self, m: Module) -> None:
-        """A queue before each of the core's."""
+        """A queue before each of the core's. What a block memory shows comes late in a cycle, hence the registers."""
         self._fifos, self._push, self._overflow = [], [], Signal(len(self.where.queues))
+        self._shown = Signal(len(self.where.queues))
         longest = max(queue.parts for queue in self.where.queues)
         self._parts = [Signal(PART, name=f"part_{number}") for number in range(longest - 1)]
         for queue in self.where.queues:
             fifo = DomainRenamer("core")(SyncFIFOBuffered(width=queue.bits, depth=self.where.depth))
             m.submodules[f"queue_{queue.name}"] = fifo
             stream, push = getattr(self._core, queue.name), Signal(name=f"push_{queue.name}")
-            word = Cat(*self._parts[: queue.parts - 1], self.write_data)
+            word, shown = Cat(*self._parts[: queue.parts - 1], self.write_data), self._shown[queue.number]
+            head = Signal(queue.bits, name=f"head_{queue.name}", reset_less=True)
+            with m.If(fifo.r_en):
+                m.d.core += [head.eq(fifo.r_data), shown.eq(fifo.r_rdy)]
             m.d.comb += [
-                Value.cast(stream.payload).eq(fifo.r_data),
-                stream.valid.eq(fifo.r_rdy),
-                fifo.r_en.eq(stream.ready),
+                Value.cast(stream.payload).eq(head),
+                stream.valid.eq(shown),
+                fifo.r_en.eq(~shown | stream.ready),
                 fifo.w_data.eq(word[: queue.bits]),
                 fifo.w_en.eq(push),
             ]
@@ -119,7 +123,7 @@ class HostedCore(wiring.Component):
         ops, cycles, self._high = Signal(PART), Signal(2 * PART), Signal(PART)
         m.d.core += [ops.eq(ops + core.over), cycles.eq(cycles + running)]
         m.d.comb += [
-            waiting.eq(Cat(fifo.r_rdy for fifo in self._fifos).any()),
+            waiting.eq(self._shown.any() | Cat(fifo.w_level != 0 for fifo in self._fifos).any()),
             self.quiet.eq(~running & ~waiting & ~bus),
         ]
         flags = Cat(running, waiting, bus, self._overflow.any(), self.quiet)
@@ -133,10 +137,12 @@ class HostedCore(wiring.Component):
             where.at[OVERFLOW]: self._overflow,
         }
         self._upper = cycles[PART:]
+        lacking = Signal.like(core.lacking, name="lacking_before")
+        m.d.core += lacking.eq(core.lacking)
         for engine in range(len(ENGINES)):
             for buffer in range(buffers):
                 count = Signal(PART, name=f"waits_{ENGINES[engine]}_{buffer}")
-                m.d.core += count.eq(count + core.lacking[engine][buffer])
+                m.d.core += count.eq(count + lacking[engine][buffer])
                 self._given[where.wait(engine, buffer)] = count
         for queue, fifo in zip(where.queues, self._fifos, strict=True):
             self._given[queue.address + BITS] = Const(queue.bits, PART)
