@@ -74,7 +74,7 @@ def _texts(run: Finished, log: pd.DataFrame) -> list[str]:
         said += (
             f", and {last['torch_loss']:.4g} in torch. The two runs are {apart.iloc[0]:.2g} apart in the first step's "
             f"loss and {apart.max():.2g} where they are furthest apart: torch adds the terms of a product in another "
-            "order"
+            "order, and does not round their sums to FP16"
         )
     cycles = log["cycles"]
     clock = (

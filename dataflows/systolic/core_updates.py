@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import lcm
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 from dataflows.systolic.elementwise import lane_of
 from dataflows.systolic.target import SORE, Target, cut, repeat
@@ -22,7 +22,7 @@ from workloads.op import MatrixOp, Optimizer, Phase, VectorOp
 
 SLOTS = 2
 VALUE_BYTES = 4  # of a weight, a state, a gradient
-RUN = 4  # values of a dense copy that the SORE lanes take at once
+RUN = 4  # values of a dense copy that the SORE lanes take at once: a core's array.group_max is 4 or more
 
 
 class Weight(NamedTuple):
@@ -34,6 +34,7 @@ class Weight(NamedTuple):
     products: int = 1
 
 
+@final
 @dataclass(frozen=True)
 class Copy:
     """What FF or BP of a layer multiply by: n of every m along the reduction, all of it where m is 1.
@@ -83,6 +84,7 @@ class WeightBlock(NamedTuple):
         return len(self.inputs) * self.columns
 
 
+@final
 @dataclass(frozen=True)
 class CoreUpdate:
     """An update of a weight on a core. Raises UserError where the memories do not hold the smallest block."""
@@ -116,7 +118,7 @@ class CoreUpdate:
         of = {phase: [copy for copy in self.copies if copy.phase is phase] for phase in (Phase.FF, Phase.BP)}
         units = (
             lcm(*(copy.m for copy in of[Phase.FF]), *(cols for _ in of[Phase.BP])),
-            lcm(SIDE, *(copy.m for copy in of[Phase.BP]), cols if weight.inputs * weight.taps > 1 else 1),
+            lcm(SIDE, *(copy.m for copy in of[Phase.BP]), cols if self.copies else 1),
         )
         inputs = _most(units[0], weight.inputs, lambda length: self._fits(length, units[1]))
         outputs = _most(units[1], weight.outputs, lambda length: self._fits(inputs, length))
@@ -158,10 +160,10 @@ class CoreUpdate:
                         yield WeightBlock(number, tap, along, across)
 
     def gradient_words(self, block: WeightBlock) -> int:
-        """Words of DRAM with gradients of a block: those of WU come in turns of the array's columns."""
+        """Words of DRAM with gradients of a block: those of WU come in turns of the array's columns, those of what no
+        product uses in a row."""
         outputs = len(block.outputs)
-        is_row = self.weight.inputs * self.weight.taps == 1
-        return len(block.inputs) * (-(-outputs // 2) if is_row else self.words.across(outputs, 2))
+        return len(block.inputs) * (self.words.across(outputs, 2) if self.copies else -(-outputs // 2))
 
     def master_words(self, block: WeightBlock) -> int:
         """Words of its weights and their states."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from dataflows.systolic.core_updates import RUN, SLOTS, Copy, CoreUpdate, Weight
 from dataflows.systolic.target import DRAM, SORE
 from dataflows.systolic.walking import walks_through
 from rtl.core.bound import (
+    GRADIENT,
+    MASTERS,
     Bound,
     BoundCopies,
     BoundLoad,
@@ -36,7 +38,6 @@ from simulator.schedule import BindsCommands
 from workloads.errors import UserError
 from workloads.op import Phase
 
-MASTERS, GRADIENT = (Phase.UP.value, "masters"), (Phase.UP.value, "gradient")
 Indices = NDArray[np.int64]
 
 
@@ -75,6 +76,7 @@ class Masters(NamedTuple):
     cols: Indices
 
 
+@final
 @dataclass(frozen=True)
 class UpdatePlan:
     """An update on the core, with the plans of the products that make its gradient and use its copies."""
@@ -145,7 +147,7 @@ class UpdatePlan:
 
     def _masters(self, number: int, block: WeightBlock, at: int) -> Segment:
         loops = (Stride(self.update.fields, bank=2), Stride(block.rows, 1), Stride(2, bank=1))
-        return Segment(MASTERS, self._starts[number], (Walk(at, 0, loops),))
+        return Segment((Phase.UP.value, MASTERS), self._starts[number], (Walk(at, 0, loops),))
 
     @cached_property
     def _starts(self) -> Sequence[int]:
@@ -178,7 +180,7 @@ class UpdatePlan:
         blocks = self._blocks(0, np.zeros_like(word), np.zeros_like(word), 2 * word)
         across = 2 * word % self.update.side[1]
         places = np.stack([across // SIDE, across % SIDE // 2], axis=1)
-        return _moved([blocks], [np.zeros_like(word)], [word], [places], [GRADIENT])
+        return _moved([blocks], [np.zeros_like(word)], [word], [places], [(Phase.UP.value, GRADIENT)])
 
     @cached_property
     def _copies(self) -> Sequence[Moved]:
@@ -216,9 +218,9 @@ class UpdatePlan:
 
     def _work(self, number: int, block: WeightBlock) -> BoundUpdate:
         at, rest = self._slot(number), len(block.outputs) % SIDE
-        return BoundUpdate(
-            Updating(at, at, self._narrow(number), len(block.inputs), block.columns, rest or SIDE, fresh=number == 0)
-        )
+        rows, columns, gives = len(block.inputs), block.columns, bool(self.update.copies)
+        work = Updating(at, at, self._narrow(number), rows, columns, rest or SIDE, fresh=number == 0, gives=gives)
+        return BoundUpdate(work)
 
     def _sort(self, number: int, block: WeightBlock) -> BoundCopies:
         runs, walks, base = list[Sorting](), list[Walk](), self._copies_slot(number)

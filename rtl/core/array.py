@@ -49,25 +49,31 @@ class Mistimed(enum.Enum, shape=2):
 @final
 @dataclass(frozen=True)
 class CoreShape:
-    """A core's array, and how deep its banks are: words of operands, weights, sums, raw words."""
+    """A core's array, and how deep its banks are: words of operands, weights, sums, raw words, and of the update engine
+    rows of four weights."""
 
     array: Parameters
     west: int
     north: int
     output: int
     raw: int
+    updates: int = 0
+
+    @property
+    def deepest(self) -> int:
+        """Of its memories that walks lead through."""
+        return max(self.west, self.north, self.output, self.raw, self.updates)
 
     @property
     def walks(self) -> WalkShape:
         """What its walks can count."""
-        deepest = max(self.west, self.north, self.output, self.raw)
         banks = max(self.array.rows, self.array.cols) + 4  # a word of neighbouring banks may begin at the last one
-        return WalkShape(self.address_bits, banks.bit_length(), max(16, deepest.bit_length()))
+        return WalkShape(self.address_bits, banks.bit_length(), max(16, self.deepest.bit_length()))
 
     @property
     def address_bits(self) -> int:
         """Bits of an address in any of its memories."""
-        return (max(self.west, self.north, self.output, self.raw) - 1).bit_length()
+        return (self.deepest - 1).bit_length()
 
     @property
     def whole(self) -> Parameters:

@@ -18,6 +18,7 @@ from rtl.core.walk import Walk
 from rtl.run import Run
 
 Places = NDArray[np.int64]
+MASTERS, GRADIENT = "masters", "gradient"  # regions of an update; the second of parameters that no product uses
 NOTHING = 0x8000  # -0, as FP16 and BF16 have it: a weight of it leaves any sum as it is
 
 

@@ -55,14 +55,13 @@ class Fault(enum.Enum, shape=3):
 @dataclass(frozen=True)
 class CoreLayout:
     """Everything that the core's sizes follow from: the array with its banks, the lanes of SORE, the side of the
-    transposer, and the update engine: its optimizer, '' for none, and how many rows of weights it holds.
+    transposer, and the optimizer of the update engine, '' where there is none.
     """
 
     shape: CoreShape
     lanes: int = 4
     side: int = 4
     optimizer: str = ""
-    rows: int = 32
 
     @cached_property
     def control(self) -> ControlShape:
@@ -104,7 +103,7 @@ class CoreLayout:
         if not self.optimizer:
             return None
         lane = UpdateParameters(self.optimizer, self.shape.array.format)
-        return UpdateShape(lane, self.rows, self.shape.walks, self.raw_bits)
+        return UpdateShape(lane, self.shape.updates, self.shape.walks, self.raw_bits)
 
     @cached_property
     def words(self) -> tuple[StructLayout, ...]:
@@ -264,7 +263,8 @@ class Core(wiring.Component):
 
     def _update(self, m: Module, stopped: Value) -> tuple[Value, Value]:
         updater, queue, go = self.updater, self.wuve, self.control.go[WUVE]
-        self._offer(m, WUVE, queue.payload, queue.valid & ~stopped)
+        told = ~queue.payload.does.fresh | self.constants.valid
+        self._offer(m, WUVE, queue.payload, queue.valid & told & ~stopped)
         wiring.connect(m, wiring.flipped(self.constants), updater.constants)
         m.d.comb += [
             queue.ready.eq(go),

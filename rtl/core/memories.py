@@ -6,6 +6,7 @@ the north memory, or what the update engine keeps.
 """
 
 from dataclasses import dataclass
+from typing import final
 
 from amaranth import Cat, Module, Mux, Signal, Value
 
@@ -24,6 +25,7 @@ from rtl.parameters import Parameters
 SPARSE, DENSE = range(2)  # what the words of a load into the north memory are: weights with indices, or without
 
 
+@final
 @dataclass(frozen=True)
 class Memories:
     """The engines around the memories; raw: words of the raw memory."""
@@ -116,12 +118,14 @@ class Memories:
             dma.sums.eq(array.sums),
             dma.other.eq(Cat(weights[: sparse_lanes(p)])),
         ]
-        with m.If(read == Source.DENSE):
-            m.d.comb += dma.other.eq(Cat(weight[: p.operand.bits] for weight in weights))
+        with m.Switch(read):
+            with m.Case(Source.DENSE):
+                m.d.comb += dma.other.eq(Cat(weight[: p.operand.bits] for weight in weights))
+            if self.updater is not None:
+                with m.Case(Source.MASTERS):
+                    m.d.comb += dma.other.eq(self.updater.word)
         if self.updater is None:
             return
-        with m.Elif(read == Source.MASTERS):
-            m.d.comb += dma.other.eq(self.updater.word)
         write = self.updater.write
         m.d.comb += [
             *(write[name].eq(dma.write[name]) for name in ("address", "bank", "data")),

@@ -55,10 +55,10 @@ class UpdateShape:
 
     @property
     def command(self) -> StructLayout:
-        """See `Updating`; fresh: the step's constants are to be taken."""
+        """See `Updating`. fresh: the step's constants are to be taken. gives: operands go into the raw memory."""
         addresses = {"taken": self.row_bits, "kept": self.row_bits, "raw": self.raw_bits}
         counts = {"rows": self.row_bits + 1, "blocks": self.row_bits + 1, "columns": SIDE_BITS + 1}
-        return StructLayout({**addresses, **counts, "fresh": 1})
+        return StructLayout({**addresses, **counts, "fresh": 1, "gives": 1})
 
     @property
     def constants(self) -> StructLayout:
@@ -80,8 +80,8 @@ class UpdateShape:
 class Updating:
     """A command: `blocks` blocks of `rows` rows of four neighbouring columns, the last block perhaps of fewer columns.
 
-    taken, kept: addresses of the first row; the others follow. raw: where its operands go; each block begins at a
-    multiple of four, so that its rows can be read turned.
+    taken, kept: addresses of the first row; the others follow. raw: where its operands go, if it gives any; each block
+    begins at a multiple of four, so that its rows can be read turned.
     """
 
     taken: int
@@ -91,6 +91,7 @@ class Updating:
     blocks: int
     columns: int = SIDE
     fresh: bool = False
+    gives: bool = True
 
     @property
     def ticks(self) -> int:
@@ -100,7 +101,7 @@ class Updating:
     def bits(self, shape: UpdateShape) -> int:
         """As hardware takes it. Raises UserError for what is beyond the memories."""
         ends = max(self.taken, self.kept) + self.ticks
-        raw = self.raw + -(-self.rows // SIDE) * SIDE * self.blocks
+        raw = self.raw + -(-self.rows // SIDE) * SIDE * self.blocks if self.gives else 0
         if ends > shape.rows or raw > 1 << shape.raw_bits or min(self.rows, self.blocks, self.columns) < 1:
             raise UserError(f"core: {self} is beyond an update engine of {shape.rows} rows")
         return int(shape.command.const({name: int(getattr(self, name)) for name in shape.command.members}).as_bits())
@@ -155,13 +156,12 @@ class Updater(wiring.Component):
         fields = Cat(Cat(each.word_select(field, FP32.bits) for each in made) for field in range(len(shape.kept)))
         row = later(m, fields, 1, "row")
         m.d.comb += [
-            self.raw.enable.eq(gone.there),
+            self.raw.enable.eq(gone.there & gone.gives),
             self.raw.address.eq(gone.raw),
             self.raw.data.eq(later(m, Cat(operands), 1, "operands")),
             self.filled.eq(gone.there & gone.last),
         ]
         self._keep(m, gone, row)
-        return m
         return m
 
     def _count(self, m: Module) -> tuple[Value, Value, Value]:
@@ -191,9 +191,11 @@ class Updater(wiring.Component):
         ]
         with m.If(self.go):
             m.d.sync += held.eq(command)
-        place = Signal(StructLayout({"there": 1, "last": 1, "kept": shape.row_bits, "raw": shape.raw_bits}))
+        flags = {"there": 1, "last": 1, "gives": 1}
+        place = Signal(StructLayout({**flags, "kept": shape.row_bits, "raw": shape.raw_bits}))
         m.d.comb += [
             place.there.eq(works),
+            place.gives.eq(Mux(self.go, command.gives, held.gives)),
             place.last.eq(self.ends),
             place.kept.eq(now["kept"]),
             place.raw.eq(now["raw"]),

@@ -20,6 +20,7 @@ from rtl.core.compiled import CarriesOut, CoreRan, compiled_core
 from rtl.core.content import Matrices, words_of
 from rtl.core.core import ARRAY, ENGINES, CoreLayout, Fault
 from rtl.core.feeding import Feed, Regions, values_of, words_bits
+from rtl.core.raw import SIDE
 from rtl.formats import Bits, FloatFormat, encode, groups_of, pack
 from rtl.golden.products import sparse_product
 from rtl.golden.units import narrow
@@ -59,7 +60,7 @@ class CoreMachine:
     @cached_property
     def spec(self) -> SystolicArch:
         if not isinstance(self.arch, SystolicArch) or self.arch.core is None:
-            raise UserError("--hil core: this machine is no core; take --arch core, or a machine file that extends it")
+            raise UserError("this machine is no core; take core, or a machine file that extends it")
         return self.arch
 
     @cached_property
@@ -87,9 +88,13 @@ class CoreMachine:
         lanes, shape = arch.sore.lanes if arch.sore else 4, CoreShape(p, *depths, raw // word)
         if not self.optimizer:
             return CoreLayout(shape, lanes)
+        if arch.wuve is None or arch.sore is None:
+            raise UserError("core: this machine has no wuve or no sore, so it updates nothing")
+        if p.cols % SIDE:
+            raise UserError(f"core: array.cols is {p.cols}; a core that updates has columns in fours")
         # a row of four weights and states, with gradients as they come and without as they leave
         row = lanes * SUM_BYTES * (2 * len(STATE[self.optimizer]) + 3)
-        return CoreLayout(shape, lanes, optimizer=self.optimizer, rows=int(1024 * memory.wuve_kib) // row)
+        return CoreLayout(replace(shape, updates=int(1024 * memory.wuve_kib) // row), lanes, optimizer=self.optimizer)
 
     @cached_property
     def hardware(self) -> CarriesOut:

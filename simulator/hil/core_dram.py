@@ -46,7 +46,8 @@ class Words(NamedTuple):
 
 @final
 class StepDram:
-    """Not frozen: it is a memory. words: 64-bit words of each of the two. compared: those that `check` looked at."""
+    """Not frozen: it is a memory. words: 64-bit words of each of the two. compared: those that were expected
+    of an op and looked at."""
 
     def __init__(self, words: int) -> None:
         self.hardware, self.golden = np.zeros(words, np.uint64), np.zeros(words, np.uint64)
@@ -60,11 +61,11 @@ class StepDram:
     def expect(self, at: Indices, words: Lines, read: Lines | np.uint64 = ALL) -> None:
         """The golden step writes words, of which only some bits are read by anybody."""
         self.golden[at], self._read[at] = words, read
+        self.compared += int(np.count_nonzero(self._read[at]))
 
     def check(self, name: str) -> None:
         """Raises UserError for the first word that is not the golden step's, with the op that was carried out."""
         wrong = np.flatnonzero((self.hardware ^ self.golden) & self._read)
-        self.compared += int(np.count_nonzero(self._read))
         if len(wrong):
             at = int(wrong[0])
             raise UserError(

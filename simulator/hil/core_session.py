@@ -17,7 +17,7 @@ from rtl.core.compiled import CarriesOut, compiled_core
 from rtl.core.content import Matrices
 from rtl.core.core import CoreLayout
 from rtl.core.feeding import Regions
-from rtl.formats import Bits
+from rtl.formats import FP16, Bits
 from rtl.lanes import CONSTANTS, STATE, constants
 from simulator.arch.machine import load_machine
 from simulator.hil.core import CoreMachine
@@ -30,7 +30,8 @@ from workloads.op import MatrixOp, Phase, VectorKind, VectorOp
 from workloads.training.backend import CYCLES, OPS, Backend, Begin, Half, Session, Single, layers_of
 
 # An update that changes nothing, so that SORE makes the copies which a training begins with: what is not named is 0.
-# AdamW takes decay times a weight from it: with +0 a weight of -0 would become +0.
+# AdamW takes decay times a weight from it: with +0 a weight of -0 would become +0. (It still does in a training that is
+# gone on with where the first state of that weight is below 0: no update leaves such a weight.)
 NEUTRAL: Mapping[str, Mapping[str, float]] = {
     "momentum": {"momentum": 1.0},
     "adamw": {"beta1": 1.0, "beta2": 1.0, "root_correction": 1.0, "epsilon": 1.0, "decay": -0.0},
@@ -61,8 +62,9 @@ class CoreBackend(Backend):
 class Counted:
     """What an op did so far. Not frozen: it counts.
 
-    simulated: cycles that the simulator has for it. waits: cycles in which its lead engine waited for a buffer;
-    other_waits: how many of these counts are not the simulator's. other_cycles: calls that took other cycles.
+    simulated: cycles that the simulator has for it. other_cycles: calls that took other ones. waits: cycles in which
+    its lead engine waited for a buffer, counted for each buffer; other_waits: counts of a buffer that are not the
+    simulator's.
     """
 
     calls: int = 0
@@ -95,6 +97,8 @@ class CoreSession(Session):
         machine = load_machine(backend.machine, backend.settings)
         self.machine = CoreMachine(machine.spec, self._optimizer, backend.made)
         dram = self.machine.spec.dram  # which refuses what is no core
+        if self.machine.form is not FP16:
+            raise UserError(f"core: core.format is {self.machine.form.name}; a training has fp16 operands")
         assert dram is not None
         self._golden = GoldenSession(what)
         self._regions = Regions(min(1 << 32, int(dram.capacity_gib * (1 << 30))))
@@ -133,12 +137,6 @@ class CoreSession(Session):
         told = constants(self._optimizer, constants_)
         self._update(shared, [told[name] for name in CONSTANTS[self._optimizer]])
 
-    def give_gradient(self, layer: str, gradient: Single) -> None:
-        """Put the gradient of a layer's weight where WU would have, for the next update: for tests of updates alone."""
-        op = self._ops[layer, Phase.WU]
-        self._golden.give_gradient(layer, gradient)
-        self._dram.put(op.results.at, op.results.of(bits_of(gradient)))
-
     def weight(self, parameter: str) -> Single:
         """As `Session.weight`; of parameters that share an update, once all of them were updated."""
         return self._kept(parameter, 0)
@@ -173,8 +171,10 @@ class CoreSession(Session):
         names = dict[tuple[str, Phase], list[str]]()
         owners = {layer.parameter: layer.name for layer in self.layers.values()}
         for name in self._shapes:
-            of = [(owner, Phase.UP) for owner in (owners.get(name, name), name.rpartition(".")[0])]
-            found = next((key for key in of if key in self._ops), None)
+            # as the recorder calls it: the layer, the parameter, or the module that has it; the top one is "model"
+            module = name.rpartition(".")[0]
+            of = (owners.get(name, name), module or f"model.{name}", module or "model")
+            found = next(((each, Phase.UP) for each in of if (each, Phase.UP) in self._ops), None)
             if found is None:
                 raise UserError(f"core: parameter '{name}' has no update in the recorded step")
             names.setdefault(found, []).append(name)
@@ -182,18 +182,18 @@ class CoreSession(Session):
             shapes = [(1, 1, *self._shapes[name])[-2:] for name in shared]
             ends = np.cumsum([0, *(shape[1] for shape in shapes)]).tolist()
             columns = {name: slice(*place) for name, place in zip(shared, pairwise(ends), strict=True)}
+            update = self._ops[key].op
+            assert isinstance(update, VectorOp) and update.elements == shapes[0][0] * ends[-1], key
             yield from dict.fromkeys(shared, Updated(self._ops[key], (shapes[0][0], ends[-1]), columns)).items()
 
     def _begin(self, what: Begin) -> None:
         """Lay out weights and states, and let the hardware make the copies."""
         updates = {id(each): each for each in self._updates.values()}.values()
         for op in self._ops.values():
-            if op.op.phase is not Phase.UP:
+            if op.op.phase is not Phase.UP:  # whose updates look for what these load and store
                 op.place()
         for shared in updates:
-            shared.op.masters  # noqa: B018  # so that they have their place
-            if shared.op.op.layer not in self.layers:
-                shared.op.gradient(shared.shape[1])
+            shared.op.place(0 if shared.op.op.layer in self.layers else shared.shape[1])
         self._dram = StepDram(self._regions.used // 8)
         for op in self._ops.values():
             at = op.scratch

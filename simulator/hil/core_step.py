@@ -12,7 +12,7 @@ from typing import Protocol, cast, final
 import numpy as np
 from numpy.typing import NDArray
 
-from rtl.core.bound import Bound, BoundLoad, BoundStore, CoreMemory
+from rtl.core.bound import GRADIENT, MASTERS, Bound, BoundLoad, BoundStore, CoreMemory
 from rtl.core.compiled import CoreRan, Fed
 from rtl.core.content import Matrices, words_of
 from rtl.core.core import ARRAY, ENGINES, WUVE
@@ -26,8 +26,6 @@ from simulator.program import Command, Program
 from simulator.schedule import ScheduledOp
 from workloads.errors import UserError
 from workloads.op import MatrixOp, Phase, VectorOp
-
-MASTERS, GRADIENT = (Phase.UP.value, "masters"), (Phase.UP.value, "gradient")
 
 
 class MastersOf(Protocol):
@@ -93,7 +91,9 @@ class StepOp:
     @cached_property
     def program(self) -> Program:
         """What it does."""
-        if len(self.scheduled.programs) != 1 or not self.scheduled.plans:
+        if not self.scheduled.plans:
+            raise UserError(f"core: {self.op.layer} {self.op.phase} has no plan that the core could carry out")
+        if len(self.scheduled.programs) != 1:
             raise UserError(
                 f"core: {self.op.layer} {self.op.phase} is {len(self.scheduled.programs)} programs, and the core "
                 "carries out one"
@@ -112,11 +112,15 @@ class StepOp:
         """Its regions."""
         return Within(self.regions, self.op.layer, self.op.phase)
 
-    def place(self) -> None:
-        """Give all that a product loads and stores its place in DRAM, so that updates find it."""
+    def place(self, elements: int = 0) -> None:
+        """Give all that it loads and stores its place in DRAM. elements: of the gradient that the host lays out."""
         for _, what in self.bound:
             if isinstance(what, BoundLoad | BoundStore):
                 self.places.address(what.content.region, what.content.words)
+        if self.op.phase is Phase.UP:
+            self.masters  # noqa: B018  # which asks for its place
+        if elements:
+            self.gradient(elements)
 
     # a product's tensors
 
@@ -200,14 +204,14 @@ class StepOp:
     def masters(self) -> tuple[Words, Indices]:
         """Of an update: where weights and states lie, and the field of each word."""
         found = cast(UpdatesWeights, self.scheduled.plans[0]).masters()
-        start = self.places.address(MASTERS, len(found.field)) // 8
+        start = self.places.address((Phase.UP.value, MASTERS), len(found.field)) // 8
         return Words(start + np.arange(len(found.field)), found.rows, found.cols), found.field
 
     def gradient(self, elements: int) -> Words:
         """Of an update of parameters that no product has: where the host puts their gradient, a row."""
         words = -(-elements // 2)
         cols = np.arange(2 * words).reshape(words, 2)
-        start = self.places.address(GRADIENT, words) // 8
+        start = self.places.address((Phase.UP.value, GRADIENT), words) // 8
         return Words(start + np.arange(words), np.where(cols < elements, 0, -1), cols.clip(0, elements - 1))
 
     # what it takes

@@ -85,10 +85,6 @@ class GoldenSession(Session):
     def states(self, parameter: str) -> Mapping[str, Single]:
         return {name: singles(each) for name, each in self._states[parameter].items()}
 
-    def give_gradient(self, layer: str, gradient: Single) -> None:
-        """What WU would have left for the next update."""
-        self._gradients[self._layers[layer].parameter] = bits_of(gradient)
-
     def copies(self, layer: str, phase: Phase) -> Packed:
         """What the products of a phase see of a layer's weight."""
         return self._copies[layer, phase]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.random import Generator
 
 from simulator.hil.core_session import CoreSession
+from simulator.hil.golden_session import bits_of
 from tests.hil.core_steps import RULES, session_of, training_step
 from tests.hil.test_golden_session import SCALE, Sizes
 from workloads.op import Optimizer, Phase
@@ -43,7 +44,10 @@ def updated(session: CoreSession, optimizer: Optimizer, rng: Generator) -> None:
     for layer in session.layers.values():
         shape = (layer.taps * layer.inputs, layer.outputs)
         found = rng.standard_normal(shape) * 10.0 ** rng.integers(-6, 3, shape)
-        session.give_gradient(layer.name, found.astype(np.float32))
+        given = bits_of(found.astype(np.float32))  # where WU would have left it, in both steps
+        results = session._ops[layer.name, Phase.WU].results
+        session._golden._gradients[layer.parameter] = given
+        session._dram.put(results.at, results.of(given))
         session.update(layer.parameter, None, constants(RULES[optimizer.value], SCALE, int(rng.integers(1, 1000))))
 
 

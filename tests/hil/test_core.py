@@ -110,7 +110,7 @@ def test_an_error_of_the_memory_stops_the_core(case: Case) -> None:
 
 
 def test_another_machine_is_refused() -> None:
-    with pytest.raises(UserError, match="this machine is no core; take --arch core"):
+    with pytest.raises(UserError, match="this machine is no core; take core, or a machine file"):
         CoreMachine(load_machine("sat").spec).layout  # noqa: B018
 
 

@@ -31,7 +31,7 @@ def carried_out(sizes: dict[str, Sizes], loose: dict[str, int], steps: int = 1) 
     return session
 
 
-@pytest.mark.parametrize(("sizes", "loose", "ops"), [(MLP, LOOSE, 9), (ODD, {"gain": 3}, 16)], ids=["mlp", "odd"])
+@pytest.mark.parametrize(("sizes", "loose", "ops"), [(MLP, LOOSE, 9), (ODD, {"model": 3}, 16)], ids=["mlp", "odd"])
 def test_a_step_is_the_golden_one_in_the_simulators_cycles(
     sizes: dict[str, Sizes], loose: dict[str, int], ops: int
 ) -> None:
@@ -42,7 +42,7 @@ def test_a_step_is_the_golden_one_in_the_simulators_cycles(
     assert found["cycles"] == found["simulated_cycles"] == sum(row["cycles"] for row in rows)
     assert all(row["calls"] == 2 and row["cycles"] for row in rows)
     assert any(row["waits"] for row in rows)
-    assert found["words_held_against_golden"] > 1000 * len(rows)
+    assert found["words_held_against_golden"] > 50 * len(rows)
 
 
 def test_a_word_that_differs_is_noticed() -> None:
@@ -57,6 +57,10 @@ def test_a_word_that_differs_is_noticed() -> None:
 
 def test_what_the_core_cannot_do_is_refused() -> None:
     work, rng = training_step(MLP, Optimizer.MOMENTUM, {}), np.random.default_rng(1)
+    for sizes, said in (({"array.cols": 2}, "columns in fours"), ({"core.format": "bf16"}, "fp16 operands")):
+        settings = (*SMALL, *(f"{name}={value}" for name, value in sizes.items()))
+        with pytest.raises(UserError, match=said):
+            session_of(work, {}, rng, settings)
     with pytest.raises(UserError, match="this machine is no core"):
         CoreBackend().on("sat").begin(beginning(work, {}, rng))
     with pytest.raises(UserError, match="parameter 'loose' has no update in the recorded step"):

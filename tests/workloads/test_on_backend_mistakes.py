@@ -90,7 +90,7 @@ def own(name: str, data: str = "data") -> tuple[str, ...]:
         ((*MLP, *ON, "--optimizer", "sgd"), "--optimizer sgd: update engines have momentum and adamw"),
         ((*MLP, *ON, "--loss-scale", "1000"), "--loss-scale 1000: must be a power of two from 1 to 16777216"),
         ((*MLP, *ON, "--loss-scale", "0.5"), "--loss-scale 0.5: must be a power of two"),
-        ((*MLP, *ON[2:], "--alone"), "--alone: goes with a backend; name one with --on (golden, "),
+        ((*MLP, *ON[2:], "--alone"), "--alone: goes with a backend; name one with --on (core, golden, "),
         ((*MLP, *ON[2:], "--loss-scale", "2"), "--loss-scale: goes with a backend"),
         (
             (*MLP, *ON, "--method", "srste"),

@@ -94,6 +94,7 @@ class SessionEngine(Engine):
         self.state.update(training.engine.state)
         self.session = self._begun(elsewhere.backend, self._known_states())
         self.meter = Meter(self.session)
+        self.begun_after = training.step  # what the session tells is counted from there
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]

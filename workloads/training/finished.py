@@ -94,7 +94,7 @@ class Finished:
                 words.append(option)
             else:
                 for each in value if isinstance(value, tuple) else (value,):
-                    words += [option, f"{each:g}" if isinstance(each, float) else str(each)]
+                    words += [option, str(each)]
         return shlex.join(words)
 
 

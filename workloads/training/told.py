@@ -75,6 +75,7 @@ def elsewhere_told(
         "name": settings.on,
         "steps_left_out": int(sum(row[LEFT_OUT] for row in rows)),
         "cycles": cycles,
+        "counted_after_step": training.engine.begun_after,  # the last resume; what follows is of the steps after it
         **facts,
     }
     told: dict[str, object] = {"backend": backend}
