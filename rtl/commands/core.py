@@ -47,8 +47,8 @@ class CoreSizes:
     def dram(self) -> int:
         """Words of a board's DRAM. Raises UserError where that is no power of two."""
         kib = DRAM_KIB if self.dram_kib is None else self.dram_kib
-        if kib < 1 or kib & kib - 1:
-            raise UserError(f"--dram-kib: {kib} is not possible here; it must be a power of two")
+        if kib < 2 or kib & kib - 1:  # no burst is larger than the memory
+            raise UserError(f"--dram-kib: {kib} is not possible here; it must be a power of two, 2 or more")
         return 1024 * kib // 8
 
     def asked(
@@ -84,7 +84,8 @@ def check_given(options: Mapping[str, object]) -> None:
     """Raises UserError for an option that says nothing about a core. None: not given."""
     wrong = [name for name, value in options.items() if value is not None]
     if wrong:
-        raise UserError(f"{wrong[0]}: a core has none; --core takes rows and columns, latencies and sizes of memories")
+        why = "a core has SORE lanes anyway" if wrong[0] == "--sore" else "says nothing about a core"
+        raise UserError(f"{wrong[0]}: {why}; --core takes rows and columns, latencies and sizes of memories")
 
 
 def write_core(asked: "CoreAsked", prefix: str, cells: bool, out: Path | None, force: bool) -> None:
@@ -106,8 +107,7 @@ def write_core(asked: "CoreAsked", prefix: str, cells: bool, out: Path | None, f
 def core_bitstream(name: str, sizes: CoreSizes, asked: "CoreAsked", folder: Path, force: bool) -> None:
     """Build a core for a board. Raises UserError for a board that is too small, or where it does not fit."""
     if name != CORE_BOARD:
-        rtl.board_named(name)
-        raise UserError(f"--board: {name} is too small for a core; {CORE_BOARD} is not")
+        raise UserError(f"--board: there is no project of a core for {name}; there is one for {CORE_BOARD}")
     board, dram = rtl.board_named(name), sizes.dram
     rtl.check_folder(folder, rtl.board_owns(board), force)
     design = rtl.core_design(asked)
@@ -144,6 +144,8 @@ def try_core(url: str, asked: "CoreAsked") -> None:
         say(f"{url}: core of {design.layout.shape.array.title}, {board.identity.dram:,} words of DRAM")
         for program in design.programs:
             ran = board.carry_out(program.pushes, memory)
+            if why := board.fault_of(ran):
+                raise UserError(f"--selftest: {url}: {program.title}: {why}")
             differ = program.wrong(memory) if ran.cycles >= 0 else len(program.results)
             say(f"  {program.title}: {len(program.results)} words of results, {differ} wrong")
             wrong += differ

@@ -15,6 +15,7 @@ from amaranth.lib.data import Layout
 from rtl.axi.registers import Register
 from rtl.core.core import ENGINES, Core, CoreLayout
 from rtl.core.feeding import QUEUES
+from rtl.lanes import OPTIMIZERS
 from workloads.errors import UserError
 
 IDENTITY = 0x4E4D4331  # "NMC1" in ASCII: the n:m core
@@ -87,7 +88,7 @@ class CoreMap:
 
     def __post_init__(self) -> None:
         if self.depth < 4 or self.depth & self.depth - 1 or self.depth >> 16:
-            raise UserError(f"--queue-depth: {self.depth} is not possible here; it must be a power of two from 4 on")
+            raise UserError(f"--queue-depth: {self.depth} is not possible here; it must be a power of two, 4 to 32768")
         longest = max(queue.parts for queue in self.queues)
         if 4 * longest > BITS or WINDOWS + len(self.queues) * WINDOW > 1 << ADDRESS_BITS or self.waits > WINDOWS:
             raise UserError(f"core: {len(self.queues)} queues of up to {longest} parts are beyond its registers")
@@ -129,6 +130,7 @@ class CoreMap:
             "NORTH": shape.north,
             "OUTPUT": shape.output,
             "RAW": shape.raw,
+            "UPDATES": shape.updates | OPTIMIZERS.index(self.layout.optimizer) << 16,
             "COUNTS": len(ENGINES) | control.buffers << 8 | len(QUEUES) << 16,
             "DEPTH": self.depth,
         }
@@ -150,6 +152,12 @@ class CoreMap:
             ("NORTH", "R", "weights a column in the north memory"),
             ("OUTPUT", "R", "sums a column in the output memory"),
             ("RAW", "R", "words of 64 bits in the raw memory"),
+            (
+                "UPDATES",
+                "R",
+                "bits 15:0 rows of four weights in each memory of the update engine, 31:16 its optimizer "
+                f"({', '.join(f'{at} {name}' for at, name in enumerate(('none', *OPTIMIZERS[1:])))})",
+            ),
             ("COUNTS", "R", "bits 7:0 engines, 15:8 buffers, 23:16 queues"),
             ("DEPTH", "R", "words that a queue holds"),
             (

@@ -45,6 +45,11 @@ FIELD_TEXTS = {
     "does.segments": "of the reduction",
     "does.full": "groups of `size` elements in a segment",
     "does.blocks": "runs of words of each group: one for every 4 columns",
+    "wuve.does.blocks": "blocks of four columns, each of `rows` rows",
+    "wuve.does.columns": "columns of the last block",
+    "wuve.does.raw": "where the updated weights go as operands; each block begins at a multiple of four words",
+    "wuve.does.gives": "they go there",
+    "constants": "an FP32 pattern",
     "does.size": "elements of a group",
     "does.tail": "elements of a segment's last group, 0 for none",
     "does.ticks": "cycles that the run takes; the core stops where it takes others",
@@ -59,7 +64,8 @@ FIELD_TEXTS = {
     "last": "the command has no further walk",
     "turns": "how often the loop turns",
     "address": "where it begins",
-    "bank": "where it begins: a row of the west memory, a column of the others; 0 in the raw memory",
+    "bank": "where it begins: a row of the west memory, a column of north and output; 0 in the raw memory; in that of "
+    "the update engine twice the number of the field, and one more for the upper two of four columns",
     "loops.0.address": "how far a turn leads",
     "loops.0.bank": "how far a turn leads",
     "does.west.address": "first word of every row",
@@ -82,6 +88,7 @@ FAULTS = {
 
 def text_of(queue: str, name: str, engines: str) -> str:
     """What a field of a queue's words means; empty for one that nothing is said of here."""
-    text = FIELD_TEXTS.get(name) or FIELD_TEXTS.get(name.rpartition(".")[2], "")
+    names = (f"{queue}.{name}", name, name.rpartition(".")[2], queue)
+    text = next((FIELD_TEXTS[each] for each in names if each in FIELD_TEXTS), "")
     less = (queue, name) in LESS_ONE or name.endswith(".turns")
     return text.format(engines=engines) + (", less one" if less else "")

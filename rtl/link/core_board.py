@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtl.core.compiled import CoreRan, Fed
-from rtl.core.core import ENGINES
+from rtl.core.core import ENGINES, Fault
 from rtl.core.feeding import QUEUES, Feed, columns_of
 from rtl.core.pushing import Push, pushes
 from rtl.core.registers import CONTROL, CYCLES, CYCLES_HIGH, OPS, QUIET, RESET, WAIT_FOR_B, CoreMap
+from rtl.exported.core_words import FAULTS
 from rtl.hardware import LinkFigures, Unconfirmed
 from rtl.link.core_protocol import MOST_ITEMS, PART_BYTES, WORD_BYTES, CoreIdentity, command, identity_bytes
 from rtl.link.driver import Driver
@@ -80,7 +81,8 @@ class CoreBoard:
             there, needed = self.identity.dram, len(memory)
             raise Unconfirmed(f"the DRAM of the board at {self._url} holds {there:,} words, and {needed:,} are needed")
         try:
-            self._put(memory)
+            known, self._known = self._known, np.zeros(0, np.uint64)  # until the board has answered
+            self._put(memory, known)
             control = [(self.where.at[CONTROL], 1 << RESET | int(wait_for_b) << WAIT_FOR_B)]
             said = self._driver.talk(_writes(control) + b"".join(_pushed(self.where, words)) + command("Q"), PART_BYTES)
             status = int.from_bytes(said, "little")
@@ -96,6 +98,10 @@ class CoreBoard:
         starts = [np.zeros(0, np.uint64) for _ in ENGINES]
         return CoreRan(cycles if is_over else -2, starts, ends, waits, fault, status >> 16 & 0xFF, cycles, 0, {}, 0)
 
+    def fault_of(self, ran: CoreRan) -> str:
+        """Why the core stopped, in words; empty where it did not."""
+        return FAULTS.get(Fault(ran.fault), "")
+
     def figures(self) -> LinkFigures:
         """What has gone over the link."""
         return self._driver.figures
@@ -103,9 +109,9 @@ class CoreBoard:
     def close(self) -> None:
         self._driver.close()
 
-    def _put(self, memory: NDArray[np.uint64]) -> None:
+    def _put(self, memory: NDArray[np.uint64], known: NDArray[np.uint64]) -> None:
         """Write the words of DRAM that are not known to be there already."""
-        known = self._known[: len(memory)]
+        known = known[: len(memory)]
         differs = np.ones(len(memory), bool)
         differs[: len(known)] = memory[: len(known)] != known
         out = bytearray()

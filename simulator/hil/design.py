@@ -18,7 +18,8 @@ from simulator.hil.core import SUM_BYTES, CoreMachine, ThroughCore, Values, gold
 from simulator.hil.core_words import CoreOp, controlled
 from simulator.hil.strata import strata_of
 from simulator.library import simulate
-from workloads.pattern import parse_pattern
+from workloads.errors import UserError
+from workloads.pattern import PatternKind, parse_pattern
 from workloads.work import Work
 
 # rows x cols x inner, with what makes the step of each other engines and another dataflow do the work
@@ -26,6 +27,7 @@ STEPS: tuple[tuple[str, dict[str, bool], dict[str, str]], ...] = (
     ("6x12x10", {"schedule.pregenerate": False}, {}),
     ("5x9x14", {}, {"dataflow": "weight-stationary"}),
 )
+DEEPEST_WINDOW = 32  # as the machine's limits have it
 CAPACITY = 1 << 32  # bytes of DRAM
 
 
@@ -47,7 +49,10 @@ def core_design(asked: CoreAsked) -> CoreDesign:
 
 def core_machine(asked: CoreAsked, more: Mapping[str, object] | None = None) -> Machine:
     """The machine that a core is, with `more` settings. Raises UserError for one that there cannot be."""
-    largest = parse_pattern(asked.pattern, "--pattern").m
+    pattern = parse_pattern(asked.pattern, "--pattern")
+    if pattern.kind is not PatternKind.NM or not 4 <= pattern.m <= DEEPEST_WINDOW:
+        raise UserError(f"--pattern {asked.pattern}: a core has n:m with m from 4 to {DEEPEST_WINDOW}")
+    largest = pattern.m
     given = {
         "array.rows": asked.rows,
         "array.cols": asked.cols,
