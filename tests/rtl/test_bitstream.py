@@ -38,7 +38,7 @@ from workloads.pattern import parse_pattern
         ),
         (
             ("bitstream", "--core", "--board", "icebreaker"),
-            "--board: icebreaker is too small for a core; ulx3s-85f is not",
+            "--board: no core is made for icebreaker; ulx3s-85f has room for one",
         ),
         (
             ("bitstream", "--core", "--board", "ulx3s"),
@@ -47,7 +47,7 @@ from workloads.pattern import parse_pattern
         ),
         (
             ("bitstream", "--core", "--board", "ulx3s-85f", "--dram-kib", "3"),
-            "--dram-kib: 3 is not possible here; it must be a power of two",
+            "--dram-kib: 3 is not possible here; it must be a power of two, 2 or more",
         ),
         (
             ("bitstream", "--board", "ulx3s-85f", "--dram-kib", "64"),

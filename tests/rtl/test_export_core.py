@@ -167,8 +167,8 @@ def test_the_command_writes_over_nothing_unasked(simulate: Run, folder: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--core", "--sore"), "--sore: a core has none; --core takes rows and columns, latencies and sizes"),
-        (("--core", "--block", "linked"), "--block: a core has none"),
+        (("--core", "--sore"), "--sore: a core has SORE lanes anyway; --core takes rows and columns"),
+        (("--core", "--block", "linked"), "--block: says nothing about a core"),
         (("--west-kib", "2"), "--west-kib: this is for --core, and it is not given"),
         (("--core", "--west-kib", "0"), "--west-kib: 0 is not possible here; it must be 0.25 to 1024"),
         (("--core", "--queue-depth", "5"), "--queue-depth: 5 is not possible here; it must be a power of two, 4"),
