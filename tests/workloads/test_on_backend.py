@@ -69,7 +69,7 @@ def test_it_leaves_what_other_runs_leave_and_what_the_backend_tells(learned: Pat
         *("hidden,UP,1", "hidden.bias,UP,1", "fc,UP,1", "fc.bias,UP,1"),
     ]
     found, columns = result(learned), log(learned)
-    assert found["backend"] == {"name": "golden", "steps_left_out": 0, "cycles": 0}
+    assert found["backend"] == {"name": "golden", "steps_left_out": 0, "cycles": 0, "counted_after_step": 0}
     assert (found["settings"]["on"], found["settings"]["loss_scale"]) == ("golden", 1024)
     assert set(columns["loss_scale"]) == {1024} and set(columns["left_out"]) == {0} == set(columns["cycles"])
     path = learned / "step-000001.json"
