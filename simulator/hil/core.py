@@ -60,7 +60,7 @@ class CoreMachine:
     @cached_property
     def spec(self) -> SystolicArch:
         if not isinstance(self.arch, SystolicArch) or self.arch.core is None:
-            raise UserError("this machine is no core; take core, or a machine file that extends it")
+            raise UserError("core: this machine is no core; take core, or a machine file that extends it")
         return self.arch
 
     @cached_property
