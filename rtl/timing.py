@@ -44,6 +44,7 @@ CORE_EDGE = 16  # words, weights and sums that its edges hold
 CORE_SUMS = 13  # cycles of the core from a run's last order to its last sum in memory
 STORE_LEAD = 5  # cycles of its DMA from sums in memory to the first word of a store
 CORE_TURNED = 2  # cycles of its transposer besides those of a block
+CORE_SIDE = 4  # operands of a word of it, and rows of a block that it turns
 CORE_UPDATED = 3  # cycles of its update engine besides those of a WUVE lane: memory, registers on both sides
 CORE_SORTED = 2  # cycles of its SORE lanes besides those of `sorted_latency`
 SHORTEST = COMPARE + 1  # cycles between the starts of two runs: the next one arrives when this one has started

@@ -6,3 +6,5 @@ from dataflows.systolic.tiles import cut_output_stationary as cut_output_station
 from dataflows.systolic.tiles import cut_weight_stationary as cut_weight_stationary
 from dataflows.systolic.tiles import output_stationary_extent as output_stationary_extent
 from dataflows.systolic.tiles import weight_stationary_extent as weight_stationary_extent
+from dataflows.systolic.update_binding import bound_update as bound_update
+from dataflows.systolic.update_binding import masters_of as masters_of

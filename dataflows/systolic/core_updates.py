@@ -5,20 +5,26 @@ and BP it has a multiple of 8 input and of 8 output channels of one kernel posit
 blocks of four output channels, as the rows of the update engine are.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import lcm
-from typing import NamedTuple, final
+from typing import TYPE_CHECKING, NamedTuple, final
 
+from dataflows import systolic
 from dataflows.systolic.elementwise import lane_of
 from dataflows.systolic.target import SORE, Target, cut, repeat
 from dataflows.systolic.words import Words
-from rtl.core.raw import SIDE
+from rtl.timing import CORE_SIDE as SIDE
 from rtl.timing import CORE_SORTED, STORE_LEAD, sorted_latency
 from simulator.program import Action, Buffer, Command, Node, Program, Stall, delay_stores
+from simulator.schedule import BindsCommands
 from workloads.errors import UserError
 from workloads.op import MatrixOp, Optimizer, Phase, VectorOp
+
+if TYPE_CHECKING:
+    from dataflows.systolic.update_binding import Masters
+    from rtl.core.bound import Bound
 
 SLOTS = 2
 VALUE_BYTES = 4  # of a weight, a state, a gradient
@@ -228,6 +234,26 @@ class CoreUpdate:
         actions = (Action("sore.element", "weight", elements * len(self.copies)),)
         of, made = ("narrow",), ("copies",)
         return (Command(SORE, ticks, Stall.SORE, takes=of, frees=of, fills=made, latency=latency, actions=actions),)
+
+
+@final
+@dataclass(frozen=True)
+class UpdatePlan:
+    """An update on the core, with the plans of the products that make its gradient and use its copies."""
+
+    update: CoreUpdate
+    products: Mapping[Phase, Sequence[BindsCommands]]
+
+    def bound(self) -> "Iterator[tuple[Command, Bound]]":
+        """The commands of its program, each with what the core's hardware does for it.
+
+        Raises UserError for a convolution whose input gradient comes in several products.
+        """
+        return systolic.bound_update(self)
+
+    def masters(self) -> "Masters":
+        """The words of the masters' region, in their order."""
+        return systolic.masters_of(self)
 
 
 def core_update(target: Target, op: VectorOp, uses: Sequence[MatrixOp], inline: Sequence[Phase]) -> CoreUpdate | None:

@@ -7,7 +7,7 @@ sparse product may also be done as the dense one with masked weights, whose zero
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from dataflows.systolic.core_updates import CoreUpdate, core_update
+from dataflows.systolic.core_updates import CoreUpdate, UpdatePlan, core_update
 from dataflows.systolic.elementwise import Packing, update_program, vector_program
 from dataflows.systolic.following import following
 from dataflows.systolic.lowering import Product, lower
@@ -16,7 +16,6 @@ from dataflows.systolic.objective import Objective
 from dataflows.systolic.places import Way, Ways, places_of
 from dataflows.systolic.search import Choice, Search, Tolerances
 from dataflows.systolic.target import Target, packed_bytes
-from dataflows.systolic.update_binding import UpdatePlan
 from rtl.timing import Reduction
 from simulator.machines.systolic import SystolicArch
 from simulator.program import Program

@@ -13,7 +13,7 @@ from typing import NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.systolic.core_updates import RUN, SLOTS, Copy, CoreUpdate, WeightBlock
+from dataflows.systolic.core_updates import RUN, SLOTS, Copy, CoreUpdate, UpdatePlan, WeightBlock
 from dataflows.systolic.target import DRAM, SORE
 from dataflows.systolic.walking import walks_through
 from rtl.core.bound import (
@@ -76,19 +76,26 @@ class Masters(NamedTuple):
     cols: Indices
 
 
+def bound_update(plan: UpdatePlan) -> Iterator[tuple[Command, Bound]]:
+    """As `UpdatePlan.bound`."""
+    return UpdateBinder(plan.update, plan.products).bound()
+
+
+def masters_of(plan: UpdatePlan) -> Masters:
+    """As `UpdatePlan.masters`."""
+    return UpdateBinder(plan.update, plan.products).masters()
+
+
 @final
 @dataclass(frozen=True)
-class UpdatePlan:
-    """An update on the core, with the plans of the products that make its gradient and use its copies."""
+class UpdateBinder:
+    """Binds one update. products: the plans around it, by phase."""
 
     update: CoreUpdate
     products: Mapping[Phase, Sequence[BindsCommands]]
 
     def bound(self) -> Iterator[tuple[Command, Bound]]:
-        """The commands of its program, each with what the core's hardware does for it.
-
-        Raises UserError for a convolution whose input gradient comes in several products.
-        """
+        """The commands of the update's program, in order."""
         blocks = list(self.update.blocks())
         done = dict.fromkeys((self._load, self._work, self._sort, self._store), 0)
         for command in in_order(self.update.program().body):

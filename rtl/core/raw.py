@@ -13,8 +13,9 @@ from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
 from rtl.counting import UNRACED
+from rtl.timing import CORE_SIDE
 
-SIDE = 4  # operands of a word, and words of a block
+SIDE = CORE_SIDE  # operands of a word, and words of a block
 SIDE_BITS = 2
 
 
