@@ -171,7 +171,10 @@ def test_the_command_writes_over_nothing_unasked(simulate: Run, folder: Path) ->
         (("--core", "--block", "linked"), "--block: says nothing about a core"),
         (("--west-kib", "2"), "--west-kib: this is for --core, and it is not given"),
         (("--core", "--west-kib", "0"), "--west-kib: 0 is not possible here; it must be 0.25 to 1024"),
-        (("--core", "--queue-depth", "5"), "--queue-depth: 5 is not possible here; it must be a power of two, 4"),
+        (
+            ("--core", "--queue-depth", "5"),
+            "--queue-depth: 5 is not possible here; it must be a power of two, 4 to 32768",
+        ),
         (("--core", "--rows", "6"), "core: "),
         (("--core", "--format", "int8"), "--format: a core multiplies fp16 or bf16, not int8"),
         (("--core", "--format", "fp8"), "--format: a core multiplies fp16 or bf16, not fp8"),
