@@ -123,4 +123,5 @@ def test_a_training_step_through_the_link() -> None:
     found = session.figures()
     rows = found["ops"]
     assert isinstance(rows, list) and len(rows) == 9 and all(row["calls"] == 1 for row in rows)
-    assert found["words_held_against_golden"] == 0
+    held = found["words_held_against_golden"]
+    assert isinstance(held, int) and held > 20_000
