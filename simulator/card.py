@@ -76,7 +76,6 @@ class EnergyCard:
 class Cost:
     """What the run cost, not what it models: seconds of wall and CPU time, and commands or events evaluated."""
 
-    kernel_load_seconds: Amount = 0.0
     simulation_seconds: Amount = 0.0
     simulation_cpu_seconds: Amount = 0.0
     commands_evaluated: Whole = 0

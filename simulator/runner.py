@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from os.path import realpath
 
-from simulator import kernel
 from simulator.arch.machine import Machine, Spec, machine_reader
 from simulator.card import Cost, card_of
 from simulator.compiler import Compiler, load_compiler, options_of
@@ -121,9 +120,6 @@ def carry_out(asked: Prepared, runs: Runs | None = None, show: Show = silent, co
 
 
 def _carried_out(asked: Prepared, runs: Runs, show: Show, command: tuple[str, ...]) -> Result:
-    began = time.perf_counter()
-    if asked.compiler.reads_exactly:  # its schedules are programs, which the compiled reader reads
-        kernel.load_kernel()
     started, used = time.perf_counter(), time.process_time()
     before = runs.steps
     with without_gc():
@@ -137,7 +133,6 @@ def _carried_out(asked: Prepared, runs: Runs, show: Show, command: tuple[str, ..
     beside = _result(asked, asked.dense, dense, final, show, command) if asked.dense and dense is not None else None
     found = _result(asked, asked.workload, sparse, final, show, command)
     cost = Cost(
-        kernel_load_seconds=started - began,
         simulation_seconds=time.perf_counter() - started,
         simulation_cpu_seconds=time.process_time() - used,
         commands_evaluated=runs.steps - before + (0 if final is runs else final.steps),

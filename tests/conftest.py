@@ -14,12 +14,14 @@ import pytest
 from simulator.command.main import main
 from tests.command import Run
 
-_CACHE = tempfile.mkdtemp(prefix="sparsehil-numba-")
-os.environ["NUMBA_CACHE_DIR"] = _CACHE
+_IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ  # it has the cache of the process that started it
+if not _IS_WORKER:
+    os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="sparsehil-numba-")
 
 
 def pytest_unconfigure() -> None:
-    shutil.rmtree(_CACHE, ignore_errors=True)
+    if not _IS_WORKER:
+        shutil.rmtree(os.environ["NUMBA_CACHE_DIR"], ignore_errors=True)
 
 
 @pytest.fixture

@@ -7,8 +7,10 @@ nothing can be kept, kernels live in memory for the run.
 
 import inspect
 import os
+import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from pickle import loads
@@ -24,6 +26,7 @@ from numba.core.caching import (
 )
 
 from workloads.files.cache import is_trusted, lasting_folder
+from workloads.terminal import Forgiving, note
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 DIGEST_BYTES = 32
@@ -40,6 +43,13 @@ def compiled(nogil: bool = False) -> Callable[[Kernel], Kernel]:
         return made
 
     return make
+
+
+@cache
+def _say_once() -> None:
+    """That it takes a while, once a process. Only the command says so: a library prints nothing."""
+    if isinstance(sys.stderr, Forgiving):
+        note("compiling for this machine, once; this takes some seconds")
 
 
 class _UserCache(UserProvidedCacheLocator):
@@ -78,6 +88,12 @@ class _Kept(FunctionCache):
         files = self._cache_file
         self._cache_file = _Files(files._cache_path, self._impl.filename_base, files._source_stamp)
         self._cache_file.installer = Path(inspect.getfile(function)).stat().st_uid
+
+    def load_overload(self, signature: object, target: object) -> object:
+        found: object = super().load_overload(signature, target)
+        if found is None:
+            _say_once()
+        return found
 
     def save_overload(self, signature: Any, code: Any) -> None:
         with suppress(OSError):  # a full disk costs time at the next run, and nothing else

@@ -1,6 +1,6 @@
 """Two readers of one program: `events` (SimPy, every command an event) and `maxplus` (jumps over what repeats).
 
-`maxplus` is compiled by numba, which takes a third of a second to import: it comes with the first program that is run.
+`maxplus` picks the form of the latter: `walk` as Python reads it, or `compiled` by numba, where there is much to do.
 """
 
 from workloads.door import door_of

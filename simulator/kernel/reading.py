@@ -2,13 +2,16 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from simulator.kernel.events import ExactRun
-from simulator.kernel.maxplus import evaluate
+from simulator import kernel
+from simulator.kernel.maxplus import MANY, evaluate, evaluator
 from simulator.kernel.tables import tabulate
 from simulator.program import Program
 from simulator.timing import Evaluation, Timing
+
+if TYPE_CHECKING:
+    from simulator.kernel.events import ExactRun
 
 Key = TypeVar("Key")
 
@@ -22,8 +25,8 @@ def evaluated(program: Program) -> Evaluation:
     """A program run by jumps. Raises ValueError when it can never go on."""
     tables = tabulate(program)
     ends, waits, steps = evaluate(tables)
-    done = dict(zip(tables.engines, ends.tolist(), strict=True))
-    return Evaluation(max(done.values()), dict(zip(tables.causes, waits.tolist(), strict=True)), steps, done)
+    done = dict(zip(tables.engines, ends, strict=True))
+    return Evaluation(max(done.values()), dict(zip(tables.causes, waits, strict=True)), steps, done)
 
 
 def ends(program: Program, exact: bool = False) -> Mapping[str, int]:
@@ -42,7 +45,8 @@ def timing(program: Program, found: Evaluation) -> Timing:
 
 
 def load_kernel() -> None:
-    """Load the compiled evaluator (or compile it, the first time on a machine): an import, not simulation."""
+    """Go on with numba's form of the reader: for a process that has much to evaluate, or measures it."""
+    evaluator().done = MANY
     run(Program("", (), ()))
 
 
@@ -51,9 +55,9 @@ def _run_exact(program: Program) -> Timing:
     return Timing(cycles, job.busy_ticks, _positive(job.waits), _positive(job.amounts), job.steps)
 
 
-def _exactly(program: Program) -> tuple[ExactRun, int]:
+def _exactly(program: Program) -> "tuple[ExactRun, int]":
     evaluate(tabulate(program))  # refuses what is no program, in the same words
-    job = ExactRun(program)
+    job = kernel.ExactRun(program)  # SimPy's, which the default reader does without
     return job, job.run()
 
 

@@ -1,10 +1,6 @@
 """A program as one row of integers, the form the default reader of it works on."""
 
-from array import array
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from simulator.program import Command, Loop, Node, Program, Stall
 
@@ -15,7 +11,6 @@ COMMAND = 7  # numbers a command
 DIGIT = 6  # bits a buffer in a list of buffers
 MOST = 62  # engines, buffers: a bit each of a signed 64-bit word
 LONGEST = 10  # buffers a command takes, fills or frees
-Table = NDArray[np.int64]
 Uses = tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]  # a command's engine, and takes, fills, frees
 
 
@@ -31,7 +26,7 @@ class Tables:
     as digits of DIGIT bits, the first the lowest.
     """
 
-    words: Table
+    words: list[int]
     sources: list[Command]
     causes: list[Stall]
     engines: list[str]
@@ -119,11 +114,11 @@ class _Writer:
             digits.append(packed)
         return engine, touched, tuple(digits)
 
-    def words(self, program: Program) -> Table:
+    def words(self, program: Program) -> list[int]:
         head = (len(self.engines), len(self.buffers), len(self.code) // LINE, len(self.sources), self.depth)
         slots = [buffer.slots for buffer in program.buffers]
         self._open_shared()
-        return np.frombuffer(array("q", [*head, *slots, *self.code, *self.commands]), dtype=np.int64)
+        return [*head, *slots, *self.code, *self.commands]
 
     def _open_shared(self) -> None:
         """Forget what a loop touches where engines outside it touch the same buffers."""

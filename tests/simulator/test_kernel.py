@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from simulator.kernel import run
 from simulator.kernel.events import ExactRun
-from simulator.kernel.maxplus import evaluate
+from simulator.kernel.maxplus import Evaluator, evaluate
 from simulator.kernel.tables import tabulate
 from simulator.program import Action, Buffer, Command, Loop, Program, Stall, delay_stores
+
+PYTHON, NUMBA = Evaluator(most=1 << 62), Evaluator(most=0)  # each with one form of the reader
 
 
 def load(ticks: int, buffer: str = "x", latency: int = 0, engine: str = "dram") -> Command:
@@ -59,9 +61,9 @@ def test_waits_are_charged_to_what_was_waited_for(loading: int, making: int, cau
     program = Program("array", (Buffer("raw", 2), Buffer("x", 2)), body)
     tables = tabulate(program)
     ends, waits, _ = evaluate(tables)
-    cycles = ends.max()
+    cycles = max(ends)
     assert cycles == 3 * max(loading, making) + min(loading, making) + 7
-    assert dict(zip(tables.causes, waits.tolist(), strict=True))[cause] == sum(waits) == cycles - 3 * 7
+    assert dict(zip(tables.causes, waits, strict=True))[cause] == sum(waits) == cycles - 3 * 7
 
 
 def test_a_load_behind_a_store_that_waits_is_charged_to_what_the_store_waits_for() -> None:
@@ -71,8 +73,8 @@ def test_a_load_behind_a_store_that_waits_is_charged_to_what_the_store_waits_for
     program = Program("array", buffers, delay_stores((Loop(50, tile),), "packed"))
     tables = tabulate(program)
     ends, waits, _ = evaluate(tables)
-    cycles = ends.max()
-    assert dict(zip(tables.causes, waits.tolist(), strict=True))[Stall.SORE] > 0.97 * (cycles - 50 * 7)
+    cycles = max(ends)
+    assert dict(zip(tables.causes, waits, strict=True))[Stall.SORE] > 0.97 * (cycles - 50 * 7)
 
 
 def test_jumps_make_cost_independent_of_the_loop_count() -> None:
@@ -114,6 +116,20 @@ def test_empty_loops_and_too_many_buffers() -> None:
         run(Program("array", tuple(Buffer(f"b{number}", 1) for number in range(63)), (compute(0, ()),)))
 
 
+def test_a_program_too_long_for_python_begins_again_in_the_compiled_form() -> None:
+    tables = tabulate(Program("array", (Buffer("x", 2),), (Loop(50, (load(3), compute(2))),)))
+    reader = Evaluator(most=30)
+    assert [reader.evaluate(tables, jump=False) for _ in range(2)] == [PYTHON.evaluate(tables, jump=False)] * 2
+    assert reader.done == 30
+
+
+def test_ticks_of_more_than_64_bits_are_refused_in_both_forms() -> None:
+    tables = tabulate(Program("array", (), (compute(1 << 63, ()),)))
+    for reader in (PYTHON, NUMBA):
+        with pytest.raises(OverflowError):
+            reader.evaluate(tables)
+
+
 def test_two_engines_may_not_take_from_one_buffer() -> None:
     program = Program("array", (Buffer("x", 2),), (load(1), load(1), compute(1), store(1, "x")))
     with pytest.raises(ValueError, match="not the only engine"):
@@ -150,13 +166,14 @@ def test_fast_equals_exact_on_random_nests(program: Program) -> None:
     exact = ExactRun(program)
     cycles = exact.run()
     tables = tabulate(program)
-    ends, waits, _ = evaluate(tables)
-    all_ends, all_waits, _ = evaluate(tabulate(program), jump=False)
-    assert ends.tolist() == all_ends.tolist() == [exact.ends()[name] for name in tables.engines]
-    assert ends.max() == cycles
-    by_cause = Counter(dict(zip(tables.causes, waits.tolist(), strict=True)))
+    ends, waits, steps = PYTHON.evaluate(tables)
+    all_ends, all_waits, _ = NUMBA.evaluate(tables, jump=False)
+    assert ends == all_ends == [exact.ends()[name] for name in tables.engines]
+    assert max(ends) == cycles
+    assert NUMBA.evaluate(tables) == (ends, waits, steps)
+    by_cause = Counter(dict(zip(tables.causes, waits, strict=True)))
     by_cause.update(program.inner_stalls())
     assert by_cause == exact.waits  # causes without a wait are as if they were not there
-    assert waits.tolist() == all_waits.tolist()
+    assert waits == all_waits
     assert program.actions() == exact.amounts
     assert exact.busy_ticks + sum(exact.waits.values()) == cycles
