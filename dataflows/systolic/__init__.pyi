@@ -1,4 +1,6 @@
 from dataflows.systolic.binding import bound as bound
+from dataflows.systolic.core_updates import UpdatePlan as UpdatePlan
+from dataflows.systolic.core_updates import core_update as core_update
 from dataflows.systolic.steps import folded_steps as folded_steps
 from dataflows.systolic.steps import spilled_steps as spilled_steps
 from dataflows.systolic.steps import streamed_steps as streamed_steps

@@ -44,8 +44,19 @@ class Window:
     def elements(self, positions: int) -> int:
         """Elements of one channel that a run of positions touches, wherever it starts: an upper bound.
 
-        Exact for whole images; a run that is no whole number of grid rows is taken to begin inside one.
+        Exact for whole images; a run that is no whole number of grid rows is taken to begin inside one. The mappings of
+        a product ask for the same few runs thousands of times.
         """
+        found = self._known.get(positions)
+        if found is None:
+            found = self._known[positions] = self._elements(positions)
+        return found
+
+    @cached_property
+    def _known(self) -> dict[int, int]:
+        return {}
+
+    def _elements(self, positions: int) -> int:
         size, line = self.grid[0], prod(self.grid[1:])
         if positions % (size * line) == 0:
             return positions // (size * line) * self.image

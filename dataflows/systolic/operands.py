@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple, Self
 
+from dataflows.systolic.depths import at_depth
 from dataflows.systolic.lowering import Product
 from dataflows.systolic.target import SORE, TRANSPOSER, Share, Target, share
 from rtl.timing import CORE_SORTED, CORE_TURNED, sorted_latency
@@ -222,6 +223,23 @@ class Operands:
         """The same of a product alike but for its tensors and, where packed, the direction of its groups."""
         names = product.left, product.right, product.output, product.across_outputs
         return replace(self, product=self.product.renamed(*names))
+
+    def at_depth(self, depth: int) -> "Operands":
+        """The same of dense work in groups of that depth. Plans of one product ask for the same few again and again."""
+        if depth == self.product.reduction.n:
+            return self
+        found = self._at_depths.get(depth)
+        if found is None:
+            found = self._at_depths[depth] = replace(self, product=at_depth(self.product, depth))
+        return found
+
+    @cached_property
+    def _at_depths(self) -> dict[int, "Operands"]:
+        return {}
+
+    def with_inline(self, inline: bool) -> "Operands":
+        """The same with weights packed, or made sparse on the way in."""
+        return self if inline == self.inline else replace(self, inline=inline)
 
     def inlined(self) -> "Operands":
         return replace(self, inline=True, staging_slots=2)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dataflows import systolic
-from dataflows.systolic.depths import at_depth, depths, is_narrow
+from dataflows.systolic.depths import depths, is_narrow
 from dataflows.systolic.lowering import Product
 from dataflows.systolic.mapping import Dataflow, Draft, Family, Mapping, Plan
 from dataflows.systolic.operands import Held, Load, OnOperands, Operands
@@ -37,7 +37,7 @@ class OutputStationary(Dataflow):
     def drafts(self, target: Target, product: Product) -> Iterator[Draft]:
         every = depths(target, product)
         every = every if is_narrow(target) else every[:1]
-        several = [Operands(target, at_depth(product, depth), False) for depth in every]
+        several = [Operands(target, product, False).at_depth(depth) for depth in every]
         for interleave, along_rows in _interleaves(target, product):
             tile = _tile_size(several[0], interleave, along_rows)
             how = (interleave, along_rows, *tile, True, "whole", product.inner)
@@ -52,7 +52,7 @@ class OutputStationary(Dataflow):
 
 
 def _families(packed: Operands, interleave: int, along_rows: bool, floor_cycles: int, inline: bool) -> Iterator[Family]:
-    operands = replace(packed, inline=inline)
+    operands = packed.with_inline(inline)
     tile = _tile_size(packed, interleave, along_rows)
     for rows_outer in (True, False):
         for resident in ("whole", "block", "none"):
@@ -92,8 +92,8 @@ def _at_depths(plan: "StreamedPlan", every: range) -> Iterator["StreamedPlan"]:
         yield plan.at_depth(every[0])
     else:
         # a group begins a new word of its bank, so that shallow groups take more room
-        fitting = [depth for depth in every if plan.at_depth(depth).fits()]
-        yield plan.at_depth(max(fitting or every, key=lambda depth: _piece(plan.whole, depth, plan.most)))
+        best = sorted(every, key=lambda depth: -_piece(plan.whole, depth, plan.most))
+        yield next((each for depth in best if (each := plan.at_depth(depth)).fits()), plan.at_depth(best[0]))
 
 
 def _piece(reduction: Reduction, depth: int, most: int) -> int:
@@ -154,7 +154,7 @@ class StreamedPlan(OnOperands):
         """The same in groups of another depth. The floor of the draft holds for all of them."""
         if depth == self.whole.n:
             return self
-        return replace(self, operands=replace(self.operands, product=at_depth(self.product, depth)))
+        return self.variant(self.operands.at_depth(depth), self.most, self.outer_slots)
 
     def streamed(self) -> tuple[tuple[Reduction, int], ...]:
         return pieces(self.whole, self.most)

@@ -6,15 +6,16 @@ sparse product may also be done as the dense one with masked weights, whose zero
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from dataflows.systolic.core_updates import CoreUpdate, UpdatePlan, core_update
+from dataflows import systolic
 from dataflows.systolic.elementwise import Packing, update_program, vector_program
 from dataflows.systolic.following import following
 from dataflows.systolic.lowering import Product, lower
 from dataflows.systolic.mapping import Dataflow
 from dataflows.systolic.objective import Objective
 from dataflows.systolic.places import Way, Ways, places_of
-from dataflows.systolic.search import Choice, Search, Tolerances
+from dataflows.systolic.search import Choice, Search, Tolerances, once
 from dataflows.systolic.target import Target, packed_bytes
 from rtl.timing import Reduction
 from simulator.machines.systolic import SystolicArch
@@ -25,6 +26,9 @@ from workloads.errors import UserError
 from workloads.op import MatrixOp, Op, Phase, Role, VectorKind, VectorOp
 from workloads.pattern import DENSE
 from workloads.workload import Mode, Workload
+
+if TYPE_CHECKING:
+    from dataflows.systolic.core_updates import CoreUpdate, UpdatePlan
 
 Uses = Mapping[str, list[MatrixOp]]
 
@@ -43,6 +47,7 @@ class Planner:
         self.target = Target.of(arch)
         self.search = Search(self.target, dataflows, runs, tolerances, objective)
         self.runs = runs
+        self._known = runs.memory(("vector work", arch))
         # ops are kept, so that their ids stay their own
         self._lowered: dict[int, tuple[MatrixOp, tuple[Product, ...]]] = {}
         self._chosen: dict[tuple[int, bool], tuple[MatrixOp, list[Choice] | None]] = {}
@@ -143,7 +148,7 @@ class Planner:
         """The program of an update that makes the copies of the weight which these products use."""
         core = self._core_update(update, uses, ways)
         if core is not None:
-            made: Program = self.search.once((core.optimizer, core.weight, core.copies), core.program)
+            made: Program = once(self._known, (core.optimizer, core.weight, core.copies), core.program)
             return made
         masks = dict(update.masks)
         of = [(op, ways.get(op.phase, Way.PACKED)) for op in uses]
@@ -153,16 +158,19 @@ class Planner:
         if self.target.arch.sore is None:
             packings = ()
         alike = (replace(update, layer=""), packings, dense)
-        program: Program | None = self.search.once(alike, lambda: update_program(self.target, *alike))
+        program: Program | None = once(self._known, alike, lambda: update_program(self.target, *alike))
         return program
 
-    def _core_update(self, update: VectorOp, uses: Sequence[MatrixOp], ways: Ways) -> CoreUpdate | None:
+    def _core_update(self, update: VectorOp, uses: Sequence[MatrixOp], ways: Ways) -> "CoreUpdate | None":
         """The update as the core's hardware does it; None on another machine."""
-        return core_update(self.target, update, uses, [phase for phase, way in ways.items() if way is Way.INLINE])
+        if self.target.words is None:
+            return None
+        inline = [phase for phase, way in ways.items() if way is Way.INLINE]
+        return systolic.core_update(self.target, update, uses, inline)
 
     def _update_plans(
         self, update: VectorOp, uses: Sequence[MatrixOp], gradient: MatrixOp | None, ways: Ways
-    ) -> tuple[UpdatePlan, ...]:
+    ) -> "tuple[UpdatePlan, ...]":
         """How the core's hardware does an update, with the products around it."""
         core = self._core_update(update, uses, ways)
         if core is None:
@@ -170,7 +178,7 @@ class Planner:
         products = {op.phase: [each.plan for each in self.choose(op, ways.get(op.phase, Way.PACKED))] for op in uses}
         if gradient is not None:
             products[Phase.WU] = [each.plan for each in self.choose(gradient)]
-        return (UpdatePlan(core, products),)
+        return (systolic.UpdatePlan(core, products),)
 
     def packing(self, op: MatrixOp, masked: bool = False) -> Packing:
         """The copy of an op's weight with what its pattern keeps; with `masked`, of all of it, zeros in the rest."""
@@ -191,7 +199,7 @@ class Planner:
             plans = self._update_plans(op, used, gradients.get(op.layer), ways)
         else:
             alike = replace(op, layer="", phase=Phase.FF)
-            program = self.search.once(alike, lambda: vector_program(self.target, alike))
+            program = once(self._known, alike, lambda: vector_program(self.target, alike))
         if program is None:
             return None
         return ScheduledOp(op, (program,), program.lead, "", plans=plans)

@@ -15,7 +15,7 @@ from dataflows.systolic.mapping import Dataflow, Draft, Plan
 from dataflows.systolic.objective import Objective
 from dataflows.systolic.target import Target
 from simulator.program import Program
-from simulator.runs import Runs
+from simulator.runs import Memory, Runs
 
 TOLERANCE = 0.002
 BYTE_TOLERANCE = 0.01  # cycles that fewer bytes are worth; reports/results/byte-tolerance has other values
@@ -66,24 +66,17 @@ class Search:
         self.runs = runs
         self.tolerances = tolerances
         self.objective = objective
-        owner = (target.arch, tuple(flow.name for flow in dataflows), tolerances, objective.key)
+        owner = (target.of_products, tuple(flow.name for flow in dataflows), tolerances, objective.key)
         self._known = runs.memory(owner)
-
-    def once(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """What was made for a key, made now if it never was."""
-        found = self._known.get(key, self)  # a key may be large: it is hashed once
-        if found is self:
-            found = self._known[key] = make()
-        return found
 
     def choice(self, product: Product, inline: bool) -> Choice | None:
         """The best mapping of a product; None where none fits the machine."""
-        choice: Choice | None = self.once((product, inline), lambda: self._found(product, inline))
+        choice: Choice | None = once(self._known, (product, inline), lambda: self._found(product, inline))
         return choice
 
     def drafts(self, product: Product) -> Drafts:
         """Families of mappings, the lowest floor first; without offline scheduling in the order of their dataflows."""
-        drafts: Drafts = self.once(("drafts", product), lambda: self._sorted_drafts(product))
+        drafts: Drafts = once(self._known, ("drafts", product), lambda: self._sorted_drafts(product))
         return drafts
 
     def _found(self, product: Product, inline: bool) -> Choice | None:
@@ -197,6 +190,14 @@ class Search:
     def _sorted_drafts(self, product: Product) -> Drafts:
         every = [(flow.name, draft) for flow in self.dataflows for draft in flow.drafts(self.target, product)]
         return sorted(every, key=lambda each: each[1].floor_cycles) if self._offline else every
+
+
+def once(memory: Memory, key: Hashable, make: Callable[[], Any]) -> Any:
+    """What was made for a key, made now if it never was."""
+    found = memory.get(key, memory)  # a key may be large: it is hashed once
+    if found is memory:
+        found = memory[key] = make()
+    return found
 
 
 def _moved(program: Program) -> int:

@@ -1,6 +1,6 @@
 """What every program is made of: the machine it is written for, its transfers, blocks, and loads ahead of work."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from typing import Generic, NamedTuple, TypeVar
@@ -136,6 +136,15 @@ class Target:
     @classmethod
     def of(cls, arch: SystolicArch) -> "Target":
         return cls(arch, arch.timing_array(), arch.dram_channel(), arch.dma_port())
+
+    @property
+    def of_products(self) -> Hashable:
+        """All that the mapping of a product hangs on: machines that are alike in it have the same mappings."""
+        arch = self.arch
+        sizes = [self.capacities.get(memory) for memory in ("west", "north", "output", "raw")]
+        said = (arch.array, arch.format, arch.sore, arch.transposer, arch.core)
+        schedule = (arch.schedule.offline, arch.schedule.interleave)
+        return (self.array, self.channel, self.port, *sizes, *said, *schedule)
 
     @cached_property
     def banks(self) -> Banks:

@@ -5,7 +5,7 @@ last fold; `spilled_sums` has the mapping in which they do not.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -67,13 +67,13 @@ class WeightStationary(Dataflow):
 
 
 def _families(packed: Operands, block: int, inline: bool) -> Iterator[Family]:
-    operands = replace(packed, inline=inline)
+    operands = packed.with_inline(inline)
     for order, resident in (("rows", "whole"), ("rows", "block"), ("columns", "block"), ("rows", "none")):
         yield Family(partial(_fitted, operands, order, resident, block), usual=resident == "none")
 
 
 def _spilled(packed: Operands, inline: bool) -> Iterator[Family]:
-    plan = SpilledSums(replace(packed, inline=inline))
+    plan = SpilledSums(packed.with_inline(inline))
     yield Family(partial(_if_it_fits, plan))
 
 

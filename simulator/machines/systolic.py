@@ -14,9 +14,9 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from rtl.timing import INPUT, SHORTEST, Array, core_latency, run_latency
+from simulator import machines
 from simulator.arch.machine import MachineSheet
 from simulator.capacity import needed_bytes, refuse_overflow
-from simulator.machines.core_limits import check_core
 from simulator.program import Channel
 from workloads.errors import UserError
 from workloads.op import MatrixOp
@@ -242,7 +242,7 @@ class SystolicArch:
     def check(self, workload: Workload, fits: bool) -> None:
         """Raises UserError for a pattern the array cannot take; with `fits` also where a step does not fit the DRAM."""
         if self.core is not None:
-            check_core(self)
+            machines.check_core(self)
         if fits and self.dram is not None:
             needed = needed_bytes(workload, self.format.operand_bytes, self.format.master_bytes)
             refuse_overflow(workload, needed, self.dram.capacity_gib)
