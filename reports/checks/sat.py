@@ -7,13 +7,14 @@ from statistics import mean
 import pandas as pd
 
 from reports import figures
-from reports.again import OPTIMISATIONS, ladder_of, sensitivity_of, with_settings
+from reports.again import Again, ladder_of, sensitivity_of, switch_table
 from reports.bands import STALE, band_words, known_band
 from reports.checks.base import Check, CheckSuite, Request, published_rows
-from reports.losses import ceiling_row, ceiling_table
+from reports.loss_tables import ceiling_table
+from reports.losses import ceiling_row
 from reports.output import csv_texts, frame_table, tracked, wide_console, write_folder
-from simulator.frames import arithmetic_ceiling
 from simulator.job import Job, Source
+from simulator.phases import arithmetic_ceiling
 from simulator.result import Result
 from simulator.runner import run_job
 from workloads.errors import unknown_name
@@ -43,7 +44,8 @@ def _reach(steps: Mapping[str, Result]) -> tuple[list[float], str]:
         lows, highs = [each.speedup.low for each in bands], [each.speedup.high for each in bands]
         over = "everything assumed at once, each model at its own ends (simulate sensitivity)"
         return [mean(lows), mean(highs)], over
-    ends = [mean(with_settings(_job(model), *each).speedup for model in steps) for each in WIDEST]
+    again = [Again(_job(model)) for model in steps]
+    ends = [mean(float(each.row(settings)["speedup"]) for each in again) for settings in WIDEST]
     return ends, f"array.rows and array.cols, 16 to 64 (not public), alone; {STALE}"
 
 
@@ -60,7 +62,7 @@ def detail(request: Request) -> None:
     ceilings = ceiling_table(ceiling_row(step) for step in steps.values())
     step = steps[request.model]
     moved = sensitivity_of(step)
-    tables = {"ceilings": ceilings, "sensitivity": moved, "optimisations": _switches(job)}
+    tables = {"ceilings": ceilings, "sensitivity": moved, "optimisations": switch_table(job)}
     _print(request, step, tables)
     if request.out is not None:
         write_folder(
@@ -114,22 +116,6 @@ def _ceiling(model: str, step: Result) -> Check:
         theirs_low=1.0,
         theirs_high=ceiling,
     )
-
-
-def _switches(job: Job) -> pd.DataFrame:
-    """Cycles of the step, dense and sparse, with each optimisation off in turn."""
-    rows = []
-    for switch in ("", *OPTIMISATIONS):
-        found = with_settings(job, *([f"{switch}=false"] if switch else []))
-        rows.append(
-            {
-                "schedule": f"without {switch.partition('.')[2]}" if switch else "all on",
-                "dense_cycles": found.baseline.cycles,
-                "sparse_cycles": found.cycles,
-                "speedup": found.speedup,
-            }
-        )
-    return pd.DataFrame(rows).set_index("schedule")
 
 
 def _print(request: Request, step: Result, tables: Mapping[str, pd.DataFrame]) -> None:

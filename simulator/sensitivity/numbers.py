@@ -78,8 +78,8 @@ class Move:
         return " and ".join(each.path for each in self.numbers)
 
     def settings(self, share: float) -> tuple[str, ...]:
-        """What `--set` takes for all of them at a share of their ranges."""
-        return tuple(each.setting(each.at(share)) for each in self.numbers)
+        """What `--set` takes for all of them at a share of their ranges, but for those that stand there already."""
+        return tuple(each.setting(each.at(share)) for each in self.numbers if each.at(share) != each.value)
 
 
 def open_numbers(

@@ -1,7 +1,7 @@
 from simulator.sweep.asked import from_grid as from_grid
 from simulator.sweep.asked import read_spec as read_spec
 from simulator.sweep.checks import checked as checked
-from simulator.sweep.cluster import cluster as cluster
+from simulator.sweep.dask_cluster import cluster as cluster
 from simulator.sweep.engines import LocalEngine as LocalEngine
 from simulator.sweep.engines import workers as workers
 from simulator.sweep.points import evaluate as evaluate

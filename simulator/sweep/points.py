@@ -27,10 +27,11 @@ from workloads.workload import Workload
 BESIDE = ("cycles", "energy_j")  # of the dense step, in the row of the sparse one
 
 
-def evaluate(points: Sequence[Job], by_entry: bool = False) -> list[Row]:
+def evaluate(points: Sequence[Job], by_entry: bool = False, runs: Runs | None = None) -> list[Row]:
     """A row a point, in order; a point that cannot be run has its reason in the field `error`.
 
-    by_entry: with what every entry of the energy table in use is multiplied by, dense and sparse.
+    by_entry: with what every entry of the energy table in use is multiplied by, dense and sparse. runs: what earlier
+    calls found out, to be shared; by default a machine's is forgotten with it, since a sweep has thousands.
     """
     rows: dict[Job, Row] = {}
     machines: dict[Job, list[Job]] = defaultdict(list)
@@ -38,7 +39,7 @@ def evaluate(points: Sequence[Job], by_entry: bool = False) -> list[Row]:
         machines[replace(point, patterns=None, method="")].append(point)
     for alike in machines.values():
         with without_gc():
-            _on_one_machine(alike, rows, by_entry)
+            _on_one_machine(alike, rows, by_entry, runs or Runs())
     return [rows[point] for point in points]
 
 
@@ -47,9 +48,9 @@ def evaluate_by_entry(points: Sequence[Job]) -> list[Row]:
     return evaluate(points, by_entry=True)
 
 
-def _on_one_machine(points: Sequence[Job], rows: dict[Job, Row], by_entry: bool) -> None:
+def _on_one_machine(points: Sequence[Job], rows: dict[Job, Row], by_entry: bool, runs: Runs) -> None:
     """Points that differ in pattern and method alone."""
-    runs, dense = Runs(), None
+    dense = None
     for point in points:
         try:
             asked = _prepared(point)

@@ -17,7 +17,7 @@ import pytest
 from simulator.job import Job, Source
 from simulator.sweep.asked import from_grid, read_spec
 from simulator.sweep.checks import checked
-from simulator.sweep.cluster import cluster
+from simulator.sweep.dask_cluster import cluster
 from simulator.sweep.engines import LocalEngine
 from simulator.sweep.points import evaluate
 from simulator.sweep.runner import Counts, Sweep
