@@ -82,9 +82,15 @@ def parse_sheet(path: Path, text: str, chain: tuple[str, ...] = ()) -> Sheet:
     `chain` are the files that extend it, and its own where the text is that of a file. Raises UserError as `read_sheet`
     does.
     """
-    reader = _Reader(path, text)
-    sheet = Sheet(path, reader.values, reader.origins, reader.lines, bare=tuple(reader.bare))
+    sheet = _own(path, text)
     return _extended(sheet, chain) if "extends" in sheet.values else sheet
+
+
+@lru_cache(maxsize=16)
+def _own(path: Path, text: str) -> Sheet:
+    """What a file itself says. A process that runs many steps of a machine takes its file apart once."""
+    reader = _Reader(path, text)
+    return Sheet(path, reader.values, reader.origins, reader.lines, bare=tuple(reader.bare))
 
 
 def with_settings(sheet: Sheet, settings: Sequence[str]) -> Sheet:
