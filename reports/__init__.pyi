@@ -18,5 +18,6 @@ from reports.sensitivity import found_json as found_json
 from reports.sensitivity import print_found as print_found
 from reports.sensitivity import write_found as write_found
 from reports.studies.accuracy_runs import run_accuracy as run_accuracy
+from reports.tiles import hil_table as hil_table
 from reports.training_page import page_of_training as page_of_training
 from reports.training_page import write_training_figures as write_training_figures

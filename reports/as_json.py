@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from reports.bands import known_band
-from reports.energy import energy_by, energy_card, energy_ratio, energy_total, has_energy, op_joules
+from reports.energy import energy_card, energy_ratio, energy_sums, energy_total, has_energy, op_joules
 from simulator.card import SCHEMA, Card
-from simulator.frames import arithmetic_ceiling, phase_table
-from simulator.result import Result
+from simulator.phases import arithmetic_ceiling, phase_rows
+from simulator.result import Columns, Result
 
 STEP = ("arch", "pattern", "model", "method", "batch", "sequence", "mode", "exact", "clock_mhz")
 PRODUCT = ("matrices", "kernel", "kernel_does", "kernel_options", "kernel_steps")
@@ -26,7 +26,7 @@ def show(result: Result) -> str:
 
 def _step(result: Result) -> dict[str, object]:
     card = result.card
-    tiles = None if result.hil is None else result.hil.to_dict("records")
+    tiles = None if result.hil_columns is None else _rows(result.hil_columns)
     band = known_band(result)
     return {
         **{key: getattr(card, key) for key in STEP},
@@ -41,7 +41,7 @@ def _step(result: Result) -> dict[str, object]:
 
 def _product(result: Result) -> dict[str, object]:
     """`fabric` has the threads' time and the use of resources as shares, probes, occupancy and the timeline."""
-    card, counted = result.card, result.actions[result.actions["kind"] == "instruction"]
+    card, counted = result.card, [row for row in _rows(result.action_columns) if row["kind"] == "instruction"]
     return {
         "arch": card.arch,
         "model": card.model,
@@ -51,7 +51,7 @@ def _product(result: Result) -> dict[str, object]:
         "cycles": result.cycles,
         "seconds": result.seconds,
         "ops": _ops(result),
-        "instructions": {str(kind): int(n) for kind, n in zip(counted["tensor"], counted["amount"], strict=True)},
+        "instructions": {row["tensor"]: row["amount"] for row in counted},
     }
 
 
@@ -68,16 +68,14 @@ def _terms(card: Card) -> dict[str, object]:
 
 
 def _totals(result: Result) -> dict[str, object]:
-    table = phase_table(result)
-    columns = [table[name].tolist() for name in ("cycles", "seconds", "utilisation", "speedup")]
     return {
-        str(phase): {
-            "cycles": cycles,
-            "seconds": seconds,
-            "utilisation": utilisation,
-            "speedup_over_dense": speedup,
+        row.phase: {
+            "cycles": row.cycles,
+            "seconds": row.seconds,
+            "utilisation": row.utilisation,
+            "speedup_over_dense": row.speedup,
         }
-        for phase, cycles, seconds, utilisation, speedup in zip(table.index, *columns, strict=True)
+        for row in phase_rows(result)
     }
 
 
@@ -85,7 +83,7 @@ def _ops(result: Result) -> list[dict[str, object]]:
     moved = bytes_by_memory(result)
     joules = op_joules(result) if has_energy(result) else {}
     ops = []
-    for number, row in enumerate(result.ops.to_dict("records")):
+    for number, row in enumerate(_rows(result.op_columns)):
         stalls = {name: row[f"stall_{name}"] for name in result.card.causes if row.get(f"stall_{name}")}
         ops.append(
             {
@@ -97,6 +95,11 @@ def _ops(result: Result) -> list[dict[str, object]]:
             }
         )
     return ops
+
+
+def _rows(columns: Columns) -> list[dict[str, object]]:
+    """A mapping from name to value for every row."""
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def bytes_by_memory(result: Result) -> dict[int, dict[str, int]]:
@@ -112,7 +115,7 @@ def bytes_by_memory(result: Result) -> dict[int, dict[str, int]]:
 
 def _energy(result: Result) -> dict[str, object]:
     mine, other, ratio = energy_total(result), energy_total(result.baseline), energy_ratio(result)
-    splits = {f"by_{by}": energy_by(result, [by])["mj"] / 1e3 for by in ("component", "phase", "tensor")}
+    splits = {f"by_{by}": energy_sums(result, [by]) for by in ("component", "phase", "tensor")}
     return {
         "table": energy_card(result).table,
         "joules": mine.joules,
@@ -126,7 +129,7 @@ def _energy(result: Result) -> dict[str, object]:
         "low_ratio": ratio and ratio.low,
         "high_ratio": ratio and ratio.high,
         "note": energy_card(result).note,
-        **{name: {str(key): float(value) for key, value in split.items()} for name, split in splits.items()},
+        **{name: {key: sums[0] for (key,), sums in split.items()} for name, split in splits.items()},
         "entries": {name: asdict(price) for name, price in energy_card(result).entries.items()},
     }
 

@@ -1,21 +1,19 @@
 """Energy of a step by component, phase and tensor, its energy-delay product, and what assumed entries leave open."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from math import inf
-
-import pandas as pd
+from math import fsum, inf
 
 from simulator.arch.entries import STATIC
 from simulator.card import EnergyCard
 from simulator.result import Result
 from workloads.provenance import Provenance
 
-PJ, MJ = 1e-12, 1e-9  # picojoules in joules and in millijoules
-ENTRY_COLUMNS = ["entry", "value", "unit", "low", "high", "provenance", "mj", "share", "spread_mj", "source"]
+PJ = 1e-12  # a picojoule in joules
 Ends = tuple[float, float]  # an entry's share of a sum, at the low and at the high end of its price
-ENDS = ["mj", "low_mj", "high_mj"]
+Sums = tuple[float, float, float]  # joules, and the ends of their range
+NOTHING: Sums = (0.0, 0.0, 0.0)
 PRICES = ["energy_pj", "energy_low_pj", "energy_high_pj"]
 
 
@@ -73,10 +71,10 @@ def energy_card(result: Result) -> EnergyCard:
 
 def energy_total(result: Result) -> EnergyTotal:
     """The sums over a step. Raises ValueError without an energy table."""
-    actions, entries = result.actions, energy_card(result).entries
-    assumed = {name for name, entry in entries.items() if entry.provenance is Provenance.ASSUMED}
-    joules, low, high = (float(actions[name].sum()) * PJ for name in PRICES)
-    guessed = float(actions.loc[actions["entry"].isin(assumed), "energy_pj"].sum()) * PJ
+    entries = energy_card(result).entries
+    joules, low, high = (fsum(result.action_columns[name]) * PJ for name in PRICES)
+    priced = zip(*(result.action_columns[name] for name in ("entry", "energy_pj")), strict=True)
+    guessed = fsum(each for name, each in priced if entries[name].provenance is Provenance.ASSUMED) * PJ
     return EnergyTotal(joules, low, high, result.seconds, guessed / joules if joules else 0.0)
 
 
@@ -87,15 +85,13 @@ def energy_ratio(result: Result) -> EnergyRatio | None:
     """
     if result.dense is None or result.card.is_dense:
         return None
-    mine, other = (energy_by(each, ["entry"])[ENDS] for each in (result, result.dense))
-    names = list(dict.fromkeys([*other.index, *mine.index]))
-    pairs = [frame.reindex(names, fill_value=0.0) for frame in (other, mine)]
-    values = [float(frame["mj"].sum()) for frame in pairs]
-    if not values[1]:
+    mine, other = (energy_sums(each, ["entry"]) for each in (result, result.dense))
+    pairs = [(other.get(name, NOTHING), mine.get(name, NOTHING)) for name in dict.fromkeys([*other, *mine])]
+    above, below = (fsum(pair[side][0] for pair in pairs) for side in range(2))
+    if not below:
         return None
-    ends = [[tuple(row) for row in frame[["low_mj", "high_mj"]].to_numpy().tolist()] for frame in pairs]
-    low, high = ratio_ends(*ends)
-    return EnergyRatio(values[0] / values[1], low, high)
+    low, high = ratio_ends([each[1:] for each, _ in pairs], [each[1:] for _, each in pairs])
+    return EnergyRatio(above / below, low, high)
 
 
 def ratio_ends(above: Sequence[Ends], below: Sequence[Ends]) -> tuple[float, float]:
@@ -122,31 +118,34 @@ def _over(above: float, below: float) -> float:
 
 def op_joules(result: Result) -> dict[int, float]:
     """Joules of every op by its number."""
-    sums = result.actions.groupby("op")["energy_pj"].sum() * PJ
-    return dict(enumerate(sums.reindex(result.ops.index, fill_value=0.0).astype(float).tolist()))
+    found = dict.fromkeys(range(len(result.op_columns.get("cycles", ()))), 0.0)
+    for op, picojoules in zip(*(result.action_columns.get(name, ()) for name in ("op", "energy_pj")), strict=True):
+        found[op] += picojoules * PJ
+    return found
 
 
-def energy_by(result: Result, by: Sequence[str]) -> pd.DataFrame:
-    """Millijoules by any of component, phase, tensor, kind, entry, layer: columns mj, low_mj, high_mj, share."""
-    actions = result.actions.join(result.ops[["layer", "phase"]], on="op")
-    tensor = actions["tensor"].where(~actions["kind"].str.startswith(f"{STATIC}."), "no tensor (static)")
-    tensor = tensor.where(tensor != "", "no tensor named")
-    sums = actions.assign(tensor=tensor).groupby(list(by), sort=False)[PRICES].sum() * MJ
-    sums.columns = pd.Index(ENDS)
-    total = float(sums["mj"].sum())
-    return sums.assign(share=sums["mj"] / total if total else 0.0).sort_values("mj", ascending=False)
+def energy_sums(result: Result, by: Sequence[str]) -> dict[tuple[str, ...], Sums]:
+    """Joules by any of component, phase, tensor, kind, entry, layer, the largest first."""
+    found: dict[tuple[str, ...], tuple[list[float], list[float], list[float]]] = {}
+    prices = zip(*(result.action_columns.get(name, ()) for name in PRICES), strict=True)
+    for key, price in zip(zip(*(_column(result, name) for name in by), strict=True), prices, strict=True):
+        for sums, each in zip(found.setdefault(key, ([], [], [])), price, strict=True):
+            sums.append(each)
+    added = {key: (fsum(each) * PJ, fsum(low) * PJ, fsum(high) * PJ) for key, (each, low, high) in found.items()}
+    return dict(sorted(added.items(), key=lambda each: -each[1][0]))
 
 
-def entry_table(result: Result) -> pd.DataFrame:
-    """Every entry in use: its price with range and source, the energy on it, and how far its range alone moves it.
+def _column(result: Result, name: str) -> Iterator[str]:
+    """A column of actions; layers and phases are those of the action's op."""
+    ops, actions = result.op_columns, result.action_columns
+    if name in ("layer", "phase"):
+        return (ops[name][op] for op in actions.get("op", ()))
+    if name == "tensor":
+        return map(_tensor, actions.get("kind", ()), actions.get("tensor", ()))
+    return iter(actions.get(name, ()))
 
-    Raises ValueError without an energy table.
-    """
-    entries, rows = energy_card(result).entries, []
-    for name, used in energy_by(result, ["entry"]).iterrows():
-        price = vars(entries[str(name)])
-        row = {"entry": name, **{key: price[key] for key in ("value", "unit", "low", "high", "provenance")}}
-        row |= {"mj": used["mj"], "share": used["share"], "spread_mj": used["high_mj"] - used["low_mj"]}
-        rows.append({**row, "source": price["source"]})
-    table = pd.DataFrame(rows, columns=ENTRY_COLUMNS)
-    return table.set_index("entry").sort_values("spread_mj", ascending=False)
+
+def _tensor(kind: str, tensor: str) -> str:
+    if kind.startswith(f"{STATIC}."):
+        return "no tensor (static)"
+    return tensor or "no tensor named"

@@ -48,7 +48,7 @@ def read_areas(path: Path) -> Areas:
     Raises UserError for anything else.
     """
     try:
-        rows = {row["pe"]: row for row in read_csv(path, "an area table is CSV", COLUMNS).to_dict("records")}
+        rows = {row["pe"]: row for row in read_csv(path, "an area table is CSV", COLUMNS)}
         found = [PeArea(float(rows[name]["luts"]), float(rows[name]["fmax_mhz"])) for name in ("sparse", "dense")]
     except (KeyError, ValueError):
         raise UserError(
@@ -64,7 +64,7 @@ def own_areas(pattern: str, form: str) -> Areas | None:
 
     `simulate area` measured them: LUTs before placement and the clock of a placed array, on an ECP5.
     """
-    rows = read_csv(OURS, "an area table is CSV", ("pattern", "format", "rows", *COLUMNS[1:])).to_dict("records")
+    rows = read_csv(OURS, "an area table is CSV", ("pattern", "format", "rows", *COLUMNS[1:]))
     sizes = {name: {int(row["rows"]): row for row in rows if (row["pattern"], row["format"]) == (name, form)}
              for name in (pattern, "dense")}  # fmt: skip
     both = sizes[pattern].keys() & sizes["dense"].keys()

@@ -6,24 +6,24 @@ that of all terms down to the row: it begins at what the pattern alone gives and
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-import pandas as pd
-
-from simulator.frames import arithmetic_ceiling, phases_in
+from simulator.phases import arithmetic_ceiling
 from simulator.result import Result
 
-COMPUTE, EDGES, VECTOR, UPDATE = "multiplying", "idle PEs at edges", "vector work", "weight update (WUVE)"
+SPARSE, WU, OTHERS = "products made sparse", "weight gradients (WU), dense", "other products, dense"
+UPDATE, VECTOR, EDGES = "weight update", "vector work", "idle PEs at edges"
 PRUNING = "pruning and packing weights"  # for sparse units that multiply them, where no unit does it on the way
-OTHER = "other instructions"  # of pipelines, which do more than multiply
 # The columns of ceilings: the speed-up of all terms down to this one.
 STEPS = {
-    "products made sparse": "pattern",
-    "weight gradients (WU), dense": "with WU",
-    "other products, dense": "with dense layers",
-    "weight update": "with update",
-    "vector work": "with vector work",
-    "idle PEs at edges": "with edges",
+    SPARSE: "pattern",
+    WU: "with WU",
+    OTHERS: "with dense layers",
+    UPDATE: "with update",
+    VECTOR: "with vector work",
+    EDGES: "with edges",
     "fill and drain": "with fill",
 }
 
@@ -50,59 +50,64 @@ def overlap_text(result: Result) -> str:
     )
 
 
-def loss_table(result: Result) -> pd.DataFrame:
-    """Rows terms, columns dense_cycles, cycles, share (of the step), speedup (of all terms so far)."""
-    groups = _groups(result.ops)
-    spent = pd.DataFrame({"dense_cycles": _spent(result.baseline, groups), "cycles": _spent(result, groups)})
-    spent = spent.fillna(0).astype("int64")
-    spent = spent[(spent != 0).any(axis=1)]
-    spent["share"] = spent["cycles"] / max(1, int(spent["cycles"].sum()))
-    spent["speedup"] = spent["dense_cycles"].cumsum() / spent["cycles"].cumsum()
-    return spent
+@dataclass(frozen=True)
+class Loss:
+    """A term: its cycles in the dense step and in this one, its share of this one, the speed-up of all terms so far."""
+
+    term: str
+    dense_cycles: int
+    cycles: int
+    share: float
+    speedup: float
 
 
-def _groups(ops: pd.DataFrame) -> "pd.Series[str]":
-    """What an op is for, seen from the sparse run; its rows stand beside the dense run's."""
-    group = pd.Series("other products, dense", index=ops.index)
-    group[ops["phase"] == "WU"] = "weight gradients (WU), dense"
-    group[ops["pattern"] != "dense"] = "products made sparse"
-    group[ops["kind"] != "product"] = "vector work"
-    group[ops["kind"] == "update"] = "weight update"
-    group[ops["kind"] == "pruning"] = PRUNING
-    return group
+def losses(result: Result) -> list[Loss]:
+    """Every term in which either step spends cycles, in the order in which they are added."""
+    groups = _groups(result)
+    dense, mine = _spent(result.baseline, groups), _spent(result, groups)
+    total, before, so_far, found = sum(mine.values()), 0, 0, list[Loss]()
+    for term in dict.fromkeys([*mine, *dense]):
+        dense_cycles, cycles = dense.get(term, 0), mine.get(term, 0)
+        if not dense_cycles and not cycles:
+            continue
+        before, so_far = before + dense_cycles, so_far + cycles
+        found.append(Loss(term, dense_cycles, cycles, cycles / max(1, total), _over(before, so_far)))
+    return found
 
 
-def _spent(result: Result, groups: "pd.Series[str]") -> "pd.Series[int]":
-    ops = result.ops
-    products = ops["kind"] == "product"
-    order = ["products made sparse", "weight gradients (WU), dense", "other products, dense"]
-    pes = max([1, *ops["pes"]])
-    terms = {name: round(int(ops.loc[products & (groups == name), "macs_useful"].sum()) / pes) for name in order}
-    idle = int(ops.loc[products, "busy_cycles"].sum()) - sum(terms.values())
-    for name in ("weight update", PRUNING, "vector work"):
-        terms[name] = int(ops.loc[groups == name, "cycles"].sum())
-    terms["idle PEs at edges"] = idle
+def _over(before: int, now: int) -> float:
+    return before / now if now else math.inf if before else math.nan
+
+
+def _groups(result: Result) -> list[str]:
+    """What each op is for, seen from the sparse run; its rows stand beside the dense run's."""
+    columns = result.op_columns
+    return list(map(_group, *(columns.get(name, ()) for name in ("phase", "pattern", "kind"))))
+
+
+def _group(phase: str, pattern: str, kind: str) -> str:
+    if kind != "product":
+        return {"update": UPDATE, "pruning": PRUNING}.get(kind, VECTOR)
+    if pattern != "dense":
+        return SPARSE
+    return WU if phase == "WU" else OTHERS
+
+
+def _spent(result: Result, groups: Sequence[str]) -> dict[str, int]:
+    """Cycles by term. A product counts as its useful multiply-accumulates over all PEs."""
+    columns, pes = result.op_columns, max([1, *result.op_columns.get("pes", ())])
+    products = [number for number, kind in enumerate(columns.get("kind", ())) if kind == "product"]
+    useful, others = Counter[str](), Counter[str]()
+    for group, macs, cycles in zip(groups, columns["macs_useful"], columns["cycles"], strict=True):
+        useful[group] += macs
+        others[group] += cycles
+    terms = {name: round(useful[name] / pes) for name in (SPARSE, WU, OTHERS)}
+    idle = sum(columns["busy_cycles"][number] for number in products) - sum(terms.values())
+    terms |= {name: others[name] for name in (UPDATE, PRUNING, VECTOR)}
+    terms[EDGES] = idle
     for column, words in stall_words(result).items():
-        terms[words] = terms.get(words, 0) + int(ops.loc[products, column].sum())
-    return pd.Series(terms)
-
-
-def cause_table(result: Result) -> pd.DataFrame:
-    """Rows phases that occur, columns causes that occur, in cycles; a phase's causes sum to its cycles."""
-    ops = result.ops
-    products = ops["kind"] == "product"
-    pes = max([1, *ops["pes"]])
-    useful = (ops["macs_useful"] / pes).where(products, 0.0)
-    causes = pd.DataFrame({"phase": ops["phase"]})
-    causes[COMPUTE] = useful
-    causes[OTHER if "kernel" in result.card.more else EDGES] = (ops["busy_cycles"] - useful).where(products, 0.0)
-    causes[VECTOR] = ops["busy_cycles"].where(~products & (ops["kind"] != "update"), 0)
-    causes[UPDATE] = ops["busy_cycles"].where(ops["kind"] == "update", 0)
-    for column, words in stall_words(result).items():
-        causes[words] = ops[column]
-    table = causes.groupby("phase").sum()
-    table = table.reindex(phases_in(result))
-    return table.loc[:, (table.abs() > 0).any()]
+        terms[words] = terms.get(words, 0) + sum(columns[column][number] for number in products)
+    return terms
 
 
 def ceiling_row(result: Result) -> Mapping[str, object]:
@@ -111,16 +116,11 @@ def ceiling_row(result: Result) -> Mapping[str, object]:
     `ceiling` counts multiply-accumulates alone; `with fill` adds fill and drain as a term of its own; what is left
     between it and `speed-up` are stalls.
     """
-    table = loss_table(result)
+    so_far = {loss.term: loss.speedup for loss in losses(result)}
     ceiling, speedup = arithmetic_ceiling(result), result.over_baseline
     row: dict[str, object] = {"model": result.card.model, "batch": result.card.batch, "ceiling": ceiling}
-    latest = float("nan")
+    latest = math.nan
     for term, name in STEPS.items():
-        latest = float(table["speedup"].get(term, latest))
+        latest = so_far.get(term, latest)
         row[name] = latest
     return {**row, "speed-up": speedup, "of ceiling": ratio(speedup, ceiling)}
-
-
-def ceiling_table(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
-    """The rows as a table, one a model."""
-    return pd.DataFrame(list(rows)).set_index("model")

@@ -6,7 +6,6 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import pandas as pd
 from rich.progress import track
 from rich.table import Table
 
@@ -18,6 +17,7 @@ from workloads.registry import needs
 from workloads.terminal import note
 
 if TYPE_CHECKING:
+    import pandas as pd  # what it has made comes in; a step is shown without it
     from matplotlib.figure import Figure
 
 Item = TypeVar("Item")
@@ -38,7 +38,7 @@ def text_table(names: Iterable[str], left: Collection[str], rows: Iterable[Itera
     return table
 
 
-def frame_table(frame: pd.DataFrame) -> Table:
+def frame_table(frame: "pd.DataFrame") -> Table:
     """A frame with its index; numbers as they are read best."""
     index = str(frame.index.name)
     names = [index, *(str(column).replace("_", " ") for column in frame.columns)]
@@ -77,7 +77,7 @@ def write_files(files: Mapping[Path, bytes], option: str = "--out ") -> None:
         raise not_written(f"{option}{next(iter(files)).parent}", error) from None
 
 
-def csv_texts(tables: Mapping[str, pd.DataFrame], digits: int, index: bool = False) -> dict[str, str]:
+def csv_texts(tables: "Mapping[str, pd.DataFrame]", digits: int, index: bool = False) -> dict[str, str]:
     """NAME.csv for every table, rounded."""
     return {f"{name}.csv": table.round(digits).to_csv(index=index) for name, table in tables.items()}
 

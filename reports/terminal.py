@@ -8,16 +8,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+import reports
 from reports.bands import band_words, energy_words
 from reports.bounds import bound_text, chips_text
-from reports.energy import energy_by, energy_card, energy_ratio, energy_total, has_energy
+from reports.energy import energy_card, energy_ratio, energy_sums, energy_total, has_energy
 from reports.equal_area import equal_area_words
-from reports.hil import hil_sentences, hil_table
-from reports.losses import loss_table, overlap_text, ratio, stall_words
+from reports.hil import hil_sentences
+from reports.losses import losses, overlap_text, ratio, stall_words
 from reports.output import text_table, wide_console
 from simulator.card import Card
 from simulator.card_parts import Json
-from simulator.frames import arithmetic_ceiling, phase_table
+from simulator.phases import STEP, arithmetic_ceiling, phase_rows
 from simulator.result import Result
 
 LARGEST_PARTS = 4  # components of the energy that are worth naming in a line
@@ -90,15 +91,15 @@ def _step(console: Console, result: Result) -> None:
 def phase_cells(result: Result) -> list[list[str]]:
     """The heading and the rows of the table per phase, as they are shown."""
     rows = [["phase", "cycles", "ms", "utilisation", "best dense cycles", "speed-up"]]
-    for phase, row in phase_table(result).iterrows():
+    for row in phase_rows(result):
         rows.append(
             [
-                str(phase),
-                f"{int(row['cycles']):,}",
-                f"{row['seconds'] * 1e3:,.3f}",
-                "" if math.isnan(row["utilisation"]) else f"{row['utilisation']:.1%}",
-                f"{int(row['dense_cycles']):,}",
-                "" if math.isnan(row["speedup"]) else f"{row['speedup']:.2f}x",
+                row.phase,
+                f"{row.cycles:,}",
+                f"{row.seconds * 1e3:,.3f}",
+                "" if math.isnan(row.utilisation) else f"{row.utilisation:.1%}",
+                f"{row.dense_cycles:,}",
+                "" if math.isnan(row.speedup) else f"{row.speedup:.2f}x",
             ]
         )
     return rows
@@ -108,14 +109,15 @@ def _phases(result: Result) -> Table:
     heading, *rows = phase_cells(result)
     table = text_table(heading, heading[:1])
     for row in rows:
-        table.add_row(*row, style="bold" if row[0] == "step" else None)
+        table.add_row(*row, style="bold" if row[0] == STEP else None)
     return table
 
 
 def _energy(result: Result) -> str:
     mine, other = energy_total(result), energy_total(result.baseline)
-    parts = energy_by(result, ["component"])["share"]
-    largest = ", ".join(f"{name} {share:.0%}" for name, share in parts.head(LARGEST_PARTS).items())
+    parts = energy_sums(result, ["component"])
+    total = sum(sums[0] for sums in parts.values())
+    largest = ", ".join(f"{name} {ratio(sums[0], total):.0%}" for (name,), sums in [*parts.items()][:LARGEST_PARTS])
     less = f"{said}{energy_words(result)}. " if (said := energy_ratio(result)) else ""
     return (
         f"Energy {mine.joules:.3g} J ({mine.low:.3g} to {mine.high:.3g} through the ranges of the energy table "
@@ -134,7 +136,7 @@ def _tiles(result: Result) -> Table:
             *(f"{row[name]:,}" for name in names),
             f"{row['nonzero']:.0%}",
         ]
-        for row in hil_table(result).reset_index().to_dict("records")
+        for row in reports.hil_table(result).reset_index().to_dict("records")
     ]
     return text_table([what, *(name.replace("_", " ") for name in names), "not zero"], [what], rows)
 
@@ -143,13 +145,13 @@ def _losses(result: Result) -> Table:
     names = ["cycles spent on", "best dense", "sparse", "share", "speed-up so far"]
     rows = [
         [
-            str(term),
-            f"{int(row['dense_cycles']):,}",
-            f"{int(row['cycles']):,}",
-            f"{row['share']:.1%}",
-            f"{row['speedup']:.2f}x",
+            loss.term,
+            f"{loss.dense_cycles:,}",
+            f"{loss.cycles:,}",
+            f"{loss.share:.1%}",
+            f"{loss.speedup:.2f}x",
         ]
-        for term, row in loss_table(result).iterrows()
+        for loss in losses(result)
     ]
     return text_table(names, names[:1], rows)
 
@@ -191,14 +193,14 @@ def _fabric_step(console: Console, result: Result) -> None:
     names = ("phase", "cycles", "ms", "multiplies a pipeline cycle", "dense weights", "speed-up")
     rows = [
         [
-            str(phase),
-            f"{row['cycles']:,.0f}",
-            f"{row['seconds'] * 1e3:,.2f}",
-            f"{row['utilisation']:.3f}",
-            f"{row['dense_cycles']:,.0f}",
-            f"{row['speedup']:.2f}x",
+            row.phase,
+            f"{row.cycles:,}",
+            f"{row.seconds * 1e3:,.2f}",
+            f"{row.utilisation:.3f}",
+            f"{row.dense_cycles:,}",
+            f"{row.speedup:.2f}x",
         ]
-        for phase, row in phase_table(result).iterrows()
+        for row in phase_rows(result)
     ]
     console.print(text_table(names, names[:1], rows))
     total = max(1, result.cycles)
@@ -210,8 +212,11 @@ def _fabric_step(console: Console, result: Result) -> None:
 
 def _bytes_moved(result: Result) -> dict[str, int]:
     """Bytes of memory read and written."""
-    kinds = result.actions.groupby("kind")["amount"].sum()
-    return {kind: int(kinds.get(kind, 0)) for kind in ("dram.read", "dram.write")}
+    moved = dict.fromkeys(("dram.read", "dram.write"), 0)
+    for kind, amount in zip(*(result.action_columns[name] for name in ("kind", "amount")), strict=True):
+        if kind in moved:
+            moved[kind] += amount
+    return moved
 
 
 def _shares(title: str, shares: Mapping[str, float]) -> Table:

@@ -18,8 +18,8 @@ from annotated_types import Interval
 from numpy.typing import NDArray
 
 from workloads.errors import UserError, unknown_name
-from workloads.files.reading import checked, parse_json
-from workloads.files.tensors import digest_of, read_tensors, write_tensors
+from workloads.files.reading import checked, digest_of, parse_json
+from workloads.files.tensors import read_tensors, write_tensors
 from workloads.op import CLOSED
 
 Array = NDArray[np.floating]

@@ -10,8 +10,7 @@ from annotated_types import MaxLen
 from workloads.consistent import check_ops, has_pattern
 from workloads.errors import UserError
 from workloads.files.limits import GLOBS, LIMITS, NAME_LETTERS, Limits
-from workloads.files.reading import MIB, check_schema, checked, parse_json, read_text
-from workloads.files.tensors import digest_of
+from workloads.files.reading import MIB, check_schema, checked, digest_of, parse_json, read_text
 from workloads.files.writing import write_text
 from workloads.op import CLOSED, Amount, Count, MatrixOp, Op, Orders, VectorOp, name_fault
 from workloads.schema import SCHEMA, renewed, written_out

@@ -20,7 +20,7 @@ from reports.figures.style import (
     title,
     with_legend,
 )
-from simulator.frames import ORDER, arithmetic_ceiling
+from simulator.phases import ORDER, arithmetic_ceiling
 from simulator.result import Result
 
 

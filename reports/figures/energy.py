@@ -3,7 +3,8 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.energy import energy_by, energy_card, energy_ratio, energy_total, entry_table
+from reports.energy import energy_card, energy_ratio, energy_total
+from reports.energy_tables import energy_by, entry_table
 from reports.figures.style import (
     FULL,
     LOSS,
@@ -19,7 +20,7 @@ from reports.figures.style import (
     title,
     with_legend,
 )
-from simulator.frames import phases_in
+from simulator.phases import phases_in
 from simulator.result import Result
 
 SMALL = 0.005  # components below this share are drawn together

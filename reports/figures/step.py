@@ -26,7 +26,7 @@ from reports.figures.style import (
     with_legend,
 )
 from reports.layers import Roofs, layer_table, op_table, roofline_points
-from reports.losses import cause_table
+from reports.loss_tables import cause_table
 from simulator.card_parts import Json
 from simulator.frames import phase_table
 from simulator.result import Result

@@ -6,14 +6,17 @@ import pandas as pd
 
 from reports.bands import known_band
 from reports.bounds import bound_text, chips_text
-from reports.energy import energy_by, energy_card, energy_ratio, energy_total, entry_table, has_energy
-from reports.hil import hil_table
+from reports.energy import energy_card, energy_ratio, energy_total, has_energy
+from reports.energy_tables import energy_by, entry_table
 from reports.layers import layer_table
-from reports.losses import loss_table, overlap_text, ratio
+from reports.loss_tables import loss_table
+from reports.losses import overlap_text, ratio
 from reports.page.tables import PageTable, page_table
+from reports.tiles import hil_table
 from simulator.card import Card, Number
 from simulator.card_parts import Json
-from simulator.frames import arithmetic_ceiling, phase_table
+from simulator.frames import phase_table
+from simulator.phases import arithmetic_ceiling
 from simulator.result import Result
 
 TIMES, SHARE = "{:.2f}x", "{:.1%}"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.energy import energy_by, entry_table, has_energy
+from reports.energy import has_energy
+from reports.energy_tables import energy_by, entry_table
 from reports.figures.compare import compared_figure, models_figure, phases_compared_figure
 from reports.figures.energy import energy_figure, entries_figure, tensors_figure
 from reports.figures.fabric import load_figure, time_figure

@@ -77,8 +77,8 @@ def cost_of(result: Result) -> StepCost:
 
 def read_accuracies(path: Path) -> pd.DataFrame:
     """The table of `simulate study accuracy`. Raises UserError for anything else."""
-    table = read_csv(path, "a table of accuracies is CSV", NEEDED)
-    missing = NEEDED - set(table.columns)
+    table = pd.DataFrame(read_csv(path, "a table of accuracies is CSV", NEEDED))
+    missing = NEEDED - set(table.columns) if len(table) else set[str]()
     if missing or table.empty:
         what = f"it has no column '{min(missing)}'" if missing else "it has no rows"
         raise UserError(f"{path}: is not what `simulate study accuracy` writes (accuracy.csv): {what}")

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from workloads.sparse.matrix import Matrix
+if TYPE_CHECKING:
+    from workloads.sparse.matrix import Matrix  # scipy, which a report of a run does without
 
 
 class Spent(StrEnum):
@@ -72,7 +73,7 @@ class FabricTiming:
 class Collected(Protocol):
     """A result that was kept."""
 
-    def matrix(self, shape: tuple[int, int]) -> Matrix:
+    def matrix(self, shape: tuple[int, int]) -> "Matrix":
         """The result as a matrix, its columns sorted. shape: rows and columns of it."""
         ...
 

@@ -14,7 +14,8 @@ from functools import cache
 from pathlib import Path
 
 from simulator.command.main import main
-from workloads.files.tensors import digest_of, read_tensors, write_tensors
+from workloads.files.reading import digest_of
+from workloads.files.tensors import read_tensors, write_tensors
 from workloads.shipped import shipped_path
 
 SESSION = "SPARSEHIL_FUZZ_SESSION"  # the folder with them, in the environment

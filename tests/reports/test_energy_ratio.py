@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from reports import terminal
-from reports.energy import energy_by, energy_ratio, energy_total, ratio_ends
+from reports.energy import energy_ratio, energy_total, ratio_ends
+from reports.energy_tables import energy_by
 from reports.page.content import summary
 from simulator import Result, simulate
 from tests.command import Run

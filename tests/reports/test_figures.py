@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 
 from reports.again import ladder_of
-from reports.energy import energy_by, energy_card, energy_total, entry_table
+from reports.energy import energy_card, energy_total
+from reports.energy_tables import energy_by, entry_table
 from reports.figures.energy import energy_figure
 from reports.figures.step import causes_figure, roofline_figure
 from reports.figures.style import inline_svg
 from reports.layers import layer_table, roofline_points, roofs
-from reports.losses import cause_table, loss_table
+from reports.loss_tables import cause_table, loss_table
 from reports.page.gallery import step_pictures
 from simulator import Job, Result, UserError, load_result, run_job
 from simulator.frames import phase_table

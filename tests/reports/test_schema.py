@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reports.energy import energy_by
+from reports.energy_tables import energy_by
 from simulator import load_result
 from simulator.card_parts import Band, Ends
 from tests.command import Run

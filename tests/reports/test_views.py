@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reports import as_csv, as_json, notebook, terminal
-from reports.losses import loss_table
+from reports.loss_tables import loss_table
 from simulator import Job, Result, UserError, load_result, run_job
 from simulator.job import Source
 from workloads.registry import VIEWS, load_entry, names

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests.workloads.small import ADAMW, batches, training
 from workloads.errors import UserError
-from workloads.files.tensors import digest_of
+from workloads.files.reading import digest_of
 from workloads.methods.bimask import BIMASK
 from workloads.methods.fields import changed
 from workloads.training.checkpoint import load_checkpoint, save_checkpoint

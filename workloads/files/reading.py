@@ -9,14 +9,15 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from io import BufferedReader
+from hashlib import file_digest
+from io import SEEK_END, BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from workloads.errors import UserError
-from workloads.files.limits import CARD_BYTES, DEPTH, DIGITS, JSON_VALUES
+from workloads.files.limits import CARD_BYTES, DEPTH, DIGITS, JSON_VALUES, SAMPLES_BYTES
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
@@ -50,6 +51,15 @@ def read_most(file: "SupportsRead[bytes]", most: int) -> bytes:
         pieces.append(piece)
         left -= len(piece)
     return b"".join(pieces)
+
+
+def digest_of(path: Path, most: int = SAMPLES_BYTES) -> str:
+    """The SHA-256 of a file's content, in hexadecimal, read piece by piece. Raises UserError for a larger file."""
+    with opened(path) as file:
+        if (size := file.seek(0, SEEK_END)) > most:
+            raise UserError(f"{path}: has {size:,} bytes, and at most {most:,} are read")
+        file.seek(0)
+        return file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

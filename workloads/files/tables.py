@@ -1,9 +1,12 @@
 """Tables on disk, in Parquet: bounded by what the file says of itself, every page with a checksum, columns typed."""
 
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Mapping, Sequence, Sized
 from enum import Enum
 from io import BytesIO
+from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 from pyarrow import parquet
@@ -61,9 +64,27 @@ def read_table(path: Path, wanted: Mapping[str, Column] | None = None, damaged: 
 def table_bytes(columns: Columns, compression: str = "snappy") -> bytes:
     """The table as the content of a Parquet file."""
     sink = BytesIO()
-    table = pyarrow.table({name: list(values) for name, values in columns.items()})
+    table = pyarrow.table({name: _column(list(values)) for name, values in columns.items()})
     parquet.write_table(table, sink, compression=compression, write_page_checksum=True)
     return sink.getvalue()
+
+
+def _column(values: list[Any]) -> pyarrow.Array:
+    """The values as Arrow has them. Those of one kind are laid out here: pyarrow would import pandas to look at any."""
+    kinds = {*map(type, values)}
+    if kinds == {int}:
+        return _of_buffers(pyarrow.int64(), values, array("q", values))
+    if kinds == {float}:
+        return _of_buffers(pyarrow.float64(), values, array("d", values))
+    if kinds and all(issubclass(kind, str) for kind in kinds):
+        texts = [text.encode() for text in values]
+        ends = array("i", accumulate(map(len, texts), initial=0))
+        return _of_buffers(pyarrow.string(), values, ends, b"".join(texts))
+    return pyarrow.array(values)
+
+
+def _of_buffers(kind: pyarrow.DataType, values: Sized, *buffers: object) -> pyarrow.Array:
+    return pyarrow.Array.from_buffers(kind, len(values), [None, *map(pyarrow.py_buffer, buffers)])
 
 
 def _opened(content: bytes, texts: Sequence[str] = ()) -> parquet.ParquetFile:

@@ -1,8 +1,7 @@
 """Tensors on disk, in safetensors: bounded, held against a digest where there is one, read without torch."""
 
 from collections.abc import Mapping
-from hashlib import file_digest, sha256
-from io import SEEK_END
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from safetensors.numpy import load, save_file
 
 from workloads.errors import UserError
 from workloads.files.limits import SAMPLES_BYTES
-from workloads.files.reading import opened, parse_json, read_bytes
+from workloads.files.reading import parse_json, read_bytes
 from workloads.files.writing import new_file
 
 Array = NDArray[np.generic]
@@ -21,8 +20,8 @@ Array = NDArray[np.generic]
 def read_tensors(path: Path, most: int = SAMPLES_BYTES, digest: str = "") -> tuple[dict[str, Array], dict[str, str]]:
     """The tensors of a file by name, and its metadata.
 
-    digest: as `digest_of` gives it, empty where none is known. Raises UserError for a file that is cut, altered or too
-    large, and for a type of number that numpy does not have (bfloat16, float8).
+    digest: as `reading.digest_of` gives it, empty where none is known. Raises UserError for a file that is cut, altered
+    or too large, and for a type of number that numpy does not have (bfloat16, float8).
     """
     content = read_bytes(path, most)
     if digest and sha256(content).hexdigest() != digest:
@@ -53,15 +52,6 @@ def _checked_head(head: bytes, path: Path) -> dict[str, object]:
     if not isinstance(node, dict):
         raise UserError(f"{path}: not a whole file of tensors: its head is no mapping")
     return node
-
-
-def digest_of(path: Path, most: int = SAMPLES_BYTES) -> str:
-    """The SHA-256 of a file's content, in hexadecimal, read piece by piece. Raises UserError for a larger file."""
-    with opened(path) as file:
-        if (size := file.seek(0, SEEK_END)) > most:
-            raise UserError(f"{path}: has {size:,} bytes, and at most {most:,} are read")
-        file.seek(0)
-        return file_digest(file, "sha256").hexdigest()
 
 
 def write_tensors(tensors: Mapping[str, Array], metadata: Mapping[str, str], path: Path) -> None:

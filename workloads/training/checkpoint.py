@@ -15,8 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from workloads.errors import UserError, unknown_name
-from workloads.files.reading import opened
-from workloads.files.tensors import digest_of
+from workloads.files.reading import digest_of, opened
 from workloads.files.writing import new_file, not_written, write_text
 from workloads.training.checkpoint_file import NAME, SCHEMA, TENSORS, Checkpoint, advised, read_checkpoint, seal_of
 from workloads.training.checkpoint_tensors import check_tensors, restore, slots_of, tensors_of, weights_of

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import ClassVar, final
 
 from workloads.errors import UserError
-from workloads.files.reading import check_schema, checked, read_json
-from workloads.files.tensors import digest_of
+from workloads.files.reading import check_schema, checked, digest_of, read_json
 from workloads.op import CLOSED, Amount
 from workloads.training.loss_scale import LossScale
 
