@@ -5,14 +5,21 @@ BIN := $(VENV)/bin
 # torch's thread pool spins by default and starves whatever else runs
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-slow fuzz crash same hil-core rtl-exhaustive rtl-mutants results lint bench bench-peers zoo test-oldest captures bands clean
+.PHONY: demo help test test-slow fuzz crash same hil-core rtl-exhaustive rtl-mutants results lint bench bench-commit bench-growth bench-peers zoo test-oldest captures bands clean
 
+# the main job
 demo: $(VENV)/.installed
 	$(BIN)/simulate --arch sat --pattern 2:8 --model resnet18
 
+# all that can be made
+help:
+	@awk '/^# / { said = said " " substr($$0, 3); next } /^[a-z-]+:/ { sub(":", "", $$1); printf "make %-16s%s\n", $$1, said } { said = "" }' Makefile
+
+# the tests that a commit waits for
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2
 
+# the tests that take longer
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 -m slow
 
@@ -32,9 +39,11 @@ same: $(VENV)/.installed-dev
 hil-core: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/hil/test_core_slow.py tests/rtl/test_core_dma_axi.py -m slow
 
+# units of the array over all that can go in, or a great deal of it
 rtl-exhaustive: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest tests/rtl/test_exhaustive.py -m slow
 
+# faults put into SORE and the PE, and which of them the tests notice
 rtl-mutants: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.rtl.mutants
 
@@ -42,14 +51,27 @@ rtl-mutants: $(VENV)/.installed-dev
 results: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.results
 
+# style, types, and the walls between rooms
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# what running costs beside what was committed, in one table (about half an hour): make bench K=sweep for some of it
 bench: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest tests/bench -o addopts= -m bench -p no:xdist --benchmark-columns=min,median,max,rounds
+	mkdir -p .benchmarks
+	$(BIN)/python -m pytest tests/bench -o addopts= -m bench -p no:xdist $(if $(K),-k '$(K)') -q \
+		--benchmark-timer=time.process_time --benchmark-quiet --benchmark-json=.benchmarks/now.json
+	$(BIN)/python -m tests.bench.table
+
+# the rows of the last `make bench` into reports/results/bench/bench.csv
+bench-commit: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.bench.table --commit
+
+# what a run costs against ops, batch and sequence length: a table and a plot
+bench-growth: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.bench.growth
 
 # other simulators, in an environment of their own since they pin other versions of what we use; then all benchmarks
 bench-peers: $(VENV)/.installed-dev
@@ -66,11 +88,12 @@ zoo: .venv-zoo/.installed
 	.venv-zoo/bin/python -m pip install -q -r tests/zoo/requirements.txt -e '.[train]'
 	touch $@
 
-# recording and sparse layers under the oldest torch that is allowed, in an environment of its own
 # sparsify first: torch 2.6 cannot compile any more once other tests have used its tables of decompositions
 OLDEST = tests/workloads/test_sparsify.py tests/workloads/test_sparsify_layers.py tests/workloads/test_any_model.py tests/workloads/test_operators.py \
 	tests/workloads/test_recorder.py tests/workloads/test_record_module.py tests/workloads/test_layers.py \
 	tests/workloads/test_own_loops.py tests/workloads/test_own_loops_optimizers.py tests/workloads/test_record_loop.py
+
+# recording and sparse layers under the oldest torch that is allowed, in an environment of its own
 test-oldest: .venv-oldest/.installed
 	.venv-oldest/bin/python -m pytest $(OLDEST)
 
@@ -79,6 +102,7 @@ test-oldest: .venv-oldest/.installed
 	.venv-oldest/bin/python -m pip install -q torch==2.6.0 -e '.[dev,train]'
 	touch $@
 
+# the recorded steps of our models
 captures: $(VENV)/.installed-dev
 	$(BIN)/python -m workloads.recording.capture --all
 
@@ -86,6 +110,7 @@ captures: $(VENV)/.installed-dev
 bands: $(VENV)/.installed-dev
 	$(BIN)/python -m reports.bands
 
+# the environment and the tools' caches away
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
 

@@ -79,7 +79,7 @@ FOLDERS = (
     Folder("study-accuracy", "", (), "days of training: reports/results/study-accuracy/README.md"),
     Folder("hil", "", (), "several runs, which its README lists"),
     Folder("core-training", "", (), "trainings in RTL, which its README lists"),
-    Folder("bench", "", (), "a quiet machine: make bench"),
+    Folder("bench", "", (), "a quiet machine: make bench, bench-commit and bench-growth"),
 )
 
 

@@ -1,4 +1,4 @@
-"""CPU seconds and memory of other simulators on the layers this one simulates.
+"""Other simulators on the layers this one simulates; whoever runs this measures its CPU seconds and memory.
 
 Runs in an environment of the peers' own (they pin other versions of what we use): nothing of this project is imported.
 Usage: python measure_peer.py scalesim|zigzag LAYERS.csv OUT.json; LAYERS.csv has name, rows, cols, inner a line.
@@ -8,7 +8,6 @@ import csv
 import json
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 ARRAY = 32  # PEs a side, in both
@@ -48,8 +47,8 @@ UseRamulatorTrace = False
 """
 
 
-def scalesim(layers: list[dict[str, str]], folder: Path) -> dict[str, object]:
-    """Weight stationary, stall-free bandwidth, no traces kept. Cycles are one less a layer than their number."""
+def scalesim(layers: list[dict[str, str]], folder: Path) -> list[int]:
+    """Cycles by layer, weight stationary, stall-free bandwidth, no traces kept: one less a layer than their number."""
     from scalesim.scale_sim import scalesim as Simulation
 
     (folder / "scale.cfg").write_text(SCALE_CONFIG)
@@ -64,22 +63,19 @@ def scalesim(layers: list[dict[str, str]], folder: Path) -> dict[str, object]:
         layout=str(folder / "layout.csv"),
         input_type_gemm=True,
     )
-    began = time.process_time()
     job.run_scale(top_path=str(folder))
-    used = time.process_time() - began
     (report,) = folder.rglob("COMPUTE_REPORT.csv")
     with report.open() as file:
         rows = [{name.strip(): value.strip() for name, value in row.items() if name} for row in csv.DictReader(file)]
-    return {"cpu_seconds": used, "cycles": [int(float(row["Total Cycles"])) for row in rows]}
+    return [int(float(row["Total Cycles"])) for row in rows]
 
 
-def zigzag(_: list[dict[str, str]], folder: Path) -> dict[str, object]:
-    """Its own ResNet-18 at 224 x 224 and batch 1 on its own 32 x 32 array, by the search it has by default."""
+def zigzag(_: list[dict[str, str]], folder: Path) -> list[int]:
+    """Cycles of its own ResNet-18 at 224 x 224, batch 1, on its own 32 x 32 array, by the search it has by default."""
     import zigzag as package
     from zigzag.api import get_hardware_performance_zigzag
 
     inputs = Path(package.__file__).parent / "inputs"
-    began = time.process_time()
     found = get_hardware_performance_zigzag(
         workload=str(inputs / "workload/resnet18.onnx"),
         accelerator=str(inputs / "hardware/tpu_like.yaml"),
@@ -87,13 +83,7 @@ def zigzag(_: list[dict[str, str]], folder: Path) -> dict[str, object]:
         dump_folder=str(folder),
         loma_show_progress_bar=False,
     )
-    return {"cpu_seconds": time.process_time() - began, "cycles": [int(found[1])]}
-
-
-def peak_kib() -> int:
-    """Of this program: what getrusage says includes the process that started it."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
+    return [int(found[1])]
 
 
 def main() -> None:
@@ -102,8 +92,7 @@ def main() -> None:
         layers = list(csv.DictReader(file))
     with tempfile.TemporaryDirectory() as folder:
         found = {"scalesim": scalesim, "zigzag": zigzag}[peer](layers, Path(folder))
-    found["peak_mib"] = peak_kib() / 1024
-    Path(out).write_text(json.dumps(found, indent=1) + "\n")
+    Path(out).write_text(json.dumps(found))
 
 
 if __name__ == "__main__":

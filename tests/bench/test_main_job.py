@@ -1,4 +1,4 @@
-"""Benchmarks: `make bench`. Times are read, never asserted."""
+"""Steps on SAT: `make bench`. Times are read, never asserted."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,15 +22,15 @@ def step(model: str, batch: int | None = None, exact: bool = False) -> Callable[
 
 
 @pytest.mark.parametrize("model", ["resnet18", "resnet50", "bert-large"])
-def test_main_job(benchmark: Benchmark, model: str) -> None:
+def test_step_on_sat(benchmark: Benchmark, model: str) -> None:
     benchmark(step(model))
 
 
 @pytest.mark.parametrize("batch", [16, 256, 4096, 65536])
-def test_batch(benchmark: Benchmark, batch: int) -> None:
+def test_step_of_resnet18_at_batch(benchmark: Benchmark, batch: int) -> None:
     benchmark(step("resnet18", batch))
 
 
 @pytest.mark.parametrize("exact", [False, True], ids=["default", "exact"])
-def test_exact_against_default(benchmark: Benchmark, exact: bool) -> None:
+def test_step_of_resnet18_at_batch_16(benchmark: Benchmark, exact: bool) -> None:
     benchmark(step("resnet18", 16, exact))

@@ -1,18 +1,19 @@
-"""What a method adds to the forward and backward pass of a user's own loop, in pairs with the dense model, by CPU time.
+"""What a method adds to the forward and backward pass of a user's own loop: `make bench`.
 
-Masks are not renewed within; the time that new ones of all layers take is measured apart.
+Masks are not renewed within; the time that new ones of all layers take is a row of its own.
 """
 
 import copy
-import statistics
-from collections.abc import Callable
-from time import process_time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, scaled_dot_product_attention, silu
 
+from tests.bench.pairs import benchmark_beside
 from workloads import advance, sparsify
 from workloads.models.resnet import resnet18
 
@@ -55,38 +56,42 @@ def resnet(batch: int) -> tuple[nn.Module, Step]:
 
 
 CASES = {
-    "resnet18, 64 x 3 x 64 x 64": (lambda: resnet(64), 7, 1.15),
-    "resnet18, 8 x 3 x 64 x 64": (lambda: resnet(8), 25, 1.5),
-    "llama of 1.06 M weights, 8 x 128": (lambda: llama(8, 128), 41, 1.15),
-    "llama of 1.06 M weights, 2 x 32": (lambda: llama(2, 32), 81, None),
+    "resnet18, 64 x 3 x 64 x 64": (lambda: resnet(64), 7, ", wanted at most 1.15"),
+    "resnet18, 8 x 3 x 64 x 64": (lambda: resnet(8), 25, ", wanted at most 1.5"),
+    "llama of 1.06 M weights, 8 x 128": (lambda: llama(8, 128), 41, ", wanted at most 1.15"),
+    "llama of 1.06 M weights, 2 x 32": (lambda: llama(2, 32), 81, ""),
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_what_a_method_adds_in_a_loop_of_ones_own(name: str) -> None:
-    make, pairs, wanted = CASES[name]
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch computes in one thread, on the same numbers every time."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("name", CASES)
+def test_step_of_own_loop_with_bdwp(benchmark: Any, name: str) -> None:
+    make, rounds, wanted = CASES[name]
     dense, step = make()
     sparse = copy.deepcopy(dense)
     sparsify(sparse, "bdwp", "2:8")
 
-    def seconds(model: nn.Module) -> float:
+    def once(model: nn.Module) -> None:
         model.zero_grad()
-        start = process_time()
         step(model)
-        return process_time() - start
 
-    for _ in range(2):
-        times = [(seconds(dense), seconds(sparse)) for _ in range(pairs)]
-    ratios = sorted(new / old for old, new in times)
-    advance(sparse)
-    start = process_time()
-    advance(sparse)
-    masks = process_time() - start
-    bar = "" if wanted is None else f", wanted at most {wanted}"
-    old, new = (1000 * statistics.median(each) for each in zip(*times, strict=True))
-    print(
-        f"\n{name}: {statistics.median(ratios):.2f} times dense ({ratios[0]:.2f} to {ratios[-1]:.2f}{bar}), "
-        f"{old:.1f} and {new:.1f} ms; new masks {1000 * masks:.0f} ms"
-    )
+    benchmark_beside(benchmark, partial(once, sparse), partial(once, dense), "dense", rounds)
+    benchmark.extra_info["note"] += wanted
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("name", [name for name in CASES if ", 8 x" in name])
+def test_new_masks_of(benchmark: Any, name: str) -> None:
+    model, _ = CASES[name][0]()
+    sparsify(model, "bdwp", "2:8")
+    benchmark.pedantic(advance, (model,), rounds=5, warmup_rounds=1)

@@ -1,7 +1,6 @@
 """What recording full-size models takes, shapes alone: CPU seconds, without importing torch."""
 
 from collections.abc import Callable
-from time import process_time
 from typing import Any
 
 import pytest
@@ -14,8 +13,7 @@ from workloads.recording.trace_request import Request, parse_inputs
 pytestmark = pytest.mark.bench
 
 
-@pytest.mark.benchmark(timer=process_time)
 @pytest.mark.parametrize("model", FULL_SIZE)
-def test_shapes_of_a_full_size_step(benchmark: Callable[..., Any], model: str) -> None:
+def test_recording_shapes_of(benchmark: Callable[..., Any], model: str) -> None:
     target, sizes = FULL_SIZE[model]
     benchmark(trace_module, Request(target, tuple(parse_inputs([sizes])), PatternMap(), shapes_only=True))

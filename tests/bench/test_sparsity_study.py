@@ -16,7 +16,7 @@ Benchmark = Callable[..., Any]
 
 
 @pytest.mark.parametrize("model", ["resnet50", "bert-large"])
-def test_every_ratio_on_s4(benchmark: Benchmark, model: str) -> None:
+def test_inference_on_s4_at_every_ratio(benchmark: Benchmark, model: str) -> None:
     """Planning and running inference at 1x to 32x; loading is left out."""
     machine, step = load_machine("s4"), inference_step(model, 16, 384 if model == "bert-large" else None)
     load_kernel()

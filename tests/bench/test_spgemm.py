@@ -25,7 +25,7 @@ def squared(scale: int) -> SparseProduct:
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("name", ["smash-v1", "smash-v2", "smash-v3", "row-wise", "heap-merge"])
-def test_kernel(benchmark: Any, name: str, scale: int) -> None:
+def test_product_of_rmat_by(benchmark: Any, name: str, scale: int) -> None:
     product, kernel, arch = squared(scale), load_entry(KERNELS, "kernel", name), load_machine("piuma").spec
 
     def run() -> None:
@@ -36,6 +36,6 @@ def test_kernel(benchmark: Any, name: str, scale: int) -> None:
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_scipy(benchmark: Any, scale: int) -> None:
+def test_product_of_rmat_by_scipy(benchmark: Any, scale: int) -> None:
     matrix = squared(scale).left.to_scipy()
     benchmark.pedantic(lambda: matrix @ matrix, rounds=3)
