@@ -1,4 +1,4 @@
-"""Beside every benchmark stands a yardstick: what the same fixed work takes right before and right after it."""
+"""Beside the benchmarks of a run stands a yardstick: what the same fixed work takes before and after each of them."""
 
 import os
 import statistics
@@ -8,11 +8,11 @@ from time import process_time
 import numpy as np
 import pytest
 
-ROUNDS = 5  # before a benchmark, and after it
+SECONDS = 1.0  # before a benchmark, and after it: twenty to fifty times the work
 
 
 def fixed_work() -> int:
-    """About as much plain Python as numpy, 30 ms on a machine of 2021. Whoever changes it measures everything again."""
+    """Plain Python, and a quarter of the time numpy. Whoever changes it measures everything again."""
     seen, value = dict[int, int](), 1
     for _ in range(60_000):
         value = value * 48_271 % 2_147_483_647
@@ -22,20 +22,27 @@ def fixed_work() -> int:
     return max(seen.values()) + int(numbers[order].cumsum()[-1])
 
 
-def _seconds() -> float:
-    began = process_time()
-    fixed_work()
-    return process_time() - began
+def _times() -> list[float]:
+    """CPU seconds of the work, again and again."""
+    found = list[float]()
+    while sum(found) < SECONDS:
+        began = process_time()
+        fixed_work()
+        found.append(process_time() - began)
+    return found
 
 
 @pytest.fixture(autouse=True)
 def yardstick(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Notes with a benchmark the median of the yardstick's times, and the machine's load when it began."""
+    """Notes with a benchmark how long the yardstick took, and the machine's load when the benchmark began.
+
+    The mean, not the median: what else runs makes the work twice as long or not at all, and a benchmark sees both.
+    """
     if "benchmark" not in request.fixturenames:
         yield
         return
     noted, load = request.getfixturevalue("benchmark").extra_info, os.getloadavg()[0]
-    before = [_seconds() for _ in range(ROUNDS)]
+    before = _times()
     yield
-    noted["yardstick"] = statistics.median(before + [_seconds() for _ in range(ROUNDS)])
+    noted["yardstick"] = statistics.mean(before + _times())
     noted["load"] = load

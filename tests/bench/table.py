@@ -1,12 +1,13 @@
 """One table of what `make bench` has measured beside what was committed: `python -m tests.bench.table [--commit]`.
 
-Machines differ, and one machine differs from hour to hour, so every time is divided by a yardstick: the time that fixed
-work in Python and numpy takes right before and right after the benchmark (`conftest.py`). Ratios are those of such
-quotients. `--commit` takes the run into `reports/results/bench/bench.csv`, row by row; rows that it has not stay there.
+Machines differ, and one machine differs from hour to hour, so every time is divided by a yardstick: the mean time that
+fixed work in Python and numpy takes in the same run, before and after every benchmark (`conftest.py`). Ratios are those
+of such quotients. `--commit` takes the run into `reports/results/bench/bench.csv`, row by row; other rows stay there.
 """
 
 import argparse
 import json
+import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,18 +27,20 @@ SHOWN = ("benchmark", "CPU ms", "committed", "ratio", "", "peak MiB", "committed
 def measured(path: Path) -> pd.DataFrame:
     """A row a benchmark of a run, from the JSON of pytest-benchmark: medians, and on what they were measured.
 
-    load: how many processes wanted a CPU when the benchmark began.
+    load: how many processes wanted a CPU when the benchmark began. The yardstick is the mean of the whole run: from one
+    minute to the next it moves by a third where others work on the same cores, which benchmarks do not.
     """
     whole = json.loads(path.read_text(encoding="utf-8"))
     about, cpu = whole["machine_info"], whole["machine_info"]["cpu"]
     machine = f"{cpu['count']} x {cpu.get('brand_raw', about['machine'])}, Python {about['python_version']}"
-    rows = {in_words(each["name"]): (*_numbers(each), machine) for each in whole["benchmarks"]}
+    yardstick = statistics.mean(each["extra_info"]["yardstick"] for each in whole["benchmarks"])
+    rows = {in_words(each["name"]): (*_numbers(each, yardstick), machine) for each in whole["benchmarks"]}
     return pd.DataFrame.from_dict(rows, orient="index", columns=COLUMNS).rename_axis("benchmark")
 
 
-def _numbers(found: Mapping[str, Any]) -> tuple[object, ...]:
+def _numbers(found: Mapping[str, Any], yardstick: float) -> tuple[object, ...]:
     more, stats = found["extra_info"], found["stats"]
-    times = 1000 * stats["median"], 1000 * more["yardstick"]
+    times = 1000 * stats["median"], 1000 * yardstick
     return *times, more.get("peak_mib"), stats["rounds"], more["load"], more.get("note", "")
 
 
@@ -59,7 +62,7 @@ def show(now: pd.DataFrame, before: pd.DataFrame) -> None:
     out, old = wide_console(), before.reindex(now.index)
     ratios = (now.cpu_ms / now.yardstick_ms) / (old.cpu_ms / old.yardstick_ms)
     out.print(f"CPU time, medians of rounds. Ratio: (now / its yardstick) / (committed / its yardstick), where the "
-              f"yardstick is fixed\nwork in Python and numpy, timed right before and right after each benchmark.\n"
+              f"yardstick is the\ntime of fixed work in Python and numpy, the mean of the whole run.\n"
               f"now:       {_conditions(now)}\ncommitted: {_conditions(before)}\n")  # fmt: skip
     numbers = zip(now.cpu_ms, old.cpu_ms, ratios, now.peak_mib, old.peak_mib, strict=True)
     rows = ([name, _short(cpu), _short(cpu_before), "" if pd.isna(ratio) else f"{ratio:.2f}", _word(ratio),
@@ -84,8 +87,13 @@ def _conditions(rows: pd.DataFrame) -> str:
     """On what machines rows were measured, under what load, and how long the yardstick took there."""
     if rows.empty:
         return "nothing"
-    load, yardstick = (f"{_short(each.min())} to {_short(each.max())}" for each in (rows.load, rows.yardstick_ms))
+    load, yardstick = _range(rows.load), _range(rows.yardstick_ms)
     return f"{'; '.join(rows.machine.unique())}; load {load}; yardstick {yardstick} ms"
+
+
+def _range(values: pd.Series) -> str:
+    ends = dict.fromkeys((_short(values.min()), _short(values.max())))
+    return " to ".join(ends)
 
 
 def taken_over(now: pd.DataFrame, before: pd.DataFrame) -> str:

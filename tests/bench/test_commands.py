@@ -1,6 +1,7 @@
 """Whole commands as somebody waits for them: CPU seconds and peak memory of a process of its own, `make bench`."""
 
 import shlex
+import statistics
 import sys
 from dataclasses import dataclass
 from itertools import count
@@ -23,7 +24,7 @@ class Line:
     """A command line, and how often it is run, each time in an empty folder.
 
     before: a command that is run there first, and not timed. code: with which it ends. is_first: whether it is the
-    first run on a machine, which has compiled nothing yet; all others have been run before.
+    first run on a machine, which has compiled nothing yet; of the others the median leaves out a round that compiled.
     """
 
     arguments: str
@@ -64,6 +65,5 @@ def test_command(benchmark: Any, line: Line, tmp_path: Path) -> None:
         more = {"NUMBA_CACHE_DIR": str(folder)} if line.is_first else {}
         peaks.append(METER.run(SIMULATE, *shlex.split(line.arguments), folder=folder, code=line.code, more=more))
 
-    warm_ups = 0 if line.is_first or line.rounds == 1 else 1
-    benchmark.pedantic(run, setup=in_new_folder, rounds=line.rounds, warmup_rounds=warm_ups)
-    benchmark.extra_info["peak_mib"] = max(peaks)
+    benchmark.pedantic(run, setup=in_new_folder, rounds=line.rounds)
+    benchmark.extra_info["peak_mib"] = statistics.median(peaks)

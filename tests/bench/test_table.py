@@ -52,6 +52,14 @@ def test_more_than_a_quarter_slower_by_the_yardstick_is_marked(
     assert lines[-1] == "1 of 3 slower by more than a quarter"
 
 
+def test_the_yardstick_is_the_mean_of_the_whole_run(tmp_path: Path) -> None:
+    path = run(tmp_path, one=1, two=2)
+    whole = json.loads(path.read_text())
+    whole["benchmarks"][0]["extra_info"]["yardstick"] = 0.03
+    path.write_text(json.dumps(whole))
+    assert measured(path).yardstick_ms.tolist() == [25, 25]
+
+
 def test_a_benchmark_without_a_committed_row_is_new(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = said(capsys, run(tmp_path, known=200, fresh=99.5), rows(tmp_path, known=100))
     assert line_of("fresh", lines) == ["fresh", "99.5", "new"]
@@ -75,8 +83,8 @@ def test_the_heading_says_how_ratios_are_made_and_on_which_machines(
     lines = said(capsys, run(tmp_path, known=200), rows(tmp_path, known=100))
     assert "(now / its yardstick) / (committed / its yardstick)" in lines[0]
     heading = [" ".join(line.split()) for line in lines]
-    assert "now: 2 x a CPU, Python 3.11.7; load 3.0 to 3.0; yardstick 20.0 to 20.0 ms" in heading
-    assert "committed: an older CPU; load 0.5 to 0.5; yardstick 10.0 to 10.0 ms" in heading
+    assert "now: 2 x a CPU, Python 3.11.7; load 3.0; yardstick 20.0 ms" in heading
+    assert "committed: an older CPU; load 0.5; yardstick 10.0 ms" in heading
 
 
 def test_committing_takes_what_was_measured_and_keeps_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
