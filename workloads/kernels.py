@@ -32,11 +32,15 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 DIGEST_BYTES = 32
 
 
-def compiled(nogil: bool = False) -> Callable[[Kernel], Kernel]:
-    """The decorator of a kernel. nogil: whether other threads may run beside it."""
+def compiled(nogil: bool = False, inner: bool = False) -> Callable[[Kernel], Kernel]:
+    """The decorator of a kernel. nogil: whether other threads may run beside it. inner: whether kernels alone call it,
+    so that it compiles without what Python would need for a call.
+    """
 
     def make(function: Kernel) -> Kernel:
-        kernel: Any = njit(nogil=nogil)(function)
+        kernel: Any = njit(  # type: ignore[call-arg,unused-ignore]  # options that the stub does not know
+            nogil=nogil, no_cpython_wrapper=inner, no_cfunc_wrapper=inner
+        )(function)
         with suppress(RuntimeError, OSError):  # numba's word for no place to keep it; a module that is no file
             kernel._cache = _Kept(function)
         made: Kernel = kernel

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from dataflows.spgemm.dealt import evenly
-from dataflows.spgemm.kernel import Collector, Kernel, Sink, Tally, Task, stored_bytes, too_large
+from dataflows.spgemm.kernel import Collector, Kernel, Nowhere, Sink, Tally, Task, stored_bytes, too_large
 from dataflows.spgemm.options import FabricOptions
 from dataflows.spgemm.results import cycles_of, fabric_card, timing_of
 from simulator.compiler import Compiler
@@ -25,7 +25,7 @@ from simulator.timing import Timing
 from workloads.files.limits import Limits
 from workloads.op import MatrixOp, Op, VectorOp
 from workloads.registry import KERNELS, load_part
-from workloads.sparse.matrix import SparseProduct
+from workloads.sparse.matrix import Matrix, SparseProduct
 from workloads.sparse.traced import traced_block
 from workloads.workload import Workload
 
@@ -65,32 +65,33 @@ class StreamUnit:
         return (Phase("stream", counts, owners, moved, fetches=fetches, moves=moves),)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Stream:
-    """Vector work of an op: some of its elements are run, and the op is `times` that."""
+    """Vector work of ops: some of their elements are run, and an op is `times` that."""
 
     arch: FabricArch
-    op: VectorOp
+    elements: int
+    reads: int
+    writes: int
+    count: int
 
-    @property
-    def _elements(self) -> int:
-        return max(self.op.elements, self.op.reads, self.op.writes, 1)
+    @classmethod
+    def of(cls, arch: FabricArch, op: VectorOp) -> "Stream":
+        return cls(arch, max(op.elements, op.reads, op.writes, 1), op.reads, op.writes, op.count)
 
     @property
     def _share(self) -> float:
-        """What of the op's elements is run."""
-        return min(self._elements, BLOCK) / self._elements
+        """What of an op's elements is run."""
+        return min(self.elements, BLOCK) / self.elements
 
     @property
     def times(self) -> float:
-        return self.op.count / self._share
+        return self.count / self._share
 
     def run(self, exact: bool) -> Timing:
         """A fabric has one reader, so `exact` changes nothing."""
-        block, share, cores = min(self._elements, BLOCK), self._share, self.arch.cores
-        shares = [
-            evenly(count, cores) for count in (block, round(self.op.reads * share), round(self.op.writes * share))
-        ]
+        block, share, cores = min(self.elements, BLOCK), self._share, self.arch.cores
+        shares = [evenly(count, cores) for count in (block, round(self.reads * share), round(self.writes * share))]
         units = [StreamUnit(self.arch, *(int(each) for each in core)) for core in zip(*shares, strict=True)]
         found = FabricRun(self.arch).run([Stage("stream", units, list(range(cores)))])
         return timing_of(found, self.times, self.arch, found)
@@ -108,8 +109,14 @@ class FabricProduct:
 
     def run(self, exact: bool) -> Timing:
         """Multiply and time; a fabric has one reader, so `exact` changes nothing. Raises what `multiply` does."""
-        done = multiply(self.product, self.arch, self.kernel, self.options, Collector())
+        done = multiply(self.product, self.arch, self.kernel, self.options, Nowhere())
         return timing_of(done.timing, self.times, self.arch, done)
+
+    def result(self) -> Matrix:
+        """The product itself, multiplied anew: it may be a hundred times as large as what a run keeps."""
+        found = Collector()
+        multiply(self.product, self.arch, self.kernel, self.options, found)
+        return found.matrix((self.product.left.rows, self.product.right.cols))
 
 
 def multiply(
@@ -124,7 +131,7 @@ def multiply(
         raise too_large(arch, product.name, "the operands take", need)
     tally = Tally()
     timing = FabricRun(arch, options.trace).run(kernel.stages(Task(product, arch, options, tally, sink)))
-    return Multiplied(timing, tally, sink)
+    return Multiplied(timing, tally)
 
 
 class FabricCompiler(Compiler[FabricArch, FabricOptions]):
@@ -206,7 +213,9 @@ def _product(product: SparseProduct, spec: FabricArch, options: FabricOptions, r
 def _scheduled(workload: Workload, op: Op, spec: FabricArch, options: FabricOptions, runs: Runs) -> ScheduledOp:
     pes = spec.cores * spec.pipeline.mtps
     if not isinstance(op, MatrixOp):
-        work = Stream(spec, op)
+        streams: dict[Stream, Stream] = runs.memory("streams")
+        work = Stream.of(spec, op)
+        work = streams.setdefault(work, work)  # ops of one size are run once
         found = runs.timing(work).detail
         assert isinstance(found, FabricTiming)
         said = f"{cycles_of(found):,} cycles x {work.times:.4g}"

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.spgemm.hashing import Window
-from dataflows.spgemm.kernel import Feature, Piece, Recipe, Step, Task, counts, traffic
+from dataflows.spgemm.kernel import Costs, Feature, Piece, Recipe, Step, Task
 from dataflows.spgemm.options import FabricOptions
 from simulator.fabric.program import Counts, Phase, Stage
 from simulator.fabric.rates import Rates
 from workloads.kernels import compiled
-from workloads.sparse.matrix import SparseProduct
 
 
 class Cut(NamedTuple):
@@ -31,23 +30,22 @@ class Cut(NamedTuple):
 
 def deal(work: Counts, threads: int, size: int) -> Cut:
     """Rows dealt out one by one: thread t does rows t, t + threads, ..., and its work is cut every `size`."""
-    return Cut(*_deal(work, threads, size))
+    owners = np.arange(len(work)) % threads
+    order = np.argsort(owners, kind="stable")
+    before = np.cumsum(work[order]) - work[order]  # of each row, in its thread and in those before it
+    threads_before = before[np.flatnonzero(np.diff(owners[order], prepend=-1))]
+    events = np.maximum(1, -(-np.diff(threads_before, append=work.sum()) // size))
+    done = before - threads_before[owners[order]]
+    first, offset = np.empty_like(work), np.empty_like(work)
+    first[order], offset[order] = (np.cumsum(events) - events)[owners[order]] + done // size, done % size
+    return Cut(first, offset, np.repeat(np.arange(len(events), dtype=np.int32), events))
 
 
-@compiled(nogil=True)
-def _deal(work: Any, threads: Any, size: Any) -> Any:
-    first, offset = np.zeros(len(work), np.int64), np.zeros(len(work), np.int64)
-    owners = np.zeros(work.sum() // size + threads + 1, np.int32)
-    event = 0
-    for thread in range(min(threads, len(work))):
-        done = 0
-        for row in range(thread, len(work), threads):
-            first[row], offset[row] = event + done // size, done % size
-            done += work[row]
-        used = max(1, -(-done // size))
-        owners[event : event + used] = thread
-        event += used
-    return first, offset, owners[:event]
+def in_line(work: Counts, threads: int, size: int) -> Cut:
+    """Rows one behind the other, whose work is cut every `size`; thread t does events t, t + threads, ..."""
+    before = np.cumsum(work) - work
+    events = max(1, -(-int(work.sum()) // size))
+    return Cut(before // size, before % size, np.arange(events, dtype=np.int32) % threads)
 
 
 @compiled(nogil=True)
@@ -78,7 +76,7 @@ class DealtUnit:
     name: str
     core: int
     work: Counts  # (rows,), products of each
-    recipe: Recipe
+    costs: Costs
     body: Body
     pieces: bool = False  # of rows are dealt to threads, instead of whole ones
 
@@ -102,15 +100,15 @@ class DealtUnit:
         return (self._phase(cut, features),)
 
     def _phase(self, cut: Cut, features: Counts) -> Phase:
-        moved = traffic(self.recipe, features, Rates(self.task.arch).access_bytes)
+        moved = self.costs.traffic(features, Rates(self.task.arch).access_bytes)
         owners = np.arange(len(cut.threads), dtype=np.int32) % self.task.arch.threads_per_core
-        return Phase(self.name, counts(self.recipe, features), owners if self.pieces else cut.threads, moved)
+        return Phase(self.name, self.costs.counts(features), owners if self.pieces else cut.threads, moved)
 
 
 def dealt_stage(task: Task, name: str, work: Counts, recipe: Recipe, body: Body, pieces: bool = False) -> Stage:
     """All rows dealt over all threads of all cores."""
-    cores = range(task.arch.cores)
-    units = [DealtUnit(task, name, core, work, recipe, body, pieces) for core in cores]
+    cores, costs = range(task.arch.cores), Costs.of(recipe)
+    units = [DealtUnit(task, name, core, work, costs, body, pieces) for core in cores]
     return Stage(name, units, list(cores))
 
 
@@ -142,52 +140,49 @@ class Distribution:
         return [int(home) for home in np.minimum(cores - 1, middle * cores // total)]
 
 
-def distribute(product: SparseProduct, capacity: int, cores: int, options: FabricOptions) -> Distribution:
+def distribute(multiplies: Counts, columns: int, capacity: int, cores: int, options: FabricOptions) -> Distribution:
     """Windows whose results surely fit `capacity` slots, and enough of them for all cores.
 
-    A row can have no more results than products, nor than columns. One that may have more than `capacity` is split by
-    columns.
+    multiplies: (rows,), products of each. A row can have no more results than that, nor than columns. One that may have
+    more than `capacity` is split by columns.
     """
-    multiplies = product.row_multiplies()
-    bounds = np.clip(multiplies, 1, product.right.cols)
+    bounds = np.clip(multiplies, 1, columns)
     highest = int(bounds[bounds <= capacity].max(initial=1))
     target = min(capacity, max(highest, -(-int(bounds.sum()) // (cores * options.spread))))
     most = max(1, target // highest) if options.window == "rows" else len(bounds)
-    limits = _limits(bounds, target, most)
+    limits = _limits(bounds.tolist(), target, most)
     windows: list[Window] = []
     work: list[int] = []
-    for first, last in zip(limits[:-1].tolist(), limits[1:].tolist(), strict=True):
+    for first, last in pairwise(limits):
         parts = 1
         if bounds[first] > capacity:
-            parts = -(-product.right.cols // capacity)
-        step = -(-product.right.cols // parts)
-        for left in range(0, product.right.cols, step):
-            windows.append(Window(first, last, left, min(left + step, product.right.cols)))
+            parts = -(-columns // capacity)
+        step = -(-columns // parts)
+        for left in range(0, columns, step):
+            windows.append(Window(first, last, left, min(left + step, columns)))
             work.append(int(multiplies[first:last].sum()) // parts)
     split = int((bounds > capacity).sum())
     return Distribution(windows, np.array(work, dtype=np.int64), capacity if split else target, split)
 
 
-@compiled(nogil=True)
-def _limits(bounds: Any, capacity: Any, most: Any) -> Any:
+def _limits(bounds: list[int], capacity: int, most: int) -> list[int]:
     """First rows of the windows, and the end of the last."""
-    limits = np.zeros(len(bounds) + 1, np.int64)
-    used, first, load = 1, 0, 0
-    for row in range(len(bounds)):
-        if row > first and (load + bounds[row] > capacity or row - first >= most):
-            limits[used] = row
-            used += 1
-            first, load = row, 0
-        load += bounds[row]
-    limits[used] = len(bounds)
-    return limits[: used + 1]
+    limits, load = [0], 0
+    for row, bound in enumerate(bounds):
+        if row > limits[-1] and (load + bound > capacity or row - limits[-1] >= most):
+            limits.append(row)
+            load = 0
+        load += bound
+    return [*limits, len(bounds)]
 
 
-COUNTING: Recipe = {
-    Feature.ROW: Step(integer=3, scratchpad=1, reads={"left": 2}, writes={"work": 1}),
-    Feature.ELEMENT: Step(integer=3, reads={"left": 1, "right": 2}),  # a column, the pointers of its row
-}
-LIMITS: Recipe = {Feature.ROW: Step(integer=4, scratchpad=2)}
+COUNTING = Costs.of(
+    {
+        Feature.ROW: Step(integer=3, scratchpad=1, reads={"left": 2}, writes={"work": 1}),
+        Feature.ELEMENT: Step(integer=3, reads={"left": 1, "right": 2}),  # a column, the pointers of its row
+    }
+)
+LIMITS = Costs.of({Feature.ROW: Step(integer=4, scratchpad=2)})
 
 
 def distribution_stage(task: Task) -> Stage:
@@ -216,7 +211,7 @@ class CountUnit:
         np.add.at(features[:, Feature.ROW], cut.first, 1)
         spread(features[:, Feature.ELEMENT], cut.first, cut.offset, sizes, task.options.event)
         word = Rates(task.arch).access_bytes
-        counting = Phase("count", counts(COUNTING, features), cut.threads, traffic(COUNTING, features, word))
+        counting = Phase("count", COUNTING.counts(features), cut.threads, COUNTING.traffic(features, word))
         total = np.zeros((1, len(Feature)), dtype=np.int64)
         total[0, Feature.ROW] = self.last - self.first
-        return counting, Phase("limits", counts(LIMITS, total), serial=True)
+        return counting, Phase("limits", LIMITS.counts(total), serial=True)

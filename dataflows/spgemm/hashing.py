@@ -1,21 +1,25 @@
 """Multiplying some rows into a hash table with linear probing (Knuth, The Art of Computer Programming 3, 6.4), counting
 what it took.
+
+A key never moves, and the slots it passed by stay taken until the window is done. So whoever looks for it later needs
+as many probes as it took to claim it. Each key is therefore hashed once, where its first product comes; later products
+find it by their column in a dense array (Gustavson 1978). Sums and probes are those of a table all the same.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dataflows.spgemm.kernel import CLAIM, ELEMENT, PRODUCT, ROW, SEARCH, STEP
 from simulator.fabric.program import Counts
 from workloads.kernels import compiled
-from workloads.sparse.matrix import Values
+from workloads.sparse.matrix import Index, Values
 
 MULTIPLICATIVE, LOW_BITS, HIGH_BITS = range(3)
 HASHES = ("multiplicative", "low-bits", "high-bits")
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd: Knuth's multiplicative hashing
 EMPTY = -1
-TAG, LOOKS, UPDATES = range(3)
 
 
 class Window(NamedTuple):
@@ -28,28 +32,44 @@ class Window(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A hash table. slots: (slots, 3), the key of each, how often it was looked at and added to; sums: (slots,)."""
+    """A hash table, and what is known of its keys in the order they were claimed.
 
-    slots: Counts
+    taken: (slots,), whether a slot has a key. claims: (columns,), the claim of a column of the row in work; EMPTY or an
+    earlier row's where it has none. Of each claim, (slots,): its column, slot, sum, the products added to it, and the
+    probes that each took.
+    """
+
+    taken: NDArray[np.bool_]
+    claims: Index
+    columns: Index
+    slots: Index
     sums: Values
-    claimed: Counts
+    products: Index
+    probes: Index
 
     @classmethod
-    def empty(cls, slots: int) -> "Table":
-        table = np.zeros((slots, 3), dtype=np.int64)
-        table[:, TAG] = EMPTY
-        return cls(table, np.zeros(slots), np.zeros(slots, dtype=np.int64))
+    def empty(cls, slots: int, columns: int) -> "Table":
+        """A table for results of so many columns."""
+        return cls(
+            taken=np.zeros(slots, dtype=np.bool_),
+            claims=np.full(columns, EMPTY, dtype=np.int32),
+            columns=np.empty(slots, dtype=np.int32),
+            slots=np.empty(slots, dtype=np.int32),
+            sums=np.empty(slots),
+            products=np.empty(slots, dtype=np.int32),
+            probes=np.empty(slots, dtype=np.int32),
+        )
 
 
 @compiled(nogil=True)
 def hash_window(
-    left: Any, right: Any, window: Any, table: Any, kind: Any, cut: Any, shared: Any, features: Any, lengths: Any
+    left: Any, right: Any, window: Any, table: Any, kind: Any, cut: Any, shared: Any, features: Any, sizes: Any
 ) -> Any:
     """Multiply a window into an empty table. Returns the slots it claimed, or -1 where the table is too small.
 
     cut: first event and offset of each row, and the event's size. shared: any thread may do any event, so that one
-    which goes on in the middle of an element looks it up again. features: (events, len(Feature)), added to; lengths:
-    (LONGEST,), how many products needed so many probes.
+    which goes on in the middle of an element looks it up again. features: (events, len(Feature)), added to; sizes:
+    (rows,), the slots each row claimed.
     """
     first_event, offsets, size = cut
     used = 0
@@ -57,13 +77,15 @@ def hash_window(
         place = row - window.first
         event, room = first_event[place], size - offsets[place]
         features[event, ROW] += 1
+        begin = used
         for element in range(left.starts[row], left.starts[row + 1]):
             features[event, ELEMENT] += 1
             inner, factor = left.indices[element], left.values[element]
-            begin, halvings = _enter(right, right.starts[inner], right.starts[inner + 1], window.left)
+            first, halvings = _enter(right, right.starts[inner], right.starts[inner + 1], window.left)
             features[event, SEARCH] += halvings
-            for other in range(begin, right.starts[inner + 1]):
-                if right.indices[other] >= window.right:
+            for other in range(first, right.starts[inner + 1]):
+                column = right.indices[other]
+                if column >= window.right:
                     break
                 if room == 0:
                     event, room = event + 1, size
@@ -71,24 +93,26 @@ def hash_window(
                         features[event, ROW] += 1
                         features[event, ELEMENT] += 1
                 room -= 1
-                key = place * (window.right - window.left) + right.indices[other] - window.left
-                slot, probes = _find(table.slots, key, _slot(key, window, len(table.slots), kind))
-                if probes == 0:
-                    return -1
-                if table.slots[slot, TAG] == EMPTY:
-                    table.slots[slot, TAG] = key
-                    table.claimed[used] = slot
-                    used += 1
+                claim = table.claims[column]
+                if claim < begin:
+                    if used == len(table.taken):
+                        return -1
+                    claim, used = used, used + 1
+                    key = place * (window.right - window.left) + column - window.left
+                    slot = _slot(key, window, len(table.taken), kind)
+                    table.slots[claim], table.probes[claim] = _take(table.taken, slot)
+                    table.claims[column], table.columns[claim] = claim, column
+                    table.sums[claim], table.products[claim] = 0.0, 0
                     features[event, CLAIM] += 1
-                table.sums[slot] += factor * right.values[other]
-                table.slots[slot, UPDATES] += 1
+                table.sums[claim] += factor * right.values[other]
+                table.products[claim] += 1
                 features[event, PRODUCT] += 1
-                features[event, STEP] += probes
-                lengths[min(probes, len(lengths)) - 1] += 1
+                features[event, STEP] += table.probes[claim]
+        sizes[place] = used - begin
     return used
 
 
-@compiled(nogil=True)
+@compiled(inner=True)
 def _enter(right: Any, begin: Any, end: Any, column: Any) -> Any:
     """Where a row's columns from `column` on begin, and the halvings it took to find that."""
     halvings = 0
@@ -102,7 +126,7 @@ def _enter(right: Any, begin: Any, end: Any, column: Any) -> Any:
     return begin, halvings
 
 
-@compiled(nogil=True)
+@compiled(inner=True)
 def _slot(key: Any, window: Any, slots: Any, kind: Any) -> Any:
     """The slot a key is looked for first."""
     if kind == LOW_BITS:
@@ -113,48 +137,32 @@ def _slot(key: Any, window: Any, slots: Any, kind: Any) -> Any:
     return np.int64((np.uint64(key) * GOLDEN) >> np.uint64(32)) * slots >> 32
 
 
-@compiled(nogil=True)
-def _find(slots: Any, key: Any, slot: Any) -> Any:
-    """The slot of a key, or the empty one it may take, and the probes that took; 0 where the table is full."""
+@compiled(inner=True)
+def _take(taken: Any, slot: Any) -> Any:
+    """Take the first slot from `slot` on that has no key. Returns it, and the probes that took."""
     probes = 1
-    while slots[slot, TAG] != key and slots[slot, TAG] != EMPTY:
-        slots[slot, LOOKS] += 1
-        slot = (slot + 1) & (len(slots) - 1)
+    while taken[slot]:
+        slot = (slot + 1) & (len(taken) - 1)
         probes += 1
-        if probes > len(slots):
-            return slot, 0
-    slots[slot, LOOKS] += 1
+    taken[slot] = True
     return slot, probes
 
 
 @compiled(nogil=True)
-def gather(window: Any, table: Any, used: Any, accesses: Any) -> Any:
-    """The window's rows out of the table, which is empty again afterwards.
+def empty_table(table: Any, used: Any, accesses: Any, lengths: Any) -> None:
+    """Empty a table of which `used` slots are taken, and add up how often they were accessed.
 
-    accesses: (banks, 2), looks and updates are added to it by slot modulo banks. Returns sizes (rows,), columns,
-    values, and the most updates any slot got.
+    accesses: (banks, 2), looks at keys and updates of sums by slot modulo banks: every product looks at all slots from
+    the one its key is looked for first. lengths: (LONGEST,), how many products needed so many probes.
     """
-    slots, sums, claimed = table
-    width = window.right - window.left
-    sizes = np.zeros(window.last - window.first, np.int64)
-    hottest = 0
-    for number in range(used):
-        sizes[slots[claimed[number], TAG] // width] += 1
-    places = np.zeros(len(sizes) + 1, np.int64)
-    places[1:] = np.cumsum(sizes)
-    columns, values = np.empty(used, np.int32), np.empty(used, np.float64)
-    for number in range(used):
-        slot = claimed[number]
-        row = slots[slot, TAG] // width
-        columns[places[row]] = slots[slot, TAG] % width + window.left
-        values[places[row]] = sums[slot]
-        places[row] += 1
-        hottest = max(hottest, slots[slot, UPDATES])
-        accesses[slot % len(accesses), 0] += slots[slot, LOOKS]
-        accesses[slot % len(accesses), 1] += slots[slot, UPDATES]
-        slots[slot, TAG], slots[slot, LOOKS], slots[slot, UPDATES] = EMPTY, 0, 0
-        sums[slot] = 0.0
-    return sizes, columns, values, hottest
+    banks = len(accesses)
+    for claim in range(used):
+        slot, probes, products = table.slots[claim], table.probes[claim], table.products[claim]
+        lengths[min(probes, len(lengths)) - 1] += products
+        accesses[slot % banks, 1] += products
+        for back in range(probes):
+            accesses[((slot - back) & (len(table.taken) - 1)) % banks, 0] += products
+        table.taken[slot], table.claims[table.columns[claim]] = False, EMPTY
 
 
 def bank_skew(accesses: Counts, banks: int, split: bool) -> float:
@@ -162,8 +170,7 @@ def bank_skew(accesses: Counts, banks: int, split: bool) -> float:
 
     Keys and sums lie in arrays of their own (`split`), or beside each other: then keys are in even banks.
     """
-    load = np.zeros(banks, dtype=np.int64)
     slots = np.arange(banks)
-    for array in (0, 1):
-        np.add.at(load, (slots if split else 2 * slots + array) % banks, accesses[:, array])
+    places = np.stack([slots, slots] if split else [2 * slots, 2 * slots + 1], axis=1) % banks
+    load = np.bincount(places.ravel(), accesses.ravel())
     return float(load.max() / load.mean()) if load.any() else 1.0

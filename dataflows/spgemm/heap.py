@@ -25,6 +25,7 @@ from dataflows.spgemm.kernel import (
     rows_of,
 )
 from dataflows.spgemm.options import FabricOptions
+from simulator.fabric.heap import sink
 from simulator.fabric.program import Counts, Stage
 from simulator.machines.piuma import FabricArch
 from workloads.kernels import compiled
@@ -105,7 +106,7 @@ def _merge_rows(left: Any, right: Any, first: Any, last: Any, cut: Any, features
                 heap[count, 0], heap[count, 1], heap[count, 2] = right.indices[place], element, place
                 count += 1
         for parent in range(count // 2 - 1, -1, -1):
-            features[event, STEP] += _sink(heap, parent, count)
+            features[event, STEP] += sink(heap, parent, count)
         column, total = -1, 0.0
         while count:
             if room == 0:
@@ -125,35 +126,9 @@ def _merge_rows(left: Any, right: Any, first: Any, last: Any, cut: Any, features
             else:
                 count -= 1
                 heap[0] = heap[count]
-            features[event, STEP] += _sink(heap, 0, count)
+            features[event, STEP] += sink(heap, 0, count)
         if column >= 0:
             columns[used], values[used] = column, total
             used += 1
         sizes[row - first] = used - begin
     return sizes, columns[:used], values[:used]
-
-
-@compiled(nogil=True)
-def _sink(heap: Any, parent: Any, count: Any) -> Any:
-    """Move an entry down to its place. Returns the levels it was compared on."""
-    steps = 0
-    while True:
-        child = 2 * parent + 1
-        if child >= count:
-            return steps
-        steps += 1
-        other = child + 1
-        if other < count and _before(heap, other, child):
-            child = other
-        if not _before(heap, child, parent):
-            return steps
-        for word in range(3):
-            heap[parent, word], heap[child, word] = heap[child, word], heap[parent, word]
-        parent = child
-
-
-@compiled(nogil=True)
-def _before(heap: Any, one: Any, other: Any) -> Any:
-    if heap[one, 0] != heap[other, 0]:
-        return heap[one, 0] < heap[other, 0]
-    return heap[one, 1] < heap[other, 1]

@@ -14,17 +14,16 @@ from dataflows.spgemm.kernel import (
     PRODUCT,
     ROW,
     STEP,
+    Costs,
     Feature,
     Kernel,
     Piece,
     Recipe,
     Step,
     Task,
-    counts,
     merged,
     results,
     rows_of,
-    traffic,
 )
 from dataflows.spgemm.options import FabricOptions
 from simulator.fabric.program import Phase, Stage
@@ -66,9 +65,9 @@ class Inner(Kernel):
         return "deals whole rows to threads, each of which meets its row with every column of the right operand"
 
     def stages(self, task: Task) -> Sequence[Stage]:
-        columns, recipe = task.product.right.transposed(), self.recipes(task.arch, task.options)["multiply"]
+        columns, costs = task.product.right.transposed(), Costs.of(self.recipes(task.arch, task.options)["multiply"])
         cores = range(task.arch.cores)
-        return (Stage("multiply", [InnerUnit(task, columns, core, recipe) for core in cores], list(cores)),)
+        return (Stage("multiply", [InnerUnit(task, columns, core, costs) for core in cores], list(cores)),)
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class InnerUnit:
     task: Task
     columns: Matrix
     core: int
-    recipe: Recipe
+    costs: Costs
 
     def phases(self) -> Sequence[Phase]:
         left, threads = self.task.product.left, self.task.arch.threads_per_core
@@ -90,8 +89,8 @@ class InnerUnit:
         features = np.concatenate([each for each, _ in done])
         owners = np.concatenate([each for _, each in done])
         self.task.tally.note(features)
-        moved = traffic(self.recipe, features, Rates(self.task.arch).access_bytes)
-        return (Phase("multiply", counts(self.recipe, features), owners, moved),)
+        moved = self.costs.traffic(features, Rates(self.task.arch).access_bytes)
+        return (Phase("multiply", self.costs.counts(features), owners, moved),)
 
     def _block(self, first: int, last: int) -> tuple[Any, Any]:
         """Rows [first, last): features of their events, and the thread of each."""

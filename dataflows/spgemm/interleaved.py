@@ -110,7 +110,7 @@ def compare(
 
 def _window(unit: HashUnit, found: Collector) -> Interleaved:
     task, kernel = unit.task, unit.kernel
-    machine, slots = _machine(task.arch), len(unit.table.sums)
+    machine, slots = _machine(task.arch), len(unit.table.taken)
     recipes = kernel.recipes(task.arch, task.options)
     tags, sums = np.full(slots, EMPTY, dtype=np.int64), np.zeros(slots)
     width = unit.window.right - unit.window.left

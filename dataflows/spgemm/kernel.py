@@ -67,23 +67,36 @@ class Step:
 Recipe = Mapping[Feature, Step]
 
 
-def counts(recipe: Recipe, features: Counts) -> Counts:
-    """Instructions of each event: (events, len(Instruction))."""
-    table = np.array([recipe.get(each, Step()).instructions() for each in Feature], dtype=np.int64)
-    return features @ table
+@dataclass(frozen=True)
+class Costs:
+    """A recipe as tables. instructions: (len(Feature), len(Instruction)); words: of memory, (len(Feature),) each, by
+    direction and tensor.
+    """
 
+    instructions: Counts
+    words: Mapping[tuple[str, str], Counts]
 
-def traffic(recipe: Recipe, features: Counts, word_bytes: int) -> Traffic:
-    """Bytes of memory the events move, by direction and tensor; an atomic operation on memory reads and writes."""
-    moved: dict[tuple[str, str], int] = {}
-    totals = features.sum(axis=0)
-    for feature, step in recipe.items():
-        both = {"counter": step.remote_atomic} if step.remote_atomic else {}
-        for kind, words in (("dram.read", {**step.reads, **both}), ("dram.write", {**step.writes, **both})):
-            for tensor, count in words.items():
-                size = int(totals[feature]) * count * word_bytes
-                moved[(kind, tensor)] = moved.get((kind, tensor), 0) + size
-    return {key: size for key, size in moved.items() if size}
+    @classmethod
+    def of(cls, recipe: Recipe) -> "Costs":
+        """An atomic operation on memory reads and writes."""
+        instructions = np.array([recipe.get(each, Step()).instructions() for each in Feature], dtype=np.int64)
+        words: dict[tuple[str, str], Counts] = {}
+        for feature, step in recipe.items():
+            both = {"counter": step.remote_atomic} if step.remote_atomic else {}
+            for kind, tensors in (("dram.read", {**step.reads, **both}), ("dram.write", {**step.writes, **both})):
+                for tensor, count in tensors.items():
+                    words.setdefault((kind, tensor), np.zeros(len(Feature), dtype=np.int64))[feature] = count
+        return cls(instructions, words)
+
+    def counts(self, features: Counts) -> Counts:
+        """Instructions of each event: (events, len(Instruction))."""
+        return np.asarray(features @ self.instructions)
+
+    def traffic(self, features: Counts, word_bytes: int) -> Traffic:
+        """Bytes of memory that all events move, by direction and tensor."""
+        totals = features.sum(axis=0)
+        sizes = {key: int(totals @ words) * word_bytes for key, words in self.words.items()}
+        return {key: size for key, size in sizes.items() if size}
 
 
 def merged(*recipes: Recipe) -> Recipe:
@@ -238,6 +251,13 @@ def too_large(arch: FabricArch, name: str, what: str, need: int) -> UserError:
         f"{name}: {what} {need / 2**30:.1f} GiB, and the fabric's memory holds {arch.memory_bytes / 2**30:.1f} GiB "
         f"(dram.capacity_gib_per_chip x chips); take a smaller matrix or more chips"
     )
+
+
+class Nowhere:
+    """Keeps nothing, for runs whose time alone is asked for."""
+
+    def put(self, piece: Piece) -> None:
+        pass
 
 
 class Collector:

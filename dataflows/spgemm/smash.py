@@ -12,27 +12,27 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dataflows.spgemm.dealt import RESERVED, Cut, deal, distribute, distribution_stage, evenly
-from dataflows.spgemm.hashing import HASHES, Table, Window, bank_skew, gather, hash_window
+from dataflows.spgemm.dealt import RESERVED, Cut, deal, distribute, distribution_stage, evenly, in_line
+from dataflows.spgemm.hashing import HASHES, Table, Window, bank_skew, empty_table, hash_window
 from dataflows.spgemm.kernel import (
     ROW_BY_ROW,
+    Costs,
     Feature,
     Kernel,
     Piece,
     Recipe,
     Step,
     Task,
-    counts,
     merged,
     results,
     rows_of,
-    traffic,
 )
 from dataflows.spgemm.options import FabricOptions
 from simulator.fabric.program import WORD_BYTES, Counts, Instruction, Move, Phase, Stage
 from simulator.fabric.rates import Rates
 from simulator.machines.piuma import FabricArch
 from workloads.errors import UserError
+from workloads.sparse.matrix import Index
 
 KEY_BYTES = SUM_BYTES = 8
 LEAST_PIECE = 16  # products a thread takes at least
@@ -43,7 +43,7 @@ DEALT = {
 }
 BROUGHT = {"table": "", "operands": " and bring rows of the right operand"}
 HASH_INSTRUCTIONS = {"multiplicative": 2, "low-bits": 1, "high-bits": 2}
-SERIAL: Recipe = {Feature.ROW: Step(integer=3, scratchpad=2), Feature.ELEMENT: Step(remote_atomic=1)}
+SERIAL = Costs.of({Feature.ROW: Step(integer=3, scratchpad=2), Feature.ELEMENT: Step(remote_atomic=1)})
 
 
 @dataclass(frozen=True)
@@ -96,12 +96,15 @@ class Smash(Kernel):
     def stages(self, task: Task) -> Sequence[Stage]:
         slots = self.slots(task.arch, task.options)
         capacity = max(1, int(slots * task.options.fill))
-        found = distribute(task.product, capacity, task.arch.cores, task.options)
+        multiplies, columns = task.product.row_multiplies(), task.product.right.cols
+        found = distribute(multiplies, columns, capacity, task.arch.cores, task.options)
         task.tally.split_rows = found.split_rows
         if not task.options.slots:  # no larger than the windows need
             slots = min(slots, 1 << int(found.largest / task.options.fill).bit_length())
-        table = Table.empty(slots)
-        units = [HashUnit(self, task, window, table) for window in found.windows]
+        table = Table.empty(slots, columns)
+        costs = {phase: Costs.of(recipe) for phase, recipe in self.recipes(task.arch, task.options).items()}
+        work = np.maximum(1, multiplies)  # an empty row is looked at too
+        units = [HashUnit(self, task, costs, work[each.first : each.last], each, table) for each in found.windows]
         homes = None if self.tokens else found.homes(task.arch.cores)
         return distribution_stage(task), Stage("multiply", units, homes, self.buffers)
 
@@ -127,11 +130,13 @@ WRITE_BACK: Recipe = {
 
 @dataclass(frozen=True)
 class Hashed:
-    """A window multiplied. slots_of: (claims,), the slots taken; busiest: most atomic operations on one address."""
+    """A window multiplied. slots_of: (claims,), the slots taken, a view that the next window overwrites; busiest: most
+    atomic operations on one address.
+    """
 
     piece: Piece
     slots: int
-    slots_of: Counts
+    slots_of: Index
     skew: float
     busiest: int
 
@@ -142,17 +147,19 @@ class Hashed:
 
 @dataclass(frozen=True)
 class HashUnit:
-    """One window."""
+    """One window. work: (rows,), products of each row, whatever their columns."""
 
     kernel: Smash
     task: Task
+    costs: Mapping[str, Costs]
+    work: Counts
     window: Window
     table: Table
 
     def phases(self) -> Sequence[Phase]:
-        task, kernel = self.task, self.kernel
-        recipes, (cut, size) = kernel.recipes(task.arch, task.options), self.cut()
+        task, kernel, (cut, size) = self.task, self.kernel, self.cut()
         features = np.zeros((len(cut.threads), len(Feature)), dtype=np.int64)
+        sizes = np.zeros(len(cut.first), dtype=np.int64)
         used = hash_window(
             rows_of(task.product.left),
             rows_of(task.product.right),
@@ -162,48 +169,38 @@ class HashUnit:
             (cut.first, cut.offset, size),
             kernel.tokens or task.options.deal == "pieces",
             features,
-            task.tally.lengths,
+            sizes,
         )
         if used < 0:
-            raise RuntimeError(f"{kernel.name}: a table of {len(self.table.sums)} slots overflowed")
-        hashed = self._emptied(used)
-        task.tally.note(features, used / len(self.table.sums))
+            raise RuntimeError(f"{kernel.name}: a table of {len(self.table.taken)} slots overflowed")
+        hashed = self._emptied(used, sizes)
+        task.tally.note(features, used / len(self.table.taken))
         task.finish(hashed.piece)
-        hashing, write = self._hash_phase(cut, features, hashed, recipes["hash"]), recipes["write-back"]
-        return hashing, *(self._carried(hashed, write) if kernel.split else self._written(hashed, write))
+        after = self._carried(hashed) if kernel.split else self._written(hashed)
+        return self._hash_phase(cut, features, hashed), *after
 
     def cut(self) -> tuple[Cut, int]:
         """Events of the window's rows, and their size."""
-        work, options, threads = self._work(), self.task.options, self.task.arch.threads_per_core
+        work, options, threads = self.work, self.task.options, self.task.arch.threads_per_core
         if not self.kernel.tokens and options.deal == "rows":
             return deal(work, threads, options.event), options.event
         most = options.token if self.kernel.tokens else options.event
         size = min(most, max(LEAST_PIECE, int(work.sum()) // (PIECES * threads)))
-        pieces = deal(work, 1, size)  # all in one line, whoever does it
-        return pieces._replace(threads=np.arange(len(pieces.threads), dtype=np.int32) % threads), size
+        return in_line(work, threads, size), size
 
-    def _work(self) -> Counts:
-        """Products of each row, no less than one: an empty row is looked at too."""
-        sizes = self.task.product.right.row_sizes()
-        left, window = self.task.product.left, self.window
-        starts = left.starts[window.first : window.last + 1]
-        sums = np.concatenate([[0], np.cumsum(sizes[left.indices[starts[0] : starts[-1]]])])
-        return np.asarray(np.maximum(1, np.diff(sums[starts - starts[0]])))
-
-    def _emptied(self, used: int) -> Hashed:
-        banks, split = self.task.arch.scratchpad.banks, self.kernel.split
+    def _emptied(self, used: int, sizes: Counts) -> Hashed:
+        banks, split, table = self.task.arch.scratchpad.banks, self.kernel.split, self.table
+        piece = Piece(self.window.first, sizes, table.columns[:used].copy(), table.sums[:used].copy())
+        busiest = max(table.products[:used].max(initial=0), sizes.max(initial=0))  # a sum, or the counter of a row
         accesses = np.zeros((banks, 2), dtype=np.int64)
-        slots_of = self.table.claimed[:used].copy()
-        sizes, columns, values, hottest = gather(self.window, self.table, used, accesses)
-        piece = Piece(self.window.first, sizes, columns, values)
-        busiest = max(hottest, int(sizes.max(initial=0)))  # a sum, or the counter of a row's results
-        return Hashed(piece, len(self.table.sums), slots_of, bank_skew(accesses, banks, split), busiest)
+        empty_table(table, used, accesses, self.task.tally.lengths)
+        return Hashed(piece, len(table.taken), table.slots[:used], bank_skew(accesses, banks, split), int(busiest))
 
-    def _hash_phase(self, cut: Cut, features: Counts, hashed: Hashed, recipe: Recipe) -> Phase:
-        task = self.task
+    def _hash_phase(self, cut: Cut, features: Counts, hashed: Hashed) -> Phase:
+        task, costs = self.task, self.costs["hash"]
         taking = _TOKEN if self.kernel.tokens else 0
-        instructions = counts(recipe, features) + taking
-        moved = dict(traffic(recipe, features, Rates(task.arch).access_bytes))
+        instructions = costs.counts(features) + taking
+        moved = dict(costs.traffic(features, Rates(task.arch).access_bytes))
         fetches = None
         if self.kernel.split and task.options.dma == "operands":
             fetches = _operand_fetches(task, features)
@@ -218,7 +215,7 @@ class HashUnit:
             fetches=fetches,
         )
 
-    def _written(self, hashed: Hashed, recipe: Recipe) -> list[Phase]:
+    def _written(self, hashed: Hashed) -> list[Phase]:
         """Threads look at all slots, and write and empty those that are taken."""
         task, threads = self.task, self.task.arch.threads_per_core
         features = np.zeros((threads, len(Feature)), dtype=np.int64)
@@ -227,16 +224,17 @@ class HashUnit:
         features[:, Feature.ROW] = evenly(hashed.rows, threads)
         features[:, Feature.CLAIM] = np.bincount(hashed.slots_of // share, minlength=threads)
         largest = hashed.piece.sizes.max(initial=0) / max(1, len(hashed.slots_of))
-        moved = traffic(recipe, features, Rates(task.arch).access_bytes)
+        costs, word = self.costs["write-back"], Rates(task.arch).access_bytes
         owners = np.arange(threads, dtype=np.int32)
-        writing = Phase("write-back", counts(recipe, features), owners, moved, hot_share=float(largest))
+        moved = costs.traffic(features, word)
+        writing = Phase("write-back", costs.counts(features), owners, moved, hot_share=float(largest))
         return [_row_sizes(task, hashed.rows), writing]
 
-    def _carried(self, hashed: Hashed, recipe: Recipe) -> list[Phase]:
+    def _carried(self, hashed: Hashed) -> list[Phase]:
         """DMA engines write the rows and empty the keys."""
         features = np.zeros((1, len(Feature)), dtype=np.int64)
         features[0, Feature.ROW], features[0, Feature.CLAIM] = hashed.rows, len(hashed.piece.indices)
-        written = traffic(recipe, features, WORD_BYTES)["dram.write", "result"]
+        written = self.costs["write-back"].traffic(features, WORD_BYTES)["dram.write", "result"]
         filled = int((hashed.piece.sizes > 0).sum())
         moves = (
             Move("dram.write", "result", written, 2 * filled + 1),
@@ -252,8 +250,8 @@ def _row_sizes(task: Task, rows: int) -> Phase:
     """One thread adds up row sizes, and takes room for the window's result from a counter in memory."""
     features = np.zeros((1, len(Feature)), dtype=np.int64)
     features[0, Feature.ROW], features[0, Feature.ELEMENT] = rows, 1
-    moved = traffic(SERIAL, features, Rates(task.arch).access_bytes)
-    return Phase("row sizes", counts(SERIAL, features), traffic=moved, serial=True)
+    moved = SERIAL.traffic(features, Rates(task.arch).access_bytes)
+    return Phase("row sizes", SERIAL.counts(features), traffic=moved, serial=True)
 
 
 def _operand_fetches(task: Task, features: Counts) -> Counts:

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array, random_array
 from reports.checks.base import Check, CheckSuite, by_item
 from simulator.arch.machine import load_machine
 from simulator.compiler import load_compiler, options_of
-from simulator.fabric.outcome import Collected, Multiplied
+from simulator.fabric.outcome import Multiplying
 from simulator.runs import Runs
 from workloads.provenance import Provenance
 from workloads.registry import KERNELS, names
@@ -51,13 +51,11 @@ def _products() -> list[Check]:
 
 def _multiplied(product: SparseProduct, kernel: str) -> Matrix:
     """The product as a kernel computes it."""
-    machine, runs = load_machine(MACHINE), Runs()
+    machine = load_machine(MACHINE)
     compiler = load_compiler(machine.kind)
     options = options_of(compiler, machine, {"kernel": kernel})
-    schedule = compiler.compile(workload_of(product), machine.spec, options, runs)
-    found = runs.timing(schedule[0].programs[0]).detail
-    assert isinstance(found, Multiplied)
-    return cast(Collected, found.collected).matrix((product.left.rows, product.right.cols))
+    schedule = compiler.compile(workload_of(product), machine.spec, options, Runs())
+    return cast(Multiplying, schedule[0].programs[0]).result()
 
 
 def _check(kernel: str, mine: Matrix, wanted: csr_array) -> Check:

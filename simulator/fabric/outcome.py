@@ -53,7 +53,7 @@ class FabricTiming:
 
     `used` is the share of the run each shared resource was occupied, all of a kind together. `moves` are those bytes of
     `traffic` that the DMA engines carried. `load_ticks` are those spent on memory in which threads wait for loads that
-    nobody else delays. `events` is what the run cost, not what it models.
+    nobody else delays. `events` is what the run cost, not what it models. `trace` goes from phase to phase.
     """
 
     ticks: int
@@ -70,21 +70,17 @@ class FabricTiming:
     trace: Sequence[EventRecord] = ()
 
 
-class Collected(Protocol):
-    """A result that was kept."""
+class Multiplying(Protocol):
+    """A program that multiplies matrices."""
 
-    def matrix(self, shape: tuple[int, int]) -> "Matrix":
-        """The result as a matrix, its columns sorted. shape: rows and columns of it."""
+    def result(self) -> "Matrix":
+        """The product, its columns sorted. It is multiplied for this, because runs keep no products."""
         ...
 
 
 @dataclass(frozen=True)
 class Multiplied:
-    """A product that was run: what it took, what the kernel counted meanwhile, and what its result was put into.
-
-    `collected` is a `Collected` wherever a compiled schedule was run.
-    """
+    """A product that was run: what it took, and what the kernel counted meanwhile."""
 
     timing: FabricTiming
     tally: object
-    collected: object

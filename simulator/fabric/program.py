@@ -7,6 +7,7 @@ data. A unit runs on one core and is made when that core begins it, so that only
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -61,6 +62,11 @@ class Phase:
     hot_share: float = 0.0
     fetches: Counts | None = None
     moves: tuple[Move, ...] = ()
+
+    @cached_property
+    def totals(self) -> Counts:
+        """Instructions of all events: (len(Instruction),)."""
+        return np.asarray(self.counts.sum(axis=0))
 
 
 class Unit(Protocol):

@@ -1,6 +1,5 @@
 """A fabric in ticks: how long instructions take alone, and how long they occupy what they share."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,14 +16,12 @@ ATOMIC_ACCESSES = 2  # of a bank: a read and a write
 
 @dataclass(frozen=True)
 class Demands:
-    """Ticks for each event of a phase: alone, on each shared resource in the order of `SHARED`, and for what the DMA
-    engine brings on each resource in the order of `CARRYING`. by_class: (len(Instruction),), `alone` of all events.
+    """Ticks of a phase. of_events: (events, 1 + len(SHARED) + len(CARRYING)), of each event alone, on each shared
+    resource, and for what the DMA engine brings on each. by_class: (len(Instruction),), alone, of all events.
     """
 
-    alone: list[int]
+    of_events: Counts
     by_class: Counts
-    shared: list[tuple[int, ...]]
-    fetched: list[tuple[int, ...]]
 
 
 SHARED = ("pipeline", "scratchpad", "atomic", "memory", "network", "link")
@@ -71,29 +68,33 @@ class Rates:
         return -(-WORD_BYTES // self.arch.dram.granule_bytes) * self.arch.dram.granule_bytes
 
     def memory_bytes(self, counts: Counts) -> Counts:
-        """Bytes each event's own loads, stores and atomic operations move to and from memory: (events,)."""
-        words = counts[:, Instruction.LOAD] + counts[:, Instruction.STORE] + 2 * counts[:, Instruction.REMOTE_ATOMIC]
-        return np.asarray(words * self.access_bytes)
+        """Bytes that loads, stores and atomic operations move to and from memory. counts: (..., len(Instruction))."""
+        loads, stores = counts[..., Instruction.LOAD], counts[..., Instruction.STORE]
+        return np.asarray((loads + stores + 2 * counts[..., Instruction.REMOTE_ATOMIC]) * self.access_bytes)
 
-    def memory_ticks(self, size_bytes: Amount) -> Counts:
-        """On all channels of all chips: addresses are spread over them."""
-        return _ceil(size_bytes * (TICKS / (self.arch.dram_bytes_per_cycle * self.arch.chips)))
+    @cached_property
+    def byte_ticks(self) -> tuple[float, float, float]:
+        """Ticks that a byte takes on all channels of all chips, over which addresses are spread; on a core's port, but
+        for what lies in the core's own part of memory; on a chip's links, but for what lies on the chip.
+        """
+        arch = self.arch
+        return (
+            TICKS / (arch.dram_bytes_per_cycle * arch.chips),
+            TICKS * (1 - 1 / arch.cores) / arch.network.core_bytes_per_cycle,
+            TICKS * (1 - 1 / arch.chips) / arch.network.chip_bytes_per_cycle,
+        )
 
-    def network_ticks(self, size_bytes: Amount) -> Counts:
-        """On a core's port: all but what lies in the core's own part of memory."""
-        return _ceil(size_bytes * (TICKS * (1 - 1 / self.arch.cores) / self.arch.network.core_bytes_per_cycle))
+    def memory_ticks(self, size_bytes: int) -> int:
+        """On memory."""
+        return int(_ceil(size_bytes * self.byte_ticks[0]))
 
-    def link_ticks(self, size_bytes: Amount) -> Counts:
-        """On a chip's links: what lies on other chips."""
-        return _ceil(size_bytes * (TICKS * (1 - 1 / self.arch.chips) / self.arch.network.chip_bytes_per_cycle))
-
-    def carrying(self, size_bytes: Amount, descriptors: Amount) -> tuple[Counts, ...]:
-        """On what a transfer needs, as `CARRYING`; the engine takes the longer of moving and setting up."""
+    def carrying(self, size_bytes: Amount, descriptors: Amount) -> Counts:
+        """On what transfers need: (..., len(CARRYING)). The engine takes the longer of moving and setting up."""
         spec = self.arch.dma
-        moving = _ceil(np.multiply(size_bytes, TICKS / spec.bytes_per_cycle))
-        setting = _ceil(np.multiply(descriptors, TICKS * spec.setup_cycles / spec.overlapped))
-        rest = (self.memory_ticks(size_bytes), self.network_ticks(size_bytes), self.link_ticks(size_bytes))
-        return (np.maximum(moving, setting), *rest)
+        moving = np.multiply(size_bytes, TICKS / spec.bytes_per_cycle)
+        setting = np.multiply(descriptors, TICKS * spec.setup_cycles / spec.overlapped)
+        rest = [np.multiply(size_bytes, each) for each in self.byte_ticks]
+        return _ceil(np.stack([np.maximum(moving, setting), *rest], axis=-1))
 
     def demands(self, phase: Phase) -> Demands:
         """Ticks of every event of a phase."""
@@ -106,19 +107,17 @@ class Rates:
         turn = max(1 / engine.ops_per_cycle, phase.hot_share * engine.same_address_cycles)
         shared = (
             counts.sum(axis=1) * TICKS,
-            _ceil(accesses * (TICKS * phase.bank_skew / (pad.banks * pad.ports))),
-            _ceil(atomics * (TICKS * turn)),
-            self.memory_ticks(moved),
-            self.network_ticks(moved),
-            self.link_ticks(moved),
+            accesses * (TICKS * phase.bank_skew / (pad.banks * pad.ports)),
+            atomics * (TICKS * turn),
+            *(moved * each for each in self.byte_ticks),
         )
         alone = self.alone(counts)
-        fetched = () if phase.fetches is None else self.carrying(phase.fetches[:, 0], phase.fetches[:, 1])
-        return Demands(alone.sum(axis=1).tolist(), alone.sum(axis=0), _by_event(shared), _by_event(fetched))
-
-
-def _by_event(columns: Sequence[Counts]) -> list[tuple[int, ...]]:
-    return list(zip(*(each.tolist() for each in columns), strict=True))
+        of_events = np.zeros((len(counts), 1 + len(SHARED) + len(CARRYING)), dtype=np.int64)
+        of_events[:, 0] = alone.sum(axis=1)
+        of_events[:, 1 : 1 + len(SHARED)] = _ceil(np.stack(shared, axis=1))
+        if phase.fetches is not None:
+            of_events[:, 1 + len(SHARED) :] = self.carrying(*phase.fetches.T)
+        return Demands(of_events, alone.sum(axis=0))
 
 
 def _ceil(ticks: Any) -> Counts:

@@ -1,9 +1,9 @@
-"""The fabric as SimPy processes: a process a core, one a thread of each phase; an event of a phase is a SimPy event.
+"""The fabric in time: a process a core, which makes its phases and waits for their threads (`threads.py`).
 
 Shared resources (pipelines, banks, atomic engines, DMA engines, network ports, links, memory) serve in the order they
 are asked, an event's whole demand at once: what a thread needs in an event is counted beforehand, and its time is the
 longest of being alone and of being served everywhere. Nothing is ever served above its rate. What this leaves out is
-the order of single accesses inside events; `tests/dataflows/test_interleaved.py` measures what that changes.
+the order of single accesses inside events; `tests/spgemm/test_interleaved.py` measures what that changes.
 """
 
 from collections import Counter
@@ -11,54 +11,24 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import simpy
 
+from simulator.fabric.clockwork import Clockwork
 from simulator.fabric.outcome import EventRecord, FabricTiming, Record, Spent
 from simulator.fabric.program import Instruction, Move, Phase, Stage, Unit
-from simulator.fabric.rates import SHARED, TICKS, Demands, Rates
+from simulator.fabric.rates import TICKS, Demands, Rates
 from simulator.machines.piuma import FabricArch
 
-Process = Generator[simpy.Event, object, None]
+Process = Generator[int | None, None, None]  # yields the tick at which it goes on, None where threads let it go on
 CAUSE = (Spent.PIPELINE, Spent.SCRATCHPAD, Spent.ATOMIC, Spent.MEMORY, Spent.NETWORK, Spent.NETWORK)  # as `SHARED`
 
 
 @dataclass
-class Server:
-    """Something shared: free again at `free`, occupied for `used` ticks so far."""
-
-    free: int = 0
-    used: int = 0
-
-    def serve(self, now: int, ticks: int) -> int:
-        """When it is done, if asked now."""
-        self.used += ticks
-        self.free = max(self.free, now) + ticks
-        return self.free
-
-
-@dataclass
 class Core:
-    """The resources of one core, and when each of its scratchpad buffers is free again."""
+    """A core, when each of its scratchpad buffers is free again, and when it had no more work in a stage."""
 
     number: int
-    pipelines: list[Server]
-    scratchpad: Server = field(default_factory=Server)
-    atomic: Server = field(default_factory=Server)
-    network: Server = field(default_factory=Server)
-    dma: Server = field(default_factory=Server)
     buffers: list[int] = field(default_factory=list)
-
-
-@dataclass
-class Crowd:
-    """The threads of one phase on one core: what they share, and what became of them."""
-
-    core: Core
-    phase: Phase
-    demands: Demands
-    counter: Server | None  # of the events, where threads take the next one
-    extra: list[int] = field(default_factory=lambda: [0] * len(SHARED))  # ticks more than alone, by what was short
-    ends: list[int] = field(default_factory=list)
+    end: int = 0
 
 
 class FabricRun:
@@ -66,27 +36,24 @@ class FabricRun:
 
     def __init__(self, arch: FabricArch, trace: bool = False) -> None:
         self.arch, self.rates = arch, Rates(arch)
-        self._latency = arch.dram_latency_cycles * TICKS
-        self.env = simpy.Environment(0)
-        self.memory = Server()
-        self.links = [Server() for _ in range(arch.chips)]
-        self.cores = [Core(number, [Server() for _ in range(arch.pipeline.mtps)]) for number in range(arch.cores)]
+        self.clockwork = Clockwork(arch)
+        self.cores = [Core(number) for number in range(arch.cores)]
         self.spent: dict[Spent, int] = dict.fromkeys(Spent, 0)
         self.instructions = np.zeros(len(Instruction), dtype=np.int64)
         self.serial_instructions = 0
         self.traffic: Counter[tuple[str, str]] = Counter()
         self.moves = self.load_ticks = 0
         self.records: list[Record] = []
-        self.trace: list[EventRecord] | None = [] if trace else None
+        self.trace: list[EventRecord] = []
+        self.traced = trace
         self.events = 0
 
     def run(self, stages: Sequence[Stage]) -> FabricTiming:
         """Carry out the stages, one after the other."""
-        self.env.process(self._stages(stages))
-        self.env.run()
-        ticks = int(self.env.now)
+        for stage in stages:
+            self._stage(stage)
         return FabricTiming(
-            ticks=ticks,
+            ticks=self.clockwork.now,
             threads=self.arch.cores * self.arch.threads_per_core,
             spent=self.spent,
             load_ticks=self.load_ticks,
@@ -94,184 +61,116 @@ class FabricRun:
             serial_instructions=self.serial_instructions,
             traffic=dict(self.traffic),
             moves=self.moves,
-            used=self._used(max(1, ticks)),
+            used=self.clockwork.used(),
             records=self.records,
             events=self.events,
-            trace=self.trace or (),
+            trace=self.trace,
         )
 
-    def _used(self, ticks: int) -> dict[str, float]:
-        pipelines = [each for core in self.cores for each in core.pipelines]
-        kinds = {
-            "pipeline": pipelines,
-            "scratchpad": [core.scratchpad for core in self.cores],
-            "atomic": [core.atomic for core in self.cores],
-            "memory": [self.memory],
-            "network": [core.network for core in self.cores],
-            "link": self.links,
-            "dma": [core.dma for core in self.cores],
-        }
-        return {kind: sum(each.used for each in servers) / (ticks * len(servers)) for kind, servers in kinds.items()}
+    def _stage(self, stage: Stage) -> None:
+        self.clockwork.reset("units", 0)
+        shared, processes = iter(stage.units), []
+        for core in self.cores:
+            core.buffers = [self.clockwork.now] * stage.buffers
+            processes.append(self._core(stage, core, shared if stage.homes is None else _at_home(stage, core.number)))
+        for core, process in zip(self.cores, processes, strict=True):
+            self._go_on(core.number, process)
+        while (turn := self.clockwork.next_core()) is not None:
+            self._go_on(turn, processes[turn])
+        early = sum(self.clockwork.now - core.end for core in self.cores)
+        self.spent[Spent.IDLE] += early * self.arch.threads_per_core
 
-    def _stages(self, stages: Sequence[Stage]) -> Process:
-        for stage in stages:
-            counter, shared = Server(), iter(stage.units)
-            running = []
-            for core in self.cores:
-                core.buffers = [int(self.env.now)] * stage.buffers
-                units = shared if stage.homes is None else _at_home(stage, core.number)
-                running.append(self.env.process(self._core(stage, core, units, counter)))
-            yield self.env.all_of(running)
-            last = int(self.env.now)
-            early = sum(last - int(each.value or 0) for each in running)
-            self.spent[Spent.IDLE] += early * self.arch.threads_per_core
+    def _go_on(self, number: int, process: Process) -> None:
+        tick = next(process, None)
+        if tick is not None:
+            self.clockwork.wait(number, tick)
 
-    def _core(
-        self, stage: Stage, core: Core, units: Iterator[Unit], counter: Server
-    ) -> Generator[simpy.Event, object, int]:
-        """A core takes units until none is left, and waits for what its DMA engine still moves. Returns its end."""
+    def _core(self, stage: Stage, core: Core, units: Iterator[Unit]) -> Process:
+        """A core takes units until none is left, and waits for what its DMA engine still moves."""
         turn = 0
         while True:
             if stage.homes is None:
-                yield from self._take_unit(counter)
+                yield from self._take_unit()
             unit = next(units, None)
             if unit is None:
                 break
             place = turn % stage.buffers
             yield from self._wait(core.buffers[place], Spent.DMA)
-            free = int(self.env.now)
+            free = self.clockwork.now
             for phase in unit.phases():
                 yield from self._phase(stage, core, phase)
                 free = max([free, *(self._move(stage, core, move) for move in phase.moves)])
             core.buffers[place] = free
             turn += 1
         yield from self._wait(max(core.buffers), Spent.DMA)
-        return int(self.env.now)
+        core.end = self.clockwork.now
 
     def _wait(self, until: int, cause: Spent) -> Process:
         """All threads of a core wait."""
-        ticks = until - int(self.env.now)
+        ticks = until - self.clockwork.now
         if ticks > 0:
             self.spent[cause] += ticks * self.arch.threads_per_core
-            yield self.env.timeout(ticks)
+            yield until
 
-    def _take_unit(self, counter: Server) -> Process:
+    def _take_unit(self) -> Process:
         """A fetch-add on a counter in memory."""
         alone = int(self.rates.latencies[Instruction.REMOTE_ATOMIC])
-        turn = counter.serve(int(self.env.now), self.arch.atomic.same_address_cycles * TICKS)
+        turn = self.clockwork.serve("units", 0, self.arch.atomic.same_address_cycles * TICKS)
         self.serial_instructions += 1
-        yield from self._wait(max(turn, int(self.env.now) + alone), Spent.SERIAL)
+        yield from self._wait(max(turn, self.clockwork.now + alone), Spent.SERIAL)
 
     def _phase(self, stage: Stage, core: Core, phase: Phase) -> Process:
-        began, working = int(self.env.now), 0
+        began, working, counted = self.clockwork.now, 0, int(phase.totals.sum())
         if phase.serial:
             yield from self._wait(began + self._serial_ticks(phase), Spent.SERIAL)
-            self.serial_instructions += int(phase.counts.sum())
+            self.serial_instructions += counted
         else:
             working = yield from self._threads(core, phase)
-            self.instructions += phase.counts.sum(axis=0)
+            self.instructions += phase.totals
         self.traffic.update(phase.traffic)
-        moved = int(self.rates.memory_bytes(phase.counts).sum())
+        moved = int(self.rates.memory_bytes(phase.totals))
         if phase.fetches is not None:
             fetched = int(phase.fetches[:, 0].sum())
             self.moves += fetched
             moved += fetched
-        counted, now = int(phase.counts.sum()), int(self.env.now)
+        now = self.clockwork.now
         self.records.append(Record(stage.name, phase.name, core.number, began, now, working, counted, moved))
 
     def _serial_ticks(self, phase: Phase) -> int:
         """On a single-threaded pipeline, which takes each instruction at its own latency."""
         latencies = self.rates.latencies.copy()
         latencies[Instruction.INTEGER] = TICKS * self.arch.pipeline.stp_integer_cycles
-        moved = int(self.rates.memory_bytes(phase.counts).sum())
-        self.memory.serve(int(self.env.now), int(self.rates.memory_ticks(moved)))
-        return int((phase.counts @ latencies).sum())
+        moved = int(self.rates.memory_bytes(phase.totals))
+        self.clockwork.serve("memory", 0, self.rates.memory_ticks(moved))
+        return int(phase.totals @ latencies)
 
-    def _threads(self, core: Core, phase: Phase) -> Generator[simpy.Event, object, int]:
+    def _threads(self, core: Core, phase: Phase) -> Generator[int | None, None, int]:
         """All events of a phase, and the barrier. Returns the ticks threads spent in events."""
-        began, threads = int(self.env.now), self.arch.threads_per_core
-        crowd = Crowd(core, phase, self.rates.demands(phase), Server() if phase.threads is None else None)
-        queues = self._queues(phase)
-        processes = [self.env.process(self._thread(crowd, thread, queue)) for thread, queue in queues]
-        if processes:
-            yield self.env.all_of(processes)
-        now = int(self.env.now)
-        self.spent[Spent.IDLE] += sum(now - end for end in crowd.ends) + (threads - len(queues)) * (now - began)
-        for cause, ticks in zip(CAUSE, crowd.extra, strict=True):
+        demands, began = self.rates.demands(phase), self.clockwork.now
+        self.clockwork.begin(core.number, phase, demands.of_events)
+        if len(phase.counts):
+            yield None
+        crowd = self.clockwork.crowd(core.number)
+        self.spent[Spent.IDLE] += (self.clockwork.now - began) * self.arch.threads_per_core - crowd.worked
+        self.spent[Spent.ATOMIC if phase.fetches is None else Spent.DMA] += crowd.waited
+        for cause, ticks in zip(CAUSE, crowd.longer, strict=True):
             self.spent[cause] += ticks
-        self._spend_alone(crowd)
+        self._spend_alone(phase, demands)
         self.events += len(phase.counts)
-        return sum(end - began for end in crowd.ends)
-
-    def _queues(self, phase: Phase) -> list[tuple[int, Iterator[int]]]:
-        """The threads that have work, and where each takes its events from."""
-        count = len(phase.counts)
-        if phase.threads is None:
-            shared = iter(range(count))
-            return [(thread, shared) for thread in range(min(count, self.arch.threads_per_core))]
-        order = np.argsort(phase.threads, kind="stable")
-        owners, starts = np.unique(phase.threads[order], return_index=True)
-        parts = np.split(order, starts[1:])
-        return [(int(owner), iter(part.tolist())) for owner, part in zip(owners, parts, strict=True)]
-
-    def _thread(self, crowd: Crowd, thread: int, queue: Iterator[int]) -> Process:
-        env, phase = self.env, crowd.phase
-        alone, shared = crowd.demands.alone, crowd.demands.shared
-        servers = self._servers(crowd.core, thread)
-        upcoming = self._next(crowd, queue)
-        while upcoming is not None:
-            number, ready = upcoming
-            if ready > env.now:
-                self.spent[Spent.ATOMIC if phase.fetches is None else Spent.DMA] += ready - int(env.now)
-                yield env.timeout(ready - env.now)
-            began = int(env.now)
-            if phase.fetches is not None:  # the next event's data comes while this one is worked on
-                upcoming = self._next(crowd, queue)
-            own = end = began + alone[number]
-            limit = -1
-            for index, ticks in enumerate(shared[number]):
-                done = servers[index].serve(began, ticks) if ticks else 0
-                if done > end:
-                    end, limit = done, index
-            if limit >= 0:
-                crowd.extra[limit] += end - own
-            yield env.timeout(end - began)
-            if self.trace is not None:
-                self.trace.append(EventRecord(phase.name, crowd.core.number, thread, began, end))
-            if phase.fetches is None:
-                upcoming = self._next(crowd, queue)
-        crowd.ends.append(int(env.now))
-
-    def _servers(self, core: Core, thread: int) -> tuple[Server, ...]:
-        """What a thread shares, in the order of `SHARED`."""
-        pipeline = core.pipelines[thread % len(core.pipelines)]
-        return pipeline, core.scratchpad, core.atomic, self.memory, core.network, self._link(core)
-
-    def _link(self, core: Core) -> Server:
-        return self.links[core.number // self.arch.cores_per_chip]
-
-    def _next(self, crowd: Crowd, queue: Iterator[int]) -> tuple[int, int] | None:
-        """The thread's next event, and when it can begin."""
-        number = next(queue, None)
-        if number is None:
-            return None
-        ready = now = int(self.env.now)
-        if crowd.counter is not None:
-            own = self.arch.atomic.same_address_cycles * TICKS
-            ready = crowd.counter.serve(now, own) - own
-        if crowd.phase.fetches is None:
-            return number, ready
-        return number, max(ready, self._transfer(crowd.core, crowd.demands.fetched[number]))
+        if self.traced:
+            events = self.clockwork.events(core.number, len(phase.counts))
+            self.trace += [EventRecord(phase.name, core.number, *each) for each in events]
+        return crowd.worked
 
     def _move(self, stage: Stage, core: Core, move: Move) -> int:
         """Begin a move. Returns when it is done."""
-        now = int(self.env.now)
+        now = self.clockwork.now
         self.traffic[(move.kind, move.tensor)] += move.size_bytes
         moved = move.size_bytes if move.kind.startswith("dram") else 0
         self.moves += moved
-        core.scratchpad.serve(now, self._pad_ticks(move.size_bytes))
-        ticks = [int(each) for each in self.rates.carrying(move.size_bytes, move.descriptors)]
-        done = self._transfer(core, ticks if move.kind.startswith("dram") else ticks[:1])
+        self.clockwork.serve("scratchpad", core.number, self._pad_ticks(move.size_bytes))
+        ticks = self.rates.carrying(move.size_bytes, move.descriptors)
+        done = self.clockwork.transfer(core.number, ticks if move.kind.startswith("dram") else ticks[:1])
         self.records.append(Record(stage.name, "dma", core.number, now, done, 0, 0, moved))
         return done
 
@@ -279,26 +178,19 @@ class FabricRun:
         pad = self.arch.scratchpad
         return -(-size_bytes * TICKS // (8 * pad.banks * pad.ports))
 
-    def _transfer(self, core: Core, ticks: Sequence[int]) -> int:
-        """Ask for what a transfer needs at once; the data is there a latency after the slowest."""
-        servers = (core.dma, self.memory, core.network, self._link(core))
-        now = int(self.env.now)
-        return max(server.serve(now, each) for server, each in zip(servers, ticks, strict=False)) + self._latency
-
-    def _spend_alone(self, crowd: Crowd) -> None:
+    def _spend_alone(self, phase: Phase, demands: Demands) -> None:
         """What the events' own latencies are, by cause: one cycle of each instruction is its issue."""
-        totals = crowd.phase.counts.sum(axis=0)
-        rest = crowd.demands.by_class - totals * TICKS
+        rest = (demands.by_class - phase.totals * TICKS).tolist()
         causes = {
             Spent.LATENCY: (Instruction.INTEGER, Instruction.FLOAT),
             Spent.SCRATCHPAD: (Instruction.SCRATCHPAD,),
             Spent.ATOMIC: (Instruction.ATOMIC, Instruction.REMOTE_ATOMIC),
             Spent.MEMORY: (Instruction.LOAD, Instruction.STORE),
         }
-        self.spent[Spent.ISSUE] += int(totals.sum()) * TICKS
+        self.spent[Spent.ISSUE] += int(phase.totals.sum()) * TICKS
         for cause, classes in causes.items():
-            self.spent[cause] += sum(int(rest[each]) for each in classes)
-        self.load_ticks += int(rest[Instruction.LOAD])
+            self.spent[cause] += sum(rest[each] for each in classes)
+        self.load_ticks += rest[Instruction.LOAD]
 
 
 def _at_home(stage: Stage, core: int) -> Iterator[Unit]:
