@@ -38,9 +38,7 @@ def compiled(nogil: bool = False, inner: bool = False) -> Callable[[Kernel], Ker
     """
 
     def make(function: Kernel) -> Kernel:
-        kernel: Any = njit(  # type: ignore[call-arg,unused-ignore]  # options that the stub does not know
-            nogil=nogil, no_cpython_wrapper=inner, no_cfunc_wrapper=inner
-        )(function)
+        kernel: Any = njit(nogil=nogil, no_cpython_wrapper=inner, no_cfunc_wrapper=inner)(function)  # type: ignore[call-overload]
         with suppress(RuntimeError, OSError):  # numba's word for no place to keep it; a module that is no file
             kernel._cache = _Kept(function)
         made: Kernel = kernel
